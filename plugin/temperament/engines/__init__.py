@@ -1,0 +1,1 @@
+"""Adapters to the engines. No formula stands here."""

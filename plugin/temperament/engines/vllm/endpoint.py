@@ -1,0 +1,91 @@
+"""vLLM's endpoint plugin: puts the middleware inside authentication and adds our routes."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from vllm.logger import init_logger
+
+import temperament
+from temperament.plan.targets import VLLM
+from temperament.presets import Catalogue, as_preset
+from temperament.server import routes, settings
+from temperament.server.admission import Admission
+from temperament.server.middleware import PresetMiddleware
+from temperament.stages import PARAMETERS
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from vllm.config import ModelConfig, VllmConfig
+    from vllm.engine.protocol import EngineClient
+
+logger = init_logger("vllm.temperament")
+
+
+class TemperamentEndpoint:
+    """Loaded by `VLLM_PLUGINS=temperament vllm serve ...`."""
+
+    name = "temperament"
+    required_tasks = ("generate",)
+
+    def __init__(self) -> None:
+        self._admission: Admission | None = None
+
+    def attach_router(self, app: FastAPI) -> None:
+        """Called while the app is built, before vLLM adds its own middleware: ours is inside."""
+        app.add_middleware(PresetMiddleware, admission=lambda: self._admission)
+        app.include_router(routes.router(lambda: self._admission))
+
+    async def init_state(
+        self, engine_client: EngineClient | None, state: Any, args: Namespace
+    ) -> None:
+        """Called when the engine's configuration is known. What is wrong here ends the start."""
+        if engine_client is None:
+            return
+        config: VllmConfig = engine_client.vllm_config
+        admission = make_admission(config, state)
+        self._admission = admission
+        default = admission.default.label if admission.default is not None else "none"
+        logger.info(
+            "temperament %s: presets %s; default %s; plan %s on %s",
+            temperament.__version__,
+            ", ".join(preset.label for preset in admission.catalogue.values()),
+            default,
+            admission.choice,
+            admission.platform,
+        )
+
+
+def make_admission(config: VllmConfig, state: Any) -> Admission:
+    """What admitting a request on this server depends on. Raises `PresetError`."""
+    from vllm.platforms import current_platform
+
+    chosen = settings.read(config.additional_config)
+    catalogue = Catalogue.load(chosen.presets)
+    default = None
+    if chosen.default is not None:
+        default = catalogue.resolve(chosen.default, f"{settings.WHERE}.default")
+
+    def serves(name: str) -> bool:
+        models = state.openai_serving_models
+        return bool(models.is_base_model(name) or name in models.lora_requests)
+
+    return Admission(
+        catalogue=catalogue,
+        default=default,
+        model_defaults=_model_defaults(config.model_config),
+        choice=chosen.plan,
+        platform=current_platform.device_type,
+        vocabulary=config.model_config.get_vocab_size(),
+        serves=serves,
+    )
+
+
+def _model_defaults(model_config: ModelConfig) -> Any:
+    values = {
+        name: value
+        for name, value in model_config.get_diff_sampling_param().items()
+        if name in PARAMETERS and name in VLLM.fields
+    }
+    return as_preset(values, Catalogue({}))

@@ -1,0 +1,54 @@
+"""A preset as `SamplingParams`, for `LLM.generate` and `LLM.chat`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from temperament.plan import Choice, encode, split
+from temperament.plan.targets import VLLM
+from temperament.plan.wire import KEY
+from temperament.presets import Catalogue, Preset, as_preset
+from temperament.presets.schema import SETTINGS
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
+
+def sampling_params(
+    preset: str | Mapping[str, Any] | Preset,
+    *,
+    model_defaults: Mapping[str, Any] | None = None,
+    catalogue: Catalogue | None = None,
+    plan: Choice = "auto",
+    **overrides: Any,
+) -> SamplingParams:
+    """The `SamplingParams` that draw as `preset` says.
+
+    `overrides` are values that win over the preset's (`temperature=0.2`, `max_tokens=256`) and any
+    other field of `SamplingParams` (`n=4`, `logprobs=5`). `model_defaults` are values that lie
+    below the preset, for instance `llm.model_config.get_diff_sampling_param()`.
+
+    Raises `PresetError` for an unknown preset or a wrong value, vLLM's own errors for its own
+    fields.
+    """
+    from vllm import SamplingParams
+    from vllm.platforms import current_platform
+
+    catalogue = catalogue or Catalogue.load()
+    settings = {name: value for name, value in overrides.items() if name in SETTINGS}
+    others = {name: value for name, value in overrides.items() if name not in SETTINGS}
+    resolved = as_preset(settings, catalogue).over(as_preset(preset, catalogue))
+    if model_defaults:
+        resolved = resolved.over(as_preset(model_defaults, catalogue))
+    made = split(resolved.chain, VLLM, plan, current_platform.device_type)
+    fields: dict[str, Any] = {**made.native, **others}
+    generation = dict(resolved.generation)
+    if "stop" in generation:
+        generation["stop"] = list(generation["stop"])
+    fields.update(generation)
+    if made.residual:
+        extra = dict(fields.get("extra_args") or {})
+        label = as_preset(preset, catalogue).label
+        fields["extra_args"] = {**extra, KEY: encode(made.residual, label)}
+    return SamplingParams(**fields)

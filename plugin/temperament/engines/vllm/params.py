@@ -1,0 +1,63 @@
+"""The residual chain in a request's `SamplingParams`: how it is read, and refused at the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from temperament.errors import Problem, RequestError, shown
+from temperament.plan import decode
+from temperament.plan.targets import VLLM
+from temperament.plan.wire import KEY
+from temperament.presets.chain import Chain
+from temperament.stages import BY_NAME
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
+_EMPTY = Chain()
+
+
+def validate(params: SamplingParams) -> None:
+    """Raises `RequestError` or `PresetError` (HTTP 400) if the chain can't be run as it is."""
+    extra = params.extra_args or {}
+    if KEY not in extra:
+        if "preset" in extra:
+            raise RequestError(
+                Problem(
+                    "vllm_xargs.preset",
+                    "",
+                    "this server reads no presets from requests",
+                    allowed="start it with VLLM_PLUGINS=temperament; offline, use"
+                    " temperament.vllm.sampling_params(...)",
+                )
+            )
+        return
+    text = extra[KEY]
+    if not isinstance(text, str):
+        raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a text"))
+    chain, _ = decode(text)
+    if not chain:
+        return
+    native = {
+        name: getattr(params, name)
+        for name, neutral in VLLM.fields.items()
+        if BY_NAME[name].movable and getattr(params, name) != neutral
+    }
+    native.pop("top_k", None) if native.get("top_k") == -1 else None
+    if native:
+        raise RequestError(
+            Problem(
+                "SamplingParams",
+                name,
+                "would act a second time, beside the preset's chain",
+                shown(value),
+                f"{VLLM.fields[name]} (neutral)",
+            )
+            for name, value in native.items()
+        )
+
+
+def chain_of(params: SamplingParams) -> Chain:
+    """What we run for a request that `validate` let in."""
+    text = (params.extra_args or {}).get(KEY)
+    return decode(text)[0] if isinstance(text, str) else _EMPTY

@@ -1,0 +1,86 @@
+"""The one class that vLLM loads: it is a logits processor of both of its model runners.
+
+Both runners read the entry-point group `vllm.logits_processors`, and each stops at a class that
+isn't its own. So this class is of both kinds; which one it serves as, its constructor's arguments
+tell.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from vllm.v1.sample.logits_processor.interface import LogitsProcessor as V1LogitsProcessor
+from vllm.v1.worker.gpu.sample.logits_processor.interface import (
+    LogitsProcessor as V2LogitsProcessor,
+)
+
+from temperament.engines.vllm.params import validate
+from temperament.engines.vllm.v1 import V1Batch
+from temperament.engines.vllm.v2 import V2Batch
+from temperament.errors import EngineError, Problem
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.config import VllmConfig
+    from vllm.v1.sample.logits_processor import BatchUpdate
+    from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext
+
+
+class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
+    """Runs what a request's preset leaves to us, on either runner."""
+
+    def __init__(self, vllm_config: VllmConfig, *arguments: Any) -> None:
+        self._v1: V1Batch | None = None
+        self._v2: V2Batch | None = None
+        if len(arguments) == 1:
+            self._v2 = V2Batch(vllm_config, arguments[0])
+            return
+        device, _pin_memory = arguments
+        named = vllm_config.model_config.logits_processors
+        if vllm_config.scheduler_config.async_scheduling and not named:
+            raise EngineError(
+                Problem(
+                    "vLLM's V1 runner",
+                    "async_scheduling",
+                    "keeps placeholders where a stage needs the request's tokens",
+                    "on",
+                    "--no-async-scheduling, or the V2 runner (VLLM_USE_V2_MODEL_RUNNER=1)",
+                )
+            )
+        self._v1 = V1Batch(vllm_config, device)
+
+    @classmethod
+    def validate_params(cls, sampling_params: SamplingParams) -> None:
+        """Raises a `ValueError`, which vLLM answers with HTTP 400, before the engine is reached."""
+        validate(sampling_params)
+
+    def is_argmax_invariant(self) -> bool:
+        """True puts us behind V1's penalties and temperature, where V2 has us too.
+
+        It doesn't mean that we leave the largest logit alone. V1 asks only to know whether a batch
+        of greedy requests alone may skip us, and it may: a request with a chain of ours is never
+        greedy to the engine, since its temperature there is 1.
+        """
+        return True
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        """V1: follows the batch."""
+        if batch_update is not None and self._v1 is not None:
+            self._v1.update(batch_update)
+
+    def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
+        """V2: a request takes a slot."""
+        return self._v2 is not None and self._v2.add(req_idx, sampling_params)
+
+    def apply_staged_writes(self) -> None:
+        """V2: once before each forward pass."""
+        if self._v2 is not None:
+            self._v2.flush()
+
+    def apply(self, logits: Tensor, ctx: LogitsContext | None = None) -> Tensor:
+        """Both: [rows, vocab] float32 logits, changed in place."""
+        if self._v1 is not None:
+            return self._v1.apply(logits)
+        assert self._v2 is not None and ctx is not None
+        return self._v2.apply(logits, ctx)

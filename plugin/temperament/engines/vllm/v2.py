@@ -1,0 +1,75 @@
+"""The V2 runner: requests have slots, a step's rows come in any order, tokens are on the device.
+
+Under speculative decoding a request has a row for each draft token. The host doesn't know which
+rows these are, so then every stage runs on all rows and its result is kept where it belongs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from temperament.batch.run import execute, execute_expanded
+from temperament.batch.table import Table
+from temperament.engines.vllm.params import chain_of
+from temperament.ops.inputs import History
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.config import VllmConfig
+    from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+
+
+class V2Batch:
+    """The rows of a V2 runner."""
+
+    def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
+        self.table = Table(req_states.max_num_reqs, req_states.device)
+        self._states = req_states
+        speculative = vllm_config.speculative_config
+        self._drafts = speculative.num_speculative_tokens if speculative else 0
+
+    def add(self, slot: int, params: SamplingParams) -> bool:
+        """Gives a slot to a request; whether we change its logits."""
+        chain = chain_of(params)
+        self.table.write(slot, chain)
+        return bool(chain)
+
+    def flush(self) -> None:
+        """Brings new parameters to the device."""
+        self.table.flush()
+
+    def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
+        """[rows, vocab] float32, changed in place."""
+        slots = context.idx_mapping_np.astype(np.int64)
+        if not self.table.program[slots].any():
+            return logits
+        history = None
+        if self.table.uses("history")[slots].any():
+            history = self._history(context)
+        if logits.shape[0] == len(slots):
+            return execute(logits, self.table.steps(slots, logits.shape[1]), history)
+        rows = context.expanded_idx_mapping.long()
+        steps = self.table.expanded_steps(slots, rows, logits.shape[1])
+        return execute_expanded(logits, steps, history)
+
+    def _history(self, context: LogitsContext) -> History:
+        """Committed tokens from the runner's table, then each row's own draft tokens."""
+        rows = context.expanded_idx_mapping.long()
+        longest = int(context.seq_lens_upper_bound_np.max())
+        tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, rows).long()
+        end = context.pos.long() + 1
+        if self._drafts and longest:
+            number = torch.arange(rows.shape[0], device=rows.device)
+            for back in range(self._drafts):
+                # The token that was fed `back` rows before this one stands at `pos - back`.
+                is_draft = back < context.expanded_local_pos
+                fed = context.input_ids[(number - back).clamp_min(0)].long()
+                place = (context.pos.long() - back).clamp(0, longest - 1)[:, None]
+                old = tokens.gather(1, place)
+                tokens.scatter_(1, place, torch.where(is_draft[:, None], fed[:, None], old))
+        prompt_end = self._states.prompt_len.gpu.index_select(0, rows).long()
+        return History(tokens, torch.zeros_like(end), prompt_end, end)

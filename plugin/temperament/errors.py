@@ -1,0 +1,97 @@
+"""The errors of the package, and the one form in which a problem is told.
+
+::
+
+    TemperamentError (ValueError)
+    ├── PresetError      a preset or a value in one is wrong
+    │   └── UnknownPreset    no preset has this name
+    ├── RequestError     a request's words contradict each other or can't be honoured
+    └── EngineError      this engine can't do what is asked
+
+All are `ValueError`: vLLM answers a `ValueError` at its door with HTTP 400.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_SHOWN = 80  # characters of a given value that a message repeats
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where, what was given, what is allowed, the nearest names.
+
+    `where` is a file and line (`chat.yaml:3`) or the source's name (`request`); `path` is the
+    place inside it (`logit_bias.50000`), empty where it is the whole.
+    """
+
+    where: str
+    path: str
+    message: str
+    given: str = ""
+    allowed: str = ""
+    nearest: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = (_one_line(self.where), _one_line(self.path), self.message)
+        text = ": ".join(part for part in parts if part)
+        if self.given:
+            text += f"; given: {self.given}"
+        if self.allowed:
+            text += f"; allowed: {self.allowed}"
+        if self.nearest:
+            text += f"; did you mean {' or '.join(repr(name) for name in self.nearest)}?"
+        return text
+
+
+class TemperamentError(ValueError):
+    """Base of all errors of this package; `problems` holds every problem that was found."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = (
+            (problems,) if isinstance(problems, Problem) else tuple(problems)
+        )
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PresetError(TemperamentError):
+    """A preset, or a value in one, is wrong."""
+
+
+class UnknownPreset(PresetError):
+    """No preset has this name or alias."""
+
+
+class RequestError(TemperamentError):
+    """A request's words contradict each other, or can't be honoured."""
+
+
+class EngineError(TemperamentError):
+    """This engine can't do what is asked."""
+
+
+def shown(value: object) -> str:
+    """`repr(value)`, cut to a length that fits a message, and without line breaks."""
+    try:
+        text = repr(value[: _SHOWN * 2]) if isinstance(value, (str, bytes, list)) else repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; a very deep list
+        text = f"{type(value).__name__} that is too long to show"
+    return _one_line(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _one_line(text: str) -> str:
+    if len(text) > _SHOWN * 4:
+        text = text[: _SHOWN * 4 - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(name: object, names: Sequence[str]) -> tuple[str, ...]:
+    """Up to three of `names` that a misspelt `name` may have meant, best first."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ()
+    folded = {candidate.casefold(): candidate for candidate in reversed(names)}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    return tuple(folded[match] for match in close)

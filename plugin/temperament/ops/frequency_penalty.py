@@ -1,0 +1,13 @@
+"""Frequency penalty: `x - count * f` over the output. Source: `temperament.stages`."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from temperament.ops.inputs import Column, History
+from temperament.ops.occurrences import subtract
+
+
+def apply(logits: Tensor, *, frequency_penalty: Column, history: History) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    return subtract(logits, history, frequency_penalty.per_row(), each=True)

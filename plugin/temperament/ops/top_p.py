@@ -1,0 +1,25 @@
+"""Top-p: the smallest set of most likely tokens with `sum p_i >= p`; the crossing token stays.
+
+Tokens tied with the last kept one stay; p = 0 keeps the most likely. The threshold is found on the
+largest logits; rows that these don't cover are sorted. Source: `temperament.stages.top_p`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from temperament.ops.cut import cut_where, keep_at_least, masses
+from temperament.ops.inputs import Column
+
+
+def apply(logits: Tensor, *, top_p: Column) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+
+    def threshold(
+        values: Tensor, maximum: Tensor, total: Tensor, p: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        reached = masses(values, maximum).cumsum(-1) >= p * total
+        place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
+        return values.gather(1, place), reached[:, -1:]
+
+    return keep_at_least(logits, cut_where(logits, threshold, top_p.per_row()))

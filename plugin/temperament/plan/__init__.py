@@ -1,0 +1,7 @@
+"""Preset and engine to `Plan`: what the engine does natively, and what is left for us."""
+
+from temperament.plan.split import Choice, Decision, Plan, split
+from temperament.plan.targets import TARGETS, Target
+from temperament.plan.wire import decode, encode
+
+__all__ = ["TARGETS", "Choice", "Decision", "Plan", "Target", "decode", "encode", "split"]

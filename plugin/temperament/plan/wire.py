@@ -1,0 +1,46 @@
+"""A residual chain as one line of text: what a request carries to the workers.
+
+It is self-contained: a worker needs no catalogue, and a reload can't change a running request.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from temperament.errors import PresetError, Problem, shown
+from temperament.presets import schema
+from temperament.presets.chain import Chain
+
+KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
+MAX_CHARACTERS = 256 * 1024
+
+
+def encode(chain: Chain, label: str) -> str:
+    """`chain` as text; `label` (`name@digest`) travels along for logs."""
+    content = {"preset": label, **chain.values}
+    order = [name for name in chain.names if name in schema.MOVABLE]
+    if order:
+        content["order"] = order
+    if "logit_bias" in content:
+        content["logit_bias"] = dict(content["logit_bias"])
+    return json.dumps(content, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1024)
+def decode(text: str) -> tuple[Chain, str]:
+    """The chain and the label in `text`. Raises `PresetError` if it isn't one of ours."""
+    where = f"vllm_xargs.{KEY}"
+    if len(text) > MAX_CHARACTERS:
+        raise PresetError(
+            Problem(where, "", "too long", allowed=f"at most {MAX_CHARACTERS} characters")
+        )
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
+    label = content.pop("preset", "")
+    preset, _ = schema.preset(str(label), content, where=where)
+    return preset.chain, str(label)

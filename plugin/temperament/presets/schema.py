@@ -1,0 +1,297 @@
+"""What a preset may say: the pydantic model built from `STAGES`, and its errors in our words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import ErrorDetails
+
+from temperament.errors import PresetError, Problem, nearest, shown
+from temperament.presets.preset import Preset
+from temperament.presets.source import Document
+from temperament.stages import PARAMETERS, STAGES, Parameter
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+NAME_ALLOWED = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
+TOKEN = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+# Control characters have no place in an alias: it stands in a request, a header and a table.
+ALIAS = r"^[^\s:/@,\x00-\x1f\x7f]([^:/@,\x00-\x1f\x7f]{0,62}[^\s:/@,\x00-\x1f\x7f])?$"
+MAX_BIASES = 4096
+MAX_STOPS = 64
+
+MOVABLE = tuple(stage.name for stage in STAGES if stage.movable)
+
+
+class Summary(BaseModel):
+    """One sentence in each language of the project."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    en: str = Field(default="", max_length=300)
+    zh: str = Field(default="", max_length=300)
+
+
+def _finite_int(value: Any) -> Any:
+    """Keeps an integer too large for a float from raising inside a comparison."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**1000:
+        raise ValueError("too large")
+    return value
+
+
+def _annotation(parameter: Parameter) -> Any:
+    if parameter.kind == "flag":
+        return Annotated[bool, Field(strict=True)]
+    bounds: dict[str, Any] = {
+        "gt" if parameter.low_open else "ge": parameter.low,
+        "lt" if parameter.high_open else "le": parameter.high,
+    }
+    if parameter.kind == "integer":
+        bounds = {name: int(bound) for name, bound in bounds.items()}
+        number: Any = Annotated[int, Field(strict=True, **bounds)]
+    else:
+        number = Annotated[
+            float, Field(strict=True, allow_inf_nan=False, **bounds), BeforeValidator(_finite_int)
+        ]
+    if parameter.kind == "token_bias":
+        key = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_token_id)]
+        return Annotated[
+            dict[key, number],  # type: ignore[valid-type]
+            Field(max_length=MAX_BIASES),
+            BeforeValidator(_tokens_once),
+            AfterValidator(lambda biases: tuple(sorted(biases.items()))),
+        ]
+    if parameter.off:
+        off, neutral = parameter.off, parameter.neutral
+
+        def turn_off(value: Any) -> Any:
+            is_off = not isinstance(value, (bool, float)) and value in off
+            return neutral if is_off else value
+
+        number = Annotated[number, BeforeValidator(turn_off)]
+    return number
+
+
+def _token_id(token: Any) -> Any:
+    if isinstance(token, bool) or not TOKEN.fullmatch(str(token)):
+        raise ValueError("not a token id")
+    return token
+
+
+def _tokens_once(biases: Any) -> Any:
+    if isinstance(biases, Mapping) and len({str(token) for token in biases}) < len(biases):
+        raise ValueError("a token id stands twice, as a number and as a text")
+    return biases
+
+
+def _without_repeats(order: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(order)) < len(order):
+        raise ValueError("a stage stands twice")
+    return order
+
+
+def _as_list(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
+
+
+GENERATION: dict[str, Any] = {
+    "max_tokens": (
+        Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)],
+        "an integer of at least 1",
+    ),
+    "stop": (
+        Annotated[
+            tuple[Annotated[str, Field(strict=True, min_length=1, max_length=1000)], ...],
+            Field(min_length=1, max_length=MAX_STOPS),
+            BeforeValidator(_as_list),
+        ],
+        f"a text or a list of 1 to {MAX_STOPS} texts, none of them empty",
+    ),
+    "seed": (
+        Annotated[int, Field(strict=True, ge=0, lt=2**63)],
+        "an integer in [0, 2^63)",
+    ),
+}
+
+# The fields of a preset that set sampling: what a request may override too.
+SETTINGS: frozenset[str] = frozenset({*PARAMETERS, *GENERATION, "order"})
+
+_ALLOWED = {
+    **{name: parameter.allowed for name, parameter in PARAMETERS.items()},
+    **{name: allowed for name, (_, allowed) in GENERATION.items()},
+    "order": f"a list of one or more stages, each once, of {', '.join(MOVABLE)}",
+    "extends": "the name of another preset",
+    "aliases": "a list of texts of 1 to 64 characters without ':', '/', '@' or ','",
+    "summary": "a map of en and zh to a sentence each",
+    "source": "a text: where the values come from",
+}
+
+
+@cache
+def model() -> type[BaseModel]:
+    """The pydantic model of a preset's fields. Fields that are None were not given."""
+    # Literal of a tuple made at run time: mypy can't follow, pydantic can.
+    stage_name = Literal[MOVABLE]  # type: ignore[valid-type]
+    fields: dict[str, Any] = {
+        "extends": (Annotated[str, Field(strict=True)] | None, None),
+        "aliases": (
+            tuple[
+                Annotated[str, Field(strict=True, pattern=ALIAS)],
+                ...,
+            ],
+            (),
+        ),
+        "summary": (Summary | None, None),
+        "source": (Annotated[str, Field(strict=True, max_length=1000)], ""),
+        "order": (
+            Annotated[
+                tuple[stage_name, ...],
+                Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+                AfterValidator(_without_repeats),
+            ]
+            | None,
+            None,
+        ),
+    }
+    for name, (annotation, allowed) in GENERATION.items():
+        fields[name] = (annotation | None, Field(default=None, description=allowed))
+    for name, parameter in PARAMETERS.items():
+        fields[name] = (
+            _annotation(parameter) | None,
+            Field(default=None, description=f"{parameter.summary} Allowed: {parameter.allowed}."),
+        )
+    return create_model(
+        "Preset",
+        __doc__="A sampling preset: what it names overrides what lies below, nothing else.",
+        __config__=ConfigDict(extra="forbid", frozen=True),
+        **fields,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a preset file, for editors."""
+    schema = model().model_json_schema(mode="validation")
+    for name, entry in schema["properties"].items():
+        entry.pop("default", None)
+        options = [option for option in entry.pop("anyOf", ()) if option != {"type": "null"}]
+        if name in PARAMETERS and PARAMETERS[name].off:
+            options.append({"enum": list(PARAMETERS[name].off)})
+        elif name == "stop":
+            options.append(options[0]["items"])
+        if len(options) == 1:
+            entry.update(options[0])
+        elif options:
+            entry["anyOf"] = options
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Temperament preset"
+    return schema
+
+
+def preset(
+    name: str,
+    data: Any,
+    *,
+    document: Document | None = None,
+    where: str = "",
+) -> tuple[Preset, str | None]:
+    """A checked preset of `data` (without its `extends`), and the name that it extends.
+
+    Raises `PresetError` with every problem. `document` gives lines to the problems of a file,
+    `where` names any other source.
+    """
+
+    def place(path: tuple[str | int, ...]) -> str:
+        return document.where(path) if document is not None else where
+
+    if data is None:
+        data = {}
+    if not isinstance(data, Mapping):
+        raise PresetError(
+            Problem(place(()), "", "not a preset", shown(data), "a map of names to values")
+        )
+    problems: list[Problem] = []
+    words: dict[str, Any] = {}
+    for key, value in data.items():
+        if not isinstance(key, str):
+            problems.append(Problem(place((key,)), shown(key), "unknown name"))
+        elif value is None and key in _ALLOWED:
+            problems.append(Problem(place((key,)), key, "has no value", allowed=_ALLOWED[key]))
+        else:
+            words[key] = value
+    checked: BaseModel | None = None
+    try:
+        checked = model().model_validate(words)
+    except ValidationError as error:
+        problems += (_problem(details, data, place) for details in error.errors(include_url=False))
+    if checked is None or problems:
+        raise PresetError(dict.fromkeys(problems))
+    given = {name: getattr(checked, name) for name in checked.model_fields_set}
+    summary = given.get("summary")
+    return (
+        Preset(
+            name=name,
+            values={key: given[key] for key in PARAMETERS if key in given},
+            order=given.get("order", ()),
+            generation={key: given[key] for key in GENERATION if key in given},
+            summary=summary.model_dump(exclude_unset=True) if summary else {},
+            source=given.get("source", ""),
+            aliases=given.get("aliases", ()),
+            origin=place(()) if document is not None else where,
+        ),
+        given.get("extends"),
+    )
+
+
+def _problem(details: ErrorDetails, data: Mapping[Any, Any], place: Any) -> Problem:
+    location = tuple(part for part in details["loc"] if part != "[key]")
+    top = str(location[0]) if location else ""
+    if details["type"] == "extra_forbidden" and len(location) == 1:
+        return Problem(
+            place(location), top, "unknown name", nearest=nearest(top, list(model().model_fields))
+        )
+    found = _at(data, location)
+    kept: list[str | int] = []
+    for part in location:  # pydantic adds the names of its own types to a path
+        if _at(data, (*kept, part)) is not _MISSING or not kept:
+            kept.append(part)
+    close: tuple[str, ...] = ()
+    if top == "order" and len(location) > 1:
+        close = nearest(details["input"], MOVABLE)
+    message = "not allowed"
+    if details["type"] == "value_error":
+        message = str(details["msg"]).removeprefix("Value error, ")
+    given = details["input"] if found is _MISSING or "[key]" in details["loc"] else found
+    return Problem(
+        place(tuple(kept)),
+        ".".join(map(str, kept)),
+        message,
+        shown(given),
+        _ALLOWED.get(top, str(details["msg"])),
+        close,
+    )
+
+
+_MISSING = object()
+
+
+def _at(data: Any, path: tuple[str | int, ...] | list[str | int]) -> Any:
+    for part in path:
+        if isinstance(data, Mapping):
+            if part not in data and str(part).isdigit() and int(part) in data:
+                part = int(part)  # noqa: PLW2901 - pydantic writes an integer key as text
+            data = data.get(part, _MISSING)
+        elif isinstance(data, (list, tuple)) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return _MISSING
+    return data

@@ -1,0 +1,216 @@
+"""YAML text to plain data, with the line of every value. No aliases, no tags, no surprises.
+
+The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are words, `3e-4` is a
+number. A key that stands twice is a problem, and so is a file that is too large or too deep.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+
+from temperament.errors import Problem, shown
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 16
+
+Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with YAML 1.2's core scalars."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"[-+]?[0-9]+$", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
+    text = loader.construct_scalar(node)
+    return int(text) if len(text) <= 40 else float(text)  # int() of long text is quadratic
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_SCALARS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")
+)
+
+
+@dataclass(slots=True)
+class Document:
+    """A file's data, the line of each path in it, and what was wrong with its text."""
+
+    name: str
+    data: Any = None
+    lines: dict[Path, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def where(self, path: Path = ()) -> str:
+        """`file:line` of a path, or of the nearest enclosing one that is known."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return f"{self.name}:{self.lines.get(path, 1)}"
+
+
+def read(path: FilePath) -> Document:
+    """The document in a file."""
+    document = Document(str(path))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        document.problems.append(
+            Problem(document.name, "", f"can't be read: {error.strerror or error}")
+        )
+        return document
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, name: str) -> Document:
+    """The document in YAML text."""
+    document = Document(name)
+    if len(raw) > MAX_BYTES:
+        document.problems.append(
+            Problem(name, "", "the file is too large", allowed=f"at most {MAX_BYTES} bytes")
+        )
+        return document
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"{name}:{raw.count(10, 0, error.start) + 1}"
+        document.problems.append(
+            Problem(where, "", f"not UTF-8 at byte {error.start}", allowed="UTF-8 text")
+        )
+        return document
+    try:
+        document.problems += _unwanted(text, name)
+        if document.problems:
+            return document
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is not None:
+                data = _build(loader, node, (), document)
+                document.data = None if data is _BROKEN else data
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        document.problems.append(_syntax_problem(error, name, text))
+    return document
+
+
+def _unwanted(text: str, name: str) -> list[Problem]:
+    """The alias, or the depth, at which to stop before anything is built from the text."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        where = f"{name}:{event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent):
+            allowed = "values written out, or `extends`"
+            return [Problem(where, "", "an alias", f"*{event.anchor}", allowed)]
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                allowed = f"at most {MAX_DEPTH} levels"
+                return [Problem(where, "", "nested too deeply", allowed=allowed)]
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return []
+
+
+def _syntax_problem(error: yaml.YAMLError, name: str, text: str) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        line = mark.line + 1
+    else:  # a character that YAML doesn't allow
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+    reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return Problem(f"{name}:{line}", "", f"not valid YAML: {reason}")
+
+
+_BROKEN = object()  # stands for a value about which a problem was told
+_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+def _build(loader: _Loader, node: yaml.Node, path: Path, document: Document) -> Any:
+    document.lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(loader, node, path, document)
+    if node.tag not in _COLLECTIONS:
+        document.problems.append(_tagged(node, path, document))
+        return _BROKEN
+    if isinstance(node, yaml.MappingNode):
+        return _build_mapping(loader, node, path, document)
+    items = [
+        _build(loader, item, (*path, index), document) for index, item in enumerate(node.value)
+    ]
+    return _BROKEN if any(item is _BROKEN for item in items) else items
+
+
+def _scalar(loader: _Loader, node: yaml.ScalarNode, path: Path, document: Document) -> Any:
+    if node.tag not in _SCALARS:
+        document.problems.append(_tagged(node, path, document))
+        return _BROKEN
+    try:
+        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+    except (yaml.YAMLError, ValueError, LookupError):  # `!!int x`, `!!bool x`
+        kind = node.tag.rpartition(":")[2]
+        where = f"{document.name}:{node.start_mark.line + 1}"
+        problem = Problem(where, ".".join(map(str, path)), f"not of type {kind}", shown(node.value))
+        document.problems.append(problem)
+        return _BROKEN
+
+
+def _tagged(node: yaml.Node, path: Path, document: Document) -> Problem:
+    where = f"{document.name}:{node.start_mark.line + 1}"
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    return Problem(where, ".".join(map(str, path)), "a tag", shown(tag), "plain values")
+
+
+def _build_mapping(
+    loader: _Loader, node: yaml.MappingNode, path: Path, document: Document
+) -> dict[Any, Any]:
+    result: dict[Any, Any] = {}
+    first: dict[Any, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        here = f"{document.name}:{line}"
+        place = ".".join(map(str, path))
+        key: Any = None
+        if isinstance(key_node, yaml.ScalarNode):
+            key = _scalar(loader, key_node, path, document)
+        if key is _BROKEN:
+            continue
+        if not isinstance(key, (str, int)) or isinstance(key, bool):
+            given = shown(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            allowed = "text or an integer"
+            document.problems.append(
+                Problem(here, place, "a key that isn't a name", given, allowed)
+            )
+            continue
+        inner = (*path, key)
+        if key in first:
+            place = ".".join(map(str, inner))
+            message = f"stands twice, first in line {first[key]}"
+            document.problems.append(Problem(here, place, message, allowed="each name once"))
+            continue
+        first[key] = line
+        value = _build(loader, value_node, inner, document)
+        document.lines[inner] = line
+        if value is not _BROKEN:
+            result[key] = value
+    return result

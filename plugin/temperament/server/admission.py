@@ -1,0 +1,190 @@
+"""A request's body in, the body that vLLM is to read out.
+
+Precedence: the request's own field, the named preset, the server's default preset, the model's
+`generation_config.json`, the engine's default. A request that says nothing of ours, on a server
+without a default preset, is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from temperament.errors import PresetError, Problem, RequestError, shown
+from temperament.plan import Choice, Plan, encode, split
+from temperament.plan.wire import KEY
+from temperament.presets import Catalogue, Preset, schema
+from temperament.server.endpoints import Endpoint
+from temperament.server.selection import FIELD, select
+from temperament.stages import PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The body to go on with, and the preset's `name@digest` for the answer's header."""
+
+    body: dict[str, Any]
+    label: str | None
+
+
+def _serves_nothing(_name: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Everything that admitting a request depends on, fixed when the server starts."""
+
+    catalogue: Catalogue
+    default: Preset | None = None
+    # what the model's generation_config.json sets
+    model_defaults: Preset = field(default_factory=lambda: Preset("model"))
+    choice: Choice = "auto"
+    platform: str | None = None
+    vocabulary: int | None = None
+    serves: Callable[[str], bool] = _serves_nothing
+
+    def below(self, preset: Preset) -> Preset:
+        """`preset` with the server's default and the model's values below it."""
+        if self.default is not None:
+            preset = preset.over(self.default)
+        return preset.over(self.model_defaults)
+
+    def plan(self, preset: Preset, endpoint: Endpoint) -> Plan:
+        """Where each stage of a preset runs on this server."""
+        chain = self.below(preset).chain
+        return split(chain, endpoint.target, self.choice, self.platform)
+
+    def admit(
+        self, body: dict[str, Any], header: str | None, endpoint: Endpoint
+    ) -> Admitted | None:
+        """The body as vLLM is to read it; None if it is none of our business.
+
+        Raises `RequestError` or `PresetError` with every problem.
+        """
+        selection = select(body, header, self.catalogue, self.serves)
+        own = self._overrides(body, endpoint)
+        ours = [
+            name
+            for name in own
+            if name not in endpoint.target.fields and name not in endpoint.generation
+        ]
+        preset = selection.preset
+        if body.get("use_beam_search"):
+            if preset is not None:
+                raise RequestError(
+                    Problem(
+                        "request",
+                        "use_beam_search",
+                        "searches, it doesn't draw: a preset has no meaning there",
+                        "true",
+                        "false, or no preset",
+                    )
+                )
+            return None
+        if preset is None and self.default is None and not ours:
+            return None
+        overrides, _ = schema.preset("request", own, where="request")
+        named = preset or self.default
+        resolved = self.below(overrides.over(preset) if preset is not None else overrides)
+        made = split(resolved.chain, endpoint.target, self.choice, self.platform)
+        self._refuse(resolved, made, endpoint)
+
+        changed = {
+            name: value
+            for name, value in body.items()
+            if name != FIELD and not (name in schema.SETTINGS and name in own)
+        }
+        changed["model"] = selection.model
+        changed.update((name, value) for name, value in made.native.items() if value is not None)
+        self._write_generation(changed, body, resolved, endpoint)
+        self._write_xargs(changed, body, made, named.label if named is not None else "request")
+        return Admitted(changed, named.label if named is not None else None)
+
+    def _overrides(self, body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+        """The request's own values of what a preset may set, in our names; null is not given."""
+        own = {
+            name: body[name]
+            for name in schema.SETTINGS
+            if name not in schema.GENERATION and body.get(name) is not None
+        }
+        for name, spellings in endpoint.generation.items():
+            for spelling in spellings:
+                if body.get(spelling) is not None and body[spelling] != []:
+                    own.setdefault(name, body[spelling])
+        return own
+
+    def _refuse(self, resolved: Preset, made: Plan, endpoint: Endpoint) -> None:
+        problems = [
+            Problem("request", name, f"can't be said on {endpoint.target.name}", shown(value))
+            for name, value in resolved.generation.items()
+            if name not in endpoint.generation
+        ]
+        # A field that the endpoint can't carry is filled from the model's own values by vLLM.
+        for name, value in self.model_defaults.values.items():
+            carried = name in endpoint.target.fields
+            if not carried and name in PARAMETERS and value != PARAMETERS[name].neutral:
+                problems.append(
+                    Problem(
+                        "request",
+                        name,
+                        f"the model's generation_config sets it, and"
+                        f" {endpoint.target.name} can't override it",
+                        shown(value),
+                        "a server with --generation-config vllm, or another endpoint",
+                    )
+                )
+        if self.vocabulary is not None:
+            problems += (
+                Problem(
+                    "request",
+                    f"logit_bias.{token}",
+                    "no such token",
+                    allowed=f"ids below {self.vocabulary}",
+                )
+                for token, _ in resolved.values.get("logit_bias", ())
+                if token >= self.vocabulary
+            )
+        if problems:
+            raise RequestError(problems)
+
+    def _write_generation(
+        self,
+        changed: dict[str, Any],
+        body: Mapping[str, Any],
+        resolved: Preset,
+        endpoint: Endpoint,
+    ) -> None:
+        for name, spellings in endpoint.generation.items():
+            given = [spelling for spelling in spellings if body.get(spelling) is not None]
+            if given:
+                changed.update((spelling, body[spelling]) for spelling in given)
+            elif name in resolved.generation:
+                value = resolved.generation[name]
+                changed[spellings[0]] = list(value) if name == "stop" else value
+
+    def _write_xargs(
+        self, changed: dict[str, Any], body: Mapping[str, Any], made: Plan, label: str
+    ) -> None:
+        xargs = body.get("vllm_xargs")
+        if xargs is not None and not isinstance(xargs, Mapping):
+            raise PresetError(
+                Problem("request", "vllm_xargs", "not allowed", shown(xargs), "a map")
+            )
+        kept = {name: value for name, value in (xargs or {}).items() if name != FIELD}
+        if KEY in kept:
+            raise PresetError(
+                Problem(
+                    "request",
+                    f"vllm_xargs.{KEY}",
+                    "is written by the server where a preset is in force",
+                    allowed="the preset's fields in the body",
+                )
+            )
+        if made.residual:
+            kept[KEY] = encode(made.residual, label)
+        if kept:
+            changed["vllm_xargs"] = kept
+        else:
+            changed.pop("vllm_xargs", None)

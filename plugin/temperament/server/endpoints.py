@@ -1,0 +1,46 @@
+"""The endpoints that draw tokens, as data: what each calls its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from temperament.plan.targets import VLLM, VLLM_MESSAGES, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How one endpoint takes what a preset says.
+
+    `generation` gives the request's spellings of our generation fields, the one that we write
+    first. A field that is missing there can't be said on this endpoint.
+    """
+
+    target: Target
+    generation: Mapping[str, tuple[str, ...]]
+    # Whether errors have the form of Anthropic's API rather than OpenAI's.
+    anthropic: bool = False
+
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "/v1/chat/completions": Endpoint(
+        VLLM,
+        {
+            "max_tokens": ("max_completion_tokens", "max_tokens"),
+            "stop": ("stop",),
+            "seed": ("seed",),
+        },
+    ),
+    "/v1/completions": Endpoint(
+        VLLM, {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",)}
+    ),
+    "/v1/responses": Endpoint(
+        VLLM,
+        {"max_tokens": ("max_output_tokens", "max_tokens"), "stop": ("stop",), "seed": ("seed",)},
+    ),
+    "/v1/messages": Endpoint(
+        VLLM_MESSAGES,
+        {"max_tokens": ("max_tokens",), "stop": ("stop_sequences", "stop")},
+        anthropic=True,
+    ),
+}

@@ -1,0 +1,50 @@
+"""What an operator may set: the `temperament` part of vLLM's `--additional-config`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from temperament.errors import PresetError, Problem, nearest, shown
+from temperament.plan import Choice
+
+WHERE = "additional_config.temperament"
+
+
+class Settings(BaseModel):
+    """Presets to load, the default one, and how chains are planned."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # files and folders of presets, later ones winning
+    presets: list[str] = Field(default=[])
+    # the preset that lies below every request
+    default: str | None = None
+    # whether chains run natively: `auto`, `native`, `residual`
+    plan: Choice = "auto"
+
+
+def read(additional_config: Any) -> Settings:
+    """The settings in vLLM's additional config. Raises `PresetError` with every problem."""
+    content = additional_config.get("temperament", {}) if _is_map(additional_config) else {}
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise PresetError(
+            Problem(
+                WHERE,
+                ".".join(map(str, details["loc"])),
+                str(details["msg"]),
+                shown(details["input"]),
+                nearest=nearest(str(details["loc"][-1]), list(Settings.model_fields))
+                if details["type"] == "extra_forbidden"
+                else (),
+            )
+            for details in error.errors(include_url=False)
+        ) from None
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)

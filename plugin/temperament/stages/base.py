@@ -1,0 +1,98 @@
+"""What a stage and its parameters are: data that validation, planning and documents read.
+
+A stage changes the logits of one row. Its file here says *what* it is; the file of the same name
+in `temperament/ops` says *how* it is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["number", "integer", "flag", "token_bias"]
+Group = Literal["bias", "penalty", "shape", "cut"]
+Need = Literal["history"]
+
+FLOAT32_MAX = 3.4028234663852886e38
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number (or flag, or table) of a stage.
+
+    `neutral` is the value with which the stage does nothing. A parameter that only shapes what
+    another one switches on has no neutral value but a `default`.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    neutral: Any = None
+    default: Any = None
+    low: float = -FLOAT32_MAX
+    high: float = FLOAT32_MAX
+    low_open: bool = False
+    high_open: bool = False
+    # Spellings of "off" among the users' habits, each turned into `neutral`.
+    off: tuple[Any, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What may be given, in words."""
+        if self.kind == "flag":
+            return "true or false"
+        if self.kind == "token_bias":
+            return "a map of token id to a finite number"
+        noun = "an integer" if self.kind == "integer" else "a number"
+        unbounded_low, unbounded_high = self.low == -FLOAT32_MAX, self.high == FLOAT32_MAX
+        if unbounded_low and unbounded_high:
+            return noun
+        left = f"{'(' if self.low_open else '['}{'-inf' if unbounded_low else f'{self.low:.10g}'}"
+        right = f"{'inf' if unbounded_high else f'{self.high:.10g}'}"
+        right += ")" if self.high_open or unbounded_high else "]"
+        words = f"{noun} in {left}, {right}"
+        if self.off:
+            words += f" or {', '.join(str(value) for value in self.off)} (off)"
+        return words
+
+    @property
+    def unset(self) -> Any:
+        """The value of a row that doesn't set this parameter."""
+        return self.neutral if self.neutral is not None else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One sampler: a named change of a row's logits.
+
+    `group` fixes where a stage may stand: biases, then penalties, then (in any order that a
+    preset states) shapes and cuts. `needs` names what beside its parameters it must be given.
+    `elsewhere` tells which well-known programs mean something else by the same name.
+    """
+
+    name: str
+    group: Group
+    parameters: tuple[Parameter, ...]
+    summary: str
+    summary_zh: str
+    source: str
+    elsewhere: str = ""
+    needs: frozenset[Need] = field(default=frozenset())
+    # Whether the given values do nothing; by default, whether any parameter is neutral.
+    neutral_when: Callable[[Mapping[str, Any]], bool] | None = None
+
+    def is_neutral(self, values: Mapping[str, Any]) -> bool:
+        """Whether a row with these values leaves the logits as they are."""
+        if self.neutral_when is not None:
+            return self.neutral_when(values)
+        return any(
+            values[parameter.name] == parameter.neutral
+            for parameter in self.parameters
+            if parameter.neutral is not None
+        )
+
+    @property
+    def movable(self) -> bool:
+        """Whether a preset's `order` may place this stage."""
+        return self.group in ("shape", "cut")
