@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from temperament.batch.run import Run, process
+    from temperament.batch.process import Run, process
     from temperament.engines import transformers, vllm
     from temperament.errors import EngineError, PresetError, RequestError, TemperamentError
     from temperament.presets import Catalogue, Chain, Preset
@@ -24,9 +24,9 @@ _HOME = {
     "Preset": "temperament.presets",
     "PresetError": "temperament.errors",
     "RequestError": "temperament.errors",
-    "Run": "temperament.batch.run",
+    "Run": "temperament.batch.process",
     "TemperamentError": "temperament.errors",
-    "process": "temperament.batch.run",
+    "process": "temperament.batch.process",
 }
 _MODULES = {"transformers": "temperament.engines.transformers", "vllm": "temperament.engines.vllm"}
 

@@ -61,7 +61,7 @@ class PresetError(TemperamentError):
     """A preset, or a value in one, is wrong."""
 
 
-class UnknownPreset(PresetError):
+class UnknownPreset(PresetError):  # noqa: N818 - a PresetError by its base already
     """No preset has this name or alias."""
 
 

@@ -17,7 +17,7 @@ def merge(shapes: Sequence[Shape]) -> list[tuple[str, tuple[int, ...]]]:
     stage that a shape wants at two places takes two steps.
     """
     done = [0] * len(shapes)
-    steps = []
+    steps: list[tuple[str, tuple[int, ...]]] = []
     while True:
         waiting = {
             shape[done[index]] for index, shape in enumerate(shapes) if done[index] < len(shape)

@@ -6,7 +6,8 @@ asking the device, which rows use a stage and between what bounds its values lie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,36 @@ import torch
 from torch import Tensor
 
 from temperament.batch.schedule import Shape, merge
-from temperament.ops.inputs import Column, Tokens
+from temperament.batch.texts import TextTables
+from temperament.ops.inputs import Column, Ends, Sequences, Texts, Tokens
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.chain import Chain
 from temperament.stages import BY_NAME, PARAMETERS, Parameter
+from temperament.stages.base import Need
 
 _NONE = 0  # the program of a slot that runs nothing
+_ENDS = "<ends>"
+
+Slots = np.ndarray[Any, np.dtype[np.int64]]
+# A token sequence and a number that goes with it.
+Entry = tuple[tuple[int, ...], float]
+Argument = Column | Tokens | Sequences | Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one request runs, and what its stages need to know of it."""
+
+    chain: Chain = field(default_factory=Chain)
+    # of the noise; two requests with the same seed draw the same numbers
+    seed: int = 0
+    # how many tokens it may generate, -1 where that isn't known
+    limit: int = -1
+    # the token ids that end its text
+    ends: tuple[int, ...] = ()
+
+
+_NO_REQUEST = Request()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +54,29 @@ class BatchStep:
     stage: str
     # [n] int64 rows of the batch, None for all; expanded: [rows] bool, which rows count
     rows: Tensor | None
-    arguments: dict[str, Column | Tokens]
+    arguments: dict[str, Argument]
+    # [n] int64, for stages that need noise
+    seed: Tensor | None = None
+    ends: Ends | None = None
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the stage must be given beside its arguments."""
+        return BY_NAME[self.stage].needs
 
 
 class Table:
-    """Parameters of the requests in `slots` slots, on `device`."""
+    """Parameters of the requests in `slots` slots, on `device`.
 
-    def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
+    `vocabulary` is asked for the tokens' bytes when a request first needs them.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        device: torch.device | str = "cpu",
+        vocabulary: Callable[[], TokenBytes] | None = None,
+    ) -> None:
         self.device = torch.device(device)
         self.slots = slots
         # [slots] each slot's program: an index into `_shapes`
@@ -46,58 +88,64 @@ class Table:
         self._host: dict[str, np.ndarray[Any, Any]] = {}
         self._columns: dict[str, Tensor] = {}
         self._stale: set[str] = set()
-        # parameter -> slot -> ((token, value), ...)
-        self._tokens: dict[str, dict[int, tuple[tuple[int, float], ...]]] = {}
-        self._chains: list[Chain] = [Chain()] * slots
+        # parameter -> slot -> its entries, or its texts
+        self._entries: dict[str, dict[int, list[Entry]]] = {}
+        self._texts: dict[str, dict[int, tuple[str, ...]]] = {}
+        self._vocabulary = vocabulary
+        self._text_tables: TextTables | None = None
+        self._requests: list[Request] = [_NO_REQUEST] * slots
         self._version = 0
         self._prepared: tuple[tuple[int, bytes], list[BatchStep]] | None = None
 
-    def chain(self, slot: int) -> Chain:
+    def request(self, slot: int) -> Request:
         """What the slot runs."""
-        return self._chains[slot]
+        return self._requests[slot]
 
-    def uses(self, need: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[slots] whether a slot has a stage with this need."""
+    def uses(self, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """[slots] whether a slot has a stage with one of these needs."""
         programs = [
             program
             for program, shape in self._shapes.items()
-            if any(need in BY_NAME[stage].needs for stage in shape)
+            if any(not BY_NAME[stage].needs.isdisjoint(needs) for stage in shape)
         ]
         return np.isin(self.program, programs)
 
-    def write(self, slot: int, chain: Chain) -> None:
+    def write(self, slot: int, request: Request) -> None:
         """Gives a slot to a request; whatever it held before is gone."""
         self.clear(slot)
-        if not chain:
+        if not request.chain:
             return
-        self._chains[slot] = chain
-        self.program[slot] = self._acquire(chain.names)
-        for name, value in chain.values.items():
-            parameter = PARAMETERS[name]
-            if parameter.kind == "token_bias":
-                self._tokens.setdefault(name, {})[slot] = value
-            else:
-                self._column(parameter)[slot] = value
-                self._stale.add(name)
+        self._requests[slot] = request
+        self.program[slot] = self._acquire(request.chain.names)
+        for name, value in request.chain.values.items():
+            self._write_value(slot, PARAMETERS[name], value)
+        needs = frozenset().union(*(BY_NAME[stage].needs for stage in request.chain.names))
+        if "noise" in needs:
+            self._write_column(slot, "<seed>", request.seed, np.int64, 0)
+        if "ends" in needs:
+            self._write_column(slot, "<limit>", request.limit, np.int64, -1)
+            self._entries.setdefault(_ENDS, {})[slot] = [((t,), 0.0) for t in request.ends]
 
     def clear(self, slot: int) -> None:
         """Takes a slot back: it runs nothing."""
         self._version += 1
         self._release(int(self.program[slot]))
         self.program[slot] = _NONE
-        self._chains[slot] = Chain()
-        for table in self._tokens.values():
-            table.pop(slot, None)
+        self._requests[slot] = _NO_REQUEST
+        for entries in self._entries.values():
+            entries.pop(slot, None)
+        for texts in self._texts.values():
+            texts.pop(slot, None)
 
     def move(self, source: int, target: int) -> None:
         """The request in `source` goes on in `target`, whose own request ends."""
-        chain = self._chains[source]
+        request = self._requests[source]
         self.clear(source)
-        self.write(target, chain)
+        self.write(target, request)
 
     def swap(self, one: int, other: int) -> None:
         """The requests in two slots change places."""
-        first, second = self._chains[one], self._chains[other]
+        first, second = self._requests[one], self._requests[other]
         self.write(one, second)
         self.write(other, first)
 
@@ -111,7 +159,7 @@ class Table:
                 self._columns[name] = host.to(self.device, copy=True)
         self._stale.clear()
 
-    def steps(self, slots: np.ndarray[Any, np.dtype[np.int64]], vocabulary: int) -> list[BatchStep]:
+    def steps(self, slots: Slots, vocabulary: int) -> list[BatchStep]:
         """What to run for a batch whose row i is slot `slots[i]`. Cached while nothing changes."""
         key = (self._version, slots.tobytes())
         if self._prepared is not None and self._prepared[0] == key:
@@ -124,19 +172,17 @@ class Table:
         steps = []
         for stage, takes_part in merge(shapes):
             rows = np.flatnonzero(np.isin(member, takes_part))
-            arguments = self._arguments(stage, slots[rows], vocabulary)
-            if len(rows) == len(slots):
-                steps.append(BatchStep(stage, None, arguments))
-                continue
-            if takes_part not in shared:
-                shared[takes_part] = self._to_device(rows)
-            steps.append(BatchStep(stage, shared[takes_part], arguments))
+            where = None
+            if len(rows) < len(slots):
+                if takes_part not in shared:
+                    shared[takes_part] = self._to_device(rows)
+                where = shared[takes_part]
+            users = slots[rows]
+            steps.append(self._step(stage, where, users, users, None, vocabulary))
         self._prepared = (key, steps)
         return steps
 
-    def expanded_steps(
-        self, slots: np.ndarray[Any, np.dtype[np.int64]], rows: Tensor, vocabulary: int
-    ) -> list[BatchStep]:
+    def expanded_steps(self, slots: Slots, rows: Tensor, vocabulary: int) -> list[BatchStep]:
         """What to run where only the device knows each row's slot: `rows`, [rows] int64.
 
         `slots` are those of the batch's requests, each once. Every stage gets a value for every
@@ -145,91 +191,130 @@ class Table:
         self.flush()
         programs = np.unique(self.program[slots])
         shapes = [self._shapes[int(program)] for program in programs]
+        everyone = np.arange(self.slots)
         steps = []
         for stage, takes_part in merge(shapes):
             member = np.isin(self.program, programs[list(takes_part)])
-            users = slots[member[slots]]
-            arguments: dict[str, Column | Tokens] = {}
-            for parameter in BY_NAME[stage].parameters:
-                if parameter.kind == "token_bias":
-                    arguments[parameter.name] = self._expand_tokens(
-                        parameter.name, users, rows, vocabulary
-                    )
-                    continue
-                host = self._host[parameter.name][users]
-                low, high = host.min().item(), host.max().item()
-                values = self._columns[parameter.name].index_select(0, rows).clamp(low, high)
-                arguments[parameter.name] = Column(values, low, high)
             mask = self._to_device(member).index_select(0, rows)
-            steps.append(BatchStep(stage, mask, arguments))
+            steps.append(self._step(stage, mask, everyone, slots[member[slots]], rows, vocabulary))
         return steps
 
-    def _arguments(
-        self, stage: str, slots: np.ndarray[Any, np.dtype[np.int64]], vocabulary: int
-    ) -> dict[str, Column | Tokens]:
-        arguments: dict[str, Column | Tokens] = {}
-        index = self._to_device(slots)
-        for parameter in BY_NAME[stage].parameters:
-            if parameter.kind == "token_bias":
-                arguments[parameter.name] = self._gather_tokens(parameter.name, slots, vocabulary)
-            else:
-                host = self._host[parameter.name][slots]
-                values = self._columns[parameter.name].index_select(0, index)
-                low, high = host.min().item(), host.max().item()
-                arguments[parameter.name] = Column(values, low, high)
-        return arguments
-
-    def _gather_tokens(
-        self, name: str, slots: np.ndarray[Any, np.dtype[np.int64]], vocabulary: int
-    ) -> Tokens:
-        table = self._tokens[name]
-        entries = [
-            (row, token, value)
-            for row, slot in enumerate(slots.tolist())
-            for token, value in table[slot]
-            if token < vocabulary
-        ]
-        rows, tokens, values = zip(*entries, strict=True) if entries else ((), (), ())
-        return Tokens(
-            torch.tensor(rows, dtype=torch.int64).to(self.device),
-            torch.tensor(tokens, dtype=torch.int64).to(self.device),
-            torch.tensor(values, dtype=torch.float32).to(self.device),
-        )
-
-    def _expand_tokens(
+    def _step(
         self,
-        name: str,
-        slots: np.ndarray[Any, np.dtype[np.int64]],
-        rows: Tensor,
+        stage: str,
+        where: Tensor | None,
+        slots: Slots,
+        users: Slots,
+        rows: Tensor | None,
         vocabulary: int,
-    ) -> Tokens:
-        """The entries of every row, each slot's padded to the same number with biases of -0.0."""
-        entries = [[e for e in self._tokens[name][slot] if e[0] < vocabulary] for slot in slots]
-        width = max(map(len, entries), default=0)
-        token = np.zeros((self.slots, width), dtype=np.int64)
-        value = np.full((self.slots, width), -0.0, dtype=np.float32)
-        for slot, own in zip(slots, entries, strict=True):
-            used = {t for t, _ in own}
-            free = (t for t in range(vocabulary) if t not in used)
-            filled = [*own, *((next(free), -0.0) for _ in range(width - len(own)))]
-            token[slot], value[slot] = zip(*filled, strict=True) if filled else ((), ())
-        number = torch.arange(rows.shape[0], device=self.device)
-        return Tokens(
-            number.repeat_interleave(width),
-            self._to_device(token).index_select(0, rows).reshape(-1),
-            self._to_device(value).index_select(0, rows).reshape(-1),
+    ) -> BatchStep:
+        """`slots` are those that the arguments are for, `users` those whose values bound them."""
+        arguments: dict[str, Argument] = {}
+        needs = BY_NAME[stage].needs
+        for parameter in BY_NAME[stage].parameters:
+            name = parameter.name
+            if parameter.kind == "texts":
+                arguments[name] = self._gather_texts(name, slots, rows)
+            elif parameter.kind in ("token_bias", "tokens"):
+                arguments[name] = _as_tokens(self._gather(name, slots, rows, vocabulary))
+            elif parameter.kind in ("sequences", "sequence_bias"):
+                arguments[name] = self._gather(name, slots, rows, vocabulary)
+            else:
+                host = self._host[name][users]
+                low, high = host.min().item(), host.max().item()
+                values = self._column(name, slots, rows)
+                # Rows that don't take part may hold anything; within the bounds it does no harm.
+                arguments[name] = Column(
+                    values.clamp(low, high) if rows is not None else values, low, high
+                )
+        seed = self._column("<seed>", slots, rows) if "noise" in needs else None
+        ends = None
+        if "ends" in needs:
+            ends = Ends(
+                _as_tokens(self._gather(_ENDS, slots, rows, vocabulary)),
+                self._column("<limit>", slots, rows),
+            )
+        return BatchStep(stage, where, arguments, seed, ends)
+
+    def _column(self, name: str, slots: Slots, rows: Tensor | None) -> Tensor:
+        index = self._to_device(slots) if rows is None else rows
+        return self._columns[name].index_select(0, index)
+
+    def _gather(self, name: str, slots: Slots, rows: Tensor | None, vocabulary: int) -> Sequences:
+        """The entries of a parameter, by row of the batch.
+
+        Where only the device knows the rows, every slot's entries are filled up to one number with
+        the first of them, which changes nothing: an entry may stand twice.
+        """
+        table = self._entries.get(name, {})
+        known = [
+            [entry for entry in table.get(int(slot), ()) if max(entry[0]) < vocabulary]
+            for slot in slots
+        ]
+        most = max(map(len, known), default=0)
+        if rows is not None:
+            nothing: Entry = ((0,), -0.0)
+            known = [own + [own[0] if own else nothing] * (most - len(own)) for own in known]
+        flat = [(row, *entry) for row, own in enumerate(known) for entry in own]
+        longest = max((len(sequence) for _, sequence, _ in flat), default=1) - 1
+        prefix = np.full((len(flat), longest), -1, dtype=np.int64)
+        for number, (_, sequence, _) in enumerate(flat):
+            if len(sequence) > 1:
+                prefix[number, longest - len(sequence) + 1 :] = sequence[:-1]
+        made = Sequences(
+            self._to_device(np.array([row for row, _, _ in flat], dtype=np.int64)),
+            self._to_device(prefix),
+            self._to_device(np.array([s[-1] for _, s, _ in flat], dtype=np.int64)),
+            self._to_device(np.array([value for _, _, value in flat], dtype=np.float32)),
+        )
+        if rows is None:
+            return made
+        place = (rows[:, None] * most + torch.arange(most, device=self.device)).reshape(-1)
+        owner = torch.arange(rows.shape[0], device=self.device).repeat_interleave(most)
+        return Sequences(owner, made.prefix[place], made.last[place], made.value[place])
+
+    def _gather_texts(self, name: str, slots: Slots, rows: Tensor | None) -> Texts:
+        assert self._text_tables is not None
+        table = self._texts[name]
+        some = next(iter(table.values()))
+        made = self._text_tables.texts([table.get(int(slot), some) for slot in slots])
+        if rows is None:
+            return made
+        return Texts(made.next, made.hit, made.root.index_select(0, rows), made.window)
+
+    def _write_value(self, slot: int, parameter: Parameter, value: Any) -> None:
+        name, kind = parameter.name, parameter.kind
+        if kind == "texts":
+            self._add_texts(value)
+            self._texts.setdefault(name, {})[slot] = value
+        elif kind == "token_bias":
+            self._entries.setdefault(name, {})[slot] = [((token,), v) for token, v in value]
+        elif kind == "tokens":
+            self._entries.setdefault(name, {})[slot] = [((token,), 0.0) for token in value]
+        elif kind == "sequences":
+            self._entries.setdefault(name, {})[slot] = [(sequence, 0.0) for sequence in value]
+        elif kind == "sequence_bias":
+            self._entries.setdefault(name, {})[slot] = list(value)
+        else:
+            dtype = {"integer": np.int64, "flag": np.bool_}.get(kind, np.float32)
+            self._write_column(slot, name, value, dtype, parameter.unset)
+
+    def _write_column(self, slot: int, name: str, value: Any, dtype: Any, unset: Any) -> None:
+        if name not in self._host:
+            self._host[name] = np.full(self.slots, unset, dtype=dtype)
+        self._host[name][slot] = value
+        self._stale.add(name)
+
+    def _add_texts(self, texts: tuple[str, ...]) -> None:
+        if self._text_tables is None:
+            assert self._vocabulary is not None
+            self._text_tables = TextTables(self._vocabulary(), self.device)
+        self._text_tables.add(
+            texts, [used for table in self._texts.values() for used in table.values()]
         )
 
     def _to_device(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device, non_blocking=True)
-
-    def _column(self, parameter: Parameter) -> np.ndarray[Any, Any]:
-        column = self._host.get(parameter.name)
-        if column is None:
-            dtype = np.int64 if parameter.kind == "integer" else np.float32
-            column = np.full(self.slots, parameter.unset, dtype=dtype)
-            self._host[parameter.name] = column
-        return column
 
     def _acquire(self, shape: Shape) -> int:
         for program, known in self._shapes.items():
@@ -247,3 +332,7 @@ class Table:
         self._users[program] -= 1
         if not self._users[program]:
             del self._users[program], self._shapes[program]
+
+
+def _as_tokens(entries: Sequences) -> Tokens:
+    return Tokens(entries.row, entries.last, entries.value)

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from temperament.batch.run import execute
-from temperament.batch.table import Table
+from temperament.batch.process import check_tokenizer, request_of, seed_of
+from temperament.batch.rows import TOKENS, Rows
+from temperament.batch.table import Request
 from temperament.errors import EngineError, Problem, shown
 from temperament.ops.inputs import History
 from temperament.plan import targets
-from temperament.presets import Catalogue, Preset, as_preset
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
 from temperament.stages import PARAMETERS
-
-Presets = str | Mapping[str, Any] | Preset | Sequence[str | Mapping[str, Any] | Preset]
 
 # Fields of a GenerationConfig that are stages of ours. What a model's file sets for them lies
 # below the presets; given to `generate` neutral, none acts a second time.
@@ -38,7 +38,8 @@ class PresetLogitsProcessor(LogitsProcessor):
     """Runs presets on the rows of a batch: one for all rows, or one for each prompt.
 
     Where `generate` makes several rows of a prompt (`num_return_sequences`, beams), they follow
-    their prompt's preset. A row's own padding on the left (`pad_token_id`) doesn't count as text.
+    their prompt's preset. A row's padding on the left (the tokenizer's) doesn't count as text.
+    `seeds`, one for each prompt, fix what stages with chance draw.
     The history is read from `input_ids` at every step, so beams may reorder rows. A new call of
     `generate` is recognised by its shorter `input_ids`; the processor may be used again.
     """
@@ -48,72 +49,78 @@ class PresetLogitsProcessor(LogitsProcessor):
     def __init__(
         self,
         presets: Presets,
+        tokenizer: Any = None,
         *,
-        pad_token_id: int | None = None,
+        seeds: Sequence[int] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
-        self._many = isinstance(presets, Sequence) and not isinstance(presets, str)
-        given = list(presets) if self._many else [presets]
-        catalogue = catalogue or Catalogue.load()
-        self.presets = [as_preset(preset, catalogue) for preset in given]
-        self._pad = pad_token_id
-        self._table: Table | None = None
+        self.presets, _ = as_presets(presets, catalogue or Catalogue.load())
+        check_tokenizer(self.presets, tokenizer)
+        self._tokenizer = tokenizer
+        self._seeds = seeds
+        self._pad: int | None = getattr(tokenizer, "pad_token_id", None)
+        self._rows: Rows | None = None
         self._slots = np.zeros(0, dtype=np.int64)
-        self._length = -1
+        # [rows, length] of the last step
+        self._ids: Tensor | None = None
         self._prompt_length = 0
         # [rows] where each row's text begins behind its padding
-        self._start: Tensor | None = None
+        self._start = torch.zeros(0, dtype=torch.int64)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[rows, length] ids and [rows, vocab] scores; returns new float32 scores."""
         rows, length = input_ids.shape
-        if self._table is None or len(self._slots) != rows or self._table.device != scores.device:
-            self._prepare(rows, scores.device)
-            self._length = -1
-        assert self._table is not None
-        if length != self._length + 1:
-            self._begin(input_ids)
-        self._length = length
-        steps = self._table.steps(self._slots, scores.shape[1])
-        history = self._history(input_ids) if self._table.uses("history").any() else None
-        return execute(scores.to(torch.float32, copy=True), steps, history)
+        continues = self._ids is not None and tuple(self._ids.shape) == (rows, length - 1)
+        if self._rows is None or not continues or self._rows.device != scores.device:
+            self._rows = self._begin(input_ids, scores)
+        same_rows = continues and self._ids is not None and self._ids.equal(input_ids[:, :-1])
+        self._ids = input_ids
+        history, ends = None, None
+        if self._rows.table.uses(*TOKENS).any():
+            history = History(
+                input_ids,
+                self._start,
+                torch.full_like(self._start, self._prompt_length),
+                torch.full_like(self._start, length),
+            )
+            # Beams may have changed places: then what was followed is read anew.
+            ends = np.full(rows, length) if same_rows else None
+        return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
 
-    def _prepare(self, rows: int, device: torch.device) -> None:
-        prompts = len(self.presets)
-        if rows % prompts:
+    def _begin(self, input_ids: Tensor, scores: Tensor) -> Rows:
+        """Takes the first step of a `generate`: its prompts, as many rows for each as it has."""
+        count, prompts = input_ids.shape[0], len(self.presets)
+        if count % prompts:
             raise EngineError(
                 Problem(
                     "generate",
                     "",
                     "one preset, or one for each prompt",
-                    f"{prompts} presets for {rows} rows",
-                    f"1 preset, or a divisor of {rows}",
+                    f"{prompts} presets for {count} rows",
+                    f"1 preset, or a divisor of {count}",
                 )
             )
-        self._table = Table(rows, device)
-        self._slots = np.arange(rows, dtype=np.int64)
-        chains = [preset.chain for preset in self.presets]
-        for row in range(rows):
-            self._table.write(row, chains[row * prompts // rows])
-
-    def _begin(self, input_ids: Tensor) -> None:
+        tokenizer, size = self._tokenizer, scores.shape[1]
+        vocabulary = None if tokenizer is None else lambda: TokenBytes.of(tokenizer, size)
+        made = Rows(count, scores.device, vocabulary)
+        end = getattr(tokenizer, "eos_token_id", None)
+        requests = [request_of(p, [end] if isinstance(end, int) else ()) for p in self.presets]
+        seeds = self._seeds or [seed_of(preset) for preset in self.presets]
+        each = count // prompts
+        for row in range(count):
+            request, seed = requests[row // each], seeds[row // each * len(seeds) // prompts]
+            # Several rows of one prompt draw differently: n samples are not one sample n times.
+            made.table.write(
+                row, Request(request.chain, seed + row % each, request.limit, request.ends)
+            )
+        self._slots = np.arange(count, dtype=np.int64)
         self._prompt_length = input_ids.shape[1]
-        self._start = torch.zeros(input_ids.shape[0], dtype=torch.int64, device=input_ids.device)
+        self._start = torch.zeros(count, dtype=torch.int64, device=input_ids.device)
         if self._pad is not None and self._prompt_length:
             text = input_ids != self._pad
-            self._start = torch.where(
-                text.any(1), text.int().argmax(1), torch.zeros_like(self._start)
-            )
-
-    def _history(self, input_ids: Tensor) -> History:
-        assert self._start is not None
-        start, length = self._start, input_ids.shape[1]
-        return History(
-            input_ids,
-            start,
-            torch.full_like(start, self._prompt_length),
-            torch.full_like(start, length),
-        )
+            first = text.int().argmax(1)
+            self._start = torch.where(text.any(1), first, self._start)
+        return made
 
 
 def generate_kwargs(
@@ -132,22 +139,12 @@ def generate_kwargs(
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for what
     `generate` can't do for a batch: different `max_tokens` or `stop` in one call, or `seed`.
     """
-    many = isinstance(presets, Sequence) and not isinstance(presets, str)
-    catalogue = catalogue or Catalogue.load()
-    resolved = [as_preset(preset, catalogue) for preset in (presets if many else [presets])]
+    resolved, _ = as_presets(presets, catalogue or Catalogue.load())
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]
     kwargs: dict[str, Any] = {
-        "logits_processor": LogitsProcessorList(
-            [
-                PresetLogitsProcessor(
-                    resolved if many else resolved[0],
-                    pad_token_id=getattr(tokenizer, "pad_token_id", None),
-                    catalogue=catalogue,
-                )
-            ]
-        ),
+        "logits_processor": LogitsProcessorList([PresetLogitsProcessor(resolved, tokenizer)]),
         "do_sample": True,
         **_NEUTRAL,
     }

@@ -1,4 +1,4 @@
-"""What an op is given beside the logits: columns of parameters, tables of tokens, the history."""
+"""What an op is given beside the logits: its parameters, and what its stage needs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,141 @@ class Column(NamedTuple):
 class Tokens(NamedTuple):
     """A number for some tokens of some rows, each (row, token) once."""
 
-    # [entries]
+    # [entries] int64
     row: Tensor
-    # [entries]
+    # [entries] int64
     token: Tensor
     # [entries] float32
     value: Tensor
+
+
+class Sequences(NamedTuple):
+    """Some token sequences of some rows, each with a number."""
+
+    # [entries] int64
+    row: Tensor
+    # [entries, longest] int64: the sequence without its last token, right-aligned, -1 before it
+    prefix: Tensor
+    # [entries] int64: its last token
+    last: Tensor
+    # [entries] float32
+    value: Tensor
+
+
+@dataclass(slots=True)
+class Texts:
+    """An automaton for each row, over the bytes of the vocabulary's tokens.
+
+    A row's state after its last `window` tokens is that after all of them: no text is longer, and
+    a token has a byte at least or starts anew.
+    """
+
+    # [states, vocabulary] the state behind a token
+    next: Tensor
+    # [states, vocabulary] bool: whether a text ends within the token
+    hit: Tensor
+    # [rows] int64: the state of the row's texts in which nothing is matched
+    root: Tensor
+    window: int
+
+    def states(self, history: History, start: Tensor) -> Tensor:
+        """[rows] the state behind the tokens from `start` on."""
+        tokens, state = history.tokens, self.root
+        longest = tokens.shape[1]
+        for back in range(min(self.window, longest), 0, -1):
+            place = history.end - back
+            token = tokens.gather(1, place.clamp(0, longest - 1)[:, None])[:, 0]
+            counts = place >= start
+            state = torch.where(counts, self.next[state, token.where(counts, 0)].long(), state)
+        return state
+
+    def hits(self, history: History) -> Tensor:
+        """[rows, positions] bool: whether one of the row's texts ends within the token there."""
+        tokens = history.tokens
+        state = self.root[:, None].expand(tokens.shape)
+        hit = torch.zeros_like(tokens, dtype=torch.bool)
+        position = torch.arange(tokens.shape[1], device=tokens.device)
+        for back in range(min(self.window, tokens.shape[1] - 1), -1, -1):
+            place = position - back
+            counts = (place >= history.start[:, None]) & (position < history.end[:, None])
+            token = tokens.gather(1, place.clamp_min(0).expand(tokens.shape)).where(counts, 0)
+            if back == 0:
+                hit = self.hit[state, token] & counts
+            else:
+                state = torch.where(counts, self.next[state, token].long(), state)
+        return hit
+
+
+@dataclass(slots=True)
+class Ends:
+    """What ends each row's text."""
+
+    # the ids that do, [entries]; values are 0
+    tokens: Tokens
+    # [rows] int64: how many tokens may be generated, -1 where that isn't known
+    limit: Tensor
+
+
+@dataclass(slots=True)
+class Matches:
+    """For each position of the history: how long a suffix of the history ends there too."""
+
+    # [rows, positions] int32; 0 at the last position and outside the history
+    length: Tensor
+
+    def select(self, rows: Tensor) -> Matches:
+        """The matches of some rows."""
+        return Matches(self.length.index_select(0, rows))
+
+
+@dataclass(slots=True)
+class Vocabulary:
+    """What is known of the tokens themselves."""
+
+    # [vocabulary] bool: tokens that end a text or hold a newline
+    structural: Tensor
+
+    def select(self, _rows: Tensor) -> Vocabulary:
+        """The same for any rows."""
+        return self
+
+
+@dataclass(slots=True)
+class State:
+    """What a stage remembers of each row: a number, and the distribution that it last gave.
+
+    The rows' numbers live in `slots`; reading and writing go through this view of them.
+    """
+
+    # [slots] float64, NaN before the first step
+    value: Tensor
+    # [slots, vocabulary] float32 log-probabilities
+    given: Tensor
+    # [slots] int64: how many tokens the row had generated then
+    count: Tensor
+    # [rows] int64
+    slots: Tensor
+
+    def select(self, rows: Tensor) -> State:
+        """The state of some rows."""
+        return State(self.value, self.given, self.count, self.slots.index_select(0, rows))
+
+    def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
+        """(value, log-probability of the token drawn since, whether exactly one was): [rows]."""
+        generated = history.end - history.prompt_end
+        last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
+        followed = (generated == self.count[self.slots] + 1) & (generated > 0)
+        return (
+            self.value[self.slots],
+            self.given[self.slots, last.where(followed, 0)],
+            followed,
+        )
+
+    def store(self, value: Tensor, given: Tensor, history: History) -> None:
+        """Keeps a number and log-probabilities ([rows, vocabulary]) until the next step."""
+        self.value[self.slots] = value
+        self.given[self.slots] = given
+        self.count[self.slots] = history.end - history.prompt_end
 
 
 @dataclass(slots=True)
@@ -69,17 +198,39 @@ class History:
             self.end.index_select(0, rows),
         )
 
-    def spans(self, start: Tensor) -> tuple[Tensor, Tensor]:
+    def spans(self, start: Tensor, end: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Token ids and whether each counts, for the positions `start` <= i < `end`.
 
         ([rows, positions] int64, [rows, positions] bool). Where a position doesn't count, its id
         is that of one that does, or 0 if the row has none: an op that writes the same number at
         every place of a token thus needs no mask.
         """
+        end = self.end if end is None else end
         position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        counts = (position >= start[:, None]) & (position < self.end[:, None])
-        last = (self.end - 1).clamp_min(0)[:, None]
+        counts = (position >= start[:, None]) & (position < end[:, None])
+        last = (end - 1).clamp_min(0)[:, None]
         filler = torch.where(
-            (self.end > start)[:, None], self.tokens.gather(1, last), self.tokens.new_zeros(1, 1)
+            (end > start)[:, None], self.tokens.gather(1, last), self.tokens.new_zeros(1, 1)
         )
         return torch.where(counts, self.tokens, filler), counts
+
+
+@dataclass(slots=True)
+class Given:
+    """What the stages of a batch need, for all rows of the logits; None where none does."""
+
+    history: History | None = None
+    matches: Matches | None = None
+    vocabulary: Vocabulary | None = None
+    # by stage
+    states: dict[str, State] | None = None
+
+    def select(self, rows: Tensor) -> Given:
+        """The same for some rows."""
+        states = self.states or {}
+        return Given(
+            None if self.history is None else self.history.select(rows),
+            None if self.matches is None else self.matches.select(rows),
+            self.vocabulary,
+            {name: state.select(rows) for name, state in states.items()},
+        )

@@ -1,4 +1,4 @@
-"""Logit bias: `x_t + b_t` for the tokens that are named. Source: `temperament.stages.logit_bias`."""
+"""Logit bias: `x_t + b_t` for the named tokens. Source: `temperament.stages.logit_bias`."""
 
 from __future__ import annotations
 

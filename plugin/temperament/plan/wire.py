@@ -11,6 +11,7 @@ from functools import lru_cache
 from temperament.errors import PresetError, Problem, shown
 from temperament.presets import schema
 from temperament.presets.chain import Chain
+from temperament.presets.preset import Preset
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
@@ -28,8 +29,8 @@ def encode(chain: Chain, label: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def decode(text: str) -> tuple[Chain, str]:
-    """The chain and the label in `text`. Raises `PresetError` if it isn't one of ours."""
+def decode(text: str) -> Preset:
+    """What `text` says, its label as the name. Raises `PresetError` if it isn't one of ours."""
     where = f"vllm_xargs.{KEY}"
     if len(text) > MAX_CHARACTERS:
         raise PresetError(
@@ -43,4 +44,4 @@ def decode(text: str) -> tuple[Chain, str]:
         raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
     label = content.pop("preset", "")
     preset, _ = schema.preset(str(label), content, where=where)
-    return preset.chain, str(label)
+    return preset

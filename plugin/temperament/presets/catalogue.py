@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from temperament.presets import schema, source
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
+
+OnePreset = str | Mapping[str, Any] | Preset
+Presets = OnePreset | Sequence[OnePreset]
 
 
 def shipped() -> Path:
@@ -225,3 +228,10 @@ def as_preset(preset: str | Mapping[str, Any] | Preset, catalogue: Catalogue) ->
         made, parent = schema.preset("inline", dict(preset), where="preset")
         return made if parent is None else made.over(catalogue.resolve(parent, "preset.extends"))
     return catalogue.resolve(preset)
+
+
+def as_presets(presets: Presets, catalogue: Catalogue) -> tuple[list[Preset], bool]:
+    """The presets of a batch, and whether there is one for each row (rather than one for all)."""
+    if isinstance(presets, (str, Mapping, Preset)):
+        return [as_preset(presets, catalogue)], False
+    return [as_preset(preset, catalogue) for preset in presets], True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,7 +22,7 @@ from pydantic_core import ErrorDetails
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.presets.preset import Preset
 from temperament.presets.source import Document
-from temperament.stages import PARAMETERS, STAGES, Parameter
+from temperament.stages import FLOAT32_MAX, FLOAT32_TINY, PARAMETERS, STAGES, Parameter
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 NAME_ALLOWED = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
@@ -30,6 +31,9 @@ TOKEN = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 ALIAS = r"^[^\s:/@,\x00-\x1f\x7f]([^:/@,\x00-\x1f\x7f]{0,62}[^\s:/@,\x00-\x1f\x7f])?$"
 MAX_BIASES = 4096
 MAX_STOPS = 64
+MAX_SEQUENCE = 64  # token ids in a sequence
+MAX_TEXT = 128  # characters in a text that is matched
+MAX_TEXT_BYTES = 500  # bytes of all texts of one parameter: each is a state of an automaton
 
 MOVABLE = tuple(stage.name for stage in STAGES if stage.movable)
 
@@ -42,16 +46,41 @@ class Summary(BaseModel):
     zh: str = Field(default="", max_length=300)
 
 
-def _finite_int(value: Any) -> Any:
-    """Keeps an integer too large for a float from raising inside a comparison."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**1000:
-        raise ValueError("too large")
+def _in_float32(value: Any) -> Any:
+    """Refuses what no row could hold: what would become infinite, or 0 without being 0."""
+    if isinstance(value, (int, float)) and FLOAT32_MAX < abs(value) < inf:
+        raise ValueError("too large for float32")
+    if isinstance(value, float) and 0 < abs(value) < FLOAT32_TINY:
+        raise ValueError("too close to 0 for float32")
     return value
+
+
+_TOKEN = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+_SEQUENCE = Annotated[tuple[_TOKEN, ...], Field(min_length=1, max_length=MAX_SEQUENCE)]
 
 
 def _annotation(parameter: Parameter) -> Any:
     if parameter.kind == "flag":
         return Annotated[bool, Field(strict=True)]
+    if parameter.kind == "tokens":
+        return Annotated[
+            tuple[_TOKEN, ...],
+            Field(max_length=MAX_BIASES),
+            AfterValidator(lambda tokens: tuple(sorted(set(tokens)))),
+        ]
+    if parameter.kind == "sequences":
+        return Annotated[
+            tuple[_SEQUENCE, ...],
+            Field(max_length=MAX_BIASES),
+            AfterValidator(lambda sequences: tuple(sorted(set(sequences)))),
+        ]
+    if parameter.kind == "texts":
+        return Annotated[
+            tuple[Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)], ...],
+            Field(max_length=MAX_STOPS),
+            BeforeValidator(_as_list),
+            AfterValidator(_few_bytes),
+        ]
     bounds: dict[str, Any] = {
         "gt" if parameter.low_open else "ge": parameter.low,
         "lt" if parameter.high_open else "le": parameter.high,
@@ -61,12 +90,18 @@ def _annotation(parameter: Parameter) -> Any:
         number: Any = Annotated[int, Field(strict=True, **bounds)]
     else:
         number = Annotated[
-            float, Field(strict=True, allow_inf_nan=False, **bounds), BeforeValidator(_finite_int)
+            float, Field(strict=True, allow_inf_nan=False, **bounds), BeforeValidator(_in_float32)
+        ]
+    if parameter.kind == "sequence_bias":
+        return Annotated[
+            tuple[tuple[_SEQUENCE, number], ...],
+            Field(max_length=MAX_BIASES),
+            AfterValidator(lambda biases: tuple(sorted(dict(biases).items()))),
         ]
     if parameter.kind == "token_bias":
         key = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_token_id)]
         return Annotated[
-            dict[key, number],  # type: ignore[valid-type]
+            dict[key, number],
             Field(max_length=MAX_BIASES),
             BeforeValidator(_tokens_once),
             AfterValidator(lambda biases: tuple(sorted(biases.items()))),
@@ -94,6 +129,19 @@ def _tokens_once(biases: Any) -> Any:
     return biases
 
 
+def _sequence(order: Any) -> Any:
+    if not isinstance(order, (list, tuple)):
+        raise ValueError("not a list")
+    return order
+
+
+def _few_bytes(texts: tuple[str, ...]) -> tuple[str, ...]:
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"{size} bytes together, more than {MAX_TEXT_BYTES}")
+    return tuple(sorted(set(texts)))
+
+
 def _without_repeats(order: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(order)) < len(order):
         raise ValueError("a stage stands twice")
@@ -107,7 +155,7 @@ def _as_list(stop: Any) -> Any:
 GENERATION: dict[str, Any] = {
     "max_tokens": (
         Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)],
-        "an integer of at least 1",
+        "an integer in [1, 2147483647]",
     ),
     "stop": (
         Annotated[
@@ -157,6 +205,7 @@ def model() -> type[BaseModel]:
             Annotated[
                 tuple[stage_name, ...],
                 Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+                BeforeValidator(_sequence),
                 AfterValidator(_without_repeats),
             ]
             | None,
@@ -232,7 +281,12 @@ def preset(
     try:
         checked = model().model_validate(words)
     except ValidationError as error:
-        problems += (_problem(details, data, place) for details in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+        wrong_inside = {details["loc"][:1] for details in found if len(details["loc"]) > 1}
+        for details in found:
+            # pydantic counts the right items alone, and calls a list of one wrong item too short
+            if details["type"] != "too_short" or details["loc"] not in wrong_inside:
+                problems.append(_problem(details, data, place))
     if checked is None or problems:
         raise PresetError(dict.fromkeys(problems))
     given = {name: getattr(checked, name) for name in checked.model_fields_set}
@@ -270,6 +324,9 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], place: Any) -> Prob
     message = "not allowed"
     if details["type"] == "value_error":
         message = str(details["msg"]).removeprefix("Value error, ")
+    elif details["type"] in ("too_long", "string_too_long"):
+        noun = "entries" if details["type"] == "too_long" else "characters"
+        message = f"more than {details['ctx']['max_length']} {noun}"
     given = details["input"] if found is _MISSING or "[key]" in details["loc"] else found
     return Problem(
         place(tuple(kept)),

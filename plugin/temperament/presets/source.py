@@ -118,7 +118,7 @@ def _unwanted(text: str, name: str) -> list[Problem]:
     """The alias, or the depth, at which to stop before anything is built from the text."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
-        where = f"{name}:{event.start_mark.line + 1}"
+        where = f"{name}:{event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.AliasEvent):
             allowed = "values written out, or `extends`"
             return [Problem(where, "", "an alias", f"*{event.anchor}", allowed)]
@@ -166,7 +166,7 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode, path: Path, document: Docume
         document.problems.append(_tagged(node, path, document))
         return _BROKEN
     try:
-        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node)
     except (yaml.YAMLError, ValueError, LookupError):  # `!!int x`, `!!bool x`
         kind = node.tag.rpartition(":")[2]
         where = f"{document.name}:{node.start_mark.line + 1}"

@@ -28,6 +28,10 @@ class Admitted:
     label: str | None
 
 
+# What a request may override beside the fields that say when to stop: null is not given.
+_SAMPLING = schema.SETTINGS - schema.GENERATION.keys()
+
+
 def _serves_nothing(_name: str) -> bool:
     return False
 
@@ -64,15 +68,11 @@ class Admission:
         Raises `RequestError` or `PresetError` with every problem.
         """
         selection = select(body, header, self.catalogue, self.serves)
-        own = self._overrides(body, endpoint)
-        ours = [
-            name
-            for name in own
-            if name not in endpoint.target.fields and name not in endpoint.generation
-        ]
+        own = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
+        ours = own.keys() - endpoint.target.fields.keys()
         preset = selection.preset
         if body.get("use_beam_search"):
-            if preset is not None:
+            if preset is not None or ours:
                 raise RequestError(
                     Problem(
                         "request",
@@ -91,29 +91,13 @@ class Admission:
         made = split(resolved.chain, endpoint.target, self.choice, self.platform)
         self._refuse(resolved, made, endpoint)
 
-        changed = {
-            name: value
-            for name, value in body.items()
-            if name != FIELD and not (name in schema.SETTINGS and name in own)
-        }
-        changed["model"] = selection.model
+        changed = {name: value for name, value in body.items() if name != FIELD and name not in own}
+        if "model" in body:
+            changed["model"] = selection.model
         changed.update((name, value) for name, value in made.native.items() if value is not None)
         self._write_generation(changed, body, resolved, endpoint)
         self._write_xargs(changed, body, made, named.label if named is not None else "request")
         return Admitted(changed, named.label if named is not None else None)
-
-    def _overrides(self, body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
-        """The request's own values of what a preset may set, in our names; null is not given."""
-        own = {
-            name: body[name]
-            for name in schema.SETTINGS
-            if name not in schema.GENERATION and body.get(name) is not None
-        }
-        for name, spellings in endpoint.generation.items():
-            for spelling in spellings:
-                if body.get(spelling) is not None and body[spelling] != []:
-                    own.setdefault(name, body[spelling])
-        return own
 
     def _refuse(self, resolved: Preset, made: Plan, endpoint: Endpoint) -> None:
         problems = [
@@ -156,13 +140,14 @@ class Admission:
         resolved: Preset,
         endpoint: Endpoint,
     ) -> None:
+        """The request's own value as it stands, for vLLM to judge; else the preset's."""
         for name, spellings in endpoint.generation.items():
-            given = [spelling for spelling in spellings if body.get(spelling) is not None]
-            if given:
-                changed.update((spelling, body[spelling]) for spelling in given)
-            elif name in resolved.generation:
-                value = resolved.generation[name]
-                changed[spellings[0]] = list(value) if name == "stop" else value
+            given = (body[spelling] for spelling in spellings if body.get(spelling) is not None)
+            value = next(given, resolved.generation.get(name))
+            if name == "stop" and isinstance(value, (str, tuple)):
+                value = [value] if isinstance(value, str) else list(value)
+            if value is not None:
+                changed[spellings[0]] = value
 
     def _write_xargs(
         self, changed: dict[str, Any], body: Mapping[str, Any], made: Plan, label: str

@@ -22,15 +22,18 @@ class Endpoint:
     anthropic: bool = False
 
 
+_CHAT = Endpoint(
+    VLLM,
+    {
+        "max_tokens": ("max_completion_tokens", "max_tokens"),
+        "stop": ("stop",),
+        "seed": ("seed",),
+    },
+)
+
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "/v1/chat/completions": Endpoint(
-        VLLM,
-        {
-            "max_tokens": ("max_completion_tokens", "max_tokens"),
-            "stop": ("stop",),
-            "seed": ("seed",),
-        },
-    ),
+    "/v1/chat/completions": _CHAT,
+    "/v1/chat/completions/batch": _CHAT,
     "/v1/completions": Endpoint(
         VLLM, {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",)}
     ),

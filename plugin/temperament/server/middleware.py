@@ -66,8 +66,9 @@ def _admit(
         return None, None  # vLLM has its own answer to a body that isn't JSON
     if not isinstance(body, dict):
         return None, None
-    header = next((value for name, value in scope["headers"] if name == HEADER.encode()), None)
-    text = None if header is None else unquote(header.decode("utf-8", "replace")).strip()
+    headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
+    header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
+    text = unquote(header).strip() if headers else None
     admitted = admission.admit(body, text, endpoint)
     if admitted is None:
         return None, None

@@ -1,4 +1,4 @@
-"""Which preset a request names: a field, the model's suffix, a header, or a word in `vllm_xargs`."""
+"""Which preset a request names: a field, the model's suffix, a header, a word in `vllm_xargs`."""
 
 from __future__ import annotations
 

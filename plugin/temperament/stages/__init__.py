@@ -10,7 +10,7 @@ from temperament.stages import (
     top_k,
     top_p,
 )
-from temperament.stages.base import FLOAT32_MAX, Parameter, Stage
+from temperament.stages.base import FLOAT32_MAX, FLOAT32_TINY, Parameter, Stage
 
 STAGES: tuple[Stage, ...] = (
     logit_bias.STAGE,
@@ -35,6 +35,7 @@ STAGE_OF: dict[str, Stage] = {
 __all__ = [
     "BY_NAME",
     "FLOAT32_MAX",
+    "FLOAT32_TINY",
     "PARAMETERS",
     "RANK",
     "STAGES",

@@ -10,11 +10,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["number", "integer", "flag", "token_bias"]
+Kind = Literal[
+    "number",
+    "integer",
+    "flag",
+    "token_bias",  # token id -> number
+    "tokens",  # token ids
+    "sequences",  # lists of token ids
+    "sequence_bias",  # lists of token ids, each with a number
+    "texts",  # texts, matched on bytes
+]
 Group = Literal["bias", "penalty", "shape", "cut"]
-Need = Literal["history"]
+# What a stage may be given beside its parameters:
+#   history    the row's tokens
+#   matches    for each place of the history, how long a suffix of the history ends there too
+#   noise      numbers that depend on the row's seed and position alone
+#   state      numbers that the stage keeps for the row from step to step
+#   ends       the ids that end the row's text, and its limit of tokens
+#   vocabulary the bytes of every token
+Need = Literal["history", "matches", "noise", "state", "ends", "vocabulary"]
 
 FLOAT32_MAX = 3.4028234663852886e38
+FLOAT32_TINY = 2.0**-126  # below it, some platforms read 0
+
+
+_ALLOWED = {
+    "tokens": "a list of token ids",
+    "sequences": "a list of lists of token ids",
+    "sequence_bias": "a list of pairs: a list of token ids, and a finite number",
+    "texts": "a text or a list of texts, none of them empty",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,8 @@ class Parameter:
             return "true or false"
         if self.kind == "token_bias":
             return "a map of token id to a finite number"
+        if self.kind in _ALLOWED:
+            return _ALLOWED[self.kind]
         noun = "an integer" if self.kind == "integer" else "a number"
         unbounded_low, unbounded_high = self.low == -FLOAT32_MAX, self.high == FLOAT32_MAX
         if unbounded_low and unbounded_high:

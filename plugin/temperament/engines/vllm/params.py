@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from temperament.batch.table import Request
 from temperament.errors import Problem, RequestError, shown
 from temperament.plan import decode
 from temperament.plan.targets import VLLM
+from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
-from temperament.presets.chain import Chain
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
+    from vllm.config import VllmConfig
 
-_EMPTY = Chain()
+_NOTHING = Request()
 
 
 def validate(params: SamplingParams) -> None:
@@ -35,8 +37,7 @@ def validate(params: SamplingParams) -> None:
     text = extra[KEY]
     if not isinstance(text, str):
         raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a text"))
-    chain, _ = decode(text)
-    if not chain:
+    if not decode(text).chain:
         return
     native = {
         name: getattr(params, name)
@@ -57,7 +58,21 @@ def validate(params: SamplingParams) -> None:
         )
 
 
-def chain_of(params: SamplingParams) -> Chain:
+def request_of(params: SamplingParams) -> Request:
     """What we run for a request that `validate` let in."""
     text = (params.extra_args or {}).get(KEY)
-    return decode(text)[0] if isinstance(text, str) else _EMPTY
+    if not isinstance(text, str):
+        return _NOTHING
+    preset = decode(text)
+    seed = params.seed if params.seed is not None else preset.generation.get("seed", 0)
+    limit = -1 if params.max_tokens is None else params.max_tokens
+    return Request(preset.chain, seed, limit, tuple(sorted(params.all_stop_token_ids)))
+
+
+def token_bytes(vllm_config: VllmConfig) -> TokenBytes:
+    """The bytes of the served model's tokens, as many as it has logits."""
+    from vllm.tokenizers import cached_tokenizer_from_config
+
+    model_config = vllm_config.model_config
+    tokenizer = cached_tokenizer_from_config(model_config)
+    return TokenBytes.of(tokenizer, model_config.get_vocab_size())

@@ -6,20 +6,24 @@ list that the runner keeps, so a request that was preempted and comes back bring
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.history import TokenLog
-from temperament.batch.run import execute
-from temperament.batch.table import Table
-from temperament.engines.vllm.params import chain_of
+from temperament.batch.rows import Rows
+from temperament.batch.states import Snapshot
+from temperament.engines.vllm.params import request_of, token_bytes
 
 if TYPE_CHECKING:
+    from vllm import SamplingParams
     from vllm.config import VllmConfig
     from vllm.v1.sample.logits_processor import BatchUpdate
+
+_PARKED = 256  # preempted requests whose state is kept
 
 
 class V1Batch:
@@ -27,58 +31,78 @@ class V1Batch:
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
         slots = vllm_config.scheduler_config.max_num_seqs
-        self.table = Table(slots, device)
-        self._log = TokenLog(slots, device)
-        # row -> the runner's own list of the request's output, for rows that need the history
+        self.rows = Rows(slots, device, partial(token_bytes, vllm_config))
+        # row -> the runner's own list of the request's output, for rows whose stages need it
         self._outputs: dict[int, list[int]] = {}
+        # row -> the request's parameters, an object that the runner keeps while it is preempted
+        self._params: dict[int, SamplingParams] = {}
+        self._parked: OrderedDict[int, tuple[SamplingParams, Snapshot]] = OrderedDict()
 
     def update(self, update: BatchUpdate) -> None:
         """Follows the runner's removals, additions and moves, in that order."""
         from vllm.v1.sample.logits_processor import MoveDirectionality
 
         for row in update.removed:
-            self.table.clear(row)
-            self._outputs.pop(row, None)
+            self._leave(row)
         for row, params, prompt, output in update.added:
-            self.table.write(row, chain_of(params))
-            self._outputs.pop(row, None)
-            if self.table.uses("history")[row]:
-                self._log.write(row, prompt or [], output)
-                self._outputs[row] = output
+            self._leave(row)
+            self._enter(row, params, prompt or [], output)
         for source, target, direction in update.moved:
             if direction == MoveDirectionality.SWAP:
-                self.table.swap(source, target)
-                self._log.swap(source, target)
-                pair = self._outputs.pop(source, None), self._outputs.pop(target, None)
-                moved = {target: pair[0], source: pair[1]}
+                self.rows.swap(source, target)
+                _swap(self._outputs, source, target)
+                _swap(self._params, source, target)
             else:
-                self.table.move(source, target)
-                self._log.copy(source, target)
-                self._outputs.pop(target, None)
-                moved = {target: self._outputs.pop(source, None)}
-            self._outputs.update((row, out) for row, out in moved.items() if out is not None)
+                self._leave(target)
+                self.rows.move(source, target)
+                _swap(self._outputs, source, target)
+                _swap(self._params, source, target)
 
     def apply(self, logits: Tensor) -> Tensor:
         """[rows, vocab] float32, changed in place."""
-        slots = np.arange(logits.shape[0], dtype=np.int64)
-        steps = self.table.steps(slots, logits.shape[1])
-        if not steps:
-            return logits
-        history = None
         if self._outputs:
             self._catch_up()
-            history = self._log.history(slots)
-        return execute(logits, steps, history)
+        return self.rows.run(logits, np.arange(logits.shape[0], dtype=np.int64))
+
+    def _enter(
+        self, row: int, params: SamplingParams, prompt: list[int], output: list[int]
+    ) -> None:
+        self.rows.write(row, request_of(params), prompt, output)
+        if not self.rows.follows(row):
+            return
+        self._outputs[row] = output
+        self._params[row] = params
+        parked = self._parked.pop(id(params), None)
+        if parked is not None:
+            self.rows.restore(row, parked[1])
+
+    def _leave(self, row: int) -> None:
+        params = self._params.pop(row, None)
+        if params is not None and (saved := self.rows.save(row)):
+            # Whether it has ended or is preempted isn't told; its parameters' identity tells later.
+            self._parked[id(params)] = (params, saved)
+            if len(self._parked) > _PARKED:
+                self._parked.popitem(last=False)
+        self._outputs.pop(row, None)
+        self.rows.clear(row)
 
     def _catch_up(self) -> None:
         """Appends what the runner has added to its lists since the last step."""
-        rows = list(self._outputs)
-        ends = self._log.prompt_ends[rows] + [len(self._outputs[row]) for row in rows]
-        behind = ends - self._log.ends[rows]
+        log, rows = self.rows.log, list(self._outputs)
+        ends = log.prompt_ends[rows] + [len(self._outputs[row]) for row in rows]
+        behind = ends - log.ends[rows]
         if (behind == 1).all():
             last = torch.tensor([self._outputs[row][-1] for row in rows])
-            self._log.append(last.to(self._log.device), np.array(rows))
+            log.append(last.to(log.device), np.array(rows))
             return
         for row, missing in zip(rows, behind, strict=True):
             if missing:
-                self._log.rewrite_output(row, self._outputs[row])
+                log.rewrite_output(row, self._outputs[row])
+
+
+def _swap(table: dict[int, Any], one: int, other: int) -> None:
+    first, second = table.pop(one, None), table.pop(other, None)
+    if first is not None:
+        table[other] = first
+    if second is not None:
+        table[one] = second

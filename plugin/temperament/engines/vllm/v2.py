@@ -6,15 +6,15 @@ rows these are, so then every stage runs on all rows and its result is kept wher
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.run import execute, execute_expanded
-from temperament.batch.table import Table
-from temperament.engines.vllm.params import chain_of
+from temperament.batch.rows import TOKENS, Rows
+from temperament.engines.vllm.params import request_of, token_bytes
 from temperament.ops.inputs import History
 
 if TYPE_CHECKING:
@@ -27,34 +27,34 @@ class V2Batch:
     """The rows of a V2 runner."""
 
     def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
-        self.table = Table(req_states.max_num_reqs, req_states.device)
+        vocabulary = partial(token_bytes, vllm_config)
+        self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary)
         self._states = req_states
         speculative = vllm_config.speculative_config
         self._drafts = speculative.num_speculative_tokens if speculative else 0
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; whether we change its logits."""
-        chain = chain_of(params)
-        self.table.write(slot, chain)
-        return bool(chain)
+        request = request_of(params)
+        self.rows.write(slot, request)
+        return bool(request.chain)
 
     def flush(self) -> None:
         """Brings new parameters to the device."""
-        self.table.flush()
+        self.rows.table.flush()
 
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
         """[rows, vocab] float32, changed in place."""
+        table = self.rows.table
         slots = context.idx_mapping_np.astype(np.int64)
-        if not self.table.program[slots].any():
+        if not table.program[slots].any():
             return logits
-        history = None
-        if self.table.uses("history")[slots].any():
-            history = self._history(context)
+        history = self._history(context) if table.uses(*TOKENS)[slots].any() else None
         if logits.shape[0] == len(slots):
-            return execute(logits, self.table.steps(slots, logits.shape[1]), history)
+            ends = context.seq_lens_upper_bound_np.astype(np.int64)
+            return self.rows.run(logits, slots, history, ends)
         rows = context.expanded_idx_mapping.long()
-        steps = self.table.expanded_steps(slots, rows, logits.shape[1])
-        return execute_expanded(logits, steps, history)
+        return self.rows.run_expanded(logits, slots, rows, history)
 
     def _history(self, context: LogitsContext) -> History:
         """Committed tokens from the runner's table, then each row's own draft tokens."""

@@ -1,0 +1,1 @@
+"""Starts real servers with real models for the tests and the demo."""

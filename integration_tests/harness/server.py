@@ -1,0 +1,136 @@
+"""A `vllm serve` process that lasts as long as a `with` block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self
+
+from openai import OpenAI
+
+Runner = Literal["v1", "v2"]
+
+SHIM = Path(__file__).with_name("shim")
+
+
+class ServerError(RuntimeError):
+    """The server ended or stayed silent before it was ready; the message has the log's end."""
+
+
+def environment(runner: Runner = "v1") -> dict[str, str]:
+    """The environment in which a process's vLLM uses this model runner, on the CPU and offline."""
+    env = os.environ | {
+        "VLLM_PLUGINS": "temperament",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_USE_V2_MODEL_RUNNER": "0",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if runner == "v2":
+        path = [str(SHIM), *filter(None, [os.environ.get("PYTHONPATH")])]
+        env |= {"PYTHONPATH": os.pathsep.join(path), "VLLM_USE_V2_MODEL_RUNNER": "1"}
+    return env
+
+
+class Server:
+    """Runs `vllm serve MODEL` on a free port of 127.0.0.1, for the length of a `with` block.
+
+    Without `with`: `launch` returns at once, `wait` when the server answers, `stop` ends it.
+    `args` are more words of the command line. `env` is laid over `environment(runner)`. `waiting`
+    is called with the seconds of waiting, four times a second. `log` keeps the output of the
+    server's processes; it is never deleted.
+    """
+
+    def __init__(
+        self,
+        model: Path | str,
+        runner: Runner = "v1",
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        api_key: str | None = None,
+        log: Path | None = None,
+        timeout: float = 180,
+        waiting: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self.api_key = api_key
+        self.log = log or Path(tempfile.mkdtemp(prefix="vllm-"), "log")
+        self.timeout = timeout
+        self.waiting = waiting
+        # Bound but never listening, and reusable: vLLM can have the port, and nobody is given it.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port: int = self._reserved.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = environment(runner) | dict(env or {})
+        vllm = str(Path(sys.executable).with_name("vllm"))
+        self.command = [vllm, "serve", str(model), "--host", "127.0.0.1", "--port", str(self.port)]
+        self.command += ["--enforce-eager", *(["--api-key", api_key] if api_key else []), *args]
+
+    def client(self) -> OpenAI:
+        """A stock client for this server."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key=self.api_key or "none")
+
+    def launch(self) -> Self:
+        """Starts the server's process."""
+        with self.log.open("wb") as log:
+            # A session of its own, so that `stop` reaches the engine's processes and no others.
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def wait(self) -> Self:
+        """Returns once the server answers; raises `ServerError` if it ends or stays silent."""
+        start = time.monotonic()
+        while (seconds := time.monotonic() - start) < self.timeout:
+            self.waiting(seconds)
+            if self.process.poll() is not None:
+                raise self._error(f"vLLM ended with status {self.process.returncode}")
+            with suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                return self
+            time.sleep(0.25)
+        raise self._error(f"vLLM did not answer within {self.timeout:.0f} s")
+
+    def stop(self) -> None:
+        """Ends the server and every process that it started."""
+        patience = {signal.SIGINT: 15, signal.SIGTERM: 5, signal.SIGKILL: 5}
+        for number, seconds in patience.items():
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(seconds)
+        with suppress(ProcessLookupError):  # an engine whose server is gone
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self._reserved.close()
+
+    def __enter__(self) -> Self:
+        self.launch()
+        try:
+            return self.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _error(self, what: str) -> ServerError:
+        lines = self.log.read_text(errors="replace").splitlines()[-60:]
+        return ServerError("\n".join([f"{what}; the end of {self.log}:", *lines]))

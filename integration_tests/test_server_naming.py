@@ -1,0 +1,187 @@
+"""A request names its preset, in any of four ways, on any endpoint that draws tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from integration_tests.harness.ask import (
+    CHAT,
+    COMPLETIONS,
+    ENDPOINTS,
+    HEADER,
+    MESSAGES,
+    RESPONSES,
+    WAYS,
+    Answer,
+    ask,
+    body,
+    naming,
+    post,
+    text_of,
+)
+from integration_tests.harness.server import Server
+from temperament import Catalogue
+
+PRESETS = ("code", "math", "data", "chat", "translation", "creative")
+ALIASES = {
+    "代码生成": "code",
+    "数学解题": "math",
+    "数据抽取": "data",
+    "通用对话": "chat",
+    "翻译": "translation",
+    "创意写作": "creative",
+}
+
+
+def label(name: str) -> str:
+    """The shipped preset's `name@digest`."""
+    return Catalogue.load(environment=False)[name].label
+
+
+def send(
+    server: Server, path: str, plain: dict[str, Any], more: dict[str, Any], headers: dict[str, str]
+) -> Answer:
+    """Sends a request with the client that users have: the openai client, where there is one."""
+    client = server.client()
+    resources: dict[str, Any] = {
+        CHAT: client.chat.completions,
+        COMPLETIONS: client.completions,
+        RESPONSES: client.responses,
+    }
+    if path not in resources:
+        return post(server, path, {**plain, **more}, headers)
+    raw = resources[path].with_raw_response.create(**plain, extra_body=more, extra_headers=headers)
+    json = raw.http_response.json()
+    return Answer(raw.http_response.status_code, raw.headers.get(HEADER), text_of(path, json), json)
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize("way", WAYS)
+class TestWaysOfNaming:
+    """Field, model suffix, header and `vllm_xargs`, on all four endpoints."""
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_each_preset(self, v1_server: Server, way: str, path: str, preset: str) -> None:
+        """The answer is drawn, and says with which preset in which version."""
+        more, headers = naming(way, preset, "smollm2")
+        answer = send(v1_server, path, body(path, "smollm2"), more, headers)
+
+        assert (answer.status, answer.label) == (200, label(preset))
+        assert answer.text
+
+    def test_on_the_other_runner(self, v2_server: Server, way: str, path: str) -> None:
+        """The V2 runner's server understands the same requests."""
+        more, headers = naming(way, "creative", "tiny")
+        answer = send(v2_server, path, body(path, "tiny"), more, headers)
+
+        assert (answer.status, answer.label) == (200, label("creative"))
+
+
+class TestNames:
+    """What counts as a name."""
+
+    @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+    def test_chinese_aliases(self, v1_server: Server, alias: str, name: str) -> None:
+        """A Chinese alias works in the body, and percent-encoded in the header."""
+        for way in ("field", "header"):
+            more, headers = naming(way, alias, "smollm2")
+            answer = send(v1_server, CHAT, body(CHAT, "smollm2"), more, headers)
+
+            assert (answer.status, answer.label) == (200, label(name))
+
+    def test_a_header_in_plain_utf_8(self, v1_server: Server) -> None:
+        """Clients that send the bytes as they are, are understood too."""
+        header = {HEADER: "创意写作".encode()}
+        answer = post(v1_server, CHAT, body(CHAT, "smollm2"), header)
+
+        assert (answer.status, answer.label) == (200, label("creative"))
+
+    @pytest.mark.parametrize("word", ["CREATIVE", " creative ", "Poetry", "ＣＲＥＡＴＩＶＥ"])
+    def test_case_and_width_do_not_matter(self, v1_server: Server, word: str) -> None:
+        """Upper case, spaces around and full-width letters name the same preset."""
+        answer = ask(v1_server, COMPLETIONS, "smollm2", preset=word)
+
+        assert (answer.status, answer.label) == (200, label("creative"))
+
+    def test_ways_that_agree(self, v1_server: Server) -> None:
+        """All four ways may say the same, also by different aliases."""
+        content = body(CHAT, "smollm2:creative")
+        content |= {"preset": "poetry", "vllm_xargs": {"preset": "创意写作"}}
+        answer = post(v1_server, CHAT, content, {HEADER: "writing"})
+
+        assert (answer.status, answer.label) == (200, label("creative"))
+
+    def test_the_answer_names_the_model_without_the_suffix(self, v1_server: Server) -> None:
+        """vLLM never sees the suffix."""
+        for path in ENDPOINTS:
+            assert ask(v1_server, path, "smollm2:chat").json["model"] == "smollm2"
+
+    def test_batches_of_chats(self, v1_server: Server) -> None:
+        """vLLM's batch endpoint takes presets as the chat endpoint does."""
+        chats = [[{"role": "user", "content": text}] for text in ("One.", "Two.")]
+        content = {"model": "smollm2:creative", "messages": chats, "max_tokens": 4}
+        forced = {"logit_bias": {"260": 150}}
+        path = "/v1/chat/completions/batch"
+        answer = post(v1_server, path, {**content, **forced})
+
+        assert (answer.status, answer.label) == (200, label("creative"))
+        texts = [choice["message"]["content"] for choice in answer.json["choices"]]
+        assert texts == [" the" * 4] * 2
+        assert post(v1_server, path, {**content, "preset": "creativ"}).status == 400
+
+
+class TestNoneOfOurBusiness:
+    """Requests that say nothing of ours."""
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    @pytest.mark.parametrize(
+        "fields", [{}, {"temperature": 0.5, "top_p": 0.9}, {"preset": None}], ids=str
+    )
+    def test_pass_untouched(self, v1_server: Server, path: str, fields: dict[str, Any]) -> None:
+        """They are answered without our header."""
+        answer = ask(v1_server, path, "smollm2", **fields)
+
+        assert (answer.status, answer.label) == (200, None)
+
+    def test_beam_search(self, v1_server: Server) -> None:
+        """It isn't sampling, and goes on without us."""
+        answer = ask(v1_server, CHAT, "smollm2", use_beam_search=True, n=2)
+
+        assert (answer.status, answer.label) == (200, None)
+        assert len(answer.json["choices"]) == 2
+
+    def test_an_unknown_model_is_vllms_affair(self, v1_server: Server) -> None:
+        """A suffix counts only behind a model that is served."""
+        answer = ask(v1_server, CHAT, "llama:creative")
+
+        assert (answer.status, answer.label) == (404, None)
+        assert "llama:creative" in answer.message
+
+    def test_other_paths(self, v1_server: Server) -> None:
+        """A field `preset` means nothing to an endpoint that draws no token."""
+        content = {"model": "smollm2", "prompt": "One.", "preset": "none of these"}
+
+        assert post(v1_server, "/tokenize", content).status == 200
+
+
+class TestAnthropicSpelling:
+    """`/v1/messages`, of which vLLM knows three sampling fields."""
+
+    def test_overrides_that_vllm_does_not_know_there(self, v1_server: Server) -> None:
+        """min_p 1 makes `creative` greedy, a large bias forces a token."""
+        greedy = ask(v1_server, MESSAGES, "smollm2", temperature=0).text
+
+        for _ in range(3):
+            assert ask(v1_server, MESSAGES, "smollm2:creative", min_p=1).text == greedy
+        assert ask(v1_server, MESSAGES, "smollm2", logit_bias={"260": 150}).text == " the" * 4
+
+    def test_max_tokens_is_still_demanded(self, v1_server: Server) -> None:
+        """vLLM's own 400 comes through, since no preset here says max_tokens."""
+        content = body(MESSAGES, "smollm2:chat")
+        del content["max_tokens"]
+        answer = post(v1_server, MESSAGES, content)
+
+        assert answer.status == 400
+        assert "max_tokens" in answer.message

@@ -1,0 +1,145 @@
+"""What each command answers, as text."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from temperament.cli.table import table
+from temperament.plan import TARGETS, split
+from temperament.presets import Catalogue, Preset
+from temperament.presets import schema as preset_schema
+from temperament.stages import BY_NAME, PARAMETERS
+
+
+def list_presets(words: Namespace) -> str:
+    """Every preset: name, aliases, parameters, summary."""
+    presets = Catalogue.load(words.presets).values()
+    if words.json:
+        return _json([_facts(preset) for preset in presets])
+    rows = [
+        (preset.name, ", ".join(preset.aliases), _said(preset), _summary(preset, words.lang))
+        for preset in presets
+    ]
+    return table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
+
+
+def show(words: Namespace) -> str:
+    """All about one preset."""
+    preset = Catalogue.load(words.presets).resolve(words.name)
+    if words.json:
+        return _json(_facts(preset))
+    rows = [
+        ("name", preset.name),
+        ("summary", _summary(preset, words.lang)),
+        ("aliases", ", ".join(preset.aliases)),
+        ("values", _equations(preset.values)),
+        ("order", ", ".join(preset.order) or "default"),
+        ("generation", _equations(preset.generation)),
+        ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
+        ("source", preset.source),
+        ("digest", preset.digest),
+        ("file", preset.origin),
+    ]
+    return table((name, value or "-") for name, value in rows)
+
+
+def check(words: Namespace) -> str:
+    """How many presets there are; every problem is in the error."""
+    count = len(Catalogue.load([*words.presets, *words.paths]))
+    return f"{count} preset{'' if count == 1 else 's'}, no problems"
+
+
+def explain(words: Namespace) -> str:
+    """Each stage of the chain: where it runs and why; then the engine's own fields."""
+    preset = Catalogue.load(words.presets).resolve(words.name)
+    plan = split(preset.chain, TARGETS[words.engine], words.plan, words.platform)
+    if words.json:
+        stages = [
+            {
+                "stage": decision.step.stage,
+                "values": _plain(dict(decision.step.values)),
+                "side": decision.side,
+                "reason": decision.reason,
+                "source": BY_NAME[decision.step.stage].source,
+            }
+            for decision in plan.decisions
+        ]
+        about = {"preset": preset.label, "engine": words.engine}
+        about |= {"platform": words.platform, "plan": words.plan}
+        return _json({**about, "stages": stages, "fields": plan.native})
+    rows = [
+        (
+            str(position),
+            decision.step.stage,
+            _equations(dict(decision.step.values)),
+            decision.side,
+            decision.reason,
+            BY_NAME[decision.step.stage].source,
+        )
+        for position, decision in enumerate(plan.decisions, 1)
+    ]
+    head = ", ".join(filter(None, (words.engine, words.platform, f"plan {words.plan}")))
+    parts = [f"{preset.label} on {head}", _summary(preset, words.lang)]
+    if rows:
+        chain = table(rows, ("", "STAGE", "VALUES", "RUNS", "REASON", "SOURCE"))
+    else:
+        chain = "The chain is empty: the model's own distribution."
+    fields = [(name, f"{value}") for name, value in plan.native.items()]
+    own = f"Fields of {words.engine}:\n{table(fields)}"
+    return "\n\n".join(("\n".join(filter(None, parts)), chain, own))
+
+
+def schema(words: Namespace) -> str:
+    """The JSON Schema of a preset file."""
+    return _json(preset_schema.json_schema())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as a preset file would have them."""
+    maps = {name for name, parameter in PARAMETERS.items() if parameter.kind == "token_bias"}
+    return {
+        name: dict(value) if name in maps and value else _lists(value)
+        for name, value in values.items()
+    }
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _facts(preset: Preset) -> dict[str, Any]:
+    steps = preset.chain.steps
+    chain = [{"stage": step.stage, "values": _plain(dict(step.values))} for step in steps]
+    return {
+        "name": preset.name,
+        "aliases": preset.aliases,
+        "summary": dict(preset.summary),
+        "values": _plain(preset.values),
+        "order": preset.order,
+        "generation": dict(preset.generation),
+        "chain": chain,
+        "source": preset.source,
+        "digest": preset.digest,
+        "origin": preset.origin,
+    }
+
+
+def _summary(preset: Preset, language: str) -> str:
+    return preset.summary.get(language) or next(filter(None, preset.summary.values()), "")
+
+
+def _said(preset: Preset) -> str:
+    order = {"order": preset.order} if preset.order else {}
+    text = _equations({**preset.values, **preset.generation, **order})
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _equations(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in _plain(values).items())

@@ -1,0 +1,259 @@
+"""What holds for every stage of `STAGES`, with values drawn from its range.
+
+A stage that is added is covered as it is; a new kind of parameter needs a line in `tests/rows.py`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from temperament import process
+from temperament.batch.history import TokenLog
+from temperament.batch.run import execute
+from temperament.batch.table import BatchStep, Table
+from temperament.ops.inputs import Column, History
+from temperament.presets.chain import Chain
+from temperament.stages import STAGES, Stage
+from tests import rows
+
+every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+
+
+class Batch:
+    """Random rows of one stage, each with its own values and history."""
+
+    def __init__(self, stage: Stage, count: int, vocabulary: int, longest: int, seed: int) -> None:
+        random = Random(f"{stage.name} {seed}")
+        self.logits = rows.logits(count, vocabulary, random)
+        self.values = [rows.values(stage, random, vocabulary) for _ in range(count)]
+        self.prompts = rows.ids(count, vocabulary, longest, random)
+        self.outputs = rows.ids(count, vocabulary, longest, random)
+
+    def run(self, which: list[int] | None = None) -> Tensor:
+        """The result of some rows, run as one batch."""
+        which = list(range(len(self.values))) if which is None else which
+        return process(
+            self.logits[which],
+            [rows.preset(self.values[row]) for row in which],
+            prompt_ids=[self.prompts[row] for row in which],
+            output_ids=[self.outputs[row] for row in which],
+            catalogue=rows.NOTHING,
+        )
+
+    def steps(self) -> tuple[list[BatchStep], History]:
+        """What `execute` is given."""
+        table, log = Table(len(self.values)), TokenLog(len(self.values))
+        for row, values in enumerate(self.values):
+            table.write(row, Chain.of(values))
+            log.write(row, self.prompts[row], self.outputs[row])
+        slots = np.arange(len(self.values))
+        return table.steps(slots, self.logits.shape[1]), log.history(slots)
+
+
+@every_stage
+class TestRows:
+    """No row's result depends on its neighbours."""
+
+    @pytest.mark.parametrize("vocabulary", [1000, 1023, 32003, 49152])
+    def test_a_row_is_the_same_in_any_batch(self, stage: Stage, vocabulary: int) -> None:
+        """Alone, in twos, in sevens, all together and in another order: bit for bit."""
+        batch = Batch(stage, 64, vocabulary, 400, seed=vocabulary)
+        order = Random(vocabulary).sample(range(64), 64)
+        groups = {size: range(0, 64, size) for size in (1, 2, 7)}
+        together = batch.run()
+
+        assert rows.same_bits(batch.run(order), together[order])
+        for size, starts in groups.items():
+            parts = [batch.run(list(range(64))[start : start + size]) for start in starts]
+            assert rows.same_bits(torch.cat(parts), together), size
+
+    def test_a_row_is_the_same_on_any_number_of_threads(self, stage: Stage) -> None:
+        """One or many: bit for bit."""
+        batch = Batch(stage, 3, 151_936, 400, seed=1)
+        threads = torch.get_num_threads()
+        results = []
+        for number in (1, 2, 7):
+            torch.set_num_threads(number)
+            results += [batch.run(), torch.cat([batch.run([row]) for row in range(3)])]
+        torch.set_num_threads(threads)
+
+        for result in results:
+            assert rows.same_bits(result, results[0])
+
+    def test_a_run_changes_nothing_that_it_is_given(self, stage: Stage) -> None:
+        """The logits stay as they are, unless `inplace` is asked for."""
+        batch = Batch(stage, 16, 1000, 100, seed=2)
+        before = batch.logits.clone()
+        batch.run()
+
+        assert rows.same_bits(batch.logits, before)
+
+
+@every_stage
+class TestTokens:
+    """What may and what may not happen to a token."""
+
+    def test_neutral_is_identity(self, stage: Stage) -> None:
+        """A row with neutral values, among rows that use the stage, keeps every bit, -0.0 too."""
+        random = Random(stage.name)
+        batch = Batch(stage, 64, 1000, 100, seed=3)
+        batch.logits[:, ::7] = -0.0
+        off = range(0, 64, 3)
+        for row in off:
+            batch.values[row] = rows.neutral(stage, random, 1000)
+
+        assert rows.same_bits(batch.run()[off], batch.logits[off])
+
+    @pytest.mark.parametrize("vocabulary", [1, 2, 5, 1000, 5000])
+    def test_removed_stays_removed_and_the_best_stays(self, stage: Stage, vocabulary: int) -> None:
+        """-inf in, -inf out; and the largest logit of a row that has one is never lost.
+
+        Where biases and penalties decide which is the best, some token stays, and is finite.
+        """
+        for seed in range(20):
+            batch = Batch(stage, 16, vocabulary, 50, seed)
+            after = batch.run()
+            assert (after[batch.logits == -math.inf] == -math.inf).all()
+            assert not after.isnan().any()
+            assert (after < math.inf).all()
+            if stage.group in ("shape", "cut"):
+                best = batch.logits.argmax(-1, keepdim=True)
+                assert after.gather(1, best).isfinite().all()
+            assert after.isfinite().any(-1).all()
+
+    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+    @pytest.mark.parametrize("where", ["one token", "whole row"])
+    def test_invalid_logits_raise_nothing(self, stage: Stage, bad: float, where: str) -> None:
+        """Below the door nothing may raise, and the other rows don't notice."""
+        batch = Batch(stage, 16, 1000, 50, seed=4)
+        expected = batch.run()
+        batch.logits[0, :] = torch.where(
+            torch.arange(1000) < (1 if where == "one token" else 1000), bad, batch.logits[0]
+        )
+        actual = batch.run()
+
+        assert rows.same_bits(actual[1:], expected[1:])
+
+    def test_a_batch_may_be_empty(self, stage: Stage) -> None:
+        """No rows in, no rows out."""
+        values = Batch(stage, 1, 1000, 50, seed=5).values[0]
+        after = process(torch.zeros(0, 1000), rows.preset(values), catalogue=rows.NOTHING)
+
+        assert after.shape == (0, 1000)
+
+    def test_ids_outside_the_vocabulary_raise_nothing(self, stage: Stage) -> None:
+        """Placeholders and tokens of other modalities stand in histories; they count for nothing."""
+        batch = Batch(stage, 16, 1000, 50, seed=6)
+        expected = batch.run()
+        for ids in (*batch.prompts, *batch.outputs):
+            ids[:0] = [-1, 1000, 2**31]
+            ids += [1000, -1]
+        actual = batch.run()
+
+        assert rows.same_bits(actual, expected)
+
+
+@every_stage
+def test_candidates_and_the_whole_row_agree(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short way over the largest logits gives what sorting every row gives, bit for bit."""
+    for vocabulary in (1025, 5000, 32003):
+        batch = Batch(stage, 32, vocabulary, 50, seed=vocabulary)
+        batch.logits[::2] *= 0.01  # flat: more tokens are kept than there are candidates
+        short = batch.run()
+        with monkeypatch.context() as patch:
+            patch.setattr("temperament.ops.cut.branches", lambda tensor: False)
+            whole = batch.run()
+
+        assert rows.same_bits(short, whole)
+
+
+class NoSynchronisation(TorchDispatchMode):
+    """Refuses what would bring data from the device to the host."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        devices = {leaf.device.type for leaf in tree_leaves((args, out)) if torch.is_tensor(leaf)}
+        assert devices <= {"cuda"}, f"{func} crosses from one device to another: {devices}"
+        return out
+
+
+def on_device(value: Any) -> Any:
+    """A fake copy on a GPU of everything in a value: shapes without data."""
+    if isinstance(value, Tensor):
+        return torch.empty(value.shape, dtype=value.dtype, device="cuda")
+    if isinstance(value, tuple):
+        return type(value)(*map(on_device, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return type(value)(*(on_device(getattr(value, field.name)) for field in fields))
+    if isinstance(value, dict):
+        return {name: on_device(entry) for name, entry in value.items()}
+    return value
+
+
+@every_stage
+@pytest.mark.parametrize("shared", [True, False], ids=["all rows", "some rows"])
+def test_no_stage_synchronises(stage: Stage, shared: bool) -> None:
+    """On a GPU nothing reads data back: no `.item()`, no `.cpu()`, no indexing with a mask."""
+    batch = Batch(stage, 8, 5000, 100, seed=7)
+    if not shared:
+        batch.values[3] = {}
+    steps, history = batch.steps()
+    with FakeTensorMode():
+        fake = [on_device(step) for step in steps]
+        logits, seen = on_device(batch.logits), on_device(history)
+        with NoSynchronisation():
+            done = execute(logits, fake, seen)
+
+    assert done.shape == batch.logits.shape
+
+
+@pytest.mark.parametrize(
+    "synchronises",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.cpu(),
+        lambda x: x.tolist(),
+        lambda x: bool(x.any()),
+        lambda x: x[x > 0],
+    ],
+    ids=["item", "cpu", "tolist", "bool", "mask"],
+)
+def test_a_synchronisation_would_be_noticed(synchronises: Callable[[Tensor], Any]) -> None:
+    """The test above can fail."""
+    with FakeTensorMode():
+        x = torch.empty(4, 100, device="cuda")
+        with pytest.raises((AssertionError, RuntimeError)), NoSynchronisation():
+            synchronises(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_logits_of_any_float_type(dtype: torch.dtype) -> None:
+    """They are computed in float32, and returned so."""
+    x = rows.logits(4, 1000, Random(0)).to(dtype)
+    chain = rows.preset({"temperature": 0.7, "top_k": 40, "top_p": 0.9, "min_p": 0.05})
+    after = process(x, chain, catalogue=rows.NOTHING)
+
+    assert after.dtype == torch.float32
+    assert rows.same_bits(after, process(x.float(), chain, catalogue=rows.NOTHING))
+
+
+def test_a_column_knows_its_bounds() -> None:
+    """`low` and `high` are those of the values on the device, as float32 holds them."""
+    column = Column.of([0.1, 1e-46, 3.0])
+
+    assert (column.values.min().item(), column.values.max().item()) == (column.low, column.high)

@@ -1,0 +1,48 @@
+"""Chains from words, and any preset at all, for property tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from temperament.presets import Chain
+from temperament.presets.schema import MOVABLE, preset
+from temperament.stages import FLOAT32_TINY, PARAMETERS, Parameter
+
+
+def chain_of(words: Mapping[str, Any]) -> Chain:
+    """The chain of a preset with these words."""
+    return preset("x", words, where="test")[0].chain
+
+
+def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
+    """Any value that a preset may give to this parameter."""
+    if parameter.kind == "flag":
+        return st.booleans()
+    if parameter.kind == "integer":
+        return st.integers(int(parameter.low), int(parameter.high))
+    number = st.floats(
+        parameter.low,
+        parameter.high,
+        exclude_min=parameter.low_open,
+        exclude_max=parameter.high_open,
+    ).filter(lambda value: value == 0 or abs(value) >= FLOAT32_TINY)
+    if parameter.kind == "token_bias":
+        return st.dictionaries(st.integers(0, 2**31 - 1), number, max_size=4)
+    token = st.integers(0, 2**31 - 1)
+    sequence = st.lists(token, min_size=1, max_size=4)
+    return {
+        "number": number,
+        "tokens": st.lists(token, max_size=4),
+        "sequences": st.lists(sequence, max_size=4),
+        "sequence_bias": st.lists(st.tuples(sequence, number), max_size=4),
+        "texts": st.lists(st.text(min_size=1, max_size=20), max_size=4),
+    }[parameter.kind]
+
+
+ORDERS = st.lists(st.sampled_from(MOVABLE), unique=True, min_size=1)
+ANY_PRESET = st.fixed_dictionaries(
+    {}, optional={**{name: values_of(each) for name, each in PARAMETERS.items()}, "order": ORDERS}
+)

@@ -1,0 +1,252 @@
+"""What a preset may say, what it then means, and the schema that tells it to editors."""
+
+# ruff: noqa: SIM300 - what is expected stands first
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from temperament.presets import Preset
+from temperament.presets.schema import MOVABLE, json_schema, preset
+from temperament.presets.source import MAX_BYTES, MAX_DEPTH, parse
+from temperament.stages import PARAMETERS, STAGES
+
+# YAML text, the field to look at, and its value.
+GOOD: list[tuple[str, str, Any]] = [
+    # Numbers as users write them; YAML 1.1 reads the first five as texts.
+    ("temperature: 1e-4", "temperature", 0.0001),
+    ("temperature: 1E+2", "temperature", 100.0),
+    ("temperature: 1e2", "temperature", 100.0),
+    ("temperature: .5e1", "temperature", 5.0),
+    ("temperature: +.5", "temperature", 0.5),
+    ("temperature: 1.", "temperature", 1.0),
+    ("temperature: 010", "temperature", 10.0),
+    ("temperature: 1", "temperature", 1.0),
+    ("temperature: !!float 1", "temperature", 1.0),
+    # Each end of each range.
+    ("temperature: 0", "temperature", 0.0),
+    ("temperature: 1.2e-38", "temperature", 1.2e-38),
+    ("temperature: 3.4e38", "temperature", 3.4e38),
+    ("top_p: 0", "top_p", 0.0),
+    ("top_p: 1", "top_p", 1.0),
+    ("min_p: 0", "min_p", 0.0),
+    ("min_p: 1", "min_p", 1.0),
+    ("top_k: 0", "top_k", 0),
+    ("top_k: -1", "top_k", 0),
+    ("top_k: 2147483647", "top_k", 2147483647),
+    ("repetition_penalty: 1e-30", "repetition_penalty", 1e-30),
+    ("repetition_penalty: 3.4e38", "repetition_penalty", 3.4e38),
+    ("frequency_penalty: -2", "frequency_penalty", -2.0),
+    ("frequency_penalty: 2", "frequency_penalty", 2.0),
+    ("presence_penalty: -2", "presence_penalty", -2.0),
+    ("presence_penalty: 2", "presence_penalty", 2.0),
+    ("logit_bias: {}", "logit_bias", ()),
+    ("logit_bias: {7: -1000, 0: 2.5}", "logit_bias", ((0, 2.5), (7, -1000.0))),
+    ('logit_bias: {"7": 1}', "logit_bias", ((7, 1.0),)),
+    ("logit_bias: {2147483647: 1}", "logit_bias", ((2147483647, 1.0),)),
+    ("seed: 0", "seed", 0),
+    ("seed: 9223372036854775807", "seed", 2**63 - 1),
+    ("max_tokens: 1", "max_tokens", 1),
+    ("max_tokens: 2147483647", "max_tokens", 2147483647),
+    # Texts: what YAML 1.1 reads as flags are words.
+    ("stop: off", "stop", ("off",)),
+    ("stop: [on, off, yes, no, y, n]", "stop", ("on", "off", "yes", "no", "y", "n")),
+    ('stop: "\\n\\n"', "stop", ("\n\n",)),
+    (
+        "stop: [2026-01-01, 1:30, 0x10, 1_000, =]",
+        "stop",
+        ("2026-01-01", "1:30", "0x10", "1_000", "="),
+    ),
+    (f"stop: [{', '.join(['x'] * 64)}]", "stop", ("x",) * 64),
+    ("source: off", "source", "off"),
+    ("source: !!str 1", "source", "1"),
+    ("source: &anchor text", "source", "text"),
+    ("aliases: [对话, a b, no]", "aliases", ("对话", "a b", "no")),
+    (f"aliases: [{'x' * 64}]", "aliases", ("x" * 64,)),
+    ("aliases: []", "aliases", ()),
+    ("summary: {zh: 通用对话。}", "summary", {"zh": "通用对话。"}),
+    ("order: [min_p, temperature]", "order", ("min_p", "temperature")),
+    (f"order: [{', '.join(reversed(MOVABLE))}]", "order", tuple(reversed(MOVABLE))),
+    # The text itself.
+    ("", "order", ()),
+    ("# nothing but a comment", "order", ()),
+    ("\ufefftop_k: 5", "top_k", 5),
+    ("top_k: 5\r\ntop_p: 1\r\n", "top_k", 5),
+    ("---\ntop_k: 5\n...\n", "top_k", 5),
+    ("{top_k: 5}", "top_k", 5),
+    (f"top_k: 5\n#{'x' * (MAX_BYTES - 10)}", "top_k", 5),
+]
+
+
+def made(text: str) -> Preset:
+    document = parse(text.encode(), "x.yaml")
+    assert [] == document.problems
+    return preset("x", document.data, document=document)[0]
+
+
+@pytest.mark.parametrize(("text", "field", "expected"), GOOD)
+def test_a_value_means_what_it_says(text: str, field: str, expected: Any) -> None:
+    """Every spelling and every end of a range is read as the value that was meant."""
+    read = made(text)
+    values = {**read.values, **read.generation}
+    actual = values[field] if field in values else getattr(read, field)
+
+    assert (expected, type(expected)) == (actual, type(actual))
+
+
+def test_the_greatest_depth_is_allowed() -> None:
+    """A document of just the allowed depth is read; one level more is a problem."""
+    depth = MAX_DEPTH
+    deepest = "[" * depth + "]" * depth
+
+    assert [] == parse(deepest.encode(), "x").problems
+    assert [] != parse(f"[{deepest}]".encode(), "x").problems
+
+
+def test_a_preset_overrides_only_what_it_names() -> None:
+    """`over` keeps the base's values, order and generation where the upper preset has none."""
+    base = made("temperature: 0.7\ntop_p: 0.9\norder: [top_p, temperature]\nseed: 3\nstop: a")
+    upper = made("top_p: 1\nmin_p: 0.1\nseed: 4\naliases: [other]")
+    both = upper.over(base)
+
+    assert {"temperature": 0.7, "top_p": 1.0, "min_p": 0.1} == both.values
+    assert ("top_p", "temperature") == both.order
+    assert {"seed": 4, "stop": ("a",)} == both.generation
+    assert ("other",) == both.aliases
+    assert ("temperature", "min_p") == both.chain.names
+
+
+def test_an_upper_order_replaces_the_lower_one() -> None:
+    """Two orders are not mixed."""
+    base = made("order: [top_p, temperature]")
+
+    assert ("min_p",) == made("order: [min_p]").over(base).order
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ()),
+        ("temperature: 1\ntop_p: 1\ntop_k: -1\nmin_p: 0\nlogit_bias: {}", ()),
+        ("repetition_penalty: 1\nfrequency_penalty: 0\npresence_penalty: 0", ()),
+        (
+            "min_p: 0.1\ntop_p: 0.5\ntop_k: 3\ntemperature: 2",
+            ("temperature", "top_k", "top_p", "min_p"),
+        ),
+        (
+            "order: [top_k, top_p, temperature]\ntemperature: 2\ntop_p: 0.5\ntop_k: 3",
+            ("top_k", "top_p", "temperature"),
+        ),
+        ("order: [min_p]\ntemperature: 2\nmin_p: 0.5\ntop_k: 3", ("min_p", "temperature", "top_k")),
+        ("order: [top_k, min_p]\nmin_p: 0.5", ("min_p",)),
+        (
+            "order: [temperature]\ntemperature: 2\npresence_penalty: 1\nfrequency_penalty: 1\n"
+            "repetition_penalty: 2\nlogit_bias: {1: 1}",
+            (
+                "logit_bias",
+                "repetition_penalty",
+                "frequency_penalty",
+                "presence_penalty",
+                "temperature",
+            ),
+        ),
+    ],
+)
+def test_a_chain_has_its_stages_in_order(text: str, expected: tuple[str, ...]) -> None:
+    """Neutral stages vanish, `order` moves what it names, biases and penalties stand first."""
+
+    assert expected == made(text).chain.names
+
+
+def test_a_chain_reads_like_what_one_would_type() -> None:
+    """`repr` shows each parameter with its value."""
+
+    assert "Chain(temperature=0.5, top_k=3)" == repr(made("top_k: 3\ntemperature: 0.5").chain)
+    assert not made("").chain
+
+
+def test_equal_sampling_has_equal_digests() -> None:
+    """The digest depends on values, order and generation, not on names, spelling or texts."""
+    plain = made("temperature: 1\ntop_k: 5")
+    same = [
+        made("top_k: 5\ntemperature: 1.0\nsummary: {en: Text.}\naliases: [b]\nsource: s"),
+        preset("y", {"top_k": 5, "temperature": 1}, where="request")[0],
+    ]
+    others = [
+        "temperature: 1",
+        "temperature: 1\ntop_k: 6",
+        "temperature: 1\ntop_k: 5\nseed: 1",
+        "temperature: 1\ntop_k: 5\norder: [top_k]",
+    ]
+
+    assert [plain.digest] * 2 == [each.digest for each in same]
+    assert plain.digest not in [made(text).digest for text in others]
+    assert f"x@{plain.digest}" == plain.label
+    assert {plain: 1} == {made("temperature: 1\ntop_k: 5"): 1}
+
+
+SCHEMA = json_schema()
+
+
+@pytest.mark.parametrize("text", [text for text, _, _ in GOOD if "source: &" not in text])
+def test_the_json_schema_takes_what_we_take(text: str) -> None:
+    """An editor that follows the schema marks no good preset."""
+    data = parse(text.encode(), "x").data or {}
+    # A JSON object's keys are texts.
+    if isinstance(data.get("logit_bias"), dict):
+        data["logit_bias"] = {str(key): value for key, value in data["logit_bias"].items()}
+
+    jsonschema.Draft202012Validator(SCHEMA).validate(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"temperture": 1},
+        {"temperature": -1},
+        {"temperature": "1"},
+        {"temperature": None},
+        {"top_p": 1.5},
+        {"top_k": -2},
+        {"top_k": 1.5},
+        {"repetition_penalty": 0},
+        {"logit_bias": {"5": "much"}},
+        {"order": []},
+        {"order": ["nothing"]},
+        {"order": ["top_k", "top_k"]},
+        {"stop": ""},
+        {"stop": []},
+        {"stop": [1]},
+        {"seed": -1},
+        {"max_tokens": 0},
+        {"aliases": ["a:b"]},
+        {"aliases": [""]},
+        {"summary": {"fr": "Un résumé."}},
+        {"extends": None},
+    ],
+    ids=str,
+)
+def test_the_json_schema_refuses_what_we_refuse(data: dict[str, Any]) -> None:
+    """An editor that follows the schema marks what `temperament check` would tell."""
+
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+
+
+def test_every_parameter_is_described() -> None:
+    """The schema, and with it an editor, knows each parameter of each stage and what is allowed."""
+
+    assert set(PARAMETERS) <= set(SCHEMA["properties"])
+    assert all(
+        parameter.allowed in SCHEMA["properties"][name]["description"]
+        for name, parameter in PARAMETERS.items()
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_stage_says_what_it_is(stage: Any) -> None:
+    """A stage has a summary in both languages, a source, and values that leave logits alone."""
+
+    assert all((stage.summary, stage.summary_zh, stage.source, stage.parameters))
+    assert stage.is_neutral({each.name: each.unset for each in stage.parameters})

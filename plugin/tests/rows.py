@@ -1,0 +1,107 @@
+"""Random rows for any stage of `STAGES`: logits, histories, and values drawn from each range.
+
+A new stage is covered without a change here; a new `kind` of parameter needs a line in `value`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from temperament import process
+from temperament.presets import Catalogue, Preset
+from temperament.stages import FLOAT32_MAX, Parameter, Stage
+
+NOTHING = Catalogue({})  # no preset is named here, so none need be read
+
+
+def value(parameter: Parameter, random: Random, vocabulary: int) -> Any:
+    """A value from the parameter's range, its ends among them."""
+    if parameter.kind == "flag":
+        return random.random() < 0.5
+    if parameter.kind == "token_bias":
+        tokens = random.sample(range(vocabulary), random.randint(1, min(20, vocabulary)))
+        return tuple(sorted((token, random.uniform(-10, 10)) for token in tokens))
+    low, high = parameter.low, parameter.high
+    ends = [low] * (not parameter.low_open and low > -FLOAT32_MAX)
+    ends += [high] * (not parameter.high_open and high < FLOAT32_MAX)
+    if ends and random.random() < 0.15:
+        return random.choice(ends)
+    if parameter.kind == "integer":
+        return int(min(high, low + 2 ** random.uniform(0, 14)))
+    if high < FLOAT32_MAX:
+        drawn = random.uniform(low, high)
+        return drawn if low < drawn < high else (low + high) / 2
+    return max(low, 0.0) + 10 ** random.uniform(-2, 2)
+
+
+def values(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
+    """Values for all parameters of a stage, with which it does something."""
+    while True:
+        drawn = {p.name: value(p, random, vocabulary) for p in stage.parameters}
+        if not stage.is_neutral(drawn):
+            return drawn
+
+
+def neutral(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
+    """Values with which a stage does nothing, whatever its other parameters say."""
+    drawn = values(stage, random, vocabulary)
+    off = random.choice([p for p in stage.parameters if p.neutral is not None])
+    return {**drawn, off.name: off.neutral}
+
+
+def logits(count: int, vocabulary: int, random: Random) -> Tensor:
+    """[count, vocabulary] float32: steep and flat rows, ties, -0.0, removed tokens."""
+    generator = torch.Generator().manual_seed(random.getrandbits(32))
+    x = torch.randn(count, vocabulary, generator=generator)
+    for row in range(count):
+        x[row] *= random.choice([0.05, 1.0, 3.0, 8.0])
+        if random.random() < 0.3:
+            x[row] = (x[row] * 2).round() / 2
+        if random.random() < 0.3:
+            x[row, torch.rand(vocabulary, generator=generator) < random.random()] = -math.inf
+        if random.random() < 0.1:
+            x[row] = -math.inf
+        x[row, random.randrange(vocabulary)] = random.choice([-0.0, 1.0, 12.0])
+    return x
+
+
+def ids(count: int, vocabulary: int, longest: int, random: Random) -> list[list[int]]:
+    """Token ids of different lengths, none among them, with repetitions."""
+    lengths = [random.choice([0, 1, 2, longest // 7, longest]) for _ in range(count)]
+    few = random.sample(range(vocabulary), min(vocabulary, longest // 3 + 1))
+    return [random.choices(few, k=length) for length in lengths]
+
+
+def preset(values: dict[str, Any], order: Sequence[str] = ()) -> Preset:
+    """Values as a preset, unchecked: the ops must stand more than a preset may say."""
+    return Preset("test", values, tuple(order))
+
+
+def apply(
+    x: Tensor | Sequence[float],
+    values: dict[str, Any],
+    prompt: Sequence[int] = (),
+    output: Sequence[int] = (),
+    *,
+    order: Sequence[str] = (),
+) -> list[float]:
+    """One row, through everything that a row in a batch goes through."""
+    done = process(
+        torch.as_tensor(x, dtype=torch.float32)[None],
+        preset(values, order),
+        prompt_ids=[prompt],
+        output_ids=[output],
+        catalogue=NOTHING,
+    )
+    return [float(number) for number in done[0]]
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two float32 tensors are equal bit for bit: -0.0 is not 0.0, NaN is NaN."""
+    return torch.equal(one.contiguous().view(torch.int32), other.contiguous().view(torch.int32))

@@ -1,0 +1,126 @@
+"""The package as a whole: what importing it loads, and what its wheel holds."""
+
+# ruff: noqa: SIM300 - what is expected stands first
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import temperament
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ["torch", "vllm", "transformers", "pydantic", "yaml", "numpy"]
+
+
+def python(*words: str) -> str:
+    """What a new interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugin")},
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("temperament", []),
+        ("temperament.errors", []),
+        ("temperament.stages", []),
+        ("temperament.cli", []),
+        ("temperament.presets", ["pydantic", "yaml"]),
+        ("temperament.plan", ["pydantic", "yaml"]),
+        ("temperament.cli.commands", ["pydantic", "yaml"]),
+    ],
+)
+def test_an_import_loads_no_engine(module: str, allowed: list[str]) -> None:
+    """Above the engines nothing loads torch, and the package itself not even pydantic."""
+    code = (
+        f"import {module}, json, sys; print(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
+    )
+
+    assert allowed == json.loads(python("-c", code))
+
+
+def test_an_import_takes_no_time() -> None:
+    """`import temperament` takes less than 50 ms, the best of several."""
+    code = (
+        "import time; a = time.perf_counter(); import temperament; print(time.perf_counter() - a)"
+    )
+
+    assert 0.05 > min(float(python("-c", code)) for _ in range(5))
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    """Every public name is told by `dir`, and a misspelt one is an AttributeError."""
+
+    assert sorted(temperament.__all__) == temperament.__all__
+    assert set(temperament.__all__) <= set(dir(temperament))
+    assert issubclass(temperament.PresetError, temperament.TemperamentError)
+    assert "chat" in temperament.Catalogue.load(environment=False)
+    with pytest.raises(AttributeError, match="has no attribute 'Presets'"):
+        _ = temperament.Presets  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by the build backend that the project names."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_code_and_the_configs(wheel: Path) -> None:
+    """Every file of the package and of `configs/` is in it, and no test."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package, configs = ROOT / "plugin" / "temperament", ROOT / "configs"
+    code = {f"temperament/{path.relative_to(package)}" for path in package.rglob("*.py")}
+    data = {
+        f"temperament/configs/{path.relative_to(configs)}"
+        for path in configs.rglob("*")
+        if path.is_file()
+    }
+
+    assert set() == {*code, *data, "temperament/py.typed"} - names
+    assert set() == {name for name in names if "/test" in name or name.endswith(".pyc")}
+
+
+def test_the_wheel_works_without_torch(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own, with what it requires and no more, its command works."""
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    pip = [sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--quiet"]
+    subprocess.run([*pip, "--disable-pip-version-check", wheel], check=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "TEMPERA"))}
+
+    def run(*words: str | Path) -> str:
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+        )
+        return done.stdout
+
+    listed = json.loads(run(scripts / "temperament", "list", "--json"))
+    installed = run(
+        scripts / "python", "-c", "import importlib.util as u; print(u.find_spec('torch'))"
+    )
+
+    assert 1.3 == {preset["name"]: preset for preset in listed}["chat"]["values"]["temperature"]
+    assert {True} == {preset["origin"].startswith(str(tmp_path)) for preset in listed}
+    assert "None\n" == installed
+    assert 40 > time.monotonic() - begin
