@@ -37,10 +37,15 @@ def logit_bias(x: Row, *, logit_bias: Sequence[tuple[int, float]]) -> Row:
 
 
 def repetition_penalty(
-    x: Row, *, repetition_penalty: float, prompt: Sequence[int], output: Sequence[int]
+    x: Row,
+    *,
+    repetition_penalty: float,
+    repetition_range: int,
+    prompt: Sequence[int],
+    output: Sequence[int],
 ) -> Row:
-    """`x / r` if x > 0, else `x * r`, once for each distinct token of prompt and output."""
-    r, seen = repetition_penalty, {*prompt, *output}
+    """`x / r` if x > 0, else `x * r`, once for each distinct token of the last `range` ones."""
+    r, seen = repetition_penalty, {*[*prompt, *output][-repetition_range:]}
     return [
         value if token not in seen else value / r if value > 0 else value * r
         for token, value in enumerate(x)

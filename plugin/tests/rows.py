@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from temperament import process
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
 from temperament.stages import FLOAT32_MAX, Parameter, Stage
 
@@ -24,9 +25,17 @@ def value(parameter: Parameter, random: Random, vocabulary: int) -> Any:
     """A value from the parameter's range, its ends among them."""
     if parameter.kind == "flag":
         return random.random() < 0.5
+    if parameter.kind == "texts":
+        return tuple("".join(random.choices("ab\n", k=random.randint(1, 4))) for _ in range(3))
+    some = random.sample(range(vocabulary), random.randint(1, min(20, vocabulary)))
+    if parameter.kind == "tokens":
+        return tuple(sorted(some))
     if parameter.kind == "token_bias":
-        tokens = random.sample(range(vocabulary), random.randint(1, min(20, vocabulary)))
-        return tuple(sorted((token, random.uniform(-10, 10)) for token in tokens))
+        return tuple((token, random.uniform(-10, 10)) for token in sorted(some))
+    if parameter.kind == "sequences":
+        return tuple((token, *some[: token % 3]) for token in some)
+    if parameter.kind == "sequence_bias":
+        return tuple(((token, *some[: token % 3]), random.uniform(-10, 10)) for token in some)
     low, high = parameter.low, parameter.high
     ends = [low] * (not parameter.low_open and low > -FLOAT32_MAX)
     ends += [high] * (not parameter.high_open and high < FLOAT32_MAX)
@@ -34,6 +43,8 @@ def value(parameter: Parameter, random: Random, vocabulary: int) -> Any:
         return random.choice(ends)
     if parameter.kind == "integer":
         return int(min(high, low + 2 ** random.uniform(0, 14)))
+    if high == FLOAT32_MAX and random.random() < 0.1:
+        return 10 ** random.uniform(-37, 38)
     if high < FLOAT32_MAX:
         drawn = random.uniform(low, high)
         return drawn if low < drawn < high else (low + high) / 2
@@ -48,6 +59,13 @@ def values(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
             return drawn
 
 
+def token_bytes(vocabulary: int) -> TokenBytes:
+    """Tokens of no to four bytes over a small alphabet, the last of which ends a text."""
+    random = Random(vocabulary)
+    made = [bytes(random.choices(b"ab\n", k=random.randint(1, 4))) for _ in range(vocabulary - 1)]
+    return TokenBytes((*made, b""), (vocabulary - 1,))
+
+
 def neutral(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
     """Values with which a stage does nothing, whatever its other parameters say."""
     drawn = values(stage, random, vocabulary)
@@ -60,7 +78,7 @@ def logits(count: int, vocabulary: int, random: Random) -> Tensor:
     generator = torch.Generator().manual_seed(random.getrandbits(32))
     x = torch.randn(count, vocabulary, generator=generator)
     for row in range(count):
-        x[row] *= random.choice([0.05, 1.0, 3.0, 8.0])
+        x[row] *= random.choice([0.05, 1.0, 3.0, 8.0, 50.0])
         if random.random() < 0.3:
             x[row] = (x[row] * 2).round() / 2
         if random.random() < 0.3:
@@ -105,3 +123,8 @@ def apply(
 def same_bits(one: Tensor, other: Tensor) -> bool:
     """Whether two float32 tensors are equal bit for bit: -0.0 is not 0.0, NaN is NaN."""
     return torch.equal(one.contiguous().view(torch.int32), other.contiguous().view(torch.int32))
+
+
+def tensor(x: Sequence[Sequence[float]]) -> Tensor:
+    """[rows, vocabulary] float32."""
+    return torch.tensor(x, dtype=torch.float32)

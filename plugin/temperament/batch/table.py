@@ -119,7 +119,7 @@ class Table:
         self.program[slot] = self._acquire(request.chain.names)
         for name, value in request.chain.values.items():
             self._write_value(slot, PARAMETERS[name], value)
-        needs = frozenset().union(*(BY_NAME[stage].needs for stage in request.chain.names))
+        needs = request.chain.needs
         if "noise" in needs:
             self._write_column(slot, "<seed>", request.seed, np.int64, 0)
         if "ends" in needs:
@@ -254,7 +254,10 @@ class Table:
         most = max(map(len, known), default=0)
         if rows is not None:
             nothing: Entry = ((0,), -0.0)
-            known = [own + [own[0] if own else nothing] * (most - len(own)) for own in known]
+            adds = name == "sequence_bias"  # the one whose entries add up
+            known = [
+                own + [nothing if adds or not own else own[0]] * (most - len(own)) for own in known
+            ]
         flat = [(row, *entry) for row, own in enumerate(known) for entry in own]
         longest = max((len(sequence) for _, sequence, _ in flat), default=1) - 1
         prefix = np.full((len(flat), longest), -1, dtype=np.int64)
@@ -307,8 +310,8 @@ class Table:
 
     def _add_texts(self, texts: tuple[str, ...]) -> None:
         if self._text_tables is None:
-            assert self._vocabulary is not None
-            self._text_tables = TextTables(self._vocabulary(), self.device)
+            known = TokenBytes(()) if self._vocabulary is None else self._vocabulary()
+            self._text_tables = TextTables(known, self.device)
         self._text_tables.add(
             texts, [used for table in self._texts.values() for used in table.values()]
         )

@@ -22,7 +22,7 @@ class TextTables:
         size = len(vocabulary)
         self._next = torch.zeros(0, size, dtype=torch.int32, device=device)
         self._hit = torch.zeros(0, size, dtype=torch.bool, device=device)
-        # set of texts -> (root, states, longest text in bytes)
+        # set of texts -> (root, states, window)
         self._sets: dict[tuple[str, ...], tuple[int, int, int]] = {}
 
     def add(self, texts: tuple[str, ...], in_use: Sequence[tuple[str, ...]] = ()) -> bool:
@@ -35,7 +35,8 @@ class TextTables:
         raw = [text.encode() for text in texts]
         after, hit = token_automaton(raw, self.vocabulary)
         root = self._next.shape[0]
-        self._sets[texts] = (root, len(after), max(map(len, raw)))
+        # as many tokens as a text has bytes before its last decide where it may end
+        self._sets[texts] = (root, len(after), max(map(len, raw), default=0) - 1)
         device = self._next.device
         self._next = torch.cat([self._next, torch.from_numpy(after).to(device).int() + root])
         self._hit = torch.cat([self._hit, torch.from_numpy(hit).to(device)])
@@ -44,7 +45,7 @@ class TextTables:
     def texts(self, sets: Sequence[tuple[str, ...]]) -> Texts:
         """The automata of rows that use these sets."""
         roots = torch.tensor([self._sets[texts][0] for texts in sets], dtype=torch.int64)
-        window = max((self._sets[texts][2] for texts in sets), default=0)
+        window = max((self._sets[texts][2] for texts in sets), default=-1)
         return Texts(self._next, self._hit, roots.to(self._next.device), window)
 
     def _keep(self, in_use: Sequence[tuple[str, ...]]) -> None:
@@ -53,10 +54,10 @@ class TextTables:
         hits: list[Tensor] = []
         total = 0
         for texts in dict.fromkeys(in_use):
-            root, states, longest = self._sets[texts]
+            root, states, window = self._sets[texts]
             rows.append(self._next[root : root + states] - root + total)
             hits.append(self._hit[root : root + states])
-            kept[texts] = (total, states, longest)
+            kept[texts] = (total, states, window)
             total += states
         self._next = torch.cat([self._next[:0], *rows])
         self._hit = torch.cat([self._hit[:0], *hits])

@@ -64,44 +64,51 @@ class Sequences(NamedTuple):
 class Texts:
     """An automaton for each row, over the bytes of the vocabulary's tokens.
 
-    A row's state after its last `window` tokens is that after all of them: no text is longer, and
-    a token has a byte at least or starts anew.
+    A row's state after its last `window` tokens is that after all of them: a token has a byte at
+    least, or starts anew, and no text has more than `window` bytes before its last.
     """
 
-    # [states, vocabulary] the state behind a token
+    # [states, tokens] the state behind a token
     next: Tensor
-    # [states, vocabulary] bool: whether a text ends within the token
+    # [states, tokens] bool: whether a text ends within the token
     hit: Tensor
     # [rows] int64: the state of the row's texts in which nothing is matched
     root: Tensor
+    # -1 if no row has a text
     window: int
 
     def states(self, history: History, start: Tensor) -> Tensor:
         """[rows] the state behind the tokens from `start` on."""
-        tokens, state = history.tokens, self.root
-        longest = tokens.shape[1]
+        state = self.root
+        longest = history.tokens.shape[1]
         for back in range(min(self.window, longest), 0, -1):
             place = history.end - back
-            token = tokens.gather(1, place.clamp(0, longest - 1)[:, None])[:, 0]
-            counts = place >= start
-            state = torch.where(counts, self.next[state, token.where(counts, 0)].long(), state)
+            token = history.tokens.gather(1, place.clamp(0, longest - 1)[:, None])[:, 0]
+            state = self._follow(state, token, place >= start)
         return state
 
     def hits(self, history: History) -> Tensor:
         """[rows, positions] bool: whether one of the row's texts ends within the token there."""
         tokens = history.tokens
+        if self.window < 0:
+            return torch.zeros_like(tokens, dtype=torch.bool)
         state = self.root[:, None].expand(tokens.shape)
-        hit = torch.zeros_like(tokens, dtype=torch.bool)
         position = torch.arange(tokens.shape[1], device=tokens.device)
-        for back in range(min(self.window, tokens.shape[1] - 1), -1, -1):
+        inside = position < history.end[:, None]
+        for back in range(min(self.window, tokens.shape[1] - 1), 0, -1):
             place = position - back
-            counts = (place >= history.start[:, None]) & (position < history.end[:, None])
-            token = tokens.gather(1, place.clamp_min(0).expand(tokens.shape)).where(counts, 0)
-            if back == 0:
-                hit = self.hit[state, token] & counts
-            else:
-                state = torch.where(counts, self.next[state, token].long(), state)
-        return hit
+            counts = (place >= history.start[:, None]) & inside
+            token = tokens.gather(1, place.clamp_min(0).expand(tokens.shape))
+            state = self._follow(state, token, counts)
+        known = inside & (position >= history.start[:, None]) & self._knows(tokens)
+        return self.hit[state, torch.where(known, tokens, 0)] & known
+
+    def _follow(self, state: Tensor, token: Tensor, counts: Tensor) -> Tensor:
+        known = counts & self._knows(token)
+        return torch.where(known, self.next[state, torch.where(known, token, 0)].long(), state)
+
+    def _knows(self, token: Tensor) -> Tensor:
+        return (token >= 0) & (token < self.next.shape[1])
 
 
 @dataclass(slots=True)
@@ -120,6 +127,10 @@ class Matches:
 
     # [rows, positions] int32; 0 at the last position and outside the history
     length: Tensor
+
+    def before(self) -> Tensor:
+        """[rows, positions] int64: the length at the position before, which this one continues."""
+        return torch.nn.functional.pad(self.length[:, :-1], (1, 0)).long()
 
     def select(self, rows: Tensor) -> Matches:
         """The matches of some rows."""
@@ -198,20 +209,35 @@ class History:
             self.end.index_select(0, rows),
         )
 
-    def spans(self, start: Tensor, end: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def ends_with(self, sequences: Sequences) -> Tensor:
+        """[entries] bool: whether a row's tokens end with the sequence's prefix."""
+        width, longest = sequences.prefix.shape[1], self.tokens.shape[1]
+        row = sequences.row
+        if not width:
+            return torch.ones_like(row, dtype=torch.bool)
+        if not longest:
+            return (sequences.prefix < 0).all(1)
+        back = torch.arange(-width, 0, device=row.device)
+        place = self.end[row][:, None] + back
+        token = self.tokens[row[:, None], place.clamp_min(0)]
+        equal = (token == sequences.prefix) & (place >= self.start[row][:, None])
+        return (equal | (sequences.prefix < 0)).all(1)
+
+    def spans(
+        self, start: Tensor, end: Tensor | None = None, *, vocabulary: int
+    ) -> tuple[Tensor, Tensor]:
         """Token ids and whether each counts, for the positions `start` <= i < `end`.
 
-        ([rows, positions] int64, [rows, positions] bool). Where a position doesn't count, its id
-        is that of one that does, or 0 if the row has none: an op that writes the same number at
-        every place of a token thus needs no mask.
+        ([rows, positions] int64, [rows, positions] bool). Ids outside the vocabulary (a runner's
+        placeholders, tokens of other modalities) don't count. Where a position doesn't count, its
+        id is that of one that does, the largest, or 0 if the row has none: an op that writes the
+        same number at every place of a token thus needs no mask.
         """
         end = self.end if end is None else end
         position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         counts = (position >= start[:, None]) & (position < end[:, None])
-        last = (end - 1).clamp_min(0)[:, None]
-        filler = torch.where(
-            (end > start)[:, None], self.tokens.gather(1, last), self.tokens.new_zeros(1, 1)
-        )
+        counts &= (self.tokens >= 0) & (self.tokens < vocabulary)
+        filler = torch.where(counts, self.tokens, -1).amax(1, keepdim=True).clamp_min(0)
         return torch.where(counts, self.tokens, filler), counts
 
 

@@ -42,7 +42,8 @@ class Noise:
 
     def _key(self, draw: int) -> Tensor:
         key = mix(mix(self.seed * _GOLDEN + _GOLDEN) + self.position * _GOLDEN)
-        return mix(key + draw * _GOLDEN)
+        # the product wrapped to 64 bits, as the tensors' own are
+        return mix(key + ((draw * _GOLDEN + 2**63) % 2**64 - 2**63))
 
     def uniform(self, draw: int) -> Tensor:
         """[rows] float64 in [0, 1), of 53 bits."""

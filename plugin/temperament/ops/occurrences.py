@@ -16,17 +16,17 @@ def subtract(logits: Tensor, history: History, loss: Tensor, *, each: bool) -> T
     """Subtracts `loss` ([rows, 1]) from the tokens of the output: once, or for each occurrence."""
     if history.tokens.shape[1] == 0:
         return logits
-    tokens, counts = history.spans(history.prompt_end)
+    tokens, counts = history.spans(history.prompt_end, vocabulary=logits.shape[1])
     values = logits.gather(1, tokens)
     if each:
         # Sorting brings equal tokens together; an occurrence's run length is their count.
         ranked, order = torch.where(counts, tokens, -1).sort(dim=1)
         first = torch.searchsorted(ranked, ranked, side="left")
         after = torch.searchsorted(ranked, ranked, side="right")
-        number = torch.empty_like(tokens).scatter_(1, order, after - first)
-        # A filler stands for the row's last token: its count is that token's.
-        last = (history.end - 1).clamp_min(0)[:, None]
-        number = torch.where(counts, number, number.gather(1, last))
+        times = after - first
+        number = torch.empty_like(tokens).scatter_(1, order, times)
+        # A filler stands for the row's largest token: its count is that token's.
+        number = torch.where(counts, number, times[:, -1:])
         lowered = values - number.to(values.dtype) * loss
     else:
         lowered = values - loss

@@ -68,6 +68,9 @@ VLLM = Target(
             Limit(lambda v: 0 < v["temperature"] < 0.01, "vLLM lifts (0, 0.01) to 0.01"),
             Limit(lambda v: v["temperature"] > 2, "vLLM refuses a temperature above 2"),
         ),
+        "repetition_penalty": (
+            Limit(lambda v: v["repetition_range"] > 0, "vLLM has no range of tokens"),
+        ),
         "top_p": (Limit(lambda v: v["top_p"] == 0, "vLLM refuses a top_p of 0"),),
         "logit_bias": (
             Limit(

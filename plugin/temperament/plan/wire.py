@@ -12,6 +12,7 @@ from temperament.errors import PresetError, Problem, shown
 from temperament.presets import schema
 from temperament.presets.chain import Chain
 from temperament.presets.preset import Preset
+from temperament.stages import BY_NAME, PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
@@ -42,6 +43,15 @@ def decode(text: str) -> Preset:
         content = None
     if not isinstance(content, dict):
         raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
-    label = content.pop("preset", "")
-    preset, _ = schema.preset(str(label), content, where=where)
+    label = str(content.pop("preset", ""))
+    order = content.pop("order", [])
+    if isinstance(order, list):
+        # Biases and penalties have their fixed place; the order is for the others.
+        movable = [name for name in order if name in schema.MOVABLE or name not in BY_NAME]
+        if movable:
+            content["order"] = movable
+    unknown = [name for name in content if name not in PARAMETERS and name not in ("order", "seed")]
+    if unknown:
+        raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
+    preset, _ = schema.preset(label, content, where=where)
     return preset

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from temperament.stages import BY_NAME, RANK, STAGE_OF, STAGES
+from temperament.stages.base import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,25 @@ class Chain:
         """Every parameter of every stage in the chain."""
         return {name: value for step in self.steps for name, value in step.values}
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What its stages must be given beside their parameters."""
+        return frozenset[Need]().union(*(BY_NAME[step.stage].needs for step in self.steps))
+
     @classmethod
     def of(cls, values: Mapping[str, Any], order: Sequence[str] = ()) -> Chain:
         """The chain that checked parameter `values` describe.
 
         `order` names stages from temperature on; those that it doesn't name follow in the
-        default order, and biases and penalties stand before all of them.
+        default order, biases and penalties stand before all of them, and what must be last behind.
+        A stage that replaces the cuts stands in their place.
         """
         place = {name: position for position, name in enumerate(order)}
 
         def key(step: Step) -> tuple[int, int]:
-            if not BY_NAME[step.stage].movable:
-                return (-1, RANK[step.stage])
-            return (place.get(step.stage, len(place)), RANK[step.stage])
+            stage = BY_NAME[step.stage]
+            fixed = {"bias": -1, "penalty": -1, "last": len(place) + 1}
+            return fixed.get(stage.group, place.get(stage.name, len(place))), RANK[stage.name]
 
         used = {STAGE_OF[name].name for name in values}
         steps = []
@@ -67,4 +74,10 @@ class Chain:
             )
             if not stage.is_neutral(dict(settings)):
                 steps.append(Step(stage.name, settings))
+        if any(BY_NAME[step.stage].replaces_cuts for step in steps):
+            steps = [
+                step
+                for step in steps
+                if BY_NAME[step.stage].group != "cut" or BY_NAME[step.stage].replaces_cuts
+            ]
         return cls(tuple(sorted(steps, key=key)))

@@ -1,26 +1,40 @@
-"""What each sampler is. One file a stage; this tuple is the default order of a chain."""
+"""What each sampler is. One file a stage; `ORDER` is the default order of a chain."""
 
-from temperament.stages import (
-    frequency_penalty,
-    logit_bias,
-    min_p,
-    presence_penalty,
-    repetition_penalty,
-    temperature,
-    top_k,
-    top_p,
-)
+from importlib import import_module
+
 from temperament.stages.base import FLOAT32_MAX, FLOAT32_TINY, Parameter, Stage
 
-STAGES: tuple[Stage, ...] = (
-    logit_bias.STAGE,
-    repetition_penalty.STAGE,
-    frequency_penalty.STAGE,
-    presence_penalty.STAGE,
-    temperature.STAGE,
-    top_k.STAGE,
-    top_p.STAGE,
-    min_p.STAGE,
+ORDER = (
+    "allowed_token_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+    "min_new_tokens",
+    "logit_bias",
+    "sequence_bias",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "encoder_repetition_penalty",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "dry",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+    "banned_strings",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "xtc",
+    "mirostat",
+    "adaptive_p",
+    "reproducible",
+)
+
+STAGES: tuple[Stage, ...] = tuple(
+    import_module(f"temperament.stages.{name}").STAGE for name in ORDER
 )
 
 BY_NAME: dict[str, Stage] = {stage.name: stage for stage in STAGES}
@@ -36,6 +50,7 @@ __all__ = [
     "BY_NAME",
     "FLOAT32_MAX",
     "FLOAT32_TINY",
+    "ORDER",
     "PARAMETERS",
     "RANK",
     "STAGES",

@@ -20,7 +20,7 @@ Kind = Literal[
     "sequence_bias",  # lists of token ids, each with a number
     "texts",  # texts, matched on bytes
 ]
-Group = Literal["bias", "penalty", "shape", "cut"]
+Group = Literal["bias", "penalty", "shape", "cut", "last"]
 # What a stage may be given beside its parameters:
 #   history    the row's tokens
 #   matches    for each place of the history, how long a suffix of the history ends there too
@@ -94,7 +94,8 @@ class Stage:
     """One sampler: a named change of a row's logits.
 
     `group` fixes where a stage may stand: biases, then penalties, then (in any order that a
-    preset states) shapes and cuts. `needs` names what beside its parameters it must be given.
+    preset states) shapes and cuts, and those that must be last. `needs` names what beside its
+    parameters it must be given.
     `elsewhere` tells which well-known programs mean something else by the same name.
     """
 
@@ -106,6 +107,8 @@ class Stage:
     source: str
     elsewhere: str = ""
     needs: frozenset[Need] = field(default=frozenset())
+    # Whether the stage takes the place of all other cuts.
+    replaces_cuts: bool = False
     # Whether the given values do nothing; by default, whether any parameter is neutral.
     neutral_when: Callable[[Mapping[str, Any]], bool] | None = None
 

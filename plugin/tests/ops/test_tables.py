@@ -67,7 +67,7 @@ def history(
     prompt: Sequence[int] = (),
     output: Sequence[int] = (),
 ) -> Case:
-    return Case(f"{stage} {value}: {why}", stage, {stage: value}, before, after, prompt, output)
+    return Case(f"{value}: {why}", stage, {stage: value}, before, after, prompt, output)
 
 
 CASES = [

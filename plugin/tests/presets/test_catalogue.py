@@ -112,8 +112,8 @@ def test_a_later_definition_replaces_an_earlier_one(tmp_path: Path) -> None:
 
     assert {"top_k": 1} == loaded["chat"].values
     assert {"top_k": 2} == loaded["mine"].values
-    assert {*TEMPERATURES, "mine"} == set(loaded)
-    assert len(TEMPERATURES) + 1 == len(loaded)
+    assert {*SHIPPED, "mine"} == set(loaded)
+    assert len(SHIPPED) + 1 == len(loaded)
 
 
 def test_the_environment_lists_folders_and_files(
@@ -159,7 +159,7 @@ def test_only_yaml_files_of_a_folder_are_read(tmp_path: Path) -> None:
     (mixed / "other.yml").write_text("top_k: 2")
     loaded = Catalogue.load([mixed], environment=False)
 
-    assert {"good", "other"} == set(loaded) - set(TEMPERATURES)
+    assert {"good", "other"} == set(loaded) - set(SHIPPED)
 
 
 def test_a_preset_extends_another(tmp_path: Path) -> None:

@@ -1,0 +1,236 @@
+"""What vLLM draws from is what `temperament.process` makes of Transformers' logits.
+
+The servers run in float32 with `--logprobs-mode processed_logprobs`: the log-probabilities that
+they answer with are those of the distribution that the token was drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import temperament
+from integration_tests.harness.ask import CHAT, COMPLETIONS, post
+from integration_tests.harness.server import Server
+from temperament import Catalogue
+from temperament.plan import TARGETS, split
+from temperament.presets import as_preset
+
+PROMPT = (
+    "The sea was calm, and the old man rowed his boat across the bay. The sea was cold, and the"
+)
+STEPS = 6
+TOP = 20
+ASKED = TOP + 1  # chat answers with the drawn token in place of the last one, if it is none of them
+TOLERANCE = 1e-3
+
+NATIVE, RESIDUAL = False, True
+PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
+# What the request says -> whether a part of it is left to us on a CPU.
+CASES: dict[str, tuple[dict[str, Any], bool]] = {
+    **{
+        name: ({"preset": name}, NATIVE)
+        for name in ("code", "math", "data", "chat", "translation", "creative", "default")
+    },
+    "min_p": ({"preset": "creative", "min_p": 0.1}, NATIVE),
+    "penalties": ({"preset": "chat", **PENALTIES}, NATIVE),
+    "bias": ({"preset": "default", "logit_bias": {"260": 4.5, "28": -3}}, NATIVE),
+    "top_k": ({"preset": "chat", "top_k": 12}, RESIDUAL),
+    "top_p": ({"preset": "chat", "top_p": 0.7}, RESIDUAL),
+    "top_p 0": ({"preset": "chat", "top_p": 0}, RESIDUAL),
+    "min_p behind top_p": ({"preset": "chat", "min_p": 0.05, "top_p": 0.9}, RESIDUAL),
+    "all three cuts": ({"preset": "chat", "min_p": 0.02, "top_p": 0.9, "top_k": 15}, RESIDUAL),
+    "cuts before temperature": (
+        {
+            "preset": "creative",
+            "order": ["top_k", "top_p", "temperature"],
+            "top_k": 30,
+            "top_p": 0.8,
+        },
+        RESIDUAL,
+    ),
+    "min_p first, temperature last": (
+        {
+            "preset": "creative",
+            "order": ["min_p", "top_p", "temperature"],
+            "min_p": 0.02,
+            "top_p": 0.8,
+        },
+        RESIDUAL,
+    ),
+    "hotter than vLLM allows": ({"preset": "creative", "temperature": 2.5}, RESIDUAL),
+    "colder than vLLM allows": ({"preset": "creative", "temperature": 0.004}, RESIDUAL),
+    "greedy behind top_k": (
+        {"preset": "code", "order": ["top_k", "temperature"], "top_k": 5},
+        RESIDUAL,
+    ),
+    "a bias that vLLM would cut": ({"preset": "chat", "logit_bias": {"260": 150}}, RESIDUAL),
+    "penalties, then cuts": ({"preset": "chat", **PENALTIES, "top_p": 0.8}, RESIDUAL),
+    "penalties behind such a bias": (
+        {"preset": "chat", **PENALTIES, "logit_bias": {"28": 120, "30": 119.5}},
+        RESIDUAL,
+    ),
+    "everything": (
+        {
+            "preset": "creative",
+            **PENALTIES,
+            "logit_bias": {"260": 1.5},
+            "order": ["top_k", "temperature", "min_p", "top_p"],
+            "temperature": 2.2,
+            "top_k": 40,
+            "min_p": 0.01,
+            "top_p": 0.95,
+        },
+        RESIDUAL,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The tokens of one answer, and the most likely ones at each of their positions."""
+
+    prompt: list[int]
+    output: list[int]
+    top: list[dict[int, float]]  # token -> probability
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one server to all cases, which were asked at the same time."""
+
+    model: Any = field(repr=False)
+    drawn: Mapping[tuple[str, str], Drawn] = field(repr=False)
+
+    def check(self, path: str, case: str) -> None:
+        """Fails unless the case's distributions are those of `process`, to the tolerance."""
+        fields = dict(CASES[case][0])
+        drawn = self.drawn[path, case]
+        wanted = self.wanted(drawn, {"extends": fields.pop("preset"), **fields})
+        greedy = fields.get("temperature", Catalogue.load()[preset_of(case)].values["temperature"])
+        assert len(drawn.output) == STEPS
+        for row, (token, top) in enumerate(zip(drawn.output, drawn.top, strict=True)):
+            assert wanted[row, token] > 0
+            if greedy == 0 and not CASES[case][1]:
+                # vLLM takes the arg max, and shows the distribution at temperature 1.
+                assert wanted[row, token] == 1
+                continue
+            likeliest = wanted[row].topk(TOP)
+            for other, p in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True):
+                assert top.get(other, 0.0) == pytest.approx(p, abs=TOLERANCE)
+            for other, p in top.items():
+                assert p == pytest.approx(wanted[row, other].item(), abs=TOLERANCE)
+
+    def wanted(self, drawn: Drawn, preset: dict[str, Any]) -> torch.Tensor:
+        """[steps, vocab]: the probabilities by Transformers' logits and `temperament.process`."""
+        with torch.inference_mode():
+            logits = self.model(torch.tensor([drawn.prompt + drawn.output])).logits[0]
+        steps = len(drawn.output)
+        return temperament.process(
+            logits[len(drawn.prompt) - 1 : -1],
+            preset,
+            prompt_ids=[drawn.prompt] * steps,
+            output_ids=[drawn.output[:step] for step in range(steps)],
+        ).softmax(-1)
+
+
+def preset_of(case: str) -> str:
+    """The preset that a case names."""
+    return str(CASES[case][0]["preset"])
+
+
+def token_id(shown: str) -> int:
+    """The id in `token_id:123`."""
+    return int(shown.removeprefix("token_id:"))
+
+
+def complete(server: Server, model: str, prompt: list[int], fields: dict[str, Any]) -> Drawn:
+    """One answer of `/v1/completions`."""
+    asked = {"model": model, "prompt": prompt, "max_tokens": STEPS, "logprobs": ASKED}
+    options = {"return_tokens_as_token_ids": True, "ignore_eos": True}
+    answer = post(server, COMPLETIONS, asked | options | fields)
+    assert answer.status == 200, answer.json
+    logprobs = answer.json["choices"][0]["logprobs"]
+    return Drawn(
+        prompt,
+        [token_id(token) for token in logprobs["tokens"]],
+        [{token_id(t): exp(p) for t, p in top.items()} for top in logprobs["top_logprobs"]],
+    )
+
+
+def chat(server: Server, model: str, prompt: list[int], fields: dict[str, Any]) -> Drawn:
+    """One answer of `/v1/chat/completions`, whose prompt vLLM writes."""
+    messages = [{"role": "user", "content": PROMPT}]
+    asked = {"model": model, "messages": messages, "max_tokens": STEPS, "ignore_eos": True}
+    options = {"logprobs": True, "top_logprobs": ASKED, "return_tokens_as_token_ids": True}
+    answer = post(server, CHAT, asked | options | {"return_token_ids": True} | fields)
+    assert answer.status == 200, answer.json
+    content = answer.json["choices"][0]["logprobs"]["content"]
+    return Drawn(
+        answer.json["prompt_token_ids"],
+        [token_id(place["token"]) for place in content],
+        [
+            {token_id(other["token"]): exp(other["logprob"]) for other in place["top_logprobs"]}
+            for place in content
+        ],
+    )
+
+
+ASK: dict[str, Callable[[Server, str, list[int], dict[str, Any]], Drawn]] = {
+    COMPLETIONS: complete,
+    CHAT: chat,
+}
+
+
+def ask_all(server: Server, path: Path, model: str) -> Answers:
+    """Asks for every case on both endpoints, many at a time."""
+    prompt = AutoTokenizer.from_pretrained(path)(PROMPT)["input_ids"]
+    reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    wanted = [(endpoint, case) for case in CASES for endpoint in ASK]
+    with ThreadPoolExecutor(16) as pool:
+        drawn = pool.map(lambda w: ASK[w[0]](server, model, prompt, CASES[w[1]][0]), wanted)
+        return Answers(reference, dict(zip(wanted, drawn, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def v1_answers(v1_server: Server, smollm2_path: Path) -> Answers:
+    """The V1 runner's answers."""
+    return ask_all(v1_server, smollm2_path, "smollm2")
+
+
+@pytest.fixture(scope="module")
+def v2_answers(v2_server: Server, tiny_path: Path) -> Answers:
+    """The V2 runner's answers."""
+    return ask_all(v2_server, tiny_path, "tiny")
+
+
+@pytest.mark.parametrize("path", ASK)
+@pytest.mark.parametrize("case", CASES)
+class TestDistribution:
+    """Asked in one batch with all the others, each case has its own distribution."""
+
+    def test_v1(self, v1_answers: Answers, path: str, case: str) -> None:
+        """On the V1 runner with a real model."""
+        v1_answers.check(path, case)
+
+    def test_v2(self, v2_answers: Answers, path: str, case: str) -> None:
+        """On the V2 runner with a tiny model."""
+        v2_answers.check(path, case)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_roads_are_taken(case: str) -> None:
+    """The table says truly which cases vLLM does alone."""
+    fields, residual = dict(CASES[case][0]), CASES[case][1]
+    catalogue = Catalogue.load()
+    preset = as_preset({"extends": fields.pop("preset"), **fields}, catalogue)
+
+    assert bool(split(preset.chain, TARGETS["vllm"], platform="cpu").residual) == residual

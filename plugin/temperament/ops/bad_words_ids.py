@@ -1,0 +1,18 @@
+"""Bad words: `x_t = -inf` for the last token of a sequence whose others stand at the history's end.
+
+Prompt and output count. Source: `temperament.stages.bad_words_ids`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from temperament.ops.bans import ban
+from temperament.ops.inputs import History, Sequences, Tokens
+
+
+def apply(logits: Tensor, *, bad_words_ids: Sequences, history: History) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    words = bad_words_ids
+    tokens = Tokens(words.row, words.last, words.value)
+    return ban(logits, tokens, history.ends_with(words))

@@ -1,0 +1,58 @@
+"""Removing tokens without ever removing all: the best of a row's tokens stays.
+
+A ban that would leave a row nothing leaves it the largest of what it had: below the door a step
+can't fail, and a row of -inf alone would be drawn from at random.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.ops.inputs import Tokens
+
+
+def ban(logits: Tensor, tokens: Tokens, active: Tensor | None = None) -> Tensor:
+    """Removes tokens, in place; of the entries only those that are `active` ([entries] bool)."""
+    if tokens.row.shape[0] == 0:
+        return logits
+    place = (tokens.row, tokens.token)
+    before = logits[place]
+    banned = torch.full_like(before, -torch.inf)
+    if active is not None:
+        # An entry may stand twice and be active once; the lower of both then stands.
+        return _restore(logits, place, before, torch.where(active, banned, torch.inf))
+    return _restore(logits, place, before, banned)
+
+
+def _restore(logits: Tensor, place: tuple[Tensor, Tensor], before: Tensor, bound: Tensor) -> Tensor:
+    row, token = place
+    flat = logits.view(-1)
+    index = row * logits.shape[1] + token
+    flat.scatter_reduce_(0, index, bound, "amin")
+    gone = (logits.amax(dim=-1) == -torch.inf)[row]
+    lost = torch.where(gone, before, -torch.inf)
+    best = logits.new_full((logits.shape[0],), -torch.inf).scatter_reduce_(0, row, lost, "amax")
+    stays = torch.where(gone & (before == best[row]), before, -torch.inf)
+    flat.scatter_reduce_(0, index, stays, "amax")
+    return logits
+
+
+def ban_places(logits: Tensor, tokens: Tensor, banned: Tensor) -> Tensor:
+    """Removes the tokens at some places of [rows, places] ids, in place.
+
+    Ids lie inside the vocabulary, also where `banned` ([rows, places] bool) is false.
+    """
+    before = logits.gather(1, tokens)
+    logits.scatter_reduce_(1, tokens, torch.where(banned, -torch.inf, torch.inf), "amin")
+    gone = logits.amax(dim=-1, keepdim=True) == -torch.inf
+    lost = torch.where(banned, before, -torch.inf)
+    stays = torch.where(gone & (lost == lost.amax(1, keepdim=True)), lost, -torch.inf)
+    return logits.scatter_reduce_(1, tokens, stays, "amax")
+
+
+def ban_mask(logits: Tensor, mask: Tensor) -> Tensor:
+    """Removes the tokens of a mask ([rows, vocabulary] bool), in place."""
+    best = logits.amax(dim=-1, keepdim=True)
+    left = (~mask & (logits > -torch.inf)).any(dim=-1, keepdim=True)
+    return logits.masked_fill_(mask & (left | (logits < best)), -torch.inf)

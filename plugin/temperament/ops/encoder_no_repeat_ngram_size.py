@@ -1,0 +1,25 @@
+"""Encoder no-repeat n-gram: `x_t = -inf` if the output's end and t stand in the prompt.
+
+The end is the last n - 1 tokens of the output.
+Source: `temperament.stages.encoder_no_repeat_ngram_size`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from temperament.ops.bans import ban_places
+from temperament.ops.inputs import Column, History, Matches
+
+
+def apply(
+    logits: Tensor, *, encoder_no_repeat_ngram_size: Column, history: History, matches: Matches
+) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    if history.tokens.shape[1] == 0:
+        return logits
+    prefix = encoder_no_repeat_ngram_size.per_row() - 1
+    generated = (history.end - history.prompt_end)[:, None]
+    tokens, counts = history.spans(history.start, history.prompt_end, vocabulary=logits.shape[1])
+    completes = (matches.before() >= prefix) & (generated >= prefix)
+    return ban_places(logits, tokens, counts & completes)

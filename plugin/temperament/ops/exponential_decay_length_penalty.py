@@ -1,0 +1,32 @@
+"""Exponential decay length penalty: `x + |x| (f^(n - s) - 1)` for the end, n > s tokens generated.
+
+The result stays inside float32. Source: `temperament.stages.exponential_decay_length_penalty`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.ops.inputs import Column, Ends, History
+from temperament.stages.base import FLOAT32_MAX
+
+
+def apply(
+    logits: Tensor,
+    *,
+    exponential_decay_length_penalty: Column,
+    exponential_decay_start: Column,
+    history: History,
+    ends: Ends,
+) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    tokens = ends.tokens
+    past = history.end - history.prompt_end - exponential_decay_start.values
+    growth = exponential_decay_length_penalty.values.double() ** past.clamp_min(0) - 1
+    place = (tokens.row, tokens.token)
+    before = logits[place]
+    after = before + before.abs() * growth[tokens.row]
+    after = after.clamp(-FLOAT32_MAX, FLOAT32_MAX).float()
+    changed = (past > 0)[tokens.row] & before.isfinite()
+    return logits.index_put_(place, torch.where(changed, after, before))

@@ -1,0 +1,20 @@
+"""Forced last token: at the limit of tokens all but the named ones are -inf.
+
+Without a limit nothing is forced. Source: `temperament.stages.forced_eos_token_id`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.ops.bans import ban_mask
+from temperament.ops.inputs import Ends, History, Tokens
+
+
+def apply(logits: Tensor, *, forced_eos_token_id: Tokens, history: History, ends: Ends) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    last = history.end - history.prompt_end == ends.limit - 1
+    others = torch.ones_like(logits, dtype=torch.bool)
+    others[forced_eos_token_id.row, forced_eos_token_id.token] = False
+    return ban_mask(logits, others & last[:, None])

@@ -1,0 +1,23 @@
+"""No-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t stand together already.
+
+In prompt and output. What follows a place where n - 1 tokens of the suffix end is banned. Source:
+`temperament.stages.no_repeat_ngram_size`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from temperament.ops.bans import ban_places
+from temperament.ops.inputs import Column, History, Matches
+
+
+def apply(
+    logits: Tensor, *, no_repeat_ngram_size: Column, history: History, matches: Matches
+) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    if history.tokens.shape[1] == 0:
+        return logits
+    tokens, counts = history.spans(history.start, vocabulary=logits.shape[1])
+    completes = matches.before() >= no_repeat_ngram_size.per_row() - 1
+    return ban_places(logits, tokens, counts & completes)

@@ -1,0 +1,19 @@
+"""Allowed token ids: no others are drawn."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="allowed_token_ids",
+    group="bias",
+    parameters=(
+        Parameter(
+            "allowed_token_ids",
+            "tokens",
+            "The only token ids that may be drawn.",
+            neutral=(),
+        ),
+    ),
+    summary="bans all other tokens",
+    summary_zh="只允许指定的 token",
+    source="vLLM, SamplingParams",
+)

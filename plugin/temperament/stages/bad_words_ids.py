@@ -1,0 +1,21 @@
+"""Bad words: token sequences that are not completed."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="bad_words_ids",
+    group="bias",
+    parameters=(
+        Parameter(
+            "bad_words_ids",
+            "sequences",
+            "Token sequences that may not be completed.",
+            neutral=(),
+        ),
+    ),
+    summary="bans tokens that would complete a sequence",
+    summary_zh="禁止补全指定的 token 序列",
+    source="Transformers, generation/logits_process.py",
+    elsewhere="Transformers leaves out a sequence that is the end-of-text token alone",
+    needs=frozenset({"history"}),
+)

@@ -1,0 +1,21 @@
+"""Banned strings: the output never holds them, matched on the bytes of the vocabulary."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="banned_strings",
+    group="penalty",
+    parameters=(
+        Parameter(
+            "banned_strings",
+            "texts",
+            "Texts that the output may not hold.",
+            neutral=(),
+        ),
+    ),
+    summary="bans tokens that would complete one of the texts, however they are cut",
+    summary_zh="禁止补全任一给定字符串的 token，无论如何切分",
+    source="tabbyAPI and KoboldCpp (there by rewinding)",
+    elsewhere="other programs rewind after the text has appeared; here it never appears",
+    needs=frozenset({"history"}),
+)

@@ -1,0 +1,52 @@
+"""DRY (don't repeat yourself): continuing an earlier sequence costs exponentially."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="dry",
+    group="penalty",
+    parameters=(
+        Parameter(
+            "dry_multiplier",
+            "number",
+            "The size of the penalty.",
+            neutral=0.0,
+            low=0.0,
+        ),
+        Parameter(
+            "dry_base",
+            "number",
+            "By what it grows with each further token of the repetition.",
+            default=1.75,
+            low=1.0,
+        ),
+        Parameter(
+            "dry_allowed_length",
+            "integer",
+            "The longest repetition that costs nothing but the multiplier.",
+            default=2,
+            low=1,
+            high=2**31 - 1,
+        ),
+        Parameter(
+            "dry_range",
+            "integer",
+            "How many of the last tokens are searched, 0 for all.",
+            default=0,
+            low=0,
+            high=2**31 - 1,
+        ),
+        Parameter(
+            "dry_sequence_breakers",
+            "texts",
+            "Texts that a repetition doesn't reach across.",
+            default=('"', "*", ":", "\n"),
+        ),
+    ),
+    summary="makes tokens less likely that would go on with a repetition, the longer the more",
+    summary_zh="惩罚会延续重复序列的 token，重复越长惩罚越大",
+    source="text-generation-webui #5677 (p-e-w)",
+    elsewhere="llama.cpp searches the last 64 tokens, KoboldCpp 320; text-generation-webui counts at most"
+    " 50 tokens; Aphrodite penalises shorter matches too",
+    needs=frozenset({"history", "matches"}),
+)

@@ -1,0 +1,24 @@
+"""Encoder no-repeat n-gram: the output repeats no n-gram of the source text."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="encoder_no_repeat_ngram_size",
+    group="penalty",
+    parameters=(
+        Parameter(
+            "encoder_no_repeat_ngram_size",
+            "integer",
+            "The size of the prompt's n-grams that the output may not repeat.",
+            neutral=0,
+            low=0,
+            high=2**31 - 1,
+        ),
+    ),
+    summary="bans tokens that would repeat an n-gram of the prompt",
+    summary_zh="禁止输出重复提示词中的 n-gram",
+    source="Transformers, generation/logits_process.py",
+    elsewhere="Transformers reads the encoder's text; for a decoder alone, and here, that is the"
+    " prompt",
+    needs=frozenset({"history", "matches"}),
+)

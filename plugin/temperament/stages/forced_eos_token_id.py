@@ -1,0 +1,20 @@
+"""Forced last token: at the limit of tokens, one of these."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="forced_eos_token_id",
+    group="bias",
+    parameters=(
+        Parameter(
+            "forced_eos_token_id",
+            "tokens",
+            "The tokens of which the last allowed one must be.",
+            neutral=(),
+        ),
+    ),
+    summary="forces the last token that max_tokens allows",
+    summary_zh="在达到最大长度时强制最后一个 token",
+    source="Transformers, generation/logits_process.py",
+    needs=frozenset({"history", "ends"}),
+)

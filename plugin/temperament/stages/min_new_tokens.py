@@ -1,0 +1,23 @@
+"""Min new tokens: the text doesn't end before."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="min_new_tokens",
+    group="bias",
+    parameters=(
+        Parameter(
+            "min_new_tokens",
+            "integer",
+            "Before this many tokens the text doesn't end.",
+            neutral=0,
+            low=0,
+            high=2**31 - 1,
+        ),
+    ),
+    summary="bans the tokens that end the text before n tokens",
+    summary_zh="在生成 n 个 token 之前禁止结束",
+    source="Transformers, generation/logits_process.py",
+    elsewhere="vLLM's min_tokens",
+    needs=frozenset({"history", "ends"}),
+)

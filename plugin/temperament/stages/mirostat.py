@@ -1,0 +1,38 @@
+"""Mirostat: a truncation whose bound follows the surprise of the tokens drawn."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="mirostat",
+    group="cut",
+    parameters=(
+        Parameter(
+            "mirostat",
+            "integer",
+            "The version, 1 or 2.",
+            neutral=0,
+            low=0,
+            high=2,
+        ),
+        Parameter(
+            "mirostat_tau",
+            "number",
+            "The surprise to hold, in bits.",
+            default=5.0,
+            low=0.0,
+        ),
+        Parameter(
+            "mirostat_eta",
+            "number",
+            "How fast the bound follows.",
+            default=0.1,
+            low=0.0,
+        ),
+    ),
+    summary="holds the surprise of the text at tau bits",
+    summary_zh="把文本的惊讶度控制在 tau 比特",
+    source="Basu et al. 2020, arXiv:2007.14966",
+    elsewhere="KoboldCpp keeps one bound for all requests; text-generation-webui knows one row",
+    replaces_cuts=True,
+    needs=frozenset({"history", "state"}),
+)

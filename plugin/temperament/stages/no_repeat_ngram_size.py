@@ -1,0 +1,22 @@
+"""No-repeat n-gram: no n-gram stands twice, in prompt and output together."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="no_repeat_ngram_size",
+    group="penalty",
+    parameters=(
+        Parameter(
+            "no_repeat_ngram_size",
+            "integer",
+            "The size of the n-grams that may stand once only.",
+            neutral=0,
+            low=0,
+            high=2**31 - 1,
+        ),
+    ),
+    summary="bans tokens that would complete an n-gram that stands already",
+    summary_zh="禁止重复出现过的 n-gram",
+    source="Transformers, generation/logits_process.py; fairseq",
+    needs=frozenset({"history", "matches"}),
+)

@@ -1,0 +1,19 @@
+"""Suppress tokens: never drawn."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="suppress_tokens",
+    group="bias",
+    parameters=(
+        Parameter(
+            "suppress_tokens",
+            "tokens",
+            "Token ids that are never drawn.",
+            neutral=(),
+        ),
+    ),
+    summary="bans tokens",
+    summary_zh="禁止指定的 token",
+    source="Transformers, generation/logits_process.py",
+)

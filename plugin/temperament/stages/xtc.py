@@ -1,0 +1,44 @@
+"""XTC (exclude top choices): now and then, all but the least likely of the top choices go."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="xtc",
+    group="cut",
+    parameters=(
+        Parameter(
+            "xtc_probability",
+            "number",
+            "How often the most likely tokens are excluded.",
+            neutral=0.0,
+            low=0.0,
+            high=1.0,
+        ),
+        Parameter(
+            "xtc_threshold",
+            "number",
+            "From which probability on a token counts as a top choice.",
+            default=0.1,
+            low=0.0,
+            high=0.5,
+        ),
+        Parameter(
+            "xtc_protected",
+            "tokens",
+            "Token ids that are never removed.",
+            default=(),
+        ),
+        Parameter(
+            "xtc_protect_structure",
+            "flag",
+            "Whether tokens that end the text or hold a newline are never removed.",
+            default=True,
+        ),
+    ),
+    summary="with a probability, removes all top choices but the least likely",
+    summary_zh="以一定概率去除除最不可能者外的所有高概率 token",
+    source="text-generation-webui #6335 (p-e-w)",
+    elsewhere="llama.cpp protects no token; ExLlamaV3 gives the expected mixture without a roll; MLX"
+    " tests p > t and rolls once for a batch",
+    needs=frozenset({"history", "noise", "vocabulary"}),
+)

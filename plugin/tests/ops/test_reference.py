@@ -1,0 +1,161 @@
+"""Every op against its definition in `tests/reference.py`, on random rows.
+
+Rows in which rounding decides, at a boundary, are left out by construction: where the definition
+itself keeps other tokens when a parameter is changed in the sixth digit.
+"""
+
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from temperament.batch.rows import Rows
+from temperament.batch.table import Request
+from temperament.presets import Chain
+from temperament.stages import FLOAT32_MAX, PARAMETERS, STAGES, Stage
+from tests import reference, rows
+from tests.reference import REMOVED, Row
+
+every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+MOVABLE = [stage for stage in STAGES if stage.movable]
+
+# Ties are common and near ties are not; negative zero and removed tokens are among them.
+LOGITS = st.lists(
+    st.integers(-2000, 2000).map(lambda n: n / 64) | st.sampled_from([REMOVED, -0.0, 0.0, 1.0]),
+    min_size=1,
+    max_size=12,
+).filter(lambda x: max(x) > REMOVED)
+
+
+def nearby(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The values with each number changed a little, as far as its range goes."""
+    changed = []
+    for name, value in values.items():
+        parameter = PARAMETERS[name]
+        if parameter.kind == "number":
+            for factor in (1 - 1e-5, 1 + 1e-5):
+                number = min(max(value * factor, parameter.low), parameter.high)
+                changed.append({**values, name: number})
+    return changed
+
+
+def away_from_boundaries(
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]
+) -> bool:
+    """Whether no step of the chain keeps other tokens when its values are changed a little."""
+    for step in chain.steps:
+        one = Chain((step,))
+        after = reference.chain(x, one, prompt, output)
+        for values in nearby(dict(step.values)):
+            other = reference.chain(x, Chain.of(values), prompt, output)
+            if [value > REMOVED for value in other] != [value > REMOVED for value in after]:
+                return False
+        x = after
+    return True
+
+
+def in_float32(x: Row) -> Row:
+    """What float32 can hold of a result: differences beyond its range are removed tokens."""
+    best = max(x)
+    return [value if best - value < FLOAT32_MAX / 4 else REMOVED for value in x]
+
+
+def assert_same_distribution(actual: Row, expected: Row) -> None:
+    """The same tokens with the same probabilities: to 1e-5, or what 24 bits allow."""
+    expected = in_float32(expected)
+    assert [x > REMOVED for x in in_float32(actual)] == [x > REMOVED for x in expected]
+    size = max(abs(x) for x in actual if x > REMOVED)
+    allowed = max(1e-5, size * 2.0**-22)
+    for got, wanted in zip(reference.softmax(actual), reference.softmax(expected), strict=True):
+        assert abs(got - wanted) <= allowed
+
+
+def run(x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]) -> Row:
+    """One row through the ops."""
+    batch = Rows(1)
+    batch.write(0, Request(chain), prompt, output)
+    return [float(value) for value in batch.run(rows.tensor([x]), np.zeros(1, np.int64))[0]]
+
+
+@every_stage
+@given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
+@settings(max_examples=400, deadline=None)
+def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
+    """Rows of a few tokens, with many ties, and a history of a few tokens."""
+    random = Random(seed)
+    chain = Chain.of(rows.values(stage, random, len(x)))
+    prompt, output = rows.ids(2, len(x), length, random)
+    assume(away_from_boundaries(x, chain, prompt, output))
+
+    assert_same_distribution(
+        run(x, chain, prompt, output), reference.chain(x, chain, prompt, output)
+    )
+
+
+@every_stage
+@pytest.mark.parametrize("candidates", [4, 1024])
+def test_long_rows(stage: Stage, candidates: int) -> None:
+    """Rows of more tokens than a threshold is first looked for among."""
+    random = Random(stage.name)
+    compared = 0
+    with patch("temperament.ops.cut.CANDIDATES", candidates):
+        for vocabulary in (5, 50, 300, 1500):
+            logits = rows.logits(25, vocabulary, random)
+            for x in logits.tolist():
+                chain = Chain.of(rows.values(stage, random, vocabulary))
+                prompt, output = rows.ids(2, vocabulary, 40, random)
+                if away_from_boundaries(x, chain, prompt, output):
+                    compared += 1
+                    assert_same_distribution(
+                        run(x, chain, prompt, output), reference.chain(x, chain, prompt, output)
+                    )
+
+    assert compared > 50
+
+
+@given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
+@settings(max_examples=1000, deadline=None)
+def test_whole_chains(x: Row, seed: int, length: int) -> None:
+    """Several stages, those that a preset may order in any order."""
+    random = Random(seed)
+    chosen = random.sample(STAGES, random.randint(2, len(STAGES)))
+    values: dict[str, Any] = {}
+    for stage in chosen:
+        values |= rows.values(stage, random, len(x))
+    order = [stage.name for stage in random.sample(MOVABLE, len(MOVABLE))]
+    chain = Chain.of(values, order[: random.randint(0, len(order))])
+    prompt, output = rows.ids(2, len(x), length, random)
+    expected = reference.chain(x, chain, prompt, output)
+    assume(away_from_boundaries(x, chain, prompt, output))
+    assume(not rounding_could_tie(x, chain, prompt, output))
+
+    assert_same_distribution(run(x, chain, prompt, output), expected)
+
+
+def rounding_could_tie(
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]
+) -> bool:
+    """Whether some step gives two logits that float32 can't tell apart, or that leave it."""
+    for step in chain.steps:
+        x = reference.chain(x, Chain((step,)), prompt, output)
+        finite = sorted(value for value in x if value > REMOVED)
+        if max(map(abs, finite)) > FLOAT32_MAX / 4:
+            return True
+        for low, high in zip(finite, finite[1:], strict=False):
+            if low != high and math.isclose(low, high, rel_tol=1e-5, abs_tol=1e-5):
+                return True
+    return False
+
+
+def test_the_comparison_can_fail() -> None:
+    """A token too many and a probability that is off are both noticed."""
+    with pytest.raises(AssertionError):
+        assert_same_distribution([1.0, 0.0], [1.0, REMOVED])
+    with pytest.raises(AssertionError):
+        assert_same_distribution([1.0, 0.0], [1.0, 0.0001])
