@@ -107,14 +107,20 @@ class Drawn:
 class Answers:
     """The answers of one server to all cases, which were asked at the same time."""
 
-    model: Any = field(repr=False)
     drawn: Mapping[tuple[str, str], Drawn] = field(repr=False)
+    # Transformers' logits at the answers' positions, [steps, vocab] each
+    logits: Mapping[tuple[str, str], torch.Tensor] = field(repr=False)
 
     def check(self, path: str, case: str) -> None:
         """Fails unless the case's distributions are those of `process`, to the tolerance."""
         fields = dict(CASES[case][0])
         drawn = self.drawn[path, case]
-        wanted = self.wanted(drawn, {"extends": fields.pop("preset"), **fields})
+        wanted = temperament.process(
+            self.logits[path, case],
+            {"extends": fields.pop("preset"), **fields},
+            prompt_ids=[drawn.prompt] * STEPS,
+            output_ids=[drawn.output[:step] for step in range(STEPS)],
+        ).softmax(-1)
         greedy = fields.get("temperature", Catalogue.load()[preset_of(case)].values["temperature"])
         assert len(drawn.output) == STEPS
         for row, (token, top) in enumerate(zip(drawn.output, drawn.top, strict=True)):
@@ -128,18 +134,6 @@ class Answers:
                 assert top.get(other, 0.0) == pytest.approx(p, abs=TOLERANCE)
             for other, p in top.items():
                 assert p == pytest.approx(wanted[row, other].item(), abs=TOLERANCE)
-
-    def wanted(self, drawn: Drawn, preset: dict[str, Any]) -> torch.Tensor:
-        """[steps, vocab]: the probabilities by Transformers' logits and `temperament.process`."""
-        with torch.inference_mode():
-            logits = self.model(torch.tensor([drawn.prompt + drawn.output])).logits[0]
-        steps = len(drawn.output)
-        return temperament.process(
-            logits[len(drawn.prompt) - 1 : -1],
-            preset,
-            prompt_ids=[drawn.prompt] * steps,
-            output_ids=[drawn.output[:step] for step in range(steps)],
-        ).softmax(-1)
 
 
 def preset_of(case: str) -> str:
@@ -193,11 +187,18 @@ ASK: dict[str, Callable[[Server, str, list[int], dict[str, Any]], Drawn]] = {
 def ask_all(server: Server, path: Path, model: str) -> Answers:
     """Asks for every case on both endpoints, many at a time."""
     prompt = AutoTokenizer.from_pretrained(path)(PROMPT)["input_ids"]
-    reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-    wanted = [(endpoint, case) for case in CASES for endpoint in ASK]
+    wanted = [(endpoint, case) for endpoint in ASK for case in CASES]
     with ThreadPoolExecutor(16) as pool:
-        drawn = pool.map(lambda w: ASK[w[0]](server, model, prompt, CASES[w[1]][0]), wanted)
-        return Answers(reference, dict(zip(wanted, drawn, strict=True)))
+        answers = pool.map(lambda w: ASK[w[0]](server, model, prompt, CASES[w[1]][0]), wanted)
+        drawn = dict(zip(wanted, answers, strict=True))
+    reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    logits: dict[tuple[str, str], torch.Tensor] = {}
+    for endpoint in ASK:  # all prompts of an endpoint are equal
+        ids = [drawn[endpoint, case].prompt + drawn[endpoint, case].output for case in CASES]
+        with torch.inference_mode():
+            made = reference(torch.tensor(ids), logits_to_keep=STEPS + 1).logits[:, :-1]
+        logits.update(((endpoint, case), own) for case, own in zip(CASES, made, strict=True))
+    return Answers(drawn, logits)
 
 
 @pytest.fixture(scope="module")

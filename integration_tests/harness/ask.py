@@ -90,6 +90,8 @@ def post(
     return Answer(answer.status_code, answer.headers.get(HEADER), text, json)
 
 
-def ask(server: Server, path: str, model: str, text: str = "Say a colour.", **fields: Any) -> Answer:
+def ask(
+    server: Server, path: str, model: str, text: str = "Say a colour.", **fields: Any
+) -> Answer:
     """Sends a plain request for an endpoint with more fields."""
-    return post(server, path, {**body(path, model, text), **fields})
+    return post(server, path, {**body(path, model), **fields})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -59,6 +60,7 @@ def values(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
             return drawn
 
 
+@cache
 def token_bytes(vocabulary: int) -> TokenBytes:
     """Tokens of no to four bytes over a small alphabet, the last of which ends a text."""
     random = Random(vocabulary)

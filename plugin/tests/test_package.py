@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ["torch", "vllm", "transformers", "pydantic", "yaml", "numpy"]
 
 
-def python(*words: str) -> str:
-    """What a new interpreter prints."""
+def python(*words: str, path: Path = ROOT / "plugin") -> str:
+    """What a new interpreter prints that finds the package in `path`."""
     done = subprocess.run(
         [sys.executable, *words],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "plugin")},
+        env={**os.environ, "PYTHONPATH": str(path)},
     )
     return done.stdout
 
@@ -98,6 +98,17 @@ def test_the_wheel_holds_the_code_and_the_configs(wheel: Path) -> None:
 
     assert set() == {*code, *data, "temperament/py.typed"} - names
     assert set() == {name for name in names if "/test" in name or name.endswith(".pyc")}
+
+
+def test_the_configs_are_found_beside_the_code(wheel: Path, tmp_path: Path) -> None:
+    """Unpacked into a folder of some project, it reads its own configs, not the project's."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "configs").mkdir()
+    zipfile.ZipFile(wheel).extractall(tmp_path / "vendored")
+    code = "from temperament.presets.catalogue import shipped; print(shipped())"
+    printed = python("-c", code, path=tmp_path / "vendored")
+
+    assert f"{tmp_path / 'vendored' / 'temperament' / 'configs'}\n" == printed
 
 
 def test_the_wheel_works_without_torch(wheel: Path, tmp_path: Path) -> None:

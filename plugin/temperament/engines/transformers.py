@@ -54,7 +54,7 @@ class PresetLogitsProcessor(LogitsProcessor):
         seeds: Sequence[int] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
-        self.presets, _ = as_presets(presets, catalogue or Catalogue.load())
+        self.presets, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
         check_tokenizer(self.presets, tokenizer)
         self._tokenizer = tokenizer
         self._seeds = seeds
@@ -139,7 +139,7 @@ def generate_kwargs(
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for what
     `generate` can't do for a batch: different `max_tokens` or `stop` in one call, or `seed`.
     """
-    resolved, _ = as_presets(presets, catalogue or Catalogue.load())
+    resolved, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]
@@ -170,6 +170,8 @@ def _generation(presets: Sequence[Preset], tokenizer: Any) -> dict[str, Any]:
         said = [preset.generation.get(field) for preset in presets]
         if all(value is None for value in said):
             continue
+        if field == "seed" and all(p.values.get("reproducible") for p in presets):
+            continue  # our processor draws, and knows the seed
         if field == "seed":
             problems.append(
                 Problem(

@@ -25,15 +25,17 @@ class Limit:
 class Target:
     """One engine, as a place where a chain may run.
 
-    `order` are the stages that it has, in its own order; `before` those of them that it runs
-    before our slot. `fields` are its request fields with their neutral values. `slow` are stages
-    that our own ops were measured to do faster, by platform.
+    `order` are the stages that it can run for us, in its own order, `before` those of them that it
+    runs before our slot; `has` are all that it has at all. `fields` are its request fields with
+    their neutral values. `slow` are stages that our own ops were measured to do faster, by
+    platform.
     """
 
     name: str
     order: tuple[str, ...]
     before: tuple[str, ...]
     fields: Mapping[str, Any]
+    has: frozenset[str]
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     slow: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -63,6 +65,20 @@ VLLM = Target(
         "top_k": 0,
         "top_p": 1.0,
     },
+    has=frozenset(
+        {
+            "allowed_token_ids",
+            "frequency_penalty",
+            "logit_bias",
+            "min_new_tokens",
+            "min_p",
+            "presence_penalty",
+            "repetition_penalty",
+            "temperature",
+            "top_k",
+            "top_p",
+        }
+    ),
     limits={
         "temperature": (
             Limit(lambda v: 0 < v["temperature"] < 0.01, "vLLM lifts (0, 0.01) to 0.01"),
@@ -97,6 +113,32 @@ TRANSFORMERS = Target(
     name="transformers",
     order=(),
     before=(),
+    has=frozenset(
+        {
+            "bad_words_ids",
+            "begin_suppress_tokens",
+            "encoder_no_repeat_ngram_size",
+            "encoder_repetition_penalty",
+            "epsilon_cutoff",
+            "eta_cutoff",
+            "exponential_decay_length_penalty",
+            "forced_bos_token_id",
+            "forced_eos_token_id",
+            "min_new_tokens",
+            "min_p",
+            "no_repeat_ngram_size",
+            "remove_invalid_values",
+            "renormalize_logits",
+            "repetition_penalty",
+            "sequence_bias",
+            "suppress_tokens",
+            "temperature",
+            "top_h",
+            "top_k",
+            "top_p",
+            "typical_p",
+        }
+    ),
     fields={
         "temperature": 1.0,
         "top_k": 0,

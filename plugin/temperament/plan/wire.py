@@ -6,13 +6,14 @@ It is self-contained: a worker needs no catalogue, and a reload can't change a r
 from __future__ import annotations
 
 import json
+import secrets
 from functools import lru_cache
 
 from temperament.errors import PresetError, Problem, shown
 from temperament.presets import schema
 from temperament.presets.chain import Chain
 from temperament.presets.preset import Preset
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages import PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
@@ -44,14 +45,21 @@ def decode(text: str) -> Preset:
     if not isinstance(content, dict):
         raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
     label = str(content.pop("preset", ""))
-    order = content.pop("order", [])
-    if isinstance(order, list):
-        # Biases and penalties have their fixed place; the order is for the others.
-        movable = [name for name in order if name in schema.MOVABLE or name not in BY_NAME]
-        if movable:
-            content["order"] = movable
     unknown = [name for name in content if name not in PARAMETERS and name not in ("order", "seed")]
     if unknown:
         raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
     preset, _ = schema.preset(label, content, where=where)
     return preset
+
+
+def seeds(chain: Chain, given: int | None, samples: object) -> tuple[int | None, int | None]:
+    """(the seed for the chain's text, the engine's own seed field) of a request.
+
+    A chain without chance needs none of ours. Where one is needed and the request gives none, a
+    fresh one is drawn. If the request asks for several samples it must be the engine's own, which
+    gives each sample another; otherwise the chain carries it, and the engine draws as it likes.
+    """
+    if given is not None or "noise" not in chain.needs:
+        return None, given
+    drawn = secrets.randbits(62)
+    return (drawn, None) if samples in (None, 1) else (None, drawn)

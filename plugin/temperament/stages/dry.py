@@ -40,13 +40,13 @@ STAGE = Stage(
             "dry_sequence_breakers",
             "texts",
             "Texts that a repetition doesn't reach across.",
-            default=('"', "*", ":", "\n"),
+            default=("\n", '"', "*", ":"),
         ),
     ),
     summary="makes tokens less likely that would go on with a repetition, the longer the more",
     summary_zh="惩罚会延续重复序列的 token，重复越长惩罚越大",
     source="text-generation-webui #5677 (p-e-w)",
-    elsewhere="llama.cpp searches the last 64 tokens, KoboldCpp 320; text-generation-webui counts at most"
-    " 50 tokens; Aphrodite penalises shorter matches too",
+    elsewhere="llama.cpp searches the last 64 tokens, KoboldCpp 320; text-generation-webui counts"
+    " at most 50 tokens; Aphrodite penalises shorter matches too",
     needs=frozenset({"history", "matches"}),
 )

@@ -38,7 +38,7 @@ STAGE = Stage(
     summary="with a probability, removes all top choices but the least likely",
     summary_zh="以一定概率去除除最不可能者外的所有高概率 token",
     source="text-generation-webui #6335 (p-e-w)",
-    elsewhere="llama.cpp protects no token; ExLlamaV3 gives the expected mixture without a roll; MLX"
-    " tests p > t and rolls once for a batch",
+    elsewhere="llama.cpp protects no token; ExLlamaV3 gives the expected mixture without a roll;"
+    " MLX tests p > t and rolls once for a batch",
     needs=frozenset({"history", "noise", "vocabulary"}),
 )

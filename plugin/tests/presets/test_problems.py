@@ -39,8 +39,8 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "upper case",
-        "MAX_TOKENS: 1",
-        [":1: MAX_TOKENS: unknown name; did you mean 'max_tokens'?"],
+        "SUMMARY: text",
+        [":1: SUMMARY: unknown name; did you mean 'summary'?"],
     ),
     ("number as a name", "3: 1", [":1: 3: unknown name"]),
     (
@@ -616,7 +616,7 @@ FOLDERS: list[tuple[str, dict[str, str], list[str]]] = [
     (
         "all problems of all files",
         {
-            "a.yaml": "top_k: -5\ntop_p: 2\nmin_q: 0.1\ntemperature:",
+            "a.yaml": "top_k: -5\ntop_p: 2\naliasses: [x]\ntemperature:",
             "b.yaml": "extends: nobody\naliases: [x]",
             "c.yaml": "- 1",
             "d.yaml": "seed: 1\nseed: 2\nstop: [1]",
@@ -625,7 +625,7 @@ FOLDERS: list[tuple[str, dict[str, str], list[str]]] = [
             f"a.yaml:4: temperature: has no value; allowed: {NUMBER}",
             f"a.yaml:1: top_k: not allowed; given: -5; allowed: {COUNT}",
             f"a.yaml:2: top_p: not allowed; given: 2; allowed: {SHARE}",
-            "a.yaml:3: min_q: unknown name; did you mean 'min_p'?",
+            "a.yaml:3: aliasses: unknown name; did you mean 'aliases'?",
             "c.yaml:1: not a preset; given: [1]; allowed: a map of names to values",
             "d.yaml:2: seed: stands twice, first in line 1; allowed: each name once",
             f"d.yaml:3: stop.0: not allowed; given: 1; allowed: {STOP}",

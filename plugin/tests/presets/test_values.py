@@ -3,6 +3,7 @@
 # ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonschema
@@ -173,6 +174,7 @@ def test_equal_sampling_has_equal_digests() -> None:
     same = [
         made("top_k: 5\ntemperature: 1.0\nsummary: {en: Text.}\naliases: [b]\nsource: s"),
         preset("y", {"top_k": 5, "temperature": 1}, where="request")[0],
+        made("temperature: 1").over(made("top_k: 5")),
     ]
     others = [
         "temperature: 1",
@@ -181,7 +183,7 @@ def test_equal_sampling_has_equal_digests() -> None:
         "temperature: 1\ntop_k: 5\norder: [top_k]",
     ]
 
-    assert [plain.digest] * 2 == [each.digest for each in same]
+    assert [plain.digest] * 3 == [each.digest for each in same]
     assert plain.digest not in [made(text).digest for text in others]
     assert f"x@{plain.digest}" == plain.label
     assert {plain: 1} == {made("temperature: 1\ntop_k: 5"): 1}
@@ -232,6 +234,12 @@ def test_the_json_schema_refuses_what_we_refuse(data: dict[str, Any]) -> None:
     """An editor that follows the schema marks what `temperament check` would tell."""
 
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+
+
+def test_the_json_schema_knows_no_null() -> None:
+    """What isn't given is left out: null is neither a value nor a default."""
+
+    assert "null" not in json.dumps(SCHEMA)
 
 
 def test_every_parameter_is_described() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from temperament.plan import Choice, encode, split
 from temperament.plan.targets import VLLM
-from temperament.plan.wire import KEY
+from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.schema import SETTINGS
 
@@ -35,7 +35,7 @@ def sampling_params(
     from vllm import SamplingParams
     from vllm.platforms import current_platform
 
-    catalogue = catalogue or Catalogue.load()
+    catalogue = Catalogue.load() if catalogue is None else catalogue
     settings = {name: value for name, value in overrides.items() if name in SETTINGS}
     others = {name: value for name, value in overrides.items() if name not in SETTINGS}
     resolved = as_preset(settings, catalogue).over(as_preset(preset, catalogue))
@@ -47,8 +47,10 @@ def sampling_params(
     if "stop" in generation:
         generation["stop"] = list(generation["stop"])
     fields.update(generation)
+    ours, engines = seeds(made.residual, fields.get("seed"), fields.get("n"))
+    fields["seed"] = engines
     if made.residual:
         extra = dict(fields.get("extra_args") or {})
         label = as_preset(preset, catalogue).label
-        fields["extra_args"] = {**extra, KEY: encode(made.residual, label)}
+        fields["extra_args"] = {**extra, KEY: encode(made.residual, label, ours)}
     return SamplingParams(**fields)
