@@ -67,7 +67,7 @@ def text_of(path: str, answer: Mapping[str, Any]) -> str:
         case "/v1/completions":
             text = answer["choices"][0]["text"]
         case "/v1/responses":
-            text = answer["output"][-1]["content"][0]["text"]
+            text = "".join(part["text"] for item in answer["output"] for part in item["content"])
         case "/v1/messages":
             text = answer["content"][0]["text"]
     return str(text)

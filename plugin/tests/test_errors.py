@@ -1,6 +1,5 @@
 """One form in which a problem is told, and errors that carry all of them."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import pytest

@@ -1,6 +1,5 @@
 """The package as a whole: what importing it loads, and what its wheel holds."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import json

@@ -49,7 +49,9 @@ class Run:
         catalogue: Catalogue | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.presets, many = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
+        self.presets, many = as_presets(
+            presets, Catalogue.load() if catalogue is None else catalogue
+        )
         for ids in (prompt_ids, output_ids):
             rows = len(ids) if rows is None and ids is not None else rows
         rows = len(self.presets) if rows is None else rows

@@ -200,6 +200,10 @@ class History:
     # [rows] int64
     end: Tensor
 
+    def __post_init__(self) -> None:
+        if self.tokens.shape[1] == 0:  # a column that no row reads, so that ops may gather from it
+            self.tokens = self.tokens.new_zeros(self.tokens.shape[0], 1)
+
     def select(self, rows: Tensor) -> History:
         """The history of some rows."""
         return History(

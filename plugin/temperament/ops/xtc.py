@@ -27,7 +27,7 @@ def apply(
     """[rows, vocab] float32, changed in place."""
     rolled = noise.uniform(XTC) < xtc_probability.values
     p = logits.softmax(dim=-1)
-    top = p >= xtc_threshold.per_row()
+    top = (p >= xtc_threshold.per_row()) & (logits > -torch.inf)  # the threshold may be 0
     least = torch.where(top, p, torch.inf).amin(dim=-1, keepdim=True)
     removed = top & (p > least) & rolled[:, None]
     if vocabulary is not None:

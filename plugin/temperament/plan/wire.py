@@ -19,9 +19,11 @@ KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
 
 
-def encode(chain: Chain, label: str) -> str:
-    """`chain` as text; `label` (`name@digest`) travels along for logs."""
+def encode(chain: Chain, label: str, seed: int | None = None) -> str:
+    """`chain` as text; `label` (`name@digest`) travels along for logs, `seed` for the noise."""
     content = {"preset": label, **chain.values}
+    if seed is not None:
+        content["seed"] = seed
     order = [name for name in chain.names if name in schema.MOVABLE]
     if order:
         content["order"] = order

@@ -1,6 +1,5 @@
 """The command line: what each command prints, and with which code it ends."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import json

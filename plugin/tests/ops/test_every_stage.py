@@ -26,6 +26,9 @@ from tests import rows
 
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
+# Cuts that are made to take the most likely token away.
+MAY_REMOVE_THE_BEST = {"xtc"}
+
 
 class Batch:
     """Random rows of one stage, each with its own values, history and noise."""
@@ -40,7 +43,7 @@ class Batch:
 
     def run(self, which: Sequence[int] | None = None) -> Tensor:
         """The result of some rows, run as one batch."""
-        slots = np.arange(len(self.values)) if which is None else np.array(which)
+        slots = np.array(range(len(self.values)) if which is None else which, dtype=np.int64)
         for row in slots.tolist():
             limit = (-1, 1, len(self.outputs[row]) + 1)[row % 3]
             ends = (self.logits.shape[1] - 1,)
@@ -58,13 +61,13 @@ class TestRows:
         """Alone, in twos, in sevens, all together and in another order: bit for bit."""
         batch = Batch(stage, 64, vocabulary, 400, seed=vocabulary)
         order = Random(vocabulary).sample(range(64), 64)
-        groups = {size: range(0, 64, size) for size in (1, 2, 7)}
         together = batch.run()
 
         assert rows.same_bits(batch.run(order), together[order])
-        for size, starts in groups.items():
-            parts = [batch.run(list(range(64))[start : start + size]) for start in starts]
-            assert rows.same_bits(torch.cat(parts), together), size
+        for size in (1, 2, 7):
+            for start in range(0, 12 * size, size):
+                some = order[start : start + size]
+                assert rows.same_bits(batch.run(some), together[some]), size
 
     def test_a_row_is_the_same_on_any_number_of_threads(self, stage: Stage) -> None:
         """One or many: bit for bit."""
@@ -103,19 +106,19 @@ class TestTokens:
 
         assert rows.same_bits(batch.run()[off], batch.logits[off])
 
-    @pytest.mark.parametrize("vocabulary", [1, 2, 5, 1000, 5000])
+    @pytest.mark.parametrize("vocabulary", [1, 2, 5, 1000])
     def test_removed_stays_removed_and_the_best_stays(self, stage: Stage, vocabulary: int) -> None:
         """-inf in, -inf out; and the largest logit of a row that has one is never lost.
 
-        Where biases and penalties decide which is the best, some token stays, and is finite.
+        Where a stage decides anew which is the best, some token stays, and is finite.
         """
-        for seed in range(20):
+        for seed in range(10):
             batch = Batch(stage, 16, vocabulary, 50, seed)
             after = batch.run()
             assert (after[batch.logits == -math.inf] == -math.inf).all()
             assert not after.isnan().any()
             assert (after < math.inf).all()
-            if stage.group in ("shape", "cut"):
+            if stage.group in ("shape", "cut") and stage.name not in MAY_REMOVE_THE_BEST:
                 best = batch.logits.argmax(-1, keepdim=True)
                 assert after.gather(1, best).isfinite().all()
             assert after.isfinite().any(-1).all()
@@ -155,10 +158,7 @@ class TestTokens:
 
     def test_a_batch_may_be_empty(self, stage: Stage) -> None:
         """No rows in, no rows out."""
-        values = Batch(stage, 1, 1000, 50, seed=5).values[0]
-        after = process(torch.zeros(0, 1000), rows.preset(values), catalogue=rows.NOTHING)
-
-        assert after.shape == (0, 1000)
+        assert Batch(stage, 4, 1000, 50, seed=5).run([]).shape == (0, 1000)
 
     def test_ids_outside_the_vocabulary_raise_nothing(self, stage: Stage) -> None:
         """Placeholders and tokens of other modalities stand in histories."""

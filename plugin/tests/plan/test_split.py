@@ -1,6 +1,5 @@
 """What an engine does natively and what is left for us: together exactly what the chain says."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import math

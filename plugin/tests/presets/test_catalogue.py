@@ -1,6 +1,5 @@
 """Names to presets: which definition wins, what extends what, and what a name may look like."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import os

@@ -1,6 +1,5 @@
 """What a preset may say, what it then means, and the schema that tells it to editors."""
 
-# ruff: noqa: SIM300 - what is expected stands first
 from __future__ import annotations
 
 import json

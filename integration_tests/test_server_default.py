@@ -1,0 +1,299 @@
+"""A server with a default preset, presets of its own, values of the model's own, and an API key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from vllm.entrypoints.cli.serve import ServeSubcommand
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+import temperament
+from integration_tests.harness.ask import (
+    CHAT,
+    COMPLETIONS,
+    ENDPOINTS,
+    HEADER,
+    MESSAGES,
+    ask,
+    body,
+    post,
+)
+from integration_tests.harness.models import ROOT
+from integration_tests.harness.server import Server
+from temperament import Catalogue
+from temperament.server import settings
+
+KEY = "sesame"
+SCENARIOS = ("code", "math", "data", "chat", "translation", "creative")
+MODEL = {"temperature": 0.7, "top_k": 20, "top_p": 0.9}
+OWN_PRESETS = {
+    "wide": "summary: {en: No cuts., zh: 不截断。}\ntop_k: 0\ntop_p: 1\n",
+    "short": "extends: code\nmax_tokens: 3\n",
+    "seeded": "extends: creative\nseed: 5\n",
+    "halting": "logit_bias: {WORD: 150}\nstop: TEXT\nmax_tokens: 9\n",
+    "chat": "extends: chat\nsource: Replaced by the operator., the same values.\n",
+}
+
+
+@pytest.fixture(scope="module")
+def word(tiny_path: Path) -> tuple[int, str]:
+    """A token of the tiny model, and its text."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_path)
+    token = tokenizer("x")["input_ids"][-1]
+    return token, tokenizer.decode([token])
+
+
+@pytest.fixture(scope="module")
+def server(
+    tiny_path: Path, tmp_path_factory: pytest.TempPathFactory, word: tuple[int, str]
+) -> Iterator[Server]:
+    """`vllm serve --config configs/serve/chat.yaml` with a key, on the tiny model."""
+    folder = tmp_path_factory.mktemp("presets")
+    for name, text in OWN_PRESETS.items():
+        filled = text.replace("WORD", str(word[0])).replace("TEXT", word[1] * 3)
+        (folder / f"{name}.yaml").write_text(filled, encoding="utf-8")
+    args = [
+        *("--config", str(ROOT / "configs" / "serve" / "chat.yaml")),
+        *("--served-model-name", "tiny", "tiny:v2"),
+        *("--dtype", "float32", "--max-model-len", "512", "--max-num-seqs", "8"),
+        *("--logprobs-mode", "processed_logprobs"),
+        *("--override-generation-config", json.dumps(MODEL)),
+    ]
+    env = {"TEMPERAMENT_PRESETS": str(folder)}
+    with Server(tiny_path, "v1", args, env=env, api_key=KEY) as server:
+        yield server
+
+
+class TestServeConfigs:
+    """The files of `configs/serve`."""
+
+    @pytest.fixture(scope="class")
+    def parser(self) -> FlexibleArgumentParser:
+        """vLLM's own parser of its command line."""
+        parser = FlexibleArgumentParser()
+        ServeSubcommand().subparser_init(parser.add_subparsers())
+        return parser
+
+    @pytest.mark.parametrize("name", SCENARIOS)
+    def test_each_makes_its_scenario_the_default(
+        self, parser: FlexibleArgumentParser, name: str
+    ) -> None:
+        """As vLLM reads it."""
+        path = ROOT / "configs" / "serve" / f"{name}.yaml"
+        args = parser.parse_args(["serve", "MODEL", "--config", str(path)])
+        chosen = settings.read(args.additional_config)
+
+        assert chosen.default == name
+        assert Catalogue.load(chosen.presets).resolve(chosen.default).name == name
+        assert f"configs/serve/{name}.yaml" in path.read_text(encoding="utf-8")
+
+    def test_there_are_six(self) -> None:
+        """One for each scenario."""
+        files = (ROOT / "configs" / "serve").iterdir()
+
+        assert sorted(file.name for file in files) == sorted(f"{n}.yaml" for n in SCENARIOS)
+
+
+class TestPrecedence:
+    """The request, its preset, the server's default, the model's own values, in this order."""
+
+    @pytest.fixture(scope="class")
+    def prompt(self, tiny_path: Path) -> list[int]:
+        """The ids of a prompt."""
+        return list(AutoTokenizer.from_pretrained(tiny_path)("def main(argv):")["input_ids"])
+
+    @pytest.fixture(scope="class")
+    def logits(self, tiny_path: Path, prompt: list[int]) -> torch.Tensor:
+        """[1, vocab]: Transformers' own behind the prompt."""
+        model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
+        with torch.inference_mode():
+            return torch.as_tensor(model(torch.tensor([prompt])).logits[:, -1])
+
+    @pytest.mark.parametrize(
+        ("fields", "wanted", "label"),
+        [
+            ({}, {**MODEL, "temperature": 1.3}, "chat"),
+            ({"preset": "chat"}, {**MODEL, "temperature": 1.3}, "chat"),
+            ({"preset": "creative"}, {**MODEL, "temperature": 1.5}, "creative"),
+            ({"preset": "wide"}, {"temperature": 1.3}, "wide"),
+            ({"temperature": 0.9}, {**MODEL, "temperature": 0.9}, "chat"),
+            ({"temperature": None}, {**MODEL, "temperature": 1.3}, "chat"),
+            ({"top_k": 0}, {"temperature": 1.3, "top_p": 0.9}, "chat"),
+            ({"top_p": 1, "top_k": -1}, {"temperature": 1.3}, "chat"),
+            ({"preset": "wide", "top_k": 3}, {"temperature": 1.3, "top_k": 3}, "wide"),
+            (
+                {"preset": "creative", "temperature": 2.5, "min_p": 0.05},
+                {**MODEL, "temperature": 2.5, "min_p": 0.05},
+                "creative",
+            ),
+            (
+                {"order": ["top_p", "temperature"]},
+                {**MODEL, "temperature": 1.3, "order": ["top_p", "temperature"]},
+                "chat",
+            ),
+            ({"model": "tiny:wide"}, {"temperature": 1.3}, "wide"),
+            ({"model": "tiny:v2"}, {**MODEL, "temperature": 1.3}, "chat"),
+            ({"model": "tiny:v2:wide"}, {"temperature": 1.3}, "wide"),
+        ],
+        ids=str,
+    )
+    def test_of_values(
+        self,
+        server: Server,
+        logits: torch.Tensor,
+        prompt: list[int],
+        fields: dict[str, Any],
+        wanted: dict[str, Any],
+        label: str,
+    ) -> None:
+        """The distribution is the one of the values that win."""
+        asked = {"model": "tiny", "prompt": prompt, "max_tokens": 1, "logprobs": 20}
+        options = {"return_tokens_as_token_ids": True}
+        answer = post(server, COMPLETIONS, asked | options | fields)
+        top = answer.json["choices"][0]["logprobs"]["top_logprobs"][0]
+        drawn = {int(token.removeprefix("token_id:")): exp(p) for token, p in top.items()}
+
+        expected = temperament.process(logits, wanted, prompt_ids=[prompt]).softmax(-1)[0].topk(20)
+        for token, p in zip(expected.indices.tolist(), expected.values.tolist(), strict=True):
+            assert drawn.get(token, 0.0) == pytest.approx(p, abs=1e-3)
+        assert answer.label and answer.label.startswith(f"{label}@")
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_the_default_is_on_every_endpoint(self, server: Server, path: str) -> None:
+        """A request that says nothing is drawn with it."""
+        answer = ask(server, path, "tiny")
+
+        assert answer.status == 200
+        assert answer.label == Catalogue.load()["chat"].label
+
+    def test_beam_search_needs_no_preset(self, server: Server) -> None:
+        """The default stands back."""
+        answer = ask(server, CHAT, "tiny", use_beam_search=True, n=2)
+
+        assert (answer.status, answer.label) == (200, None)
+
+
+class TestGenerationFields:
+    """max_tokens, stop and seed of a preset."""
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_max_tokens(self, server: Server, path: str) -> None:
+        """The preset's, until the request says its own."""
+        content = body(path, "tiny:short")
+        limits = ("max_tokens", "max_output_tokens")
+        without = {name: value for name, value in content.items() if name not in limits}
+        lengths = []
+        for asked in (without, {**without, **dict.fromkeys(limits, 5)}):
+            usage = post(server, path, {**asked, "ignore_eos": True}).json["usage"]
+            lengths.append(usage.get("completion_tokens", usage.get("output_tokens")))
+
+        assert lengths == [3, 5]
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_stop(self, server: Server, path: str, word: tuple[int, str]) -> None:
+        """The preset's, until the request says its own, which may be an empty list."""
+        content = body(path, "tiny:halting", max_tokens=9)
+        own = {MESSAGES: "stop_sequences"}.get(path, "stop")
+        stopped = post(server, path, content)
+        others = [post(server, path, {**content, own: stop}) for stop in (["nothing"], [])]
+
+        assert stopped.text == ""
+        assert [other.text for other in others] == [word[1] * 9] * 2
+
+    def test_seed(self, server: Server) -> None:
+        """The preset's makes texts equal, the request's own another one."""
+        texts = [
+            ask(server, COMPLETIONS, "tiny:seeded", max_tokens=8, **own).text
+            for own in ({}, {}, {"seed": 6}, {"seed": 5})
+        ]
+
+        assert texts[0] == texts[1] == texts[3] != texts[2]
+
+    def test_a_seed_on_messages(self, server: Server) -> None:
+        """vLLM takes none there: the preset is refused rather than half obeyed."""
+        answer = ask(server, MESSAGES, "tiny:seeded")
+
+        assert answer.status == 400
+        assert "seed: can't be said on vllm /v1/messages; given: 5" in answer.message
+
+
+class TestRoutes:
+    """`GET /v1/presets` and `/v1/presets/{name}`."""
+
+    def get(self, server: Server, name: str = "") -> httpx.Response:
+        """The answer, with the key."""
+        url = f"{server.url}/v1/presets{name and '/'}{name}"
+        return httpx.get(url, headers={"Authorization": f"Bearer {KEY}"})
+
+    def test_the_list(self, server: Server) -> None:
+        """Shipped presets and the operator's own, by name, and which is the default."""
+        answer = self.get(server).json()
+        presets = {preset["name"]: preset for preset in answer["data"]}
+
+        assert answer["object"] == "list"
+        assert answer["version"] == temperament.__version__
+        assert answer["default"] == "chat"
+        assert presets.keys() == {*SCENARIOS, "default", *OWN_PRESETS}
+        assert presets["creative"]["parameters"] == {"temperature": 1.5}
+        assert presets["short"]["generation"] == {"max_tokens": 3}
+        assert presets["chat"]["source"].startswith("Replaced by the operator")
+        assert "通用对话" in presets["chat"]["aliases"]
+
+    @pytest.mark.parametrize("name", ["creative", "CREATIVE", "创意写作", "poetry"])
+    def test_one_preset(self, server: Server, name: str) -> None:
+        """By any of its names, with the plan for this server: the model's own values are in it."""
+        preset = self.get(server, name).json()
+
+        assert preset["name"] == "creative"
+        assert preset["digest"] == Catalogue.load()["creative"].digest
+        assert preset["plan"]["residual"] == ["temperature", "top_k", "top_p"]
+        assert preset["plan"]["native"]["temperature"] == 1.0
+        assert "cpu" in preset["plan"]["stages"][-1]["reason"]
+        assert preset["plans"].keys() >= set(ENDPOINTS)
+
+    def test_a_plan_that_is_native(self, server: Server) -> None:
+        """`wide` leaves the temperature alone, and vLLM does that."""
+        plan = self.get(server, "wide").json()["plan"]
+
+        assert plan["residual"] == []
+        assert plan["native"]["temperature"] == 1.3
+
+    def test_an_unknown_preset(self, server: Server) -> None:
+        """404 with the nearest names."""
+        answer = self.get(server, "creativ")
+
+        assert answer.status_code == 404
+        assert "did you mean 'creative'" in answer.json()["error"]["message"]
+
+
+class TestApiKey:
+    """We stand behind vLLM's authentication."""
+
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=str)
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_no_work_is_done_without_it(
+        self, server: Server, path: str, headers: dict[str, str]
+    ) -> None:
+        """401, although the preset is unknown, the value wrong and the JSON broken."""
+        for content in (b'{"preset": "nope", "temperature": "x"}', b"{"):
+            answer = httpx.post(f"{server.url}{path}", content=content, headers=headers)
+
+            assert answer.status_code == 401
+            assert "preset" not in answer.text
+            assert HEADER not in answer.headers
+
+    @pytest.mark.parametrize("path", ["/v1/presets", "/v1/presets/chat", "/v1/presets/nope"])
+    def test_presets_are_not_shown_without_it(self, server: Server, path: str) -> None:
+        """401 for names that exist and that don't."""
+        answer = httpx.get(f"{server.url}{path}")
+
+        assert answer.status_code == 401
+        assert "chat" not in answer.text

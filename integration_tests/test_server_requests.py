@@ -1,0 +1,268 @@
+"""What else a request may ask for keeps working, whatever preset it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from integration_tests.harness.ask import (
+    CHAT,
+    COMPLETIONS,
+    ENDPOINTS,
+    HEADER,
+    MESSAGES,
+    RESPONSES,
+    ask,
+    body,
+)
+from integration_tests.harness.server import Server
+
+# Each is hot, and left to us on a CPU; the last one is greedy.
+RESIDUAL: dict[str, dict[str, Any]] = {
+    "hot": {"preset": "creative", "temperature": 2.5, "top_k": 5},
+    "cuts": {"preset": "creative", "min_p": 0.05, "top_p": 0.9},
+    "another order": {
+        "preset": "creative",
+        "order": ["top_k", "top_p", "temperature"],
+        "top_k": 10,
+        "top_p": 0.9,
+        "repetition_penalty": 1.1,
+    },
+}
+GREEDY = {"preset": "creative", "top_k": 1}
+MESSAGE = [{"role": "user", "content": "Say a colour."}]
+
+
+def streamed(server: Server, path: str, fields: dict[str, Any]) -> tuple[str | None, str]:
+    """The label and the text of a streamed answer."""
+    with httpx.stream(
+        "POST", f"{server.url}{path}", json={**fields, "stream": True}, timeout=120
+    ) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line.removeprefix("data: ") for line in answer.iter_lines() if "data: {" in line]
+    return answer.headers.get(HEADER), "".join(_piece(json.loads(line)) for line in lines)
+
+
+def _piece(event: dict[str, Any]) -> str:
+    if event.get("type") == "response.output_text.delta":
+        return str(event["delta"])
+    if event.get("type") == "content_block_delta":
+        return str(event["delta"]["text"])
+    for choice in event.get("choices", ()):
+        return str(choice["text"] if "text" in choice else choice["delta"].get("content") or "")
+    return ""
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+class TestStreaming:
+    """`stream: true` on every endpoint."""
+
+    @pytest.mark.parametrize("fields", [{"preset": "code"}, GREEDY], ids=["native", "residual"])
+    def test_v1(self, v1_server: Server, path: str, fields: dict[str, Any]) -> None:
+        """The pieces are the text of the answer in one piece, and the label is there."""
+        whole = ask(v1_server, path, "smollm2", **fields)
+        label, text = streamed(v1_server, path, {**body(path, "smollm2"), **fields})
+
+        assert text == whole.text != ""
+        assert label == whole.label is not None
+
+    def test_v2(self, v2_server: Server, path: str) -> None:
+        """The same on the other runner."""
+        whole = ask(v2_server, path, "tiny", **GREEDY)
+        label, text = streamed(v2_server, path, {**body(path, "tiny"), **GREEDY})
+
+        assert (label, text) == (whole.label, whole.text)
+
+
+class TestStockClient:
+    """The openai client's own way with streams, choices and logprobs."""
+
+    def test_a_stream(self, v1_server: Server) -> None:
+        """Chunks arrive, and the last one says why it ended."""
+        stream = v1_server.client().chat.completions.create(
+            model="smollm2:chat", messages=MESSAGE, max_tokens=6, stream=True
+        )
+        chunks = [chunk.choices[0] for chunk in stream]
+
+        assert "".join(chunk.delta.content or "" for chunk in chunks)
+        assert chunks[-1].finish_reason in ("length", "stop")
+
+    @pytest.mark.parametrize("preset", RESIDUAL)
+    def test_several_choices(self, v1_server: Server, preset: str) -> None:
+        """Each of the n choices is drawn by itself."""
+        answer = v1_server.client().chat.completions.create(
+            model="smollm2", messages=MESSAGE, max_tokens=12, n=4, extra_body=RESIDUAL[preset]
+        )
+
+        texts = [choice.message.content for choice in answer.choices]
+        assert len(texts) == 4
+        assert len(set(texts)) > 1
+
+    def test_several_greedy_choices(self, v1_server: Server) -> None:
+        """top_k 1 makes them all equal: the chain is on each of the n."""
+        answer = v1_server.client().completions.create(
+            model="smollm2", prompt="The sea", max_tokens=6, n=3, extra_body=GREEDY
+        )
+
+        assert len({choice.text for choice in answer.choices}) == 1
+
+    def test_several_choices_on_the_other_runner(self, v2_server: Server) -> None:
+        """The same on V2: greedy ones are equal, hot ones are not."""
+        for fields, number in (GREEDY, 1), (RESIDUAL["hot"], 3):
+            answer = v2_server.client().completions.create(
+                model="tiny", prompt="The sea", max_tokens=8, n=3, extra_body=fields
+            )
+
+            assert len({choice.text for choice in answer.choices}) == number
+
+    def test_logprobs(self, v1_server: Server) -> None:
+        """They come in the number that was asked for; a removed token has none."""
+        answer = v1_server.client().chat.completions.create(
+            model="smollm2",
+            messages=MESSAGE,
+            max_tokens=3,
+            logprobs=True,
+            top_logprobs=4,
+            extra_body={"preset": "creative", "top_k": 2},
+        )
+
+        logprobs = answer.choices[0].logprobs
+        assert logprobs and logprobs.content
+        for place in logprobs.content:
+            values = [other.logprob for other in place.top_logprobs]
+            assert [value > -9999 for value in values] == [True, True, False, False]
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "green"]}, "bright": {"type": "boolean"}},
+    "required": ["colour", "bright"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("preset", RESIDUAL)
+class TestStructuredOutputs:
+    """A grammar leaves few tokens, and the chain works on what is left.
+
+    On the V1 runner alone: V2's own grammar kernel doesn't run under Triton's interpreter.
+    """
+
+    def test_json(self, v1_server: Server, preset: str) -> None:
+        """The text fits the schema."""
+        structured = {"json": SCHEMA, "disable_any_whitespace": True}
+        fields = {**RESIDUAL[preset], "max_tokens": 40, "structured_outputs": structured}
+        made = json.loads(ask(v1_server, CHAT, "smollm2", **fields).text)
+
+        assert made.keys() == {"colour", "bright"}
+        assert made["colour"] in ("red", "green")
+
+    def test_choice(self, v1_server: Server, preset: str) -> None:
+        """The text is one of the choices."""
+        structured = {"structured_outputs": {"choice": ["Paris", "Rome", "北京"]}}
+        fields = {**RESIDUAL[preset], "max_tokens": 12, **structured}
+
+        for _ in range(3):
+            text = ask(v1_server, COMPLETIONS, "smollm2", **fields).text
+            assert text in ("Paris", "Rome", "北京")
+
+    def test_regex(self, v1_server: Server, preset: str) -> None:
+        """The text matches the expression."""
+        structured = {"structured_outputs": {"regex": "[0-9]{3}-[a-f]{2}"}}
+        fields = {**RESIDUAL[preset], "max_tokens": 12, **structured}
+        text = ask(v1_server, CHAT, "smollm2", **fields).text
+
+        assert re.fullmatch("[0-9]{3}-[a-f]{2}", text)
+
+
+def test_a_response_format(v1_server: Server) -> None:
+    """OpenAI's own spelling of a JSON schema."""
+    answer = v1_server.client().chat.completions.create(
+        model="smollm2:creative",
+        messages=MESSAGE,
+        max_tokens=60,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "colour", "schema": SCHEMA, "strict": True},
+        },
+        extra_body={"top_k": 3, "top_p": 0.9},
+    )
+
+    assert json.loads(answer.choices[0].message.content or "").keys() == {"colour", "bright"}
+
+
+class TestTheRequestsOwnValues:
+    """They win over the preset's, whatever they are."""
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_a_temperature_of_0_counts(self, v1_server: Server, path: str) -> None:
+        """0 makes `creative` greedy."""
+        greedy = ask(v1_server, path, "smollm2", temperature=0)
+        answer = ask(v1_server, path, "smollm2", preset="creative", temperature=0)
+
+        assert answer.text == greedy.text
+        assert answer.label is not None
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_null_does_not(self, v1_server: Server, path: str) -> None:
+        """null leaves `code` as it is."""
+        greedy = ask(v1_server, path, "smollm2", temperature=0)
+        nulls = dict.fromkeys(("temperature", "top_p", "min_p", "order", "stop", "seed"))
+        answer = ask(v1_server, path, "smollm2", preset="code", **nulls)
+
+        assert (answer.status, answer.text) == (200, greedy.text)
+
+    @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES])
+    def test_a_seed(self, v1_server: Server, path: str) -> None:
+        """The same seed, the same text; another one, another text."""
+        texts = [
+            ask(v1_server, path, "smollm2", preset="creative", top_k=200, seed=seed).text
+            for seed in (1, 1, 2)
+        ]
+
+        assert texts[0] == texts[1] != texts[2]
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_a_stop(self, v1_server: Server, path: str) -> None:
+        """`stop` is understood on every endpoint, also where vLLM calls it `stop_sequences`."""
+        text = ask(v1_server, path, "smollm2", preset="code").text
+        last = text.split()[-1]
+        stopped = ask(v1_server, path, "smollm2", preset="code", stop=last)
+
+        assert stopped.text == text[: text.rindex(last)]
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_max_tokens(self, v1_server: Server, path: str) -> None:
+        """`max_tokens` is understood on every endpoint, also on /v1/responses."""
+        content = body(path, "smollm2:code")
+        content.pop("max_output_tokens", None)
+        content["max_tokens"] = 2
+        with httpx.Client(base_url=v1_server.url, timeout=120) as client:
+            usage = client.post(path, json=content).json()["usage"]
+
+        assert 2 in (usage.get("completion_tokens"), usage.get("output_tokens"))
+
+    def test_a_bias(self, v1_server: Server) -> None:
+        """logit_bias on /v1/messages, of which vLLM knows nothing there."""
+        answer = ask(v1_server, MESSAGES, "smollm2", preset="code", logit_bias={"260": 150})
+
+        assert answer.text == " the" * 4
+
+    def test_the_engines_own_fields_go_along(self, v1_server: Server) -> None:
+        """What isn't ours reaches vLLM: allowed_token_ids here, other xargs too."""
+        fields = {"allowed_token_ids": [260, 28], "vllm_xargs": {"preset": "chat", "other": 1}}
+        answer = ask(v1_server, COMPLETIONS, "smollm2", top_p=0.5, **fields)
+
+        assert answer.status == 200
+        assert set(re.findall(" the|,", answer.text)) and not re.sub(" the|,", "", answer.text)
+
+    def test_echo_without_a_new_token(self, v1_server: Server) -> None:
+        """`echo` with max_tokens 0 is for vLLM to judge, and it allows it."""
+        answer = ask(v1_server, COMPLETIONS, "smollm2:chat", echo=True, max_tokens=0)
+
+        assert (answer.status, answer.text) == (200, "Say a colour.")
