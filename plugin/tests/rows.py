@@ -11,13 +11,16 @@ from functools import cache
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from temperament import process
+from temperament.batch.rows import Rows
+from temperament.batch.table import Request
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Preset
+from temperament.presets import Catalogue, Chain, Preset
 from temperament.stages import FLOAT32_MAX, Parameter, Stage
+from tests.reference import Around
 
 NOTHING = Catalogue({})  # no preset is named here, so none need be read
 
@@ -71,6 +74,8 @@ def token_bytes(vocabulary: int) -> TokenBytes:
 def neutral(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
     """Values with which a stage does nothing, whatever its other parameters say."""
     drawn = values(stage, random, vocabulary)
+    if stage.neutral_when is not None:
+        return {p.name: p.unset for p in stage.parameters}
     off = random.choice([p for p in stage.parameters if p.neutral is not None])
     return {**drawn, off.name: off.neutral}
 
@@ -103,23 +108,40 @@ def preset(values: dict[str, Any], order: Sequence[str] = ()) -> Preset:
     return Preset("test", values, tuple(order))
 
 
-def apply(
+def around(vocabulary: int, output: Sequence[int], random: Random) -> Around:
+    """A seed, ends, tokens, and a limit that is often reached now."""
+    known = token_bytes(vocabulary)
+    limit = random.choice([-1, len(output) + 1, len(output) + 2])
+    return Around(random.getrandbits(63), limit, known.ends, known.tokens)
+
+
+def run(
     x: Tensor | Sequence[float],
+    chain: Chain,
+    prompt: Sequence[int] = (),
+    output: Sequence[int] = (),
+    around: Around = Around(),  # noqa: B008 - a tuple, which nothing can change
+) -> list[float]:
+    """One row, through everything that a row in a batch goes through."""
+    known = TokenBytes(tuple(around.tokens), tuple(around.ends))
+    batch = Rows(1, vocabulary=lambda: known)
+    request = Request(chain, around.seed, around.limit, tuple(around.ends))
+    batch.write(0, request, prompt, output)
+    done = batch.run(torch.tensor(x, dtype=torch.float32)[None], np.zeros(1, np.int64))
+    return [float(number) for number in done[0]]
+
+
+def apply(
+    x: Sequence[float],
     values: dict[str, Any],
     prompt: Sequence[int] = (),
     output: Sequence[int] = (),
+    around: Around = Around(),  # noqa: B008
     *,
     order: Sequence[str] = (),
 ) -> list[float]:
-    """One row, through everything that a row in a batch goes through."""
-    done = process(
-        torch.as_tensor(x, dtype=torch.float32)[None],
-        preset(values, order),
-        prompt_ids=[prompt],
-        output_ids=[output],
-        catalogue=NOTHING,
-    )
-    return [float(number) for number in done[0]]
+    """One row with these values."""
+    return run(x, preset(values, order).chain, prompt, output, around)
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from temperament.batch.table import Request
 from temperament.errors import PresetError, Problem
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages import BY_NAME
 
 Ids = Sequence[Sequence[int]] | Tensor
 
@@ -148,23 +149,26 @@ def seed_of(preset: Preset) -> int:
     return int(preset.generation.get("seed", secrets.randbits(63)))
 
 
+def sample_seed(seed: int, sample: int) -> int:
+    """The seed of one of several samples of a prompt; the first has the prompt's own."""
+    if not sample:
+        return seed
+    digest = hashlib.blake2b(f"{seed} {sample}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
 def check_tokenizer(presets: Sequence[Preset], tokenizer: Any) -> None:
-    """Raises `PresetError` if a preset has texts and there is no tokenizer to match them with."""
+    """Raises `PresetError` if a preset needs what only the tokenizer knows and there is none."""
     if tokenizer is not None:
         return
-    raise_for = [
-        Problem(
-            preset.name,
-            stage,
-            "matches texts: the tokenizer must be given",
-            allowed="tokenizer=...",
-        )
+    problems = [
+        Problem(preset.name, step.stage, why, allowed="tokenizer=...")
         for preset in presets
-        for stage in preset.chain.names
-        if any(PARAMETERS[p.name].kind == "texts" for p in BY_NAME[stage].parameters)
+        for step in preset.chain.steps
+        if (why := BY_NAME[step.stage].why_tokenizer(dict(step.values)))
     ]
-    if raise_for:
-        raise PresetError(raise_for)
+    if problems:
+        raise PresetError(problems)
 
 
 def _lists(ids: Ids | None, rows: int, name: str) -> list[list[int]]:

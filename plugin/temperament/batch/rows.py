@@ -40,7 +40,7 @@ class Rows:
         self._matches = SuffixMatches(slots, device)
         self._states = States(slots, device)
         self._vocabulary = vocabulary
-        self._structural: Tensor | None = None
+        self._newline: Tensor | None = None
 
     def follows(self, slot: int) -> bool:
         """Whether the slot's request has a stage that needs its tokens."""
@@ -146,10 +146,9 @@ class Rows:
     def _tokens(self, slots: Slots, vocabulary: int) -> Vocabulary | None:
         if self._vocabulary is None or not self.table.uses("vocabulary")[slots].any():
             return None
-        if self._structural is None:
-            known = self._vocabulary()
-            marked = np.zeros(max(vocabulary, len(known)), dtype=np.bool_)
-            marked[[i for i, token in enumerate(known.tokens) if b"\n" in token]] = True
-            marked[list(known.ends)] = True
-            self._structural = torch.from_numpy(marked).to(self.device)
-        return Vocabulary(self._structural[:vocabulary])
+        if self._newline is None:
+            tokens = self._vocabulary().tokens[:vocabulary]
+            marked = np.zeros(vocabulary, dtype=np.bool_)
+            marked[: len(tokens)] = [b"\n" in token for token in tokens]
+            self._newline = torch.from_numpy(marked).to(self.device)
+        return Vocabulary(self._newline)

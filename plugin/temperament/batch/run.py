@@ -23,6 +23,8 @@ def execute(logits: Tensor, steps: Sequence[BatchStep], given: Given) -> Tensor:
 
     `given` has what the steps need, for each row of the logits.
     """
+    if not logits.is_contiguous():  # a runner may cut off the vocabulary's padding by a view
+        return logits.copy_(execute(logits.contiguous(), steps, given))
     position = 0
     while position < len(steps):
         rows = steps[position].rows

@@ -7,7 +7,7 @@ asking the device, which rows use a stage and between what bounds its values lie
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ _ENDS = "<ends>"
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 # A token sequence and a number that goes with it.
 Entry = tuple[tuple[int, ...], float]
+_NOTHING: Entry = ((0,), -0.0)  # fills up, and doesn't count
 Argument = Column | Tokens | Sequences | Texts
 
 
@@ -216,22 +217,22 @@ class Table:
             if parameter.kind == "texts":
                 arguments[name] = self._gather_texts(name, slots, rows)
             elif parameter.kind in ("token_bias", "tokens"):
-                arguments[name] = _as_tokens(self._gather(name, slots, rows, vocabulary))
+                arguments[name] = self._gather(name, slots, rows, vocabulary).tokens()
             elif parameter.kind in ("sequences", "sequence_bias"):
                 arguments[name] = self._gather(name, slots, rows, vocabulary)
             else:
                 host = self._host[name][users]
                 low, high = host.min().item(), host.max().item()
                 values = self._column(name, slots, rows)
-                # Rows that don't take part may hold anything; within the bounds it does no harm.
-                arguments[name] = Column(
-                    values.clamp(low, high) if rows is not None else values, low, high
-                )
+                if rows is not None and parameter.kind != "flag":
+                    # Rows that don't take part may hold anything; within the bounds it's harmless.
+                    values = values.clamp(low, high)
+                arguments[name] = Column(values, low, high)
         seed = self._column("<seed>", slots, rows) if "noise" in needs else None
         ends = None
         if "ends" in needs:
             ends = Ends(
-                _as_tokens(self._gather(_ENDS, slots, rows, vocabulary)),
+                self._gather(_ENDS, slots, rows, vocabulary).tokens(),
                 self._column("<limit>", slots, rows),
             )
         return BatchStep(stage, where, arguments, seed, ends)
@@ -243,8 +244,9 @@ class Table:
     def _gather(self, name: str, slots: Slots, rows: Tensor | None, vocabulary: int) -> Sequences:
         """The entries of a parameter, by row of the batch.
 
-        Where only the device knows the rows, every slot's entries are filled up to one number with
-        the first of them, which changes nothing: an entry may stand twice.
+        Where only the device knows the rows, every slot's entries are filled up to one number: with
+        the first of them, which changes nothing since an entry may stand twice, or, where there is
+        none or entries add up, with one that doesn't count.
         """
         table = self._entries.get(name, {})
         known = [
@@ -253,11 +255,11 @@ class Table:
         ]
         most = max(map(len, known), default=0)
         if rows is not None:
-            nothing: Entry = ((0,), -0.0)
             adds = name == "sequence_bias"  # the one whose entries add up
             known = [
-                own + [nothing if adds or not own else own[0]] * (most - len(own)) for own in known
+                own + [_NOTHING if adds or not own else own[0]] * (most - len(own)) for own in known
             ]
+        counts = [entry is not _NOTHING for own in known for entry in own]
         flat = [(row, *entry) for row, own in enumerate(known) for entry in own]
         longest = max((len(sequence) for _, sequence, _ in flat), default=1) - 1
         prefix = np.full((len(flat), longest), -1, dtype=np.int64)
@@ -269,12 +271,13 @@ class Table:
             self._to_device(prefix),
             self._to_device(np.array([s[-1] for _, s, _ in flat], dtype=np.int64)),
             self._to_device(np.array([value for _, _, value in flat], dtype=np.float32)),
+            self._to_device(np.array(counts, dtype=np.bool_)),
         )
         if rows is None:
             return made
         place = (rows[:, None] * most + torch.arange(most, device=self.device)).reshape(-1)
         owner = torch.arange(rows.shape[0], device=self.device).repeat_interleave(most)
-        return Sequences(owner, made.prefix[place], made.last[place], made.value[place])
+        return Sequences(owner, *(part[place] for part in made[1:]))
 
     def _gather_texts(self, name: str, slots: Slots, rows: Tensor | None) -> Texts:
         assert self._text_tables is not None
@@ -283,7 +286,7 @@ class Table:
         made = self._text_tables.texts([table.get(int(slot), some) for slot in slots])
         if rows is None:
             return made
-        return Texts(made.next, made.hit, made.root.index_select(0, rows), made.window)
+        return replace(made, root=made.root.index_select(0, rows))
 
     def _write_value(self, slot: int, parameter: Parameter, value: Any) -> None:
         name, kind = parameter.name, parameter.kind
@@ -335,7 +338,3 @@ class Table:
         self._users[program] -= 1
         if not self._users[program]:
             del self._users[program], self._shapes[program]
-
-
-def _as_tokens(entries: Sequences) -> Tokens:
-    return Tokens(entries.row, entries.last, entries.value)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Texts
-from temperament.plan.automaton import token_automaton
+from temperament.ops.inputs import Automata, Texts
+from temperament.plan.automaton import Automaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 
-MAX_STATES = 4096  # of all sets of texts together, before those out of use are dropped
+MAX_SETS = 64  # of texts, before those out of use are dropped
 
 
 class TextTables:
@@ -19,46 +20,62 @@ class TextTables:
 
     def __init__(self, vocabulary: TokenBytes, device: torch.device | str = "cpu") -> None:
         self.vocabulary = vocabulary
-        size = len(vocabulary)
-        self._next = torch.zeros(0, size, dtype=torch.int32, device=device)
-        self._hit = torch.zeros(0, size, dtype=torch.bool, device=device)
-        # set of texts -> (root, states, window)
-        self._sets: dict[tuple[str, ...], tuple[int, int, int]] = {}
+        self._device = torch.device(device)
+        self._sets: dict[tuple[str, ...], Automaton] = {}
+        self._roots: dict[tuple[str, ...], int] = {}
+        self._table: Automata | None = None
 
-    def add(self, texts: tuple[str, ...], in_use: Sequence[tuple[str, ...]] = ()) -> bool:
-        """Builds the automaton of a set of texts; whether roots of others have moved."""
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    def add(self, texts: tuple[str, ...], in_use: Sequence[tuple[str, ...]] = ()) -> None:
+        """Builds the automaton of a set of texts; beyond `MAX_SETS`, forgets those out of use."""
         if texts in self._sets:
-            return False
-        moved = self._next.shape[0] > MAX_STATES
-        if moved:
-            self._keep(in_use)
-        raw = [text.encode() for text in texts]
-        after, hit = token_automaton(raw, self.vocabulary)
-        root = self._next.shape[0]
-        # as many tokens as a text has bytes before its last decide where it may end
-        self._sets[texts] = (root, len(after), max(map(len, raw), default=0) - 1)
-        device = self._next.device
-        self._next = torch.cat([self._next, torch.from_numpy(after).to(device).int() + root])
-        self._hit = torch.cat([self._hit, torch.from_numpy(hit).to(device)])
-        return moved
+            return
+        if len(self._sets) >= MAX_SETS:
+            self._sets = {used: self._sets[used] for used in dict.fromkeys(in_use)}
+        self._sets[texts] = token_automaton([text.encode() for text in texts], self.vocabulary)
+        self._table = None
 
     def texts(self, sets: Sequence[tuple[str, ...]]) -> Texts:
         """The automata of rows that use these sets."""
-        roots = torch.tensor([self._sets[texts][0] for texts in sets], dtype=torch.int64)
-        window = max((self._sets[texts][2] for texts in sets), default=-1)
-        return Texts(self._next, self._hit, roots.to(self._next.device), window)
+        if self._table is None:
+            self._table = self._join()
+        roots = torch.tensor([self._roots[texts] for texts in sets], dtype=torch.int64)
+        # As many tokens as a text has bytes before its last decide where it may end.
+        longest = max((len(text.encode()) for texts in sets for text in texts), default=0)
+        exceptions = [np.diff(self._sets[texts].offsets).max() for texts in set(sets)]
+        return Texts(
+            self._table,
+            roots.to(self._device),
+            longest - 1 if len(self.vocabulary) else -1,
+            int(max(exceptions, default=0)),
+        )
 
-    def _keep(self, in_use: Sequence[tuple[str, ...]]) -> None:
-        rows: list[Tensor] = []
-        kept: dict[tuple[str, ...], tuple[int, int, int]] = {}
-        hits: list[Tensor] = []
-        total = 0
-        for texts in dict.fromkeys(in_use):
-            root, states, window = self._sets[texts]
-            rows.append(self._next[root : root + states] - root + total)
-            hits.append(self._hit[root : root + states])
-            kept[texts] = (total, states, window)
-            total += states
-        self._next = torch.cat([self._next[:0], *rows])
-        self._hit = torch.cat([self._hit[:0], *hits])
-        self._sets = kept
+    def _join(self) -> Automata:
+        automata = list(self._sets.values())
+        states = np.array([automaton.states for automaton in automata])
+        roots = np.cumsum(states) - states
+        self._roots = dict(zip(self._sets, roots.tolist(), strict=True))
+        before = np.cumsum([0, *(len(automaton.token) for automaton in automata)])
+        offsets = [a.offsets[:-1] + start for a, start in zip(automata, before, strict=False)]
+        pairs = list(zip(automata, roots, strict=True))
+        size = len(self.vocabulary)
+        keys = [
+            (np.repeat(np.arange(a.states), np.diff(a.offsets)) + root) * size + a.token
+            for a, root in pairs
+        ]
+        return Automata(
+            self._to_device(np.stack([a.next.astype(np.int32) + root for a, root in pairs])),
+            self._to_device(np.stack([a.hit for a in automata])),
+            self._to_device(np.repeat(np.arange(len(automata)), states)),
+            self._to_device(np.concatenate([*offsets, before[-1:]])),
+            self._to_device(np.concatenate(keys)),
+            self._to_device(
+                np.concatenate([a.other_next.astype(np.int32) + root for a, root in pairs])
+            ),
+            self._to_device(np.concatenate([a.other_hit for a in automata])),
+        )
+
+    def _to_device(self, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
+        return torch.from_numpy(values).to(self._device)

@@ -12,16 +12,16 @@ warpers and adds a `top_k` of 50 by itself, so its own sampling fields are set t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from temperament.batch.process import check_tokenizer, request_of, seed_of
+from temperament.batch.process import check_tokenizer, request_of, sample_seed, seed_of
 from temperament.batch.rows import TOKENS, Rows
-from temperament.batch.table import Request
 from temperament.errors import EngineError, Problem, shown
 from temperament.ops.inputs import History
 from temperament.plan import targets
@@ -30,8 +30,15 @@ from temperament.presets import Catalogue, Preset, Presets, as_preset, as_preset
 from temperament.stages import PARAMETERS
 
 # Fields of a GenerationConfig that are stages of ours. What a model's file sets for them lies
-# below the presets; given to `generate` neutral, none acts a second time.
-_NEUTRAL: Mapping[str, Any] = targets.TRANSFORMERS.fields
+# below the presets; given to `generate` neutral, none acts a second time. `generate` refuses a
+# field that its version doesn't know (4.57 has no top_h).
+_NEUTRAL: Mapping[str, Any] = {
+    name: value
+    for name, value in targets.TRANSFORMERS.fields.items()
+    if hasattr(GenerationConfig(), name)
+}
+# The other cuts that a model's file may set; they act behind ours where the file counts at all.
+_OTHER_CUTS = {"typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "top_h": None}
 
 
 class PresetLogitsProcessor(LogitsProcessor):
@@ -39,9 +46,10 @@ class PresetLogitsProcessor(LogitsProcessor):
 
     Where `generate` makes several rows of a prompt (`num_return_sequences`, beams), they follow
     their prompt's preset. A row's padding on the left (the tokenizer's) doesn't count as text.
-    `seeds`, one for each prompt, fix what stages with chance draw.
+    `seeds`, one for each prompt, fix what stages with chance draw; `ends` are the ids that end a
+    text, by default the tokenizer's.
     The history is read from `input_ids` at every step, so beams may reorder rows. A new call of
-    `generate` is recognised by its shorter `input_ids`; the processor may be used again.
+    `generate` is recognised by its prompts; the processor may be used again.
     """
 
     supports_continuous_batching = False
@@ -52,17 +60,20 @@ class PresetLogitsProcessor(LogitsProcessor):
         tokenizer: Any = None,
         *,
         seeds: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         self.presets, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
         check_tokenizer(self.presets, tokenizer)
         self._tokenizer = tokenizer
         self._seeds = seeds
+        end = getattr(tokenizer, "eos_token_id", None)
+        self._ends = tuple([end] if isinstance(end, int) else end or ()) if ends is None else ends
         self._pad: int | None = getattr(tokenizer, "pad_token_id", None)
         self._rows: Rows | None = None
         self._slots = np.zeros(0, dtype=np.int64)
         # [rows, length] of the last step
-        self._ids: Tensor | None = None
+        self._ids = torch.zeros(0, 0, dtype=torch.int64)
         self._prompt_length = 0
         # [rows] where each row's text begins behind its padding
         self._start = torch.zeros(0, dtype=torch.int64)
@@ -70,10 +81,11 @@ class PresetLogitsProcessor(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[rows, length] ids and [rows, vocab] scores; returns new float32 scores."""
         rows, length = input_ids.shape
-        continues = self._ids is not None and tuple(self._ids.shape) == (rows, length - 1)
-        if self._rows is None or not continues or self._rows.device != scores.device:
+        same_rows = False
+        if self._rows is None or self._rows.device != scores.device or not self._goes_on(input_ids):
             self._rows = self._begin(input_ids, scores)
-        same_rows = continues and self._ids is not None and self._ids.equal(input_ids[:, :-1])
+        elif self._ids.shape[1] == length - 1:
+            same_rows = self._ids.equal(input_ids[:, :-1])
         self._ids = input_ids
         history, ends = None, None
         if self._rows.table.uses(*TOKENS).any():
@@ -87,32 +99,44 @@ class PresetLogitsProcessor(LogitsProcessor):
             ends = np.full(rows, length) if same_rows else None
         return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
 
+    def _goes_on(self, input_ids: Tensor) -> bool:
+        """Whether this is a later step of the `generate` that has begun.
+
+        Its prompts then stand where they stood (beams change places among a prompt's rows alone)
+        and it is longer by one token at most: by fewer where drafts were refused.
+        """
+        begun, (rows, length) = self._prompt_length, input_ids.shape
+        return (
+            rows == self._ids.shape[0]
+            and begun < length <= self._ids.shape[1] + 1
+            and self._ids[:, :begun].equal(input_ids[:, :begun])
+        )
+
     def _begin(self, input_ids: Tensor, scores: Tensor) -> Rows:
         """Takes the first step of a `generate`: its prompts, as many rows for each as it has."""
-        count, prompts = input_ids.shape[0], len(self.presets)
-        if count % prompts:
-            raise EngineError(
-                Problem(
-                    "generate",
-                    "",
-                    "one preset, or one for each prompt",
-                    f"{prompts} presets for {count} rows",
-                    f"1 preset, or a divisor of {count}",
+        count = input_ids.shape[0]
+        seeds = self._seeds or [seed_of(preset) for preset in self.presets]
+        for name, given in (("preset", len(self.presets)), ("seed", len(seeds))):
+            if count % given:
+                raise EngineError(
+                    Problem(
+                        "generate",
+                        "",
+                        f"one {name}, or one for each prompt",
+                        f"{given} {name}s for {count} rows",
+                        f"1 {name}, or a divisor of {count}",
+                    )
                 )
-            )
         tokenizer, size = self._tokenizer, scores.shape[1]
         vocabulary = None if tokenizer is None else lambda: TokenBytes.of(tokenizer, size)
         made = Rows(count, scores.device, vocabulary)
-        end = getattr(tokenizer, "eos_token_id", None)
-        requests = [request_of(p, [end] if isinstance(end, int) else ()) for p in self.presets]
-        seeds = self._seeds or [seed_of(preset) for preset in self.presets]
-        each = count // prompts
+        requests = [request_of(preset, self._ends) for preset in self.presets]
         for row in range(count):
-            request, seed = requests[row // each], seeds[row // each * len(seeds) // prompts]
-            # Several rows of one prompt draw differently: n samples are not one sample n times.
-            made.table.write(
-                row, Request(request.chain, seed + row % each, request.limit, request.ends)
-            )
+            request = requests[row * len(requests) // count]
+            # Several rows of one seed draw differently: n samples are not one sample n times.
+            prompt, sample = divmod(row, count // len(seeds))
+            seed = sample_seed(seeds[prompt], sample)
+            made.table.write(row, replace(request, seed=seed))
         self._slots = np.arange(count, dtype=np.int64)
         self._prompt_length = input_ids.shape[1]
         self._start = torch.zeros(count, dtype=torch.int64, device=input_ids.device)
@@ -128,13 +152,16 @@ def generate_kwargs(
     tokenizer: Any = None,
     *,
     model: Any = None,
+    seeds: Sequence[int] | None = None,
     catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
     """Everything that presets say, as keyword arguments for `model.generate(**inputs, ...)`.
 
     `presets` is one preset for all prompts or one for each prompt of the batch. `tokenizer` tells
     the padding and is needed for `stop`. With `model` given, what its `generation_config.json`
-    sets lies below the presets, as in vLLM; without it, what the presets don't name is neutral.
+    sets lies below the presets, as in vLLM, and the tokens that it ends a text with end it here;
+    without it, what the presets don't name is neutral. `seeds`, one for each prompt, fix what
+    stages with chance draw.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for what
     `generate` can't do for a batch: different `max_tokens` or `stop` in one call, or `seed`.
@@ -143,9 +170,17 @@ def generate_kwargs(
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]
+    end = None if model is None else model.generation_config.eos_token_id
+    processor = PresetLogitsProcessor(
+        resolved,
+        tokenizer,
+        seeds=seeds,
+        ends=[end] if isinstance(end, int) else end,
+    )
     kwargs: dict[str, Any] = {
-        "logits_processor": LogitsProcessorList([PresetLogitsProcessor(resolved, tokenizer)]),
+        "logits_processor": LogitsProcessorList([processor]),
         "do_sample": True,
+        **({} if model is not None else _OTHER_CUTS),
         **_NEUTRAL,
     }
     kwargs.update(_generation(resolved, tokenizer))

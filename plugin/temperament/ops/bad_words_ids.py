@@ -8,11 +8,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.bans import ban
-from temperament.ops.inputs import History, Sequences, Tokens
+from temperament.ops.inputs import History, Sequences
 
 
 def apply(logits: Tensor, *, bad_words_ids: Sequences, history: History) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    words = bad_words_ids
-    tokens = Tokens(words.row, words.last, words.value)
-    return ban(logits, tokens, history.ends_with(words))
+    return ban(logits, bad_words_ids.tokens(), history.ends_with(bad_words_ids))

@@ -18,22 +18,17 @@ def ban(logits: Tensor, tokens: Tokens, active: Tensor | None = None) -> Tensor:
         return logits
     place = (tokens.row, tokens.token)
     before = logits[place]
-    banned = torch.full_like(before, -torch.inf)
-    if active is not None:
-        # An entry may stand twice and be active once; the lower of both then stands.
-        return _restore(logits, place, before, torch.where(active, banned, torch.inf))
-    return _restore(logits, place, before, banned)
-
-
-def _restore(logits: Tensor, place: tuple[Tensor, Tensor], before: Tensor, bound: Tensor) -> Tensor:
-    row, token = place
+    active = tokens.counts if active is None else active & tokens.counts
+    # A token may stand twice and be active once: the lower of both is written.
+    bound = torch.where(active, -torch.inf, torch.inf)
     flat = logits.view(-1)
-    index = row * logits.shape[1] + token
+    index = tokens.row * logits.shape[1] + tokens.token
     flat.scatter_reduce_(0, index, bound, "amin")
-    gone = (logits.amax(dim=-1) == -torch.inf)[row]
+    gone = (logits.amax(dim=-1) == -torch.inf)[tokens.row]
     lost = torch.where(gone, before, -torch.inf)
-    best = logits.new_full((logits.shape[0],), -torch.inf).scatter_reduce_(0, row, lost, "amax")
-    stays = torch.where(gone & (before == best[row]), before, -torch.inf)
+    best = logits.new_full((logits.shape[0],), -torch.inf)
+    best.scatter_reduce_(0, tokens.row, lost, "amax")
+    stays = torch.where(gone & (before == best[tokens.row]), before, -torch.inf)
     flat.scatter_reduce_(0, index, stays, "amax")
     return logits
 

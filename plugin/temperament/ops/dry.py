@@ -1,7 +1,8 @@
 """DRY: `x_t - m b^(L - a)`, L the longest match that t would continue, if L >= a.
 
 L is the length of the longest suffix of the history that also ends right before an earlier t,
-inside the range and without crossing a breaker. The penalty stays inside float32 for any L.
+inside the range and without crossing a breaker. A token that would complete a breaker loses
+nothing. The penalty stays inside float32 for any L.
 Source: `temperament.stages.dry`.
 """
 
@@ -26,8 +27,6 @@ def apply(
     matches: Matches,
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    if history.tokens.shape[1] == 0:
-        return logits
     tokens, counts = history.spans(history.start, vocabulary=logits.shape[1])
     position = torch.arange(history.tokens.shape[1], device=logits.device)
     window = dry_range.values
@@ -41,5 +40,6 @@ def apply(
     penalty = dry_multiplier.per_row() * dry_base.per_row().double() ** excess
     before = logits.gather(1, tokens)
     after = (before - penalty).clamp_min(-FLOAT32_MAX).float()
+    counts &= ~dry_sequence_breakers.completes(history, tokens)
     lowered = torch.where(counts & (length >= allowed) & before.isfinite(), after, torch.inf)
     return logits.scatter_reduce_(1, tokens, lowered, "amin")

@@ -1,6 +1,5 @@
-"""Encoder no-repeat n-gram: `x_t = -inf` if the output's end and t stand in the prompt.
+"""Encoder no-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t stand in the prompt.
 
-The end is the last n - 1 tokens of the output.
 Source: `temperament.stages.encoder_no_repeat_ngram_size`.
 """
 
@@ -16,10 +15,6 @@ def apply(
     logits: Tensor, *, encoder_no_repeat_ngram_size: Column, history: History, matches: Matches
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    if history.tokens.shape[1] == 0:
-        return logits
     prefix = encoder_no_repeat_ngram_size.per_row() - 1
-    generated = (history.end - history.prompt_end)[:, None]
     tokens, counts = history.spans(history.start, history.prompt_end, vocabulary=logits.shape[1])
-    completes = (matches.before() >= prefix) & (generated >= prefix)
-    return ban_places(logits, tokens, counts & completes)
+    return ban_places(logits, tokens, counts & (matches.before() >= prefix))

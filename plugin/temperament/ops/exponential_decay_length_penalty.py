@@ -29,5 +29,5 @@ def apply(
     before = logits[place]
     after = before + before.abs() * growth[tokens.row]
     after = after.clamp(-FLOAT32_MAX, FLOAT32_MAX).float()
-    changed = (past > 0)[tokens.row] & before.isfinite()
+    changed = (past > 0)[tokens.row] & before.isfinite() & tokens.counts
     return logits.index_put_(place, torch.where(changed, after, before))

@@ -16,5 +16,5 @@ def apply(logits: Tensor, *, forced_eos_token_id: Tokens, history: History, ends
     """[rows, vocab] float32, changed in place."""
     last = history.end - history.prompt_end == ends.limit - 1
     others = torch.ones_like(logits, dtype=torch.bool)
-    others[forced_eos_token_id.row, forced_eos_token_id.token] = False
+    others[forced_eos_token_id.row, forced_eos_token_id.token] = ~forced_eos_token_id.counts
     return ban_mask(logits, others & last[:, None])

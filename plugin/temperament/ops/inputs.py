@@ -45,6 +45,8 @@ class Tokens(NamedTuple):
     token: Tensor
     # [entries] float32
     value: Tensor
+    # [entries] bool: false where an entry only fills up a row that has none
+    counts: Tensor
 
 
 class Sequences(NamedTuple):
@@ -58,34 +60,97 @@ class Sequences(NamedTuple):
     last: Tensor
     # [entries] float32
     value: Tensor
+    # [entries] bool: false where an entry only fills up a row that has none
+    counts: Tensor
+
+    def tokens(self) -> Tokens:
+        """The last tokens alone."""
+        return Tokens(self.row, self.last, self.value, self.counts)
+
+
+class Automata(NamedTuple):
+    """The automata of sets of texts over a vocabulary: what a token does from each state.
+
+    From any state of a set a token does what it does from the set's root, but for exceptions.
+    """
+
+    # [sets, tokens] int32: the state behind a token, from the root
+    next: Tensor
+    # [sets, tokens] bool: whether a text ends within the token, from the root
+    hit: Tensor
+    # [states] int64: the set of each state
+    set_of: Tensor
+    # [states + 1] int64: where the exceptions of each state begin
+    offset: Tensor
+    # [exceptions] int64, ascending: state * tokens + token
+    key: Tensor
+    # [exceptions] int32: the state behind the token
+    other_next: Tensor
+    # [exceptions] bool: whether a text ends within the token
+    other_hit: Tensor
+
+    def after(self, state: Tensor, token: Tensor) -> Tensor:
+        """The state behind a token, int64."""
+        return self._read(self.next, self.other_next, state, token).long()
+
+    def ends(self, state: Tensor, token: Tensor) -> Tensor:
+        """Whether a text ends within a token, bool."""
+        return self._read(self.hit, self.other_hit, state, token)
+
+    def ending(self, state: Tensor, most: int) -> Tensor:
+        """[rows, tokens] bool: within which tokens a text ends, from each row's state ([rows]).
+
+        `most` bounds the exceptions of a state.
+        """
+        mask = self.hit.index_select(0, self.set_of[state])
+        if not most:
+            return mask
+        first, end = self.offset[state][:, None], self.offset[state + 1][:, None]
+        place = first + torch.arange(most, device=state.device)
+        # Behind the last exception stands the last once more; without any, a token as it is.
+        place = place.minimum(end - 1).clamp_min(0)
+        token = torch.where(end > first, self.key[place] % self.next.shape[1], 0)
+        value = torch.where(end > first, self.other_hit[place], mask[:, :1])
+        return mask.scatter_(1, token, value)
+
+    def _read(self, plain: Tensor, other: Tensor, state: Tensor, token: Tensor) -> Tensor:
+        value = plain[self.set_of[state], token]
+        if not self.key.shape[0]:
+            return value
+        key = state * self.next.shape[1] + token
+        place = torch.searchsorted(self.key, key).clamp_max(self.key.shape[0] - 1)
+        return torch.where(self.key[place] == key, other[place], value)
 
 
 @dataclass(slots=True)
 class Texts:
-    """An automaton for each row, over the bytes of the vocabulary's tokens.
+    """Texts for each row, matched on the bytes of the vocabulary's tokens.
 
     A row's state after its last `window` tokens is that after all of them: a token has a byte at
     least, or starts anew, and no text has more than `window` bytes before its last.
     """
 
-    # [states, tokens] the state behind a token
-    next: Tensor
-    # [states, tokens] bool: whether a text ends within the token
-    hit: Tensor
+    automata: Automata
     # [rows] int64: the state of the row's texts in which nothing is matched
     root: Tensor
     # -1 if no row has a text
     window: int
+    # how many exceptions a state has at most
+    exceptions: int
 
-    def states(self, history: History, start: Tensor) -> Tensor:
-        """[rows] the state behind the tokens from `start` on."""
-        state = self.root
-        longest = history.tokens.shape[1]
-        for back in range(min(self.window, longest), 0, -1):
-            place = history.end - back
-            token = history.tokens.gather(1, place.clamp(0, longest - 1)[:, None])[:, 0]
-            state = self._follow(state, token, place >= start)
-        return state
+    def ending(self, history: History, start: Tensor, vocabulary: int) -> Tensor:
+        """[rows, vocabulary] bool: within which tokens a text ends, behind those from `start`."""
+        if self.window < 0:
+            return self.root.new_zeros(self.root.shape[0], vocabulary, dtype=torch.bool)
+        state = self._states(history, start)
+        mask = self.automata.ending(state, self.exceptions)[:, :vocabulary]
+        return torch.nn.functional.pad(mask, (0, vocabulary - mask.shape[1]))
+
+    def completes(self, history: History, tokens: Tensor) -> Tensor:
+        """[rows, n] bool: whether a text would end within a token ([rows, n]) that comes next."""
+        if self.window < 0:
+            return torch.zeros_like(tokens, dtype=torch.bool)
+        return self._ends(self._states(history, history.start)[:, None], tokens)
 
     def hits(self, history: History) -> Tensor:
         """[rows, positions] bool: whether one of the row's texts ends within the token there."""
@@ -94,21 +159,36 @@ class Texts:
             return torch.zeros_like(tokens, dtype=torch.bool)
         state = self.root[:, None].expand(tokens.shape)
         position = torch.arange(tokens.shape[1], device=tokens.device)
-        inside = position < history.end[:, None]
+        inside = (position >= history.start[:, None]) & (position < history.end[:, None])
         for back in range(min(self.window, tokens.shape[1] - 1), 0, -1):
             place = position - back
-            counts = (place >= history.start[:, None]) & inside
             token = tokens.gather(1, place.clamp_min(0).expand(tokens.shape))
+            counts = inside & (place >= history.start[:, None])
             state = self._follow(state, token, counts)
-        known = inside & (position >= history.start[:, None]) & self._knows(tokens)
-        return self.hit[state, torch.where(known, tokens, 0)] & known
+        return inside & self._ends(state, tokens)
+
+    def _states(self, history: History, start: Tensor) -> Tensor:
+        state = self.root
+        longest = history.tokens.shape[1]
+        for back in range(min(self.window, longest), 0, -1):
+            place = history.end - back
+            token = history.tokens.gather(1, place.clamp(0, longest - 1)[:, None])[:, 0]
+            state = self._follow(state, token, place >= start)
+        return state
 
     def _follow(self, state: Tensor, token: Tensor, counts: Tensor) -> Tensor:
-        known = counts & self._knows(token)
-        return torch.where(known, self.next[state, torch.where(known, token, 0)].long(), state)
+        known = self._knows(token)
+        after = self.automata.after(state, torch.where(known, token, 0))
+        # An id that has no bytes starts anew, as a special token does.
+        root = self.root.reshape(-1, *[1] * (state.ndim - 1))
+        return torch.where(counts, torch.where(known, after, root), state)
+
+    def _ends(self, state: Tensor, token: Tensor) -> Tensor:
+        known = self._knows(token)
+        return known & self.automata.ends(state, torch.where(known, token, 0))
 
     def _knows(self, token: Tensor) -> Tensor:
-        return (token >= 0) & (token < self.next.shape[1])
+        return (token >= 0) & (token < self.automata.next.shape[1])
 
 
 @dataclass(slots=True)
@@ -141,8 +221,8 @@ class Matches:
 class Vocabulary:
     """What is known of the tokens themselves."""
 
-    # [vocabulary] bool: tokens that end a text or hold a newline
-    structural: Tensor
+    # [vocabulary] bool: tokens that hold a newline
+    newline: Tensor
 
     def select(self, _rows: Tensor) -> Vocabulary:
         """The same for any rows."""
@@ -170,15 +250,18 @@ class State:
         return State(self.value, self.given, self.count, self.slots.index_select(0, rows))
 
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
-        """(value, log-probability of the token drawn since, whether exactly one was): [rows]."""
+        """(value, log-probability of the token drawn since, whether exactly one was): [rows].
+
+        A token that couldn't be drawn from what was given (another hand put it there) tells
+        nothing, and counts as none.
+        """
         generated = history.end - history.prompt_end
         last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
         followed = (generated == self.count[self.slots] + 1) & (generated > 0)
-        return (
-            self.value[self.slots],
-            self.given[self.slots, last.where(followed, 0)],
-            followed,
-        )
+        followed &= (last >= 0) & (last < self.given.shape[1])
+        given = self.given[self.slots, last.where(followed, 0)]
+        followed &= given.isfinite()
+        return self.value[self.slots], given.where(followed, 0.0), followed
 
     def store(self, value: Tensor, given: Tensor, history: History) -> None:
         """Keeps a number and log-probabilities ([rows, vocabulary]) until the next step."""
@@ -215,17 +298,15 @@ class History:
 
     def ends_with(self, sequences: Sequences) -> Tensor:
         """[entries] bool: whether a row's tokens end with the sequence's prefix."""
-        width, longest = sequences.prefix.shape[1], self.tokens.shape[1]
+        width = sequences.prefix.shape[1]
         row = sequences.row
         if not width:
-            return torch.ones_like(row, dtype=torch.bool)
-        if not longest:
-            return (sequences.prefix < 0).all(1)
+            return sequences.counts
         back = torch.arange(-width, 0, device=row.device)
         place = self.end[row][:, None] + back
         token = self.tokens[row[:, None], place.clamp_min(0)]
         equal = (token == sequences.prefix) & (place >= self.start[row][:, None])
-        return (equal | (sequences.prefix < 0)).all(1)
+        return (equal | (sequences.prefix < 0)).all(1) & sequences.counts
 
     def spans(
         self, start: Tensor, end: Tensor | None = None, *, vocabulary: int

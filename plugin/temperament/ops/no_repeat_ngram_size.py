@@ -16,8 +16,6 @@ def apply(
     logits: Tensor, *, no_repeat_ngram_size: Column, history: History, matches: Matches
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    if history.tokens.shape[1] == 0:
-        return logits
     tokens, counts = history.spans(history.start, vocabulary=logits.shape[1])
     completes = matches.before() >= no_repeat_ngram_size.per_row() - 1
     return ban_places(logits, tokens, counts & completes)

@@ -14,8 +14,6 @@ from temperament.ops.inputs import History
 
 def subtract(logits: Tensor, history: History, loss: Tensor, *, each: bool) -> Tensor:
     """Subtracts `loss` ([rows, 1]) from the tokens of the output: once, or for each occurrence."""
-    if history.tokens.shape[1] == 0:
-        return logits
     tokens, counts = history.spans(history.prompt_end, vocabulary=logits.shape[1])
     values = logits.gather(1, tokens)
     if each:

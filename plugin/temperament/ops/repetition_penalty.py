@@ -26,8 +26,6 @@ def penalise(
     logits: Tensor, history: History, penalty: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
     """Divides by `penalty` ([rows, 1]) what stands at `start` <= i < `end`, in place."""
-    if history.tokens.shape[1] == 0:
-        return logits
     tokens, counts = history.spans(start, end, vocabulary=logits.shape[1])
     values = logits.gather(1, tokens)
     # Every place of a token gets the same number, so it doesn't matter which one is written last.

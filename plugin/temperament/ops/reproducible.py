@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from temperament.ops.cut import branches
-from temperament.ops.inputs import Column, History
+from temperament.ops.inputs import Column
 from temperament.ops.noise import TOKEN, Noise
 
 
-def apply(logits: Tensor, *, reproducible: Column, history: History, noise: Noise) -> Tensor:
+def apply(logits: Tensor, *, reproducible: Column, noise: Noise) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    del reproducible, history  # a row is here only if it is on; the noise has the position
+    del reproducible  # a row is here only if it is on
     rows, vocabulary = logits.shape
     values = logits
     tokens = torch.arange(vocabulary, device=logits.device).expand(rows, vocabulary)

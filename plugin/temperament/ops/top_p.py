@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.cut import cut_where, keep_at_least, masses
+from temperament.ops.cut import cut_where, keep_at_least, masses, total_mass
 from temperament.ops.inputs import Column
 
 
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
+    total = total_mass(logits, logits.amax(dim=-1, keepdim=True))
+    return keep_at_least(logits, cut_where(logits, _threshold, total, top_p.per_row()))
 
-    def threshold(
-        values: Tensor, maximum: Tensor, total: Tensor, p: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        reached = masses(values, maximum).cumsum(-1) >= p * total
-        place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
-        return values.gather(1, place), reached[:, -1:]
 
-    return keep_at_least(logits, cut_where(logits, threshold, top_p.per_row()))
+def _threshold(values: Tensor, total: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    reached = masses(values, values[:, :1]).cumsum(-1) >= p * total
+    place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
+    return values.gather(1, place), reached[:, -1:]

@@ -144,7 +144,13 @@ TRANSFORMERS = Target(
         "top_k": 0,
         "top_p": 1.0,
         "min_p": None,
+        "top_h": None,
+        "typical_p": 1.0,
+        "epsilon_cutoff": 0.0,
+        "eta_cutoff": 0.0,
         "repetition_penalty": 1.0,
+        "remove_invalid_values": False,
+        "renormalize_logits": False,
     },
 )
 

@@ -5,6 +5,7 @@ from importlib import import_module
 from temperament.stages.base import FLOAT32_MAX, FLOAT32_TINY, Parameter, Stage
 
 ORDER = (
+    "remove_invalid_values",
     "allowed_token_ids",
     "suppress_tokens",
     "begin_suppress_tokens",
@@ -24,12 +25,24 @@ ORDER = (
     "encoder_no_repeat_ngram_size",
     "banned_strings",
     "temperature",
+    "dynamic_temperature",
+    "smoothing",
     "top_k",
     "top_p",
     "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_a",
+    "tfs",
+    "top_n_sigma",
+    "top_h",
+    "p_less",
     "xtc",
+    "skew",
     "mirostat",
     "adaptive_p",
+    "renormalize_logits",
     "reproducible",
 )
 

@@ -109,6 +109,8 @@ class Stage:
     needs: frozenset[Need] = field(default=frozenset())
     # Whether the stage takes the place of all other cuts.
     replaces_cuts: bool = False
+    # Why the given values can't do without the tokenizer, "" if they can. Texts always need it.
+    tokenizer_for: Callable[[Mapping[str, Any]], str] = lambda _: ""
     # Whether the given values do nothing; by default, whether any parameter is neutral.
     neutral_when: Callable[[Mapping[str, Any]], bool] | None = None
 
@@ -121,6 +123,14 @@ class Stage:
             for parameter in self.parameters
             if parameter.neutral is not None
         )
+
+    def why_tokenizer(self, values: Mapping[str, Any]) -> str:
+        """Why a row with these values needs the tokenizer, "" if it doesn't."""
+        if any(
+            values[parameter.name] for parameter in self.parameters if parameter.kind == "texts"
+        ):
+            return "matches texts: the tokenizer must be given"
+        return self.tokenizer_for(values)
 
     @property
     def movable(self) -> bool:

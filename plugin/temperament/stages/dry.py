@@ -39,7 +39,7 @@ STAGE = Stage(
         Parameter(
             "dry_sequence_breakers",
             "texts",
-            "Texts that a repetition doesn't reach across.",
+            "Texts that a repetition doesn't reach across, and that cost nothing.",
             default=("\n", '"', "*", ":"),
         ),
     ),

@@ -19,6 +19,6 @@ STAGE = Stage(
     summary_zh="禁止输出重复提示词中的 n-gram",
     source="Transformers, generation/logits_process.py",
     elsewhere="Transformers reads the encoder's text; for a decoder alone, and here, that is the"
-    " prompt",
+    " prompt, and an n-gram may begin in it",
     needs=frozenset({"history", "matches"}),
 )

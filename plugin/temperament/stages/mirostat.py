@@ -32,7 +32,9 @@ STAGE = Stage(
     summary="holds the surprise of the text at tau bits",
     summary_zh="把文本的惊讶度控制在 tau 比特",
     source="Basu et al. 2020, arXiv:2007.14966",
-    elsewhere="KoboldCpp keeps one bound for all requests; text-generation-webui knows one row",
+    elsewhere="surprise is that among the tokens that were left, as in llama.cpp and"
+    " text-generation-webui; the paper's own program measures it before the cut; KoboldCpp keeps"
+    " one bound for all requests; text-generation-webui knows one row",
     replaces_cuts=True,
     needs=frozenset({"history", "state"}),
 )

@@ -16,5 +16,5 @@ STAGE = Stage(
     summary="draws the token itself, by noise of (seed, position, token)",
     summary_zh="由 (种子, 位置, token) 的噪声直接抽取 token，处处可复现",
     source="Gumbel 1954; Maddison et al. 2014, arXiv:1411.0030",
-    needs=frozenset({"history", "noise"}),
+    needs=frozenset({"noise"}),
 )

@@ -40,5 +40,11 @@ STAGE = Stage(
     source="text-generation-webui #6335 (p-e-w)",
     elsewhere="llama.cpp protects no token; ExLlamaV3 gives the expected mixture without a roll;"
     " MLX tests p > t and rolls once for a batch",
-    needs=frozenset({"history", "noise", "vocabulary"}),
+    needs=frozenset({"noise", "ends", "vocabulary"}),
+    tokenizer_for=lambda values: (
+        "spares newlines and the end of the text: the tokenizer must be given, or"
+        " xtc_protect_structure: false"
+        if values["xtc_protect_structure"]
+        else ""
+    ),
 )

@@ -27,7 +27,9 @@ def logits(seed: int) -> Tensor:
     return x
 
 
-def ours(x: Tensor, presets: list[dict[str, Any]], prompts: Any = None, outputs: Any = None) -> Tensor:
+def ours(
+    x: Tensor, presets: list[dict[str, Any]], prompts: Any = None, outputs: Any = None
+) -> Tensor:
     return process(
         x,
         [rows.preset(values) for values in presets],

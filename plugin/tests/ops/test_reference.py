@@ -10,17 +10,14 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.presets import Chain
 from temperament.stages import FLOAT32_MAX, PARAMETERS, STAGES, Stage
 from tests import reference, rows
-from tests.reference import REMOVED, Row
+from tests.reference import REMOVED, Around, Row
 
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 MOVABLE = [stage for stage in STAGES if stage.movable]
@@ -46,14 +43,14 @@ def nearby(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def away_from_boundaries(
-    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], around: Around
 ) -> bool:
     """Whether no step of the chain keeps other tokens when its values are changed a little."""
     for step in chain.steps:
         one = Chain((step,))
-        after = reference.chain(x, one, prompt, output)
+        after = reference.chain(x, one, prompt, output, around)
         for values in nearby(dict(step.values)):
-            other = reference.chain(x, Chain.of(values), prompt, output)
+            other = reference.chain(x, Chain.of(values), prompt, output, around)
             if [value > REMOVED for value in other] != [value > REMOVED for value in after]:
                 return False
         x = after
@@ -76,13 +73,6 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
         assert abs(got - wanted) <= allowed
 
 
-def run(x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]) -> Row:
-    """One row through the ops."""
-    batch = Rows(1)
-    batch.write(0, Request(chain), prompt, output)
-    return [float(value) for value in batch.run(rows.tensor([x]), np.zeros(1, np.int64))[0]]
-
-
 @every_stage
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
 @settings(max_examples=400, deadline=None)
@@ -91,10 +81,12 @@ def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
     random = Random(seed)
     chain = Chain.of(rows.values(stage, random, len(x)))
     prompt, output = rows.ids(2, len(x), length, random)
-    assume(away_from_boundaries(x, chain, prompt, output))
+    around = rows.around(len(x), output, random)
+    assume(away_from_boundaries(x, chain, prompt, output, around))
 
     assert_same_distribution(
-        run(x, chain, prompt, output), reference.chain(x, chain, prompt, output)
+        rows.run(x, chain, prompt, output, around),
+        reference.chain(x, chain, prompt, output, around),
     )
 
 
@@ -110,10 +102,12 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
             for x in logits.tolist():
                 chain = Chain.of(rows.values(stage, random, vocabulary))
                 prompt, output = rows.ids(2, vocabulary, 40, random)
-                if away_from_boundaries(x, chain, prompt, output):
+                around = rows.around(vocabulary, output, random)
+                if away_from_boundaries(x, chain, prompt, output, around):
                     compared += 1
                     assert_same_distribution(
-                        run(x, chain, prompt, output), reference.chain(x, chain, prompt, output)
+                        rows.run(x, chain, prompt, output, around),
+                        reference.chain(x, chain, prompt, output, around),
                     )
 
     assert compared > 50
@@ -131,19 +125,20 @@ def test_whole_chains(x: Row, seed: int, length: int) -> None:
     order = [stage.name for stage in random.sample(MOVABLE, len(MOVABLE))]
     chain = Chain.of(values, order[: random.randint(0, len(order))])
     prompt, output = rows.ids(2, len(x), length, random)
-    expected = reference.chain(x, chain, prompt, output)
-    assume(away_from_boundaries(x, chain, prompt, output))
-    assume(not rounding_could_tie(x, chain, prompt, output))
+    around = rows.around(len(x), output, random)
+    expected = reference.chain(x, chain, prompt, output, around)
+    assume(away_from_boundaries(x, chain, prompt, output, around))
+    assume(not rounding_could_tie(x, chain, prompt, output, around))
 
-    assert_same_distribution(run(x, chain, prompt, output), expected)
+    assert_same_distribution(rows.run(x, chain, prompt, output, around), expected)
 
 
 def rounding_could_tie(
-    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int]
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], around: Around
 ) -> bool:
     """Whether some step gives two logits that float32 can't tell apart, or that leave it."""
     for step in chain.steps:
-        x = reference.chain(x, Chain((step,)), prompt, output)
+        x = reference.chain(x, Chain((step,)), prompt, output, around)
         finite = sorted(value for value in x if value > REMOVED)
         if max(map(abs, finite)) > FLOAT32_MAX / 4:
             return True

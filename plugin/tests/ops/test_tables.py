@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from temperament.stages import STAGES
+from temperament.stages import FLOAT32_MAX, STAGES
 from tests import reference, rows
 
 X = -math.inf
@@ -68,6 +68,38 @@ def history(
     output: Sequence[int] = (),
 ) -> Case:
     return Case(f"{value}: {why}", stage, {stage: value}, before, after, prompt, output)
+
+
+def stage(name: str, why: str, value: Any, before: Sequence[float], after: Sequence[float]) -> Case:
+    return Case(f"{value}: {why}", name, {name: value}, before, after)
+
+
+def cut(name: str, why: str, value: Any, before: Sequence[float], *tokens: int) -> Case:
+    return stage(name, why, value, before, kept(before, *tokens))
+
+
+def dynatemp(why: str, low: float, high: float, e: float, before: Any, after: Any) -> Case:
+    values = {"dynatemp_low": low, "dynatemp_high": high, "dynatemp_exponent": e}
+    return Case(f"{low} to {high} ^ {e}: {why}", "dynamic_temperature", values, before, after)
+
+
+def smoothing(why: str, f: float, c: float, before: Any, after: Any) -> Case:
+    values = {"smoothing_factor": f, "smoothing_curve": c}
+    return Case(f"f {f} c {c}: {why}", "smoothing", values, before, after)
+
+
+# The entropy is 1.5 ln 2 of ln 3: dynamic temperature's share of the way.
+QUARTERS = logs(0.5, 0.25, 0.25)
+WAY = 1.5 * math.log(2) / math.log(3)
+# Its temperature for [0, -60], of low 0 and high 1e25.
+FAINT = 1e25 * (math.log1p(math.exp(-60)) + 60 / (1 + math.exp(60))) / math.log(2)
+# Sorted, the second differences are 0.05, 0.1, 0: two thirds of them end at 0.15.
+BENT = logs(0.4, 0.3, 0.15, 0.1, 0.05)
+# The deviation is 2.
+SPREAD = [9.0, 7.0, 5.0, 5.0, 4.0, 4.0, 4.0, 2.0]
+# The logarithm of the probability of 0 in [0, -16], and of that of -16 when the former is squared.
+RARE = -math.log1p(math.exp(-16))
+TWICE_RARE = math.log(-math.expm1(2 * RARE))
 
 
 CASES = [
@@ -142,6 +174,113 @@ CASES = [
     Case("adds", "logit_bias", {"logit_bias": ((0, 1.5), (2, -2.0))}, [1, 2, 3], [2.5, 2, 1]),
     Case("-inf stays", "logit_bias", {"logit_bias": ((1, 100.0),)}, [1, X], [1, X]),
     Case("other vocabulary", "logit_bias", {"logit_bias": ((1, 1.0), (9, 5.0))}, [1, 2], [1, 3]),
+    dynatemp("no entropy: low", 0.5, 2, 1, [0, -200], [0, -400]),
+    dynatemp("all alike: high", 0.5, 2, 1, [3, 3, X], [1.5, 1.5, X]),
+    dynatemp("in between", 1, 2, 1, QUARTERS, [x / (1 + WAY) for x in QUARTERS]),
+    dynatemp("bent", 1, 2, 3, QUARTERS, [x / (1 + WAY**3) for x in QUARTERS]),
+    dynatemp("falling", 2, 1, 1, QUARTERS, [x / (2 - WAY) for x in QUARTERS]),
+    dynatemp("over what is left", 1, 2, 1, [X, *QUARTERS], [X, *(x / (1 + WAY) for x in QUARTERS)]),
+    dynatemp("one candidate: nothing", 0.5, 2, 1, [X, 3, X], [X, 3, X]),
+    dynatemp("low zero, no entropy: the best alone", 0, 2, 1, [0, -200], [0, X]),
+    dynatemp("the smallest entropy counts", 0, 1e25, 1, [0, -60], [0, -60 / FAINT]),
+    dynatemp("never greedy between equals", 0, 1, 100, [0, 0, *[-10] * 4], [0, 0, X, X, X, X]),
+    smoothing("the square", 0.5, 1, [3, 2, 1, X], [3, 2.5, 1, X]),
+    smoothing("square and cube", 1, 2, [3, 2, 1, X], [3, 2, -3, X]),
+    smoothing("the cube alone", 1, 3, [3, 2, 1, X], [3, 2, -5, X]),
+    smoothing("above 3 the second can rise above the first", 1, 4, [1, 0.75], [1, 1.0078125]),
+    smoothing("ties stay ties", 0.5, 1, [3, 3, 1], [3, 3, 1]),
+    smoothing("one candidate", 5, 1, [X, 3], [X, 3]),
+    smoothing("no infinities meet", 1e38, 10, [0, -1e38, X], [0, X, X]),
+    smoothing("nor without the cube", 1e38, 1, [0, -1e38, X], [0, X, X]),
+    # H is 1.875 ln 2; the surprises are 1, 2, 3, 4 and 4 times ln 2: nearest are 2, 1, 3, 4.
+    cut("typical_p", "just below the most typical", 0.249, HALVES, 1),
+    cut("typical_p", "just above the most typical", 0.251, HALVES, 0, 1),
+    cut("typical_p", "just below two", 0.749, HALVES, 0, 1),
+    cut("typical_p", "just above two", 0.751, HALVES, 0, 1, 2),
+    cut("typical_p", "just above three: ties stay", 0.876, HALVES, 0, 1, 2, 3, 4),
+    cut("typical_p", "the most likely may go", 0.25, logs(0.4, *[0.06] * 10), *range(1, 11)),
+    cut("typical_p", "all tied", 0.1, [7, 7, 7], 0, 1, 2),
+    cut("typical_p", "one candidate", 0.1, [X, 7, X], 1),
+    cut("typical_p", "over what is left", 0.249, [X, *HALVES, X], 2),
+    cut("epsilon_cutoff", "just below the last", 0.0499, TENTHS, 0, 1, 2, 3, 4),
+    cut("epsilon_cutoff", "just above the last", 0.0501, TENTHS, 0, 1, 2, 3),
+    cut("epsilon_cutoff", "just below the second", 0.299, TENTHS, 0, 1),
+    cut("epsilon_cutoff", "just above the second", 0.301, TENTHS, 0),
+    cut("epsilon_cutoff", "above all: the best stays", 0.9, TENTHS, 0),
+    cut("epsilon_cutoff", "above all, a tie: both", 0.9, [3, 3, 2], 0, 1),
+    cut("epsilon_cutoff", "over what is left", 0.39, [X, *logs(0.3, 0.2)], 1, 2),
+    cut("epsilon_cutoff", "over what is left", 0.41, [X, *logs(0.3, 0.2)], 1),
+    cut("epsilon_cutoff", "far from zero, just below", 0.2689, [1e7, 1e7 - 1], 0, 1),
+    cut("epsilon_cutoff", "far from zero, just above", 0.2690, [1e7, 1e7 - 1], 0),
+    cut("epsilon_cutoff", "one candidate", 0.9, [X, -5, X], 1),
+    # exp(-H) is 2^-1.875: sqrt(e) times it is below e from e = 0.0743 on.
+    cut("eta_cutoff", "e itself, just below", 0.0624, HALVES, 0, 1, 2, 3, 4),
+    cut("eta_cutoff", "e itself, just above", 0.0626, HALVES, 0, 1, 2),
+    cut("eta_cutoff", "by the entropy, just below", 0.2101, HALVES, 0, 1, 2),
+    cut("eta_cutoff", "by the entropy, just above", 0.2103, HALVES, 0, 1),
+    cut("eta_cutoff", "high", 0.8408, HALVES, 0, 1),
+    cut("eta_cutoff", "higher", 0.8410, HALVES, 0),
+    cut("eta_cutoff", "one candidate", 0.9, [X, -5, X], 1),
+    cut("eta_cutoff", "all tied: below exp(-H)", 0.9, [7, 7, 7], 0, 1, 2),
+    cut("top_a", "just below the third", 0.937, TENTHS, 0, 1, 2),
+    cut("top_a", "just above the third", 0.938, TENTHS, 0, 1),
+    cut("top_a", "just below the last", 0.312, TENTHS, 0, 1, 2, 3, 4),
+    cut("top_a", "just above the last", 0.313, TENTHS, 0, 1, 2, 3),
+    cut("top_a", "one: what has less than the square", 1, logs(0.9, 0.1), 0),
+    cut("top_a", "one, all tied", 1, [3, 3], 0, 1),
+    cut("top_a", "one candidate", 1, [X, -5, X], 1),
+    cut("tfs", "just below the first bend", 0.33, BENT, 0),
+    cut("tfs", "just above the first bend", 0.34, BENT, 0, 1),
+    cut("tfs", "nearly all: the end goes", 0.999, logs(0.5, 0.3, 0.15, 0.04, 0.01), 0, 1, 2),
+    cut("tfs", "three candidates, one bend", 0.999, logs(0.6, 0.3, 0.1), 0),
+    cut("tfs", "three candidates, a tie", 0.999, [3, 3, 1], 0, 1),
+    cut("tfs", "unsorted", 0.34, [BENT[2], BENT[4], BENT[0], BENT[3], BENT[1]], 2, 4),
+    cut("tfs", "removed tokens are no tail", 0.34, [*BENT, X, X, X], 0, 1),
+    cut("tfs", "all tied: nothing bends", 0.1, [7, 7, 7, X], 0, 1, 2),
+    cut("tfs", "two candidates: nothing", 0.1, [X, 7, 5], 1, 2),
+    cut("tfs", "one candidate", 0.1, [X, 7, X], 1),
+    cut("top_n_sigma", "just below one", 0.99, SPREAD, 0),
+    cut("top_n_sigma", "just above one", 1.01, SPREAD, 0, 1),
+    cut("top_n_sigma", "just below two", 1.99, SPREAD, 0, 1),
+    cut("top_n_sigma", "just above two", 2.01, SPREAD, 0, 1, 2, 3),
+    cut("top_n_sigma", "just below three and a half", 3.49, SPREAD, *range(7)),
+    cut("top_n_sigma", "just above three and a half", 3.51, SPREAD, *range(8)),
+    cut("top_n_sigma", "removed tokens don't count", 1.01, [X, *SPREAD, X], 1, 2),
+    cut("top_n_sigma", "all tied", 0.1, [7, 7, X], 0, 1),
+    cut("top_n_sigma", "one candidate", 0.1, [X, -7], 1),
+    cut("top_n_sigma", "far from zero", 1.01, [x + 1e6 for x in SPREAD], 0, 1),
+    # Of H = 1.875 ln 2 the tokens have 4/15, 4/15, 3/15, 2/15, 2/15.
+    cut("top_h", "below the first: it stays", 0.1, HALVES, 0),
+    cut("top_h", "just below two", 0.533, HALVES, 0),
+    cut("top_h", "just above two", 0.534, HALVES, 0, 1),
+    cut("top_h", "just below three", 0.733, HALVES, 0, 1),
+    cut("top_h", "just above three", 0.734, HALVES, 0, 1, 2),
+    cut("top_h", "four, and the tie", 0.87, HALVES, 0, 1, 2, 3, 4),
+    cut("top_h", "all of it", 1, HALVES, 0, 1, 2, 3, 4),
+    cut("top_h", "over what is left", 0.534, [X, *HALVES], 1, 2),
+    cut("top_h", "the top hundred alone", 1, [0.0] * 100 + [-1.0] * 50, *range(100)),
+    cut("top_h", "those tied with the hundredth too", 1, [0.0] * 99 + [-1.0] * 9, *range(108)),
+    cut("top_h", "one candidate", 0.1, [X, 7], 1),
+    cut("p_less", "0.336", True, HALVES, 0),
+    cut("p_less", "0.305, just above the second", True, logs(0.45, 0.3, *[0.05] * 5), 0),
+    cut("p_less", "0.308, just below the second", True, logs(0.45, 0.31, *[0.04] * 6), 0, 1),
+    cut("p_less", "all tied", True, [7, 7, 7], 0, 1, 2),
+    cut("p_less", "tied at the top", True, [7, 7, 7, -90, X], 0, 1, 2),
+    cut("p_less", "over what is left", True, [X, *TENTHS], 1, 2),
+    cut("p_less", "one candidate", True, [X, -7], 1),
+    stage("skew", "F squared", math.log(2), logs(0.5, 0.25, 0.25), logs(0.25, 0.3125, 0.4375)),
+    stage("skew", "the root", -math.log(2), logs(0.25, 0.75), logs(1 - 0.75**0.5, 0.75**0.5)),
+    stage("skew", "cubed, sorted", math.log(3), logs(0.2, 0.8), logs(1 - 0.512, 0.512)),
+    stage("skew", "removed stays", math.log(2), [X, *logs(0.5, 0.5)], [X, *logs(0.25, 0.75)]),
+    stage("skew", "the least likely are exact", math.log(2), [0, -16], [2 * RARE, TWICE_RARE]),
+    stage("skew", "one candidate", 3.0, [X, 0], [X, 0]),
+    stage("remove_invalid_values", "NaN", True, [math.nan, 1, X], [0, 1, X]),
+    stage("remove_invalid_values", "infinity", True, [math.inf, 1, X], [FLOAT32_MAX, 1, X]),
+    stage("remove_invalid_values", "nothing to remove", True, [3, -0.0, X], [3, -0.0, X]),
+    stage("remove_invalid_values", "NaN alone", True, [math.nan] * 2, [0, 0]),
+    stage("renormalize_logits", "log-probabilities", True, [5, 5, X], [*logs(0.5, 0.5), X]),
+    stage("renormalize_logits", "already so", True, QUARTERS, QUARTERS),
+    stage("renormalize_logits", "one candidate", True, [X, 7], [X, 0]),
 ]
 
 
@@ -164,7 +303,7 @@ def test_the_reference_holds_the_table(case: Case) -> None:
     actual = reference.chain(list(case.before), chain, case.prompt, case.output)
 
     best, expected_best = max(actual), max(case.after)
-    if abs(best - expected_best) > 1e30:
+    if abs(best - expected_best) > 1e30 or min(x for x in actual if x > X) < -1e30:
         actual = [x - best + expected_best if best - x < 1e30 else X for x in actual]
     assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
 

@@ -284,13 +284,43 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
         "order:\n  - top_k\n  - temprature",
         [
             ":3: order.1: not allowed; given: 'temprature'; "
-            f"allowed: {ORDER}; did you mean 'temperature'?"
+            f"allowed: {ORDER}; did you mean 'temperature' or 'dynamic_temperature'?"
         ],
     ),
     (
         "penalty in order",
         "order: [frequency_penalty]",
         [f":1: order.0: not allowed; given: 'frequency_penalty'; allowed: {ORDER}"],
+    ),
+    (
+        "flag as a number",
+        "p_less: 1",
+        [":1: p_less: not allowed; given: 1; allowed: true or false"],
+    ),
+    (
+        "flag as a word",
+        "renormalize_logits: on",
+        [":1: renormalize_logits: not allowed; given: 'on'; allowed: true or false"],
+    ),
+    (
+        "nothing typical",
+        "typical_p: 0",
+        [":1: typical_p: not allowed; given: 0; allowed: a number in (0, 1]"],
+    ),
+    (
+        "a cutoff in units of 1e-4",
+        "epsilon_cutoff: 3",
+        [":1: epsilon_cutoff: not allowed; given: 3; allowed: a number in [0, 1)"],
+    ),
+    (
+        "too steep a curve",
+        "smoothing_curve: 10.1",
+        [":1: smoothing_curve: not allowed; given: 10.1; allowed: a number in [1, 10]"],
+    ),
+    (
+        "last stage in order",
+        "order: [renormalize_logits]",
+        [f":1: order.0: not allowed; given: 'renormalize_logits'; allowed: {ORDER}"],
     ),
     ("number in order", "order: [1]", [f":1: order.0: not allowed; given: 1; allowed: {ORDER}"]),
     # When to stop, and from which seed.

@@ -46,6 +46,25 @@ GOOD: list[tuple[str, str, Any]] = [
     ("logit_bias: {7: -1000, 0: 2.5}", "logit_bias", ((0, 2.5), (7, -1000.0))),
     ('logit_bias: {"7": 1}', "logit_bias", ((7, 1.0),)),
     ("logit_bias: {2147483647: 1}", "logit_bias", ((2147483647, 1.0),)),
+    ("dynatemp_low: 0", "dynatemp_low", 0.0),
+    ("dynatemp_exponent: 100", "dynatemp_exponent", 100.0),
+    ("smoothing_factor: 0", "smoothing_factor", 0.0),
+    ("smoothing_curve: 1", "smoothing_curve", 1.0),
+    ("smoothing_curve: 10", "smoothing_curve", 10.0),
+    ("typical_p: 1.2e-38", "typical_p", 1.2e-38),
+    ("typical_p: 1", "typical_p", 1.0),
+    ("epsilon_cutoff: 0", "epsilon_cutoff", 0.0),
+    ("eta_cutoff: 0", "eta_cutoff", 0.0),
+    ("top_a: 0", "top_a", 0.0),
+    ("top_a: 1", "top_a", 1.0),
+    ("tfs: 1", "tfs", 1.0),
+    ("top_n_sigma: 0", "top_n_sigma", 0.0),
+    ("top_h: 0", "top_h", 0.0),
+    ("top_h: 1", "top_h", 1.0),
+    ("p_less: true", "p_less", True),
+    ("p_less: false", "p_less", False),
+    ("skew: -20", "skew", -20.0),
+    ("skew: 20", "skew", 20.0),
     ("seed: 0", "seed", 0),
     ("seed: 9223372036854775807", "seed", 2**63 - 1),
     ("max_tokens: 1", "max_tokens", 1),
@@ -141,6 +160,27 @@ def test_an_upper_order_replaces_the_lower_one() -> None:
         ),
         ("order: [min_p]\ntemperature: 2\nmin_p: 0.5\ntop_k: 3", ("min_p", "temperature", "top_k")),
         ("order: [top_k, min_p]\nmin_p: 0.5", ("min_p",)),
+        (
+            "dynatemp_low: 2\ndynatemp_high: 2\nsmoothing_curve: 2\ntypical_p: 1\ntfs: 1\n"
+            "top_h: 0\np_less: false\nskew: 0\nremove_invalid_values: false\n"
+            "renormalize_logits: false",
+            (),
+        ),
+        ("dynatemp_high: 1.5", ("dynamic_temperature",)),
+        ("dynatemp_low: 1.5", ("dynamic_temperature",)),
+        ("dynatemp_exponent: 2", ()),
+        (
+            "order: [skew, p_less, temperature]\nrenormalize_logits: true\ntemperature: 2\n"
+            "p_less: true\nskew: 1\nremove_invalid_values: true\nlogit_bias: {1: 1}",
+            (
+                "remove_invalid_values",
+                "logit_bias",
+                "skew",
+                "p_less",
+                "temperature",
+                "renormalize_logits",
+            ),
+        ),
         (
             "order: [temperature]\ntemperature: 2\npresence_penalty: 1\nfrequency_penalty: 1\n"
             "repetition_penalty: 2\nlogit_bias: {1: 1}",

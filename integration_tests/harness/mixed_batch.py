@@ -1,0 +1,260 @@
+"""Many presets in one batch of `vllm.LLM`, each row compared with the same row alone.
+
+    python -m integration_tests.harness.mixed_batch v1|v2 MODEL COPIES
+
+Runs in a process of its own, with the engine inside. What our processor is given and what it gives
+back is recorded; which row is whose is followed here, by the engine's own words and apart from our
+own bookkeeping, and the tokens are those of the finished answers. Prints a report as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from integration_tests.harness.models import ROOT
+from integration_tests.harness.server import Runner, environment
+
+PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
+ORDER = {"order": ["top_k", "top_p", "temperature"], "top_k": 30, "top_p": 0.8}
+# case -> (what the request says, how it is planned)
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    **{
+        f"{name}, {plan}": ({"extends": name}, plan)
+        for name in ("code", "math", "data", "chat", "translation", "creative", "default")
+        for plan in ("auto", "residual")
+    },
+    "order": ({"extends": "creative", **ORDER}, "auto"),
+    "reverse order": (
+        {"extends": "chat", "order": ["min_p", "top_p", "top_k"], "min_p": 0.02, "top_k": 9},
+        "auto",
+    ),
+    "native penalties, residual cuts": ({"extends": "chat", **PENALTIES, "top_p": 0.9}, "auto"),
+    "penalties": ({"extends": "chat", **PENALTIES}, "residual"),
+    "frequency": ({"extends": "creative", "frequency_penalty": 1.5}, "residual"),
+    "bias": ({"extends": "creative", "logit_bias": {"300": 150, "301": 149.5}}, "auto"),
+    "hot": ({"temperature": 3.5, "min_p": 0.02, "top_p": 0.9}, "auto"),
+    "cold": ({"temperature": 0.004}, "auto"),
+    "greedy behind penalties": ({"extends": "code", **PENALTIES}, "residual"),
+    "everything": (
+        {"extends": "creative", **PENALTIES, **ORDER, "min_p": 0.01, "logit_bias": {"5": -3}},
+        "residual",
+    ),
+    "n-grams": (
+        {"extends": "chat", "no_repeat_ngram_size": 2, **PENALTIES, "repetition_range": 8},
+        "residual",
+    ),
+    "nothing": ({}, "auto"),
+}
+SLOTS = 12
+JOINING = 3  # requests that join at a step
+LENGTHS = (4, 9, 17, 30)  # tokens, so that requests leave at different steps
+
+
+@dataclass
+class Report:
+    """What the test asks about."""
+
+    rows: dict[str, int]  # case -> rows that were compared
+    changed: dict[str, int]  # case -> rows in which we changed something
+    differing: list[str]
+    batches: int
+    sizes: list[int]  # the different sizes of batches
+    most_cases: int  # in one batch
+    preemptions: int
+    moves: int = field(default=0)  # V1: rows that changed places
+
+
+def run(runner: Runner, model: Path, copies: int) -> Report:
+    """The report of a process of its own, with so many requests of each case."""
+    env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    words = ["integration_tests.harness.mixed_batch", runner, str(model), str(copies)]
+    command = [sys.executable, "-m", *words]
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=500, check=False, cwd=ROOT
+    )
+    if done.returncode:
+        raise RuntimeError(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return Report(**json.loads(done.stdout.splitlines()[-1]))
+
+
+@dataclass
+class Recorder:
+    """What our processor was given and gave back: `records` holds (whose rows, before, after).
+
+    A row's owner is (case and number of the request, tokens that it had, the last one included).
+    V1 tells the number of output tokens, V2 that of all tokens.
+    """
+
+    records: list[tuple[list[tuple[str, int]], Any, Any]] = field(default_factory=list)
+    rows: dict[int, Any] = field(default_factory=dict)
+    moves: int = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Wraps the methods of the processor's class, in this process alone."""
+        from vllm.v1.sample.logits_processor import MoveDirectionality
+
+        from temperament.engines.vllm.processor import TemperamentLogitsProcessor as Processor
+
+        own = Processor.update_state, Processor.add_request, Processor.apply
+
+        def update_state(processor: Any, update: Any) -> None:
+            if update is not None:
+                for row in update.removed:
+                    self.rows.pop(row, None)
+                for row, params, _, output in update.added:
+                    self.rows[row] = (params.extra_args["case"], output)
+                for source, target, direction in update.moved:
+                    self.moves += 1
+                    moved = self.rows.pop(source, None)
+                    back = self.rows.pop(target, None)
+                    self.rows[target] = moved
+                    if direction == MoveDirectionality.SWAP:
+                        self.rows[source] = back
+            own[0](processor, update)
+
+        def add_request(processor: Any, slot: int, params: Any) -> bool:
+            self.rows[slot] = params.extra_args["case"]
+            return own[1](processor, slot, params)
+
+        def apply(processor: Any, logits: Any, ctx: Any = None) -> Any:
+            if ctx is None:
+                whose = [(self.rows[i][0], len(self.rows[i][1])) for i in range(len(logits))]
+            else:
+                slots = ctx.idx_mapping_np.tolist()
+                ends = (ctx.pos + 1).tolist()
+                whose = [(self.rows[s], e) for s, e in zip(slots, ends, strict=True)]
+            before = logits.clone()
+            after = own[2](processor, logits, ctx)
+            self.records.append((whose, before, after.clone()))
+            return after
+
+        names = ("update_state", "add_request", "apply")
+        for name, method in zip(names, (update_state, add_request, apply), strict=True):
+            setattr(Processor, name, method)
+        try:
+            yield
+        finally:
+            for name, method in zip(names, own, strict=True):
+                setattr(Processor, name, method)
+
+
+def main(runner: Runner, model: str, copies: int) -> None:
+    """Generates, compares, prints."""
+    from transformers import AutoTokenizer
+    from vllm import LLM, TokensPrompt
+
+    import temperament
+
+    text = Path(__file__).read_text(encoding="utf-8")
+    ids = AutoTokenizer.from_pretrained(model)(text)["input_ids"]
+    recorder = Recorder()
+    with recorder.listening():
+        llm = LLM(
+            model,
+            dtype="float32",
+            enforce_eager=True,
+            max_model_len=128,
+            max_num_seqs=SLOTS,
+            max_num_batched_tokens=128,
+            block_size=32,
+            num_gpu_blocks_override=15,
+            disable_log_stats=False,
+        )
+        engine = llm.llm_engine
+        waiting: deque[tuple[str, list[int], Any]] = deque()
+        for number in range(copies * len(CASES)):
+            case = list(CASES)[number % len(CASES)]
+            preset, plan = CASES[case]
+            key = f"{case} #{number}"
+            start = 13 * number
+            params = temperament.vllm.sampling_params(
+                preset,
+                plan=plan,
+                max_tokens=LENGTHS[(number + number // len(CASES)) % len(LENGTHS)],
+                ignore_eos=True,
+                extra_args={"case": key},
+            )
+            waiting.append((key, ids[start : start + 8 + 5 * (number % 5)], params))
+        finished: dict[str, tuple[list[int], list[int]]] = {}
+        while waiting or engine.has_unfinished_requests():
+            for _ in range(min(JOINING, len(waiting))):
+                key, prompt, params = waiting.popleft()
+                engine.add_request(key, TokensPrompt(prompt_token_ids=prompt), params)
+            for output in engine.step():
+                if output.finished:
+                    own = list(output.prompt_token_ids), list(output.outputs[0].token_ids)
+                    finished[output.request_id] = own
+        preemptions = sum(
+            int(getattr(metric, "value", 0))
+            for metric in llm.get_metrics()
+            if "preemptions" in metric.name
+        )
+    report = compare(runner, recorder, finished)
+    report.preemptions = preemptions
+    print(json.dumps(report.__dict__))
+
+
+def compare(
+    runner: Runner, recorder: Recorder, finished: dict[str, tuple[list[int], list[int]]]
+) -> Report:
+    """Runs each row alone."""
+    import torch
+    from vllm.platforms import current_platform
+
+    import temperament
+    from temperament.plan import TARGETS, split
+    from temperament.presets import as_preset
+
+    catalogue = temperament.Catalogue.load()
+    alone: dict[str, Any] = {}  # case -> what is left to us
+    for case, (words, plan) in CASES.items():
+        preset = as_preset(words, catalogue)
+        made = split(preset.chain, TARGETS["vllm"], plan, current_platform.device_type)
+        movable = {"order": preset.order} if preset.order else {}
+        alone[case] = preset if plan == "residual" else {**made.residual.values, **movable}
+        if "logit_bias" in made.residual.values and plan == "auto":
+            alone[case]["logit_bias"] = dict(alone[case]["logit_bias"])
+    rows: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    differing = []
+    for step, (whose, before, after) in enumerate(recorder.records):
+        for row, (key, tokens) in enumerate(whose):
+            case = key.partition(" #")[0]
+            prompt, output = finished[key]
+            length = tokens if runner == "v1" else tokens - len(prompt)
+            if length < 0:  # a part of the prompt: what is drawn there isn't used
+                continue
+            single = temperament.process(
+                before[row : row + 1],
+                alone[case],
+                prompt_ids=[prompt],
+                output_ids=[output[:length]],
+                catalogue=catalogue,
+            )[0]
+            rows[case] += 1
+            changed[case] += not torch.equal(before[row], after[row])
+            if not torch.equal(single.view(torch.int32), after[row].view(torch.int32)):
+                differing.append(f"step {step}, row {row} of {len(whose)}: {key} after {length}")
+    return Report(
+        rows=rows,
+        changed=changed,
+        differing=differing,
+        batches=len(recorder.records),
+        sizes=sorted({len(whose) for whose, _, _ in recorder.records}),
+        most_cases=max(len({k.partition(" #")[0] for k, _ in w}) for w, _, _ in recorder.records),
+        preemptions=0,
+        moves=recorder.moves,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))  # type: ignore[arg-type]

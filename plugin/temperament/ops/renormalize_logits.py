@@ -1,0 +1,21 @@
+"""Renormalisation: `x - max(x) - ln S`, S = sum e^(x - max): log-probabilities; -inf stays.
+
+Source: `temperament.stages.renormalize_logits`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.ops.cut import mass, sums
+from temperament.ops.inputs import Column
+
+
+def apply(logits: Tensor, *, renormalize_logits: Column) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    maximum = logits.amax(dim=-1, keepdim=True)
+    (total,) = sums(logits, maximum, mass)
+    active = (renormalize_logits.per_row() > 0) & maximum.isfinite()
+    logits.sub_(torch.where(active, maximum, 0.0))
+    return logits.sub_(torch.where(active, total.log().float(), 0.0))

@@ -1,0 +1,44 @@
+"""Tail-free sampling: keep while the cumulated, normalised `|p_i - 2 p_(i+1) + p_(i+2)|` is <= z.
+
+p is sorted; a second difference counts for its middle token. So the first always stays, and at
+z < 1 the last two go. What is tied with the last kept one stays. Fewer than three candidates, or
+probabilities on a straight line (all tied, say): no-op. The differences' scale doesn't matter, so
+masses e^(x - max) take the place of p; they are in float64, since near a flat top the differences
+are small. Behind the m-th largest the second differences sum to at most 2 p_(m-1): where the cut is
+the same for none and for all of that, the m largest suffice; other rows are sorted. Source:
+`temperament.stages.tfs`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.ops.cut import cut_where, keep_at_least
+from temperament.ops.inputs import Column
+
+STRAIGHT = 1e-12  # a sum of second differences, in units of the largest mass, that is rounding
+
+
+def apply(logits: Tensor, *, tfs: Column) -> Tensor:
+    """[rows, vocab] float32, changed in place."""
+    if logits.shape[1] < 3:
+        return logits
+    return keep_at_least(logits, cut_where(logits, _threshold, tfs.per_row()))
+
+
+def _threshold(values: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    wide = values.double()
+    mass = (wide - wide[:, :1]).exp_()
+    first = mass[:, :-1] - mass[:, 1:]
+    second = (first[:, :-1] - first[:, 1:]).abs_()
+    running = second.masked_fill_(values[:, 2:] == -torch.inf, 0.0).cumsum(-1)
+    known = running[:, -1:]
+    unknown = (2 * mass[:, -2:-1]).masked_fill_(values[:, -1:] == -torch.inf, 0.0)
+    # how many second differences are within, if there is nothing behind and if there is the most
+    fewest = (running <= z * known).sum(-1, keepdim=True)
+    most = (running <= z * (known + unknown)).sum(-1, keepdim=True)
+    off = z >= 1
+    last = values.gather(1, fewest).masked_fill_(off | (known <= STRAIGHT), -torch.inf)
+    sufficed = (fewest == most) & (most < running.shape[1])
+    return last, off | (unknown == 0) | sufficed

@@ -1,0 +1,24 @@
+"""Epsilon cutoff: keep what has a probability of at least e."""
+
+from temperament.stages.base import Parameter, Stage
+
+STAGE = Stage(
+    name="epsilon_cutoff",
+    group="cut",
+    parameters=(
+        Parameter(
+            "epsilon_cutoff",
+            "number",
+            "The least probability, as such: 0.0003, not 3.",
+            neutral=0.0,
+            low=0.0,
+            high=1.0,
+            high_open=True,
+        ),
+    ),
+    summary="removes tokens with a probability below e",
+    summary_zh="去除概率低于 e 的 token",
+    source="Hewitt, Manning, Liang 2022, arXiv:2210.15191",
+    elsewhere="text-generation-webui and SillyTavern give it in units of 1e-4; Transformers and"
+    " Aphrodite as here",
+)

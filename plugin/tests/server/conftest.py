@@ -1,0 +1,39 @@
+"""A catalogue for the tests of requests."""
+
+import pytest
+
+from temperament import Catalogue
+from temperament.presets import Preset, as_preset
+from temperament.server.admission import Admission
+
+
+def serves(name: str) -> bool:
+    """The models that the tests' server has: one's name has a colon, as LoRA names may have."""
+    return name in ("m", "m:8b")
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The shipped presets, and some with all kinds of fields."""
+    shipped = Catalogue.load(environment=False)
+    more = {
+        "fields": {"max_tokens": 7, "stop": ["END", "。"], "seed": 3, "temperature": 0.5},
+        "cuts": {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.1},
+        "neutral": {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0},
+        "bias": {"logit_bias": {5: 150}},
+        "turned": {"order": ["top_p", "temperature"], "top_p": 0.5},
+    }
+    made = {name: named(name, values, shipped) for name, values in more.items()}
+    return Catalogue({**shipped, **made}, shipped.aliases)
+
+
+def named(name: str, values: dict[str, object], catalogue: Catalogue) -> Preset:
+    """A preset with a name."""
+    made = as_preset(values, catalogue)
+    return Preset(name, made.values, made.order, made.generation)
+
+
+@pytest.fixture
+def admission(catalogue: Catalogue) -> Admission:
+    """A server with no default on a platform where vLLM does everything well."""
+    return Admission(catalogue, serves=serves, vocabulary=100)

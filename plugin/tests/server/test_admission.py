@@ -1,0 +1,341 @@
+"""A request's body in, the body that vLLM reads out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from temperament import Catalogue, Preset, PresetError, TemperamentError
+from temperament.presets import as_preset
+from temperament.server.admission import Admission
+from temperament.server.endpoints import ENDPOINTS
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+BATCH = "/v1/chat/completions/batch"
+# What vLLM is told where a stage isn't its own.
+NEUTRAL = {
+    "repetition_penalty": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "temperature": 1.0,
+    "min_p": 0.0,
+    "top_k": 0,
+    "top_p": 1.0,
+}
+NEUTRAL_MESSAGES = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+
+
+def changed(admission: Admission, body: dict[str, Any], path: str = CHAT) -> dict[str, Any]:
+    """The changed body; its chain, if there is one, under `chain`."""
+    admitted = admission.admit(body, None, ENDPOINTS[path])
+    assert admitted is not None
+    made = dict(admitted.body)
+    xargs = dict(made.pop("vllm_xargs", {}))
+    if "temperament" in xargs:
+        made["chain"] = json.loads(xargs.pop("temperament"))
+        made["chain"].pop("preset")
+    if xargs:
+        made["vllm_xargs"] = xargs
+    return made
+
+
+def defaults(admission: Admission, **values: Any) -> Admission:
+    """With values of the model's own."""
+    return replace(admission, model_defaults=as_preset(values, Catalogue({})))
+
+
+class TestAdmit:
+    """`Admission.admit`."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"model": "m", "temperature": 3, "top_p": "x", "min_p": -1},
+            {"preset": None},
+            {"order": None, "max_tokens": 5, "stop": "x", "seed": -1},
+            {"vllm_xargs": {"other": 1}},
+            {"use_beam_search": True},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("path", [CHAT, BATCH, COMPLETIONS, RESPONSES])
+    def test_what_is_none_of_our_business(
+        self, admission: Admission, path: str, body: dict[str, Any]
+    ) -> None:
+        """Nothing is changed or judged, not even a wrong value."""
+        assert admission.admit(body, None, ENDPOINTS[path]) is None
+
+    def test_the_body_that_was_given_stays(self, admission: Admission) -> None:
+        """A new one is made."""
+        body = {"model": "m:cuts", "min_p": 0.2, "vllm_xargs": {"other": 1}}
+        before = json.dumps(body)
+        changed(admission, body)
+
+        assert json.dumps(body) == before
+
+    @pytest.mark.parametrize(
+        ("body", "wanted"),
+        [
+            ({"preset": "chat"}, {**NEUTRAL, "temperature": 1.3}),
+            ({"model": "m:chat", "n": 2}, {**NEUTRAL, "temperature": 1.3, "model": "m", "n": 2}),
+            ({"vllm_xargs": {"preset": "code"}}, {**NEUTRAL, "temperature": 0.0}),
+            (
+                {"preset": "code", "vllm_xargs": {"other": 1}},
+                {**NEUTRAL, "temperature": 0.0, "vllm_xargs": {"other": 1}},
+            ),
+            # the request's own values win; null isn't one, 0 and a neutral value are
+            ({"preset": "chat", "temperature": None}, {**NEUTRAL, "temperature": 1.3}),
+            ({"preset": "chat", "temperature": 0}, {**NEUTRAL, "temperature": 0}),
+            ({"preset": "chat", "temperature": 1}, NEUTRAL),
+            (
+                {"preset": "cuts", "min_p": 0},
+                {**NEUTRAL, "temperature": 0.8, "top_k": 40, "top_p": 0.9},
+            ),
+            (
+                {"preset": "cuts", "top_p": 1},
+                {**NEUTRAL, "temperature": 0.8, "top_k": 40, "min_p": 0.1},
+            ),
+            (
+                {"preset": "cuts", "top_k": -1, "top_p": 1, "min_p": 0, "temperature": 0},
+                {**NEUTRAL, "temperature": 0},
+            ),
+            (
+                {"preset": "chat", "presence_penalty": 0.5, "logit_bias": {"7": 1}},
+                {
+                    **NEUTRAL,
+                    "temperature": 1.3,
+                    "presence_penalty": 0.5,
+                    "logit_bias": {7: 1.0},
+                },
+            ),
+            # what vLLM can't do as it is said
+            (
+                {"preset": "cuts"},
+                {
+                    **NEUTRAL,
+                    "chain": {
+                        "temperature": 0.8,
+                        "top_k": 40,
+                        "top_p": 0.9,
+                        "min_p": 0.1,
+                        "order": ["temperature", "top_k", "top_p", "min_p"],
+                    },
+                },
+            ),
+            ({"preset": "turned"}, {**NEUTRAL, "top_p": 0.5}),  # one stage has no order
+            (
+                {"preset": "turned", "temperature": 0.7},
+                {
+                    **NEUTRAL,
+                    "chain": {"top_p": 0.5, "temperature": 0.7, "order": ["top_p", "temperature"]},
+                },
+            ),
+            (
+                {"preset": "chat", "order": ["top_p", "temperature"], "top_p": 0.5},
+                {
+                    **NEUTRAL,
+                    "chain": {"top_p": 0.5, "temperature": 1.3, "order": ["top_p", "temperature"]},
+                },
+            ),
+            ({"order": ["top_k"], "top_k": 3}, {**NEUTRAL, "top_k": 3}),
+            (
+                {"preset": "bias", "frequency_penalty": 0.5},
+                {**NEUTRAL, "chain": {"logit_bias": {"5": 150}, "frequency_penalty": 0.5}},
+            ),
+        ],
+        ids=str,
+    )
+    def test_sampling_fields(
+        self, admission: Admission, body: dict[str, Any], wanted: dict[str, Any]
+    ) -> None:
+        """vLLM is told every field: its own part of the chain, and neutral values elsewhere."""
+        assert changed(admission, body) == wanted
+
+    @pytest.mark.parametrize(
+        ("path", "body", "wanted"),
+        [
+            (CHAT, {}, {"max_completion_tokens": 7, "stop": ["END", "。"], "seed": 3}),
+            (BATCH, {}, {"max_completion_tokens": 7, "stop": ["END", "。"], "seed": 3}),
+            (COMPLETIONS, {}, {"max_tokens": 7, "stop": ["END", "。"], "seed": 3}),
+            (RESPONSES, {}, {"max_output_tokens": 7, "stop": ["END", "。"], "seed": 3}),
+            (
+                CHAT,
+                {"max_tokens": 9, "stop": "x", "seed": 0},
+                {"max_completion_tokens": 9, "max_tokens": 9, "stop": ["x"], "seed": 0},
+            ),
+            (
+                CHAT,
+                {"max_completion_tokens": 9, "max_tokens": 8, "stop": [], "seed": -1},
+                {"max_completion_tokens": 9, "max_tokens": 8, "stop": [], "seed": -1},
+            ),
+            (
+                COMPLETIONS,
+                {"max_tokens": 0, "stop": "", "seed": None},
+                {"max_tokens": 0, "stop": [""], "seed": 3},
+            ),
+            (
+                RESPONSES,
+                {"max_tokens": 9, "stop": None},
+                {"max_tokens": 9, "max_output_tokens": 9, "stop": ["END", "。"], "seed": 3},
+            ),
+            (
+                COMPLETIONS,
+                {"max_tokens": "x"},
+                {"max_tokens": "x", "stop": ["END", "。"], "seed": 3},
+            ),
+        ],
+        ids=str,
+    )
+    def test_generation_fields(
+        self, admission: Admission, path: str, body: dict[str, Any], wanted: dict[str, Any]
+    ) -> None:
+        """The request's own go to vLLM as they are, under the name that vLLM reads."""
+        made = changed(admission, {"preset": "fields", **body}, path)
+
+        assert made == {**NEUTRAL, "temperature": 0.5, **wanted}
+
+    def test_messages(self, admission: Admission) -> None:
+        """Three fields are vLLM's own there; the rest is a chain; stop has another name."""
+        body = {"model": "m", "max_tokens": 4, "min_p": 0.1, "stop": "x"}
+
+        assert changed(admission, body, MESSAGES) == {
+            **NEUTRAL_MESSAGES,
+            "model": "m",
+            "max_tokens": 4,
+            "stop": "x",
+            "stop_sequences": ["x"],
+            "chain": {"min_p": 0.1, "order": ["min_p"]},
+        }
+
+    def test_labels(self, admission: Admission, catalogue: Catalogue) -> None:
+        """The label names the preset, also where the request overrides its values."""
+        for body in {"preset": "chat"}, {"preset": "对话", "temperature": 0}:
+            admitted = admission.admit(body, None, ENDPOINTS[CHAT])
+
+            assert admitted is not None
+            assert admitted.label == catalogue["chat"].label
+        admitted = admission.admit({"order": ["top_k"]}, None, ENDPOINTS[CHAT])
+
+        assert admitted is not None
+        assert admitted.label is None
+
+
+class TestPrecedence:
+    """What lies below a request."""
+
+    def test_the_servers_default(self, admission: Admission, catalogue: Catalogue) -> None:
+        """It lies below every request, and below what another preset leaves open."""
+        admission = replace(admission, default=catalogue["cuts"], platform="cpu")
+        chain = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.1}
+
+        assert changed(admission, {})["chain"].items() >= chain.items()
+        made = changed(admission, {"preset": "chat"})
+        assert made["chain"].items() >= {**chain, "temperature": 1.3}.items()
+        assert changed(admission, {"preset": "neutral"}) == NEUTRAL
+        label = admission.admit({}, None, ENDPOINTS[CHAT])
+        assert label is not None and label.label == catalogue["cuts"].label
+
+    def test_the_models_values(self, admission: Admission, catalogue: Catalogue) -> None:
+        """They lie below presets, and don't alone make a request ours."""
+        admission = defaults(admission, temperature=0.6, repetition_penalty=1.1)
+        body = {"preset": "turned"}
+
+        assert admission.admit({}, None, ENDPOINTS[CHAT]) is None
+        assert changed(admission, body)["chain"].items() >= {"temperature": 0.6}.items()
+        assert changed(admission, body)["repetition_penalty"] == 1.1
+        assert changed(admission, {"preset": "neutral"})["temperature"] == 1.0
+
+    def test_all_of_them(self, admission: Admission, catalogue: Catalogue) -> None:
+        """Request, preset, default, model."""
+        admission = defaults(admission, temperature=0.6, top_k=9, top_p=0.4, min_p=0.3)
+        default = Preset("d", {"top_k": 8, "top_p": 0.5, "min_p": 0.2})
+        named = Preset("n", {"top_p": 0.6, "min_p": 0.1})
+        catalogue = Catalogue({**catalogue, "n": named})
+        admission = replace(admission, default=default, catalogue=catalogue, choice="residual")
+        made = changed(admission, {"preset": "n", "min_p": 0.05})
+
+        wanted = {"temperature": 0.6, "top_k": 8, "top_p": 0.6, "min_p": 0.05}
+        assert made["chain"].items() >= wanted.items()
+
+    def test_beam_search_on_a_server_with_a_default(
+        self, admission: Admission, catalogue: Catalogue
+    ) -> None:
+        """It goes on without it."""
+        admission = replace(admission, default=catalogue["chat"])
+
+        assert admission.admit({"use_beam_search": True}, None, ENDPOINTS[CHAT]) is None
+
+
+class TestPlan:
+    """Where a chain runs."""
+
+    @pytest.mark.parametrize(
+        ("choice", "platform", "residual"),
+        [
+            ("auto", None, []),
+            ("auto", "cuda", []),
+            ("auto", "cpu", ["temperature", "top_k"]),
+            ("native", "cpu", []),
+            ("residual", "cuda", ["temperature", "top_k"]),
+        ],
+    )
+    def test_choice(
+        self, admission: Admission, choice: Any, platform: str | None, residual: list[str]
+    ) -> None:
+        """The operator's choice and the platform decide; the words mean the same."""
+        admission = replace(admission, choice=choice, platform=platform)
+        made = changed(admission, {"preset": "chat", "top_k": 5})
+
+        assert made.get("chain", {}).get("order", []) == residual
+        assert admission.plan(Preset("p", {"top_k": 5}), ENDPOINTS[CHAT]).native["top_k"] == (
+            0 if residual else 5
+        )
+
+
+class TestRefusals:
+    """What is answered 400."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "words"),
+        [
+            (CHAT, {"preset": "chat", "temperature": -1}, "temperature: not allowed; given: -1"),
+            (CHAT, {"order": []}, "order"),
+            (CHAT, {"preset": "chat", "use_beam_search": True}, "use_beam_search"),
+            (CHAT, {"order": ["top_k"], "use_beam_search": True}, "use_beam_search"),
+            (CHAT, {"preset": "chat", "logit_bias": {"100": 1}}, "logit_bias.100: no such token"),
+            (CHAT, {"preset": "chat", "vllm_xargs": []}, "vllm_xargs: not allowed; given: []"),
+            (CHAT, {"preset": "chat", "vllm_xargs": {"temperament": "x"}}, "written by the server"),
+            (MESSAGES, {"preset": "fields"}, "seed: can't be said on vllm /v1/messages; given: 3"),
+            (MESSAGES, {"min_p": 2}, "min_p"),
+        ],
+        ids=str,
+    )
+    def test_each(self, admission: Admission, path: str, body: dict[str, Any], words: str) -> None:
+        """With its place and what was given."""
+        with pytest.raises(TemperamentError) as error:
+            admission.admit(body, None, ENDPOINTS[path])
+
+        assert words in str(error.value)
+
+    def test_all_at_once(self, admission: Admission) -> None:
+        """Three wrong values are three problems."""
+        with pytest.raises(PresetError) as error:
+            changed(admission, {"preset": "chat", "temperature": -1, "top_k": "x", "order": 5})
+
+        paths = {problem.path for problem in error.value.problems}
+        assert paths == {"temperature", "top_k", "order"}
+
+    def test_a_value_of_the_models_that_an_endpoint_cannot_override(
+        self, admission: Admission
+    ) -> None:
+        """vLLM would fill it in on /v1/messages, behind our back."""
+        admission = defaults(admission, repetition_penalty=1.1)
+
+        with pytest.raises(TemperamentError, match="repetition_penalty: the model's generation"):
+            changed(admission, {"preset": "chat"}, MESSAGES)
+        assert changed(admission, {"preset": "chat"})["repetition_penalty"] == 1.1

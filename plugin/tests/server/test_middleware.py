@@ -1,0 +1,270 @@
+"""The middleware, around a small application that answers with what it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from temperament import Catalogue
+from temperament.server.admission import Admission
+from temperament.server.middleware import Message, PresetMiddleware, Receive, Scope, Send
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+
+
+class Echo:
+    """An application that keeps what it was given, and answers in two pieces."""
+
+    def __init__(self) -> None:
+        self.scope: Scope = {}
+        self.raw: bytes | None = None
+        self.after: Message = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        if scope["type"] != "http":
+            return
+        self.raw = b""
+        while True:
+            message = await receive()
+            self.raw += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two"})
+        self.after = await receive()
+
+
+class Exchange:
+    """One request through the middleware, and what came of it."""
+
+    def __init__(
+        self,
+        admission: Admission | None,
+        content: Any,
+        *,
+        path: str = CHAT,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        pieces: int = 1,
+        **scope: Any,
+    ) -> None:
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        size = -(-len(raw) // pieces) or 1
+        parts = [raw[i : i + size] for i in range(0, len(raw), size)] or [b""]
+        self.waiting: list[Message] = [
+            {"type": "http.request", "body": part, "more_body": part is not parts[-1]}
+            for part in parts
+        ]
+        self.sent: list[Message] = []
+        self.app = Echo()
+        own = [(b"content-length", str(len(raw)).encode()), *headers]
+        self.given = {"type": "http", "method": "POST", "path": path, "headers": own, **scope}
+        middleware = PresetMiddleware(self.app, lambda: admission)
+        asyncio.run(middleware(self.given, self.receive, self.send))
+
+    async def receive(self) -> Message:
+        """The request's next piece, then that the client has gone."""
+        return self.waiting.pop(0) if self.waiting else {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Keeps what is answered."""
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int:
+        """The answer's."""
+        return int(self.sent[0]["status"])
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The answer's."""
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def body(self) -> Any:
+        """What the application got."""
+        return json.loads(self.app.raw or b"null")
+
+    @property
+    def error(self) -> Any:
+        """The answer, as JSON."""
+        return json.loads(self.sent[1]["body"])
+
+
+class TestChanges:
+    """A request that names a preset."""
+
+    @pytest.mark.parametrize("pieces", [1, 3, 10])
+    def test_body_and_label(self, admission: Admission, catalogue: Catalogue, pieces: int) -> None:
+        """The application gets the changed body, however it came; the answer has the label."""
+        done = Exchange(admission, {"model": "m", "preset": "chat"}, pieces=pieces)
+
+        assert done.body["temperature"] == 1.3
+        assert "preset" not in done.body
+        lengths = [value for name, value in done.app.scope["headers"] if name == b"content-length"]
+        assert lengths == [str(len(done.app.raw or b"")).encode()]
+        assert done.headers[b"x-sampling-preset"] == catalogue["chat"].label.encode()
+        assert done.headers[b"content-type"] == b"text/event-stream"
+
+    def test_the_answer_streams(self, admission: Admission) -> None:
+        """Its pieces are passed on one by one; a client that goes is noticed."""
+        done = Exchange(admission, {"preset": "chat"})
+
+        assert [message.get("body") for message in done.sent] == [None, b"one", b"two"]
+        assert done.app.after == {"type": "http.disconnect"}
+
+    @pytest.mark.parametrize(
+        "header",
+        [b"chat", b"  Chat ", "通用对话".encode(), quote("通用对话").encode()],
+        ids=["plain", "spaces", "utf-8", "percent"],
+    )
+    def test_the_header(self, admission: Admission, header: bytes) -> None:
+        """Latin, UTF-8 or percent-encoded."""
+        done = Exchange(admission, {}, headers=[(b"x-sampling-preset", header)])
+
+        assert done.body["temperature"] == 1.3
+
+    @pytest.mark.parametrize(
+        ("path", "root"),
+        [(CHAT, ""), (f"{CHAT}/", ""), (f"/api{CHAT}", "/api"), (MESSAGES, "")],
+    )
+    def test_paths(self, admission: Admission, path: str, root: str) -> None:
+        """A proxy's prefix and a slash at the end are no hindrance."""
+        done = Exchange(admission, {"preset": "chat"}, path=path, root_path=root)
+
+        assert done.body["temperature"] == 1.3
+
+    def test_odd_but_valid_json(self, admission: Admission) -> None:
+        """NaN, huge numbers, lone surrogates and other fields go through as they were."""
+        raw = b'{"preset": "chat", "a": NaN, "b": 1e999, "c": "\\ud800", "d": "\xe6\xb5\xb7"}'
+        done = Exchange(admission, raw)
+
+        assert str(done.body["a"]) == "nan"
+        assert (done.body["b"], done.body["c"], done.body["d"]) == (float("inf"), "\ud800", "海")
+
+
+class TestPasses:
+    """What goes through untouched."""
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"{}",
+            b'{"model":  "m"}',
+            b"",
+            b"{",
+            b"null",
+            b'["preset"]',
+            b'"preset"',
+            b"\xff\xfe",
+            b"[" * 100_000,
+            b'{"preset": ' + b"1" * 5000 + b"}",
+        ],
+        ids=lambda raw: repr(raw[:20]),
+    )
+    def test_bodies(self, admission: Admission, raw: bytes) -> None:
+        """Byte for byte, with no label: vLLM has its own answer to what isn't JSON."""
+        done = Exchange(admission, raw)
+
+        assert done.app.raw == raw
+        assert done.app.scope is done.given
+        assert b"x-sampling-preset" not in done.headers
+
+    @pytest.mark.parametrize(
+        "scope",
+        [
+            {"method": "GET"},
+            {"path": "/v1/models"},
+            {"path": "/v1/chat/completions/render"},
+            {"path": "/other/v1/chat/completions"},
+            {"type": "websocket"},
+            {"type": "lifespan"},
+        ],
+        ids=str,
+    )
+    def test_other_requests(self, admission: Admission, scope: dict[str, Any]) -> None:
+        """Nothing of theirs is read."""
+        done = Exchange(admission, {"preset": "nope"}, **scope)
+
+        assert done.app.scope is done.given
+
+    def test_before_the_start(self) -> None:
+        """There is no admission yet, and vLLM answers alone."""
+        done = Exchange(None, {"preset": "nope"})
+
+        assert done.body == {"preset": "nope"}
+
+    def test_a_client_that_goes_early(self, admission: Admission) -> None:
+        """The application isn't called."""
+        middleware = PresetMiddleware(app := Echo(), lambda: admission)
+        pieces: list[Message] = [
+            {"type": "http.request", "body": b'{"preset"', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Message:
+            return pieces.pop(0)
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        scope: Scope = {"type": "http", "method": "POST", "path": CHAT, "headers": []}
+        asyncio.run(middleware(scope, receive, send))
+
+        assert app.scope == {}
+
+
+class TestRefusals:
+    """Answers with 400."""
+
+    def test_openais_form(self, admission: Admission) -> None:
+        """The application isn't called."""
+        done = Exchange(admission, {"preset": "caht"})
+
+        assert done.status == 400
+        assert done.app.raw is None
+        assert done.error["error"]["code"] == 400
+        assert done.error["error"]["param"] == "preset"
+        assert "did you mean 'chat'" in done.error["error"]["message"]
+        assert done.headers[b"content-length"] == str(len(done.sent[1]["body"])).encode()
+
+    def test_anthropics_form(self, admission: Admission) -> None:
+        """On /v1/messages."""
+        done = Exchange(admission, {"preset": "caht"}, path=MESSAGES)
+
+        assert done.status == 400
+        assert done.error["type"] == "error"
+        assert done.error["error"].keys() == {"type", "message"}
+
+    @pytest.mark.parametrize(
+        ("headers", "words"),
+        [
+            ([(b"x-sampling-preset", b"")], "given: ''"),
+            ([(b"x-sampling-preset", b"%0d%0aSet-Cookie: a")], r"'\r\nSet-Cookie: a'"),
+            ([(b"x-sampling-preset", b"\xff\xfe")], "unknown preset"),
+            ([(b"x-sampling-preset", b"chat"), (b"x-sampling-preset", b"code")], "'chat, code'"),
+        ],
+        ids=str,
+    )
+    def test_headers(
+        self, admission: Admission, headers: list[tuple[bytes, bytes]], words: str
+    ) -> None:
+        """An odd header is an unknown name, told without its control characters."""
+        done = Exchange(admission, {}, headers=headers)
+
+        assert done.status == 400
+        assert words in done.error["error"]["message"]
+
+    def test_a_message_that_json_must_escape(self, admission: Admission) -> None:
+        """Lone surrogates and quotes don't break the answer."""
+        done = Exchange(admission, b'{"preset": "\\ud800\\"\\u0000\\u2028"}')
+
+        assert done.status == 400
+        assert "unknown preset" in done.error["error"]["message"]

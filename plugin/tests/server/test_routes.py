@@ -1,0 +1,88 @@
+"""`GET /v1/presets` and `GET /v1/presets/{name}`, without vLLM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from temperament import Catalogue
+from temperament.presets import as_preset
+from temperament.server.admission import Admission
+from temperament.server.endpoints import ENDPOINTS
+from temperament.server.routes import router
+
+
+def client(admission: Admission | None) -> TestClient:
+    """A client of an application with our routes alone."""
+    app = FastAPI()
+    app.include_router(router(lambda: admission))
+    return TestClient(app)
+
+
+class TestList:
+    """The list."""
+
+    def test_every_preset(self, admission: Admission, catalogue: Catalogue) -> None:
+        """With all that can be said of it."""
+        answer = client(replace(admission, default=catalogue["cuts"])).get("/v1/presets").json()
+        presets = {preset["name"]: preset for preset in answer["data"]}
+
+        assert answer["default"] == "cuts"
+        assert presets.keys() == catalogue.keys()
+        assert presets["chat"]["digest"] == catalogue["chat"].digest
+        assert presets["chat"]["summary"]["zh"] == "通用对话。"
+        assert presets["bias"]["parameters"] == {"logit_bias": {"5": 150.0}}
+        assert presets["turned"]["order"] == ["top_p", "temperature"]
+        assert presets["fields"]["generation"] == {
+            "max_tokens": 7,
+            "stop": ["END", "。"],
+            "seed": 3,
+        }
+
+    def test_no_default(self, admission: Admission) -> None:
+        """null."""
+        assert client(admission).get("/v1/presets").json()["default"] is None
+
+
+class TestOne:
+    """One preset."""
+
+    @pytest.mark.parametrize("name", ["chat", "CHAT", "对话", "%E5%AF%B9%E8%AF%9D"])
+    def test_names(self, admission: Admission, name: str) -> None:
+        """Any of them."""
+        assert client(admission).get(f"/v1/presets/{name}").json()["name"] == "chat"
+
+    def test_plans(self, admission: Admission) -> None:
+        """For each endpoint, with what lies below the preset, and the reasons."""
+        below = as_preset({"temperature": 0.5, "repetition_penalty": 1.1}, Catalogue({}))
+        admission = replace(admission, model_defaults=below)
+        preset = client(admission).get("/v1/presets/turned").json()
+        plans = preset["plans"]
+
+        assert plans.keys() == ENDPOINTS.keys()
+        assert preset["plan"] == plans["/v1/chat/completions"]
+        assert preset["plan"]["native"]["repetition_penalty"] == 1.1
+        assert preset["plan"]["residual"] == ["top_p", "temperature"]
+        assert [stage["runs"] for stage in preset["plan"]["stages"]] == [
+            "native",
+            "residual",
+            "residual",
+        ]
+        assert preset["plan"]["stages"][1]["reason"] == "vllm applies temperature before top_p"
+        assert plans["/v1/messages"]["residual"] == ["repetition_penalty", "top_p", "temperature"]
+
+    def test_unknown(self, admission: Admission) -> None:
+        """404, with the nearest names."""
+        answer = client(admission).get("/v1/presets/caht")
+
+        assert answer.status_code == 404
+        assert "did you mean 'chat'" in answer.json()["error"]["message"]
+
+
+def test_before_the_start() -> None:
+    """503."""
+    for path in "/v1/presets", "/v1/presets/chat":
+        assert client(None).get(path).status_code == 503

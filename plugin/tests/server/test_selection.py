@@ -1,0 +1,94 @@
+"""Which preset a request names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from plugin.tests.server.conftest import serves
+
+from temperament import Catalogue, RequestError
+from temperament.server.selection import select
+
+
+def chosen(
+    catalogue: Catalogue, body: dict[str, Any], header: str | None = None
+) -> tuple[str | None, Any]:
+    """(the preset's name, the model)."""
+    selection = select(body, header, catalogue, serves)
+    return selection.preset.name if selection.preset else None, selection.model
+
+
+class TestSelect:
+    """`select`."""
+
+    @pytest.mark.parametrize(
+        ("body", "header", "wanted"),
+        [
+            ({}, None, (None, None)),
+            ({"model": "m"}, None, (None, "m")),
+            ({"model": "m", "preset": "chat"}, None, ("chat", "m")),
+            ({"model": "m", "preset": "通用对话"}, None, ("chat", "m")),
+            ({"model": "m", "preset": None}, None, (None, "m")),
+            ({"model": "m"}, "creative", ("creative", "m")),
+            ({"model": "m:chat"}, None, ("chat", "m")),
+            ({"model": "m:对话"}, None, ("chat", "m")),
+            ({"model": "m:8b"}, None, (None, "m:8b")),
+            ({"model": "m:8b:chat"}, None, ("chat", "m:8b")),
+            ({"model": "other:chat"}, None, (None, "other:chat")),
+            ({"model": ":chat"}, None, (None, ":chat")),
+            ({"model": 5}, None, (None, 5)),
+            ({"model": None}, None, (None, None)),
+            ({"vllm_xargs": {"preset": "chat"}}, None, ("chat", None)),
+            ({"vllm_xargs": {"preset": None}}, None, (None, None)),
+            ({"vllm_xargs": {"other": 1}}, None, (None, None)),
+            ({"vllm_xargs": "chat"}, None, (None, None)),
+            ({"vllm_xargs": ["preset"]}, None, (None, None)),
+            ({"model": "m:chat", "preset": "对话"}, "Dialogue", ("chat", "m")),
+        ],
+        ids=str,
+    )
+    def test_names(
+        self, catalogue: Catalogue, body: dict[str, Any], header: str | None, wanted: Any
+    ) -> None:
+        """Any way names it; a suffix counts only behind a served model."""
+        assert chosen(catalogue, body, header) == wanted
+
+    @pytest.mark.parametrize(
+        ("body", "header", "places"),
+        [
+            ({"preset": "nope"}, None, ["preset"]),
+            ({"preset": ""}, None, ["preset"]),
+            ({"preset": 0}, None, ["preset"]),
+            ({"preset": False}, None, ["preset"]),
+            ({"preset": {}}, None, ["preset"]),
+            ({"preset": ["chat"]}, None, ["preset"]),
+            ({"model": "m:nope"}, None, ["model"]),
+            ({"model": "m:"}, None, ["model"]),
+            ({"model": "m:8b:nope"}, None, ["model"]),
+            ({}, "", ["header x-sampling-preset"]),
+            ({"vllm_xargs": {"preset": 5}}, None, ["vllm_xargs.preset"]),
+            (
+                {"model": "m:a", "preset": "b", "vllm_xargs": {"preset": "c"}},
+                "d",
+                ["model", "preset", "header x-sampling-preset", "vllm_xargs.preset"],
+            ),
+            ({"preset": "chat", "model": "m:code"}, None, ["preset"]),
+            ({"preset": "chat", "model": "m:code"}, "nope", ["header x-sampling-preset", "preset"]),
+            ({"preset": "chat"}, "translation", ["preset"]),
+        ],
+        ids=str,
+    )
+    def test_problems(
+        self, catalogue: Catalogue, body: dict[str, Any], header: str | None, places: list[str]
+    ) -> None:
+        """Every unknown name and every contradiction is told, with its place."""
+        with pytest.raises(RequestError) as error:
+            chosen(catalogue, body, header)
+
+        assert [problem.path for problem in error.value.problems] == places
+
+    def test_presets_of_equal_content_disagree_all_the_same(self, catalogue: Catalogue) -> None:
+        """`code` and `math` draw alike, but a request that says both means something else."""
+        with pytest.raises(RequestError, match="model says code, preset says math"):
+            chosen(catalogue, {"model": "m:code", "preset": "math"})

@@ -1,0 +1,56 @@
+"""The operator's settings in vLLM's `--additional-config`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from temperament import PresetError
+from temperament.server.settings import Settings, read
+
+
+class TestRead:
+    """`read`."""
+
+    @pytest.mark.parametrize(
+        ("config", "wanted"),
+        [
+            ({}, Settings()),
+            (None, Settings()),
+            ({"other": 1}, Settings()),
+            ({"temperament": {}}, Settings()),
+            ({"temperament": {"default": "chat"}}, Settings(default="chat")),
+            (
+                {"temperament": {"presets": ["a.yaml", "b"], "plan": "native"}, "other": 1},
+                Settings(presets=["a.yaml", "b"], plan="native"),
+            ),
+        ],
+        ids=str,
+    )
+    def test_settings(self, config: Any, wanted: Settings) -> None:
+        """Ours are read, others are left alone."""
+        assert read(config) == wanted
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ({"defualt": "chat"}, "defualt: .*; did you mean 'default'?"),
+            ({"default": 5}, "default: .*given: 5"),
+            ({"presets": "folder"}, "presets: .*given: 'folder'"),
+            ({"presets": [5]}, "presets.0: .*given: 5"),
+            ({"plan": "fast"}, "plan: .*'auto', 'native' or 'residual'; given: 'fast'"),
+            ("chat", "additional_config.temperament: .*given: 'chat'"),
+            (["chat"], "additional_config.temperament: .*given: "),
+            (None, "additional_config.temperament: .*given: None"),
+        ],
+        ids=str,
+    )
+    def test_problems(self, content: Any, words: str) -> None:
+        """Each is told with its place, and all at once."""
+        with pytest.raises(PresetError, match=f"^additional_config.temperament.*{words}"):
+            read({"temperament": content})
+        with pytest.raises(PresetError) as error:
+            read({"temperament": {"defualt": 1, "plan": 2, "presets": 3}})
+
+        assert len(error.value.problems) == 3
