@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from temperament.presets import Chain
@@ -570,9 +571,9 @@ class Mirostat:
         return after
 
     def count(self, x: Row) -> int:
-        """Version 1's k: from the exponent of the 100 most likely, as if all followed Zipf's law."""
+        """Version 1's k, from the 100 most likely, as if all followed Zipf's law."""
         top = [value for value in sorted(x, reverse=True)[:100] if value > REMOVED]
-        falls = list(zip(top, top[1:], strict=False))
+        falls = list(pairwise(top))
         steps = [math.log((i + 1) / i) for i in range(1, len(top))]
         slope = sum(t * (a - b) for t, (a, b) in zip(steps, falls, strict=True))
         exponent = max(slope / sum(t * t for t in steps), 1e-3) if falls else 1.0

@@ -36,8 +36,8 @@ def apply(
     # A match that is continued at a place ends right before it.
     length = matches.before().minimum(position - start[:, None]).minimum(since[:, None])
     allowed = dry_allowed_length.per_row()
-    excess = (length - allowed).clamp_min(0).double()
-    penalty = dry_multiplier.per_row() * dry_base.per_row().double() ** excess
+    excess = (length - allowed).clamp_min(0)
+    penalty = dry_multiplier.per_row() * (excess * dry_base.per_row().double().log()).exp()
     before = logits.gather(1, tokens)
     after = (before - penalty).clamp_min(-FLOAT32_MAX).float()
     counts &= ~dry_sequence_breakers.completes(history, tokens)

@@ -23,7 +23,7 @@ def apply(
     """[rows, vocab] float32, changed in place."""
     tokens = ends.tokens
     past = history.end - history.prompt_end - exponential_decay_start.values
-    growth = exponential_decay_length_penalty.values.double() ** past.clamp_min(0) - 1
+    growth = (past.clamp_min(0) * exponential_decay_length_penalty.values.double().log()).expm1()
     growth = growth.clamp(max=FLOAT32_MAX)  # a logit of 0 times infinity would be NaN
     place = (tokens.row, tokens.token)
     before = logits[place]

@@ -34,33 +34,32 @@ def apply(
     surprise = -drawn.double() / math.log(2)
     mu = torch.where(followed, mu - eta * (surprise - tau), mu)
     logp = logits.log_softmax(dim=-1)
-    threshold = torch.minimum((-mu * math.log(2)).float(), logp.amax(dim=-1))[:, None]
+    bound = torch.minimum((-mu * math.log(2)).float(), logp.amax(dim=-1))[:, None]
+    removed = logp < bound
     if mirostat.low == 1:
-        threshold = torch.where(mirostat.per_row() == 1, _first(logp, mu), threshold)
-    logits.masked_fill_(logp < threshold, -torch.inf)
+        removed = torch.where(mirostat.per_row() == 1, logits < _last(logits, mu), removed)
+    logits.masked_fill_(removed, -torch.inf)
     state.store(mu, logits.log_softmax(dim=-1), history)
     return logits
 
 
-def _first(logp: Tensor, mu: Tensor) -> Tensor:
-    """The threshold of version 1, [rows, 1]: the log-probability of the k-th token."""
-    vocabulary = logp.shape[1]
-    top = largest(logp, min(ESTIMATED_FROM, vocabulary)).double()
-    # b_i = ln(p_i / p_(i+1)) against t_i = ln((i + 2) / (i + 1)), over what is still allowed
+def _last(logits: Tensor, mu: Tensor) -> Tensor:
+    """The k-th largest logit of version 1, [rows, 1], for mu in [rows]."""
+    vocabulary = logits.shape[1]
+    top = largest(logits, min(ESTIMATED_FROM, vocabulary)).double()
+    # b_i = ln(p_i / p_(i+1)) against t_i = ln((i + 1) / i), over what is still allowed
     fall = top[:, :-1] - top[:, 1:]
     counts = top[:, 1:] > -torch.inf
-    number = torch.arange(1, top.shape[1], device=logp.device, dtype=torch.float64)
+    number = torch.arange(1, top.shape[1], device=logits.device, dtype=torch.float64)
     step = ((number + 1) / number).log()
-    above = torch.where(counts, step * fall, 0.0).cumsum(1)[:, -1:]
-    below = torch.where(counts, step.square(), 0.0).cumsum(1)[:, -1:]
-    if top.shape[1] == 1:
-        return top.float()
+    above = torch.where(counts, step * fall, 0.0).sum(1, keepdim=True)
+    below = torch.where(counts, step.square(), 0.0).sum(1, keepdim=True)
     exponent = (above / below).nan_to_num(nan=1.0).clamp_min(1e-3)
+    # k = (e 2^mu / (1 - N^-e))^(1 / s), e = s - 1; for e = 0 the fraction is 2^mu / ln N
     epsilon = exponent - 1
-    size = math.log(vocabulary)
-    flat = epsilon.abs() < 1e-9
-    share = torch.where(flat, 1 / size, epsilon / -torch.expm1(-epsilon * size))
-    count = (share * 2.0 ** mu[:, None]) ** (1 / exponent)
+    size = math.log(max(vocabulary, 2))
+    share = torch.where(epsilon.abs() < 1e-9, 1 / size, epsilon / -torch.expm1(-epsilon * size))
+    count = ((share.log() + mu[:, None] * math.log(2)) / exponent).exp()
     count = count.nan_to_num(nan=1.0).clamp(1, vocabulary).long()
-    most = int(count.amax()) if branches(logp) and count.numel() else vocabulary
-    return largest(logp, most).gather(1, count - 1)
+    most = int(count.amax()) if branches(logits) and count.numel() else vocabulary
+    return largest(logits, most).gather(1, count - 1)

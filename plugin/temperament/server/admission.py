@@ -7,17 +7,18 @@ without a default preset, is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
 from temperament.plan import Choice, Plan, encode, split
-from temperament.plan.wire import KEY
+from temperament.plan.targets import VLLM, Target
+from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
 from temperament.server.endpoints import Endpoint
 from temperament.server.selection import FIELD, select
-from temperament.stages import PARAMETERS
+from temperament.stages import BY_NAME, PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Admission:
     choice: Choice = "auto"
     platform: str | None = None
     vocabulary: int | None = None
+    # whether draft tokens are tried, which no state from step to step can follow
+    speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
 
     def below(self, preset: Preset) -> Preset:
@@ -57,8 +60,26 @@ class Admission:
 
     def plan(self, preset: Preset, endpoint: Endpoint) -> Plan:
         """Where each stage of a preset runs on this server."""
-        chain = self.below(preset).chain
-        return split(chain, endpoint.target, self.choice, self.platform)
+        return self._split(self.below(preset), endpoint)
+
+    def _split(self, preset: Preset, endpoint: Endpoint) -> Plan:
+        return split(preset.chain, self._target(endpoint), self.choice, self.platform)
+
+    def _filled(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """What the endpoint can't carry and vLLM fills from the model's own values."""
+        return tuple(
+            name
+            for name, value in self.model_defaults.values.items()
+            if name not in endpoint.target.fields and value != PARAMETERS[name].neutral
+        )
+
+    def _target(self, endpoint: Endpoint) -> Target:
+        target, filled = endpoint.target, self._filled(endpoint)
+        if not filled:
+            return target
+        order = tuple(name for name in VLLM.order if name in (*target.order, *filled))
+        before = tuple(name for name in VLLM.before if name in (*target.before, *filled))
+        return replace(target, order=order, before=before)
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
@@ -68,8 +89,18 @@ class Admission:
         Raises `RequestError` or `PresetError` with every problem.
         """
         selection = select(body, header, self.catalogue, self.serves)
+        xargs = body.get("vllm_xargs")
+        if isinstance(xargs, Mapping) and KEY in xargs:
+            raise RequestError(
+                Problem(
+                    "request",
+                    f"vllm_xargs.{KEY}",
+                    "is written by the server, not by a request",
+                    allowed="the same parameters as fields of the body",
+                )
+            )
         own = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
-        ours = own.keys() - endpoint.target.fields.keys()
+        ours = own.keys() - endpoint.target.fields.keys() - endpoint.knows
         preset = selection.preset
         if body.get("use_beam_search"):
             if preset is not None or ours:
@@ -88,7 +119,7 @@ class Admission:
         overrides, _ = schema.preset("request", own, where="request")
         named = preset or self.default
         resolved = self.below(overrides.over(preset) if preset is not None else overrides)
-        made = split(resolved.chain, endpoint.target, self.choice, self.platform)
+        made = self._split(resolved, endpoint)
         self._refuse(resolved, made, endpoint)
 
         changed = {name: value for name, value in body.items() if name != FIELD and name not in own}
@@ -96,39 +127,51 @@ class Admission:
             changed["model"] = selection.model
         changed.update((name, value) for name, value in made.native.items() if value is not None)
         self._write_generation(changed, body, resolved, endpoint)
-        self._write_xargs(changed, body, made, named.label if named is not None else "request")
+        label = named.label if named is not None else "request"
+        self._write_xargs(changed, body, resolved, made, endpoint, label)
         return Admitted(changed, named.label if named is not None else None)
 
     def _refuse(self, resolved: Preset, made: Plan, endpoint: Endpoint) -> None:
+        own_draw = "reproducible" in made.residual.names  # which knows the seed
         problems = [
             Problem("request", name, f"can't be said on {endpoint.target.name}", shown(value))
             for name, value in resolved.generation.items()
-            if name not in endpoint.generation
+            if name not in endpoint.generation and not (name == "seed" and own_draw)
         ]
-        # A field that the endpoint can't carry is filled from the model's own values by vLLM.
-        for name, value in self.model_defaults.values.items():
-            carried = name in endpoint.target.fields
-            if not carried and name in PARAMETERS and value != PARAMETERS[name].neutral:
-                problems.append(
-                    Problem(
-                        "request",
-                        name,
-                        f"the model's generation_config sets it, and"
-                        f" {endpoint.target.name} can't override it",
-                        shown(value),
-                        "a server with --generation-config vllm, or another endpoint",
-                    )
-                )
+        native = made.side("native").values
+        problems += (
+            Problem(
+                "request",
+                name,
+                f"the model's generation_config sets it to {self.model_defaults.values[name]}, and"
+                f" {endpoint.target.name} can't override it",
+                shown(resolved.values.get(name)),
+                "that value, another endpoint, or a server with --generation-config vllm",
+            )
+            for name in self._filled(endpoint)
+            if native.get(name) != self.model_defaults.values[name]
+        )
         if self.vocabulary is not None:
             problems += (
                 Problem(
                     "request",
-                    f"logit_bias.{token}",
+                    f"{name}.{token}",
                     "no such token",
                     allowed=f"ids below {self.vocabulary}",
                 )
-                for token, _ in resolved.values.get("logit_bias", ())
+                for name, token in _token_ids(resolved)
                 if token >= self.vocabulary
+            )
+        if self.speculative:
+            problems += (
+                Problem(
+                    "request",
+                    step.stage,
+                    "keeps a state that draft tokens would spoil",
+                    allowed="a server without speculative decoding",
+                )
+                for step in made.residual.steps
+                if "state" in BY_NAME[step.stage].needs
             )
         if problems:
             raise RequestError(problems)
@@ -150,7 +193,13 @@ class Admission:
                 changed[spellings[0]] = value
 
     def _write_xargs(
-        self, changed: dict[str, Any], body: Mapping[str, Any], made: Plan, label: str
+        self,
+        changed: dict[str, Any],
+        body: Mapping[str, Any],
+        resolved: Preset,
+        made: Plan,
+        endpoint: Endpoint,
+        label: str,
     ) -> None:
         xargs = body.get("vllm_xargs")
         if xargs is not None and not isinstance(xargs, Mapping):
@@ -158,18 +207,29 @@ class Admission:
                 Problem("request", "vllm_xargs", "not allowed", shown(xargs), "a map")
             )
         kept = {name: value for name, value in (xargs or {}).items() if name != FIELD}
-        if KEY in kept:
-            raise PresetError(
-                Problem(
-                    "request",
-                    f"vllm_xargs.{KEY}",
-                    "is written by the server where a preset is in force",
-                    allowed="the preset's fields in the body",
-                )
-            )
+        given = changed.get("seed")
+        ours, engines = seeds(made.residual, given, body.get("n"))
+        if "seed" not in endpoint.generation:
+            ours = resolved.generation.get("seed", ours)
+        elif engines is not None:
+            changed["seed"] = engines
         if made.residual:
-            kept[KEY] = encode(made.residual, label)
+            kept[KEY] = encode(made.residual, label, ours)
         if kept:
             changed["vllm_xargs"] = kept
         else:
             changed.pop("vllm_xargs", None)
+
+
+def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:
+    """Every token id that a preset's values name, with the parameter's name."""
+    for name, value in preset.values.items():
+        match PARAMETERS[name].kind:
+            case "tokens":
+                yield from ((name, token) for token in value)
+            case "token_bias":
+                yield from ((name, token) for token, _ in value)
+            case "sequences":
+                yield from ((name, token) for sequence in value for token in sequence)
+            case "sequence_bias":
+                yield from ((name, token) for sequence, _ in value for token in sequence)

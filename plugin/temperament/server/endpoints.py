@@ -18,9 +18,13 @@ class Endpoint:
 
     target: Target
     generation: Mapping[str, tuple[str, ...]]
+    # Fields of ours that vLLM reads there too: a request with no others is vLLM's own.
+    knows: frozenset[str] = frozenset()
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
 
+
+_KNOWS = frozenset({"allowed_token_ids"})
 
 _CHAT = Endpoint(
     VLLM,
@@ -29,13 +33,26 @@ _CHAT = Endpoint(
         "stop": ("stop",),
         "seed": ("seed",),
     },
+    knows=_KNOWS,
 )
 
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions": _CHAT,
     "/v1/chat/completions/batch": _CHAT,
     "/v1/completions": Endpoint(
-        VLLM, {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",)}
+        VLLM,
+        {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",)},
+        knows=_KNOWS,
+    ),
+    # SageMaker's: a chat or a completion, by its fields
+    "/invocations": Endpoint(
+        VLLM,
+        {
+            "max_tokens": ("max_tokens", "max_completion_tokens"),
+            "stop": ("stop",),
+            "seed": ("seed",),
+        },
+        knows=_KNOWS,
     ),
     "/v1/responses": Endpoint(
         VLLM,

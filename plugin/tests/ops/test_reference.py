@@ -6,6 +6,7 @@ itself keeps other tokens when a parameter is changed in the sixth digit.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -142,7 +143,7 @@ def rounding_could_tie(
         finite = sorted(value for value in x if value > REMOVED)
         if max(map(abs, finite)) > FLOAT32_MAX / 4:
             return True
-        for low, high in zip(finite, finite[1:], strict=False):
+        for low, high in pairwise(finite):
             if low != high and math.isclose(low, high, rel_tol=1e-5, abs_tol=1e-5):
                 return True
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -333,9 +333,80 @@ class TestRefusals:
     def test_a_value_of_the_models_that_an_endpoint_cannot_override(
         self, admission: Admission
     ) -> None:
-        """vLLM would fill it in on /v1/messages, behind our back."""
+        """vLLM fills it in on /v1/messages: it acts as it is there, or the request is refused."""
         admission = defaults(admission, repetition_penalty=1.1)
 
-        with pytest.raises(TemperamentError, match="repetition_penalty: the model's generation"):
-            changed(admission, {"preset": "chat"}, MESSAGES)
+        assert "repetition_penalty" not in changed(admission, {"preset": "chat"}, MESSAGES)
         assert changed(admission, {"preset": "chat"})["repetition_penalty"] == 1.1
+        for other in (1.0, 1.3):
+            request = {"preset": "chat", "repetition_penalty": other}
+            with pytest.raises(TemperamentError, match="repetition_penalty: the model's generati"):
+                changed(admission, request, MESSAGES)
+        with pytest.raises(TemperamentError, match="repetition_penalty: the model's generation"):
+            changed(replace(admission, choice="residual"), {"preset": "chat"}, MESSAGES)
+
+    def test_a_chain_written_by_the_client(self, admission: Admission) -> None:
+        """It would pass by what the server checks, so it is refused, with a preset or without."""
+        for request in ({}, {"preset": "chat"}):
+            with pytest.raises(TemperamentError, match=r"vllm_xargs\.temperament: is written by"):
+                changed(admission, {**request, "vllm_xargs": {"temperament": "{}"}})
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"suppress_tokens": [5, 10**6]},
+            {"bad_words_ids": [[1, 10**6]]},
+            {"sequence_bias": [[[10**6, 1], 2.0]]},
+            {"logit_bias": {"1000000": 1}},
+        ],
+    )
+    def test_unknown_tokens(self, admission: Admission, values: dict[str, Any]) -> None:
+        """Wherever an id stands, it must be one of the model's."""
+        admission = replace(admission, vocabulary=1000)
+
+        with pytest.raises(TemperamentError, match=r"\.1000000: no such token; allowed: ids below"):
+            changed(admission, {"preset": "chat", **values})
+
+    def test_a_state_and_draft_tokens(self, admission: Admission) -> None:
+        """A rejected draft token would spoil it."""
+        admission = replace(admission, speculative=True)
+
+        with pytest.raises(TemperamentError, match="mirostat: keeps a state"):
+            changed(admission, {"preset": "chat", "mirostat": 2})
+        assert changed(admission, {"preset": "chat"})
+
+
+class TestSeeds:
+    """What stages with chance draw from."""
+
+    NOISY: ClassVar = {"preset": "chat", "xtc_probability": 0.5}
+
+    def chain(self, admission: Admission, *words: Any, **fields: Any) -> tuple[Any, Any]:
+        """(the seed in the chain, that of the engine)."""
+        body = changed(admission, {**self.NOISY, **fields}, *words)
+        return body["chain"].get("seed"), body.get("seed")
+
+    def test_a_request_without_a_seed(self, admission: Admission) -> None:
+        """Each gets a stream of its own, and the engine isn't slowed by a generator for it."""
+        one, engine = self.chain(admission)
+
+        assert engine is None
+        assert one != self.chain(admission)[0]
+
+    def test_several_samples(self, admission: Admission) -> None:
+        """The engine numbers their seeds, so it must be given one."""
+        ours, engine = self.chain(admission, n=3)
+
+        assert ours is None
+        assert isinstance(engine, int)
+
+    def test_a_request_with_a_seed(self, admission: Admission) -> None:
+        """It is the engine's, and the noise's too."""
+        assert self.chain(admission, seed=5) == (None, 5)
+
+    def test_an_endpoint_without_a_seed(self, admission: Admission) -> None:
+        """There a preset's seed travels in the chain, if the chain draws the token."""
+        catalogue = Catalogue({"chat": as_preset({"seed": 7, "reproducible": True}, Catalogue({}))})
+        admission = replace(admission, catalogue=catalogue)
+
+        assert self.chain(admission, MESSAGES) == (7, None)

@@ -247,7 +247,7 @@ class TestRefusals:
         ("headers", "words"),
         [
             ([(b"x-sampling-preset", b"")], "given: ''"),
-            ([(b"x-sampling-preset", b"%0d%0aSet-Cookie: a")], r"'\r\nSet-Cookie: a'"),
+            ([(b"x-sampling-preset", b"chat%0d%0aSet-Cookie: a")], r"'chat\r\nSet-Cookie: a'"),
             ([(b"x-sampling-preset", b"\xff\xfe")], "unknown preset"),
             ([(b"x-sampling-preset", b"chat"), (b"x-sampling-preset", b"code")], "'chat, code'"),
         ],

@@ -40,15 +40,15 @@ class TestRead:
             ({"presets": "folder"}, "presets: .*given: 'folder'"),
             ({"presets": [5]}, "presets.0: .*given: 5"),
             ({"plan": "fast"}, "plan: .*'auto', 'native' or 'residual'; given: 'fast'"),
-            ("chat", "additional_config.temperament: .*given: 'chat'"),
-            (["chat"], "additional_config.temperament: .*given: "),
-            (None, "additional_config.temperament: .*given: None"),
+            ("chat", ".*dictionary.*given: 'chat'"),
+            (["chat"], r".*dictionary.*given: \['chat'\]"),
+            (None, ".*dictionary.*given: None"),
         ],
         ids=str,
     )
     def test_problems(self, content: Any, words: str) -> None:
         """Each is told with its place, and all at once."""
-        with pytest.raises(PresetError, match=f"^additional_config.temperament.*{words}"):
+        with pytest.raises(PresetError, match=f"^additional_config.temperament: {words}"):
             read({"temperament": content})
         with pytest.raises(PresetError) as error:
             read({"temperament": {"defualt": 1, "plan": 2, "presets": 3}})

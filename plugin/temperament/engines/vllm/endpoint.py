@@ -78,6 +78,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         choice=chosen.plan,
         platform=current_platform.device_type,
         vocabulary=config.model_config.get_vocab_size(),
+        speculative=config.speculative_config is not None,
         serves=serves,
     )
 

@@ -1,0 +1,106 @@
+"""What of a request's `SamplingParams` is let in, and what runs for it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from temperament import Catalogue, TemperamentError
+from temperament.engines.vllm.params import request_of, validate
+from temperament.plan import encode
+from temperament.plan.targets import VLLM
+from temperament.plan.wire import KEY
+from temperament.presets import as_preset
+
+CHAIN = as_preset({"temperature": 2.5, "top_k": 5}, Catalogue({})).chain
+TEXT = encode(CHAIN, "hot@1")
+
+
+def params(extra: Any, **fields: Any) -> Any:
+    """`SamplingParams` with these fields, neutral elsewhere."""
+    others = {"seed": None, "max_tokens": 9, "all_stop_token_ids": {2, 1}}
+    return SimpleNamespace(**{**VLLM.fields, **others, **fields, "extra_args": extra})
+
+
+class TestValidate:
+    """`validate`."""
+
+    @pytest.mark.parametrize("extra", [None, {}, {"other": 1}, {KEY: TEXT}, {KEY: "{}"}], ids=str)
+    def test_lets_in(self, extra: Any) -> None:
+        """No chain, a chain, an empty one."""
+        validate(params(extra))
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"temperature": 0.7},
+            {"top_p": 0.9, "min_p": 0.1},
+            {"repetition_penalty": 1.1},
+            {"top_k": -1},
+        ],
+        ids=str,
+    )
+    def test_fields_beside_no_chain(self, fields: dict[str, Any]) -> None:
+        """They are the engine's own affair."""
+        validate(params(None, **fields))
+        validate(params({KEY: "{}"}, **fields))
+
+    @pytest.mark.parametrize(
+        "fields", [{"top_k": -1}, {"repetition_penalty": 1.1}, {"logit_bias": {1: 2.0}}], ids=str
+    )
+    def test_fields_before_a_chain(self, fields: dict[str, Any]) -> None:
+        """Biases and penalties come before it, and may be the engine's; -1 is no top_k."""
+        validate(params({KEY: TEXT}, **fields))
+
+    @pytest.mark.parametrize(
+        ("extra", "fields", "words"),
+        [
+            ({KEY: 5}, {}, "vllm_xargs.temperament: not a chain; given: 5; allowed: a text"),
+            ({KEY: [TEXT]}, {}, "allowed: a text"),
+            ({KEY: None}, {}, "given: None"),
+            ({KEY: "hot"}, {}, "allowed: a JSON object"),
+            ({KEY: "[]"}, {}, "allowed: a JSON object"),
+            ({KEY: '{"temperature": -1}'}, {}, "temperature: not allowed; given: -1"),
+            ({KEY: '{"max_tokens": 5}'}, {}, "max_tokens: is no part of a chain"),
+            ({KEY: '{"extends": "chat"}'}, {}, "extends: is no part of a chain"),
+            ({KEY: TEXT}, {"temperature": 0.7}, "temperature: would act a second time"),
+            ({KEY: TEXT}, {"temperature": 0.0}, "temperature: would act a second time"),
+            ({KEY: TEXT}, {"top_p": 0.5, "min_p": 0.1}, "min_p: would act a second time"),
+            ({KEY: TEXT}, {"top_k": 4}, "given: 4; allowed: 0"),
+            ({"preset": "chat"}, {}, "VLLM_PLUGINS=temperament"),
+        ],
+        ids=str,
+    )
+    def test_refuses(self, extra: Any, fields: dict[str, Any], words: str) -> None:
+        """With the place and the way out; the error is a ValueError, which vLLM answers 400."""
+        with pytest.raises(TemperamentError) as error:
+            validate(params(extra, **fields))
+
+        assert words in str(error.value)
+        assert isinstance(error.value, ValueError)
+
+    def test_changes_nothing(self) -> None:
+        """The object is the caller's own."""
+        given = params({KEY: TEXT}, top_k=-1)
+        before = repr(given)
+        validate(given)
+
+        assert repr(given) == before
+
+
+class TestRequestOf:
+    """`request_of`."""
+
+    @pytest.mark.parametrize("extra", [None, {}, {"other": 1}])
+    def test_nothing(self, extra: Any) -> None:
+        """No chain runs nothing."""
+        assert not request_of(params(extra)).chain
+
+    def test_a_chain(self) -> None:
+        """It is the one that was encoded, with what its stages may ask for."""
+        request = request_of(params({KEY: TEXT}, seed=7))
+
+        assert request.chain == CHAIN
+        assert (request.seed, request.limit, request.ends) == (7, 9, (1, 2))
