@@ -1,8 +1,9 @@
-"""`vllm.LLM` with `temperament.vllm.sampling_params`, on both model runners."""
+"""`vllm.LLM` with `temperament.vllm.sampling_params`: many requests in one batch, and texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,28 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from integration_tests.harness import mixed_batch
 from integration_tests.harness.mixed_batch import CASES, Report
 from integration_tests.harness.offline import generate
-from integration_tests.harness.server import Runner
 
 STEPS = 6
 
 
+@pytest.fixture(scope="module")
+def reports(smollm2_path: Path, tiny_path: Path) -> Iterator[dict[str, Future[Report]]]:
+    """A real model on V1 and a tiny one on V2, at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            "v1": pool.submit(mixed_batch.run, "v1", smollm2_path, copies=1),
+            "v2": pool.submit(mixed_batch.run, "v2", tiny_path, copies=1),
+        }
+
+
+@pytest.fixture(params=["v1", "v2"])
+def report(request: pytest.FixtureRequest, reports: dict[str, Future[Report]]) -> Report:
+    """Of one runner."""
+    return reports[request.param].result()
+
+
 class TestMixedBatch:
     """Requests of every preset, greedy and sampled, that join, leave, move and are preempted."""
-
-    @pytest.fixture(scope="class", params=["v1", "v2"])
-    def report(self, request: pytest.FixtureRequest, smollm2_path: Path, tiny_path: Path) -> Report:
-        """A real model on V1, a tiny one on V2."""
-        if request.param == "v1":
-            return mixed_batch.run("v1", smollm2_path, copies=1)
-        return mixed_batch.run("v2", tiny_path, copies=2)
 
     def test_what_a_row_gets_is_what_it_gets_alone(self, report: Report) -> None:
         """Bit for bit, with the tokens that it has drawn by then."""
@@ -48,66 +57,56 @@ class TestMixedBatch:
         assert report.preemptions > 0
 
 
-@pytest.mark.parametrize("runner", ["v1", "v2"])
+# What `sampling_params` is given -> whether the text is the greedy one.
+REQUESTS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "a greedy preset": ("code", {}, True),
+    "by its alias": ("代码生成", {}, True),
+    "an override": ("creative", {"temperature": 0}, True),
+    "a residual override": ("creative", {"top_k": 1}, True),
+    "the whole chain residual": ("code", {"plan": "residual"}, True),
+    "a value of the model's": ("creative", {"model_defaults": {"top_k": 1}}, True),
+    "the preset over the model's": ("creative", {"model_defaults": {"temperature": 0}}, False),
+    "a hot preset": ("creative", {"temperature": 3.5}, False),
+}
+
+
+@pytest.fixture(scope="module")
+def texts(tiny_path: Path) -> dict[str, list[list[int]]]:
+    """Request -> the tokens of its samples, all drawn in one batch."""
+    ids = list(AutoTokenizer.from_pretrained(tiny_path)("import os")["input_ids"])
+    asked = {"max_tokens": STEPS, "ignore_eos": True}
+    requests: list[Mapping[str, Any]] = [
+        {"ids": ids, "preset": preset, "overrides": {**asked, **overrides}}
+        for preset, overrides, _ in REQUESTS.values()
+    ]
+    several = {"ids": ids, "preset": "creative", "overrides": {**asked, "n": 3}}
+    answers, _ = generate(tiny_path, [*requests, several], dtype="float32")
+    return dict(zip([*REQUESTS, "several"], answers, strict=True))
+
+
+@pytest.fixture(scope="module")
+def greedy(tiny_path: Path) -> list[int]:
+    """Transformers' greedy text."""
+    ids = AutoTokenizer.from_pretrained(tiny_path)("import os", return_tensors="pt").input_ids
+    model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
+    for _ in range(STEPS):
+        with torch.inference_mode():
+            last = model(ids).logits[:, -1].argmax(-1, keepdim=True)
+        ids = torch.cat([ids, last], dim=1)
+    return list(ids[0, -STEPS:].tolist())
+
+
 class TestSamplingParams:
     """Texts are those of the preset, the overrides and the model's values."""
 
-    # What `sampling_params` is given -> whether the text is the greedy one.
-    REQUESTS: Mapping[str, tuple[str, dict[str, Any], bool]] = {
-        "a greedy preset": ("code", {}, True),
-        "by its alias": ("代码生成", {}, True),
-        "an override": ("creative", {"temperature": 0}, True),
-        "a residual override": ("creative", {"top_k": 1}, True),
-        "the whole chain residual": ("code", {"plan": "residual"}, True),
-        "a value of the model's": ("creative", {"model_defaults": {"top_k": 1}}, True),
-        "the preset over the model's": ("creative", {"model_defaults": {"temperature": 0}}, False),
-        "a hot preset": ("creative", {"temperature": 3.5}, False),
-    }
-
-    @pytest.fixture(scope="class")
-    def texts(self, tiny_path: Path) -> dict[str, dict[str, list[list[int]]]]:
-        """Runner -> request -> the tokens of its samples."""
-        return {runner: self.drawn(runner, tiny_path) for runner in ("v1", "v2")}
-
-    def drawn(self, runner: Runner, model: Path) -> dict[str, list[list[int]]]:
-        """All requests in one batch."""
-        ids = list(AutoTokenizer.from_pretrained(model)("import os")["input_ids"])
-        asked = {"n": 1, "max_tokens": STEPS, "ignore_eos": True}
-        requests: list[Mapping[str, Any]] = [
-            {"ids": ids, "preset": preset, "overrides": {**asked, **overrides}}
-            for preset, overrides, _ in self.REQUESTS.values()
-        ]
-        several = {"ids": ids, "preset": "creative", "overrides": {**asked, "n": 3}}
-        answers, _ = generate(model, [*requests, several], runner=runner, dtype="float32")
-        return dict(zip([*self.REQUESTS, "several"], answers, strict=True))
-
-    @pytest.fixture(scope="class")
-    def greedy(self, tiny_path: Path) -> list[int]:
-        """Transformers' greedy text."""
-        ids = AutoTokenizer.from_pretrained(tiny_path)("import os", return_tensors="pt").input_ids
-        model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
-        for _ in range(STEPS):
-            with torch.inference_mode():
-                last = model(ids).logits[:, -1].argmax(-1, keepdim=True)
-            ids = torch.cat([ids, last], dim=1)
-        return list(ids[0, -STEPS:].tolist())
-
     @pytest.mark.parametrize("name", REQUESTS)
-    def test_texts(
-        self,
-        texts: dict[str, dict[str, list[list[int]]]],
-        greedy: list[int],
-        runner: str,
-        name: str,
-    ) -> None:
+    def test_texts(self, texts: dict[str, list[list[int]]], greedy: list[int], name: str) -> None:
         """Greedy where the values that win say so."""
-        [tokens] = texts[runner][name]
+        [tokens] = texts[name]
 
         assert len(tokens) == STEPS
-        assert (tokens == greedy) == self.REQUESTS[name][2]
+        assert (tokens == greedy) == REQUESTS[name][2]
 
-    def test_several_samples(
-        self, texts: dict[str, dict[str, list[list[int]]]], runner: str
-    ) -> None:
+    def test_several_samples(self, texts: dict[str, list[list[int]]]) -> None:
         """`n` goes to vLLM."""
-        assert len({tuple(tokens) for tokens in texts[runner]["several"]}) == 3
+        assert len({tuple(tokens) for tokens in texts["several"]}) == 3

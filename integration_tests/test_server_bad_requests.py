@@ -28,6 +28,7 @@ from integration_tests.harness.server import Server
 NAN, INFINITY = float("nan"), float("inf")
 KNOWN = "chat, code, creative, data, default, math, translation"
 CHAIN = json.dumps({"temperature": 2.5})
+OURS = "is written by the server"
 
 
 @dataclass(frozen=True)
@@ -180,31 +181,13 @@ BAD: dict[str, Bad] = {
     "xargs text": said("vllm_xargs; given: 'x'; a map", vllm_xargs="x"),
     "xargs array": said("vllm_xargs; given: [1]; a map", vllm_xargs=[1]),
     "xargs number": said("vllm_xargs; given: 5; a map", vllm_xargs=5),
-    "chain beside a preset": said(
-        "vllm_xargs.temperament; written by the server", vllm_xargs={"temperament": CHAIN}
-    ),
-    "chain of garbage": named(
-        "vllm_xargs.temperament; not a chain; 'garbage'", vllm_xargs={"temperament": "garbage"}
-    ),
-    "chain of a number": named("not a chain; given: 5", vllm_xargs={"temperament": 5}),
-    "chain of a list": named("not a chain; a text", vllm_xargs={"temperament": ["a"]}),
-    "chain of an array": named("not a chain; '[]'", vllm_xargs={"temperament": "[]"}),
-    "chain out of range": named(
-        "vllm_xargs.temperament: temperature; given: -3",
-        vllm_xargs={"temperament": '{"temperature": -3}'},
-    ),
-    "chain of unknown stages": named(
-        "vllm_xargs.temperament: top_kk", vllm_xargs={"temperament": '{"top_kk": 3}'}
-    ),
-    "chain that extends": named(
-        "vllm_xargs.temperament: extends", vllm_xargs={"temperament": '{"extends": "chat"}'}
-    ),
-    "chain very long": named(
-        "vllm_xargs.temperament: too long", vllm_xargs={"temperament": " " * 300_000}
-    ),
-    "chain beside native fields": named(
-        "top_p; a second time; given: 0.5", vllm_xargs={"temperament": CHAIN}, top_p=0.5
-    ),
+    "chain": named(f"vllm_xargs.temperament; {OURS}", vllm_xargs={"temperament": CHAIN}),
+    "chain beside a preset": said(OURS, vllm_xargs={"temperament": CHAIN}),
+    "chain of garbage": named(OURS, vllm_xargs={"temperament": "garbage"}),
+    "chain of a number": named(OURS, vllm_xargs={"temperament": 5}),
+    "chain of null": named(OURS, vllm_xargs={"temperament": None}),
+    "chain very long": named(OURS, vllm_xargs={"temperament": " " * 300_000}),
+    "chain on messages": named(OURS, path=MESSAGES, vllm_xargs={"temperament": CHAIN}),
     # no meaning there
     "beam search": said("use_beam_search; searches", use_beam_search=True, n=2),
     "beam search with an order": named(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from math import exp
 from pathlib import Path
@@ -12,8 +13,6 @@ import httpx
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from vllm.entrypoints.cli.serve import ServeSubcommand
-from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 import temperament
 from integration_tests.harness.ask import (
@@ -33,7 +32,8 @@ from temperament.server import settings
 
 KEY = "sesame"
 SCENARIOS = ("code", "math", "data", "chat", "translation", "creative")
-MODEL = {"temperature": 0.7, "top_k": 20, "top_p": 0.9}
+MODEL = {"temperature": 0.7, "top_k": 20, "top_p": 0.9, "repetition_penalty": 1.3}
+WIDE = {"top_k": 0, "top_p": 1}
 OWN_PRESETS = {
     "wide": "summary: {en: No cuts., zh: 不截断。}\ntop_k: 0\ntop_p: 1\n",
     "short": "extends: code\nmax_tokens: 3\n",
@@ -72,20 +72,36 @@ def server(
         yield server
 
 
+@pytest.fixture(scope="module")
+def parser() -> ArgumentParser:
+    """vLLM's own parser of its command line."""
+    from vllm.entrypoints.cli.serve import ServeSubcommand
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = FlexibleArgumentParser()
+    ServeSubcommand().subparser_init(parser.add_subparsers())
+    return parser
+
+
+@pytest.fixture(scope="module")
+def prompt(tiny_path: Path) -> list[int]:
+    """The ids of a prompt."""
+    return list(AutoTokenizer.from_pretrained(tiny_path)("def main(argv):")["input_ids"])
+
+
+@pytest.fixture(scope="module")
+def logits(tiny_path: Path, prompt: list[int]) -> torch.Tensor:
+    """[1, vocab]: Transformers' own behind the prompt."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        return torch.as_tensor(model(torch.tensor([prompt])).logits[:, -1])
+
+
 class TestServeConfigs:
     """The files of `configs/serve`."""
 
-    @pytest.fixture(scope="class")
-    def parser(self) -> FlexibleArgumentParser:
-        """vLLM's own parser of its command line."""
-        parser = FlexibleArgumentParser()
-        ServeSubcommand().subparser_init(parser.add_subparsers())
-        return parser
-
     @pytest.mark.parametrize("name", SCENARIOS)
-    def test_each_makes_its_scenario_the_default(
-        self, parser: FlexibleArgumentParser, name: str
-    ) -> None:
+    def test_each_makes_its_scenario_the_default(self, parser: ArgumentParser, name: str) -> None:
         """As vLLM reads it."""
         path = ROOT / "configs" / "serve" / f"{name}.yaml"
         args = parser.parse_args(["serve", "MODEL", "--config", str(path)])
@@ -105,30 +121,22 @@ class TestServeConfigs:
 class TestPrecedence:
     """The request, its preset, the server's default, the model's own values, in this order."""
 
-    @pytest.fixture(scope="class")
-    def prompt(self, tiny_path: Path) -> list[int]:
-        """The ids of a prompt."""
-        return list(AutoTokenizer.from_pretrained(tiny_path)("def main(argv):")["input_ids"])
-
-    @pytest.fixture(scope="class")
-    def logits(self, tiny_path: Path, prompt: list[int]) -> torch.Tensor:
-        """[1, vocab]: Transformers' own behind the prompt."""
-        model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
-        with torch.inference_mode():
-            return torch.as_tensor(model(torch.tensor([prompt])).logits[:, -1])
-
     @pytest.mark.parametrize(
         ("fields", "wanted", "label"),
         [
             ({}, {**MODEL, "temperature": 1.3}, "chat"),
             ({"preset": "chat"}, {**MODEL, "temperature": 1.3}, "chat"),
             ({"preset": "creative"}, {**MODEL, "temperature": 1.5}, "creative"),
-            ({"preset": "wide"}, {"temperature": 1.3}, "wide"),
+            ({"preset": "wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
             ({"temperature": 0.9}, {**MODEL, "temperature": 0.9}, "chat"),
             ({"temperature": None}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"top_k": 0}, {"temperature": 1.3, "top_p": 0.9}, "chat"),
-            ({"top_p": 1, "top_k": -1}, {"temperature": 1.3}, "chat"),
-            ({"preset": "wide", "top_k": 3}, {"temperature": 1.3, "top_k": 3}, "wide"),
+            ({"top_k": 0}, {**MODEL, "temperature": 1.3, "top_k": 0}, "chat"),
+            ({"top_p": 1, "top_k": -1}, {**MODEL, "temperature": 1.3, **WIDE}, "chat"),
+            (
+                {"preset": "wide", "top_k": 3, "repetition_penalty": 1},
+                {"temperature": 1.3, "top_k": 3},
+                "wide",
+            ),
             (
                 {"preset": "creative", "temperature": 2.5, "min_p": 0.05},
                 {**MODEL, "temperature": 2.5, "min_p": 0.05},
@@ -139,9 +147,9 @@ class TestPrecedence:
                 {**MODEL, "temperature": 1.3, "order": ["top_p", "temperature"]},
                 "chat",
             ),
-            ({"model": "tiny:wide"}, {"temperature": 1.3}, "wide"),
+            ({"model": "tiny:wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
             ({"model": "tiny:v2"}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"model": "tiny:v2:wide"}, {"temperature": 1.3}, "wide"),
+            ({"model": "tiny:v2:wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
         ],
         ids=str,
     )
@@ -173,6 +181,16 @@ class TestPrecedence:
 
         assert answer.status == 200
         assert answer.label == Catalogue.load()["chat"].label
+
+    def test_a_value_of_the_models_that_messages_cannot_carry(self, server: Server) -> None:
+        """vLLM fills it in there, so another one is refused."""
+        same = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.3)
+        other = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.2)
+
+        assert same.status == 200
+        assert other.status == 400
+        assert "repetition_penalty: the model's generation_config sets it to 1.3" in other.message
+        assert "given: 1.2" in other.message
 
     def test_beam_search_needs_no_preset(self, server: Server) -> None:
         """The default stands back."""
@@ -255,6 +273,7 @@ class TestRoutes:
         assert preset["name"] == "creative"
         assert preset["digest"] == Catalogue.load()["creative"].digest
         assert preset["plan"]["residual"] == ["temperature", "top_k", "top_p"]
+        assert preset["plan"]["native"]["repetition_penalty"] == 1.3
         assert preset["plan"]["native"]["temperature"] == 1.0
         assert "cpu" in preset["plan"]["stages"][-1]["reason"]
         assert preset["plans"].keys() >= set(ENDPOINTS)

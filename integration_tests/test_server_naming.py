@@ -131,6 +131,16 @@ class TestNames:
         assert texts == [" the" * 4] * 2
         assert post(v1_server, path, {**content, "preset": "creativ"}).status == 400
 
+    def test_invocations(self, v1_server: Server) -> None:
+        """SageMaker's endpoint takes them too, for a chat and for a completion."""
+        for path in (CHAT, COMPLETIONS):
+            content = {**body(path, "smollm2:creative"), "logit_bias": {"260": 150}}
+            answer = post(v1_server, "/invocations", content)
+
+            assert (answer.status, answer.label) == (200, label("creative"))
+            assert text_of(path, answer.json) == " the" * 4
+            assert post(v1_server, "/invocations", {**content, "preset": "nope"}).status == 400
+
 
 class TestNoneOfOurBusiness:
     """Requests that say nothing of ours."""

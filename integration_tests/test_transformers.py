@@ -48,7 +48,11 @@ class Recorder(LogitsProcessor):
 
 @pytest.fixture(scope="module")
 def loaded(smollm2_path: Path) -> SimpleNamespace:
-    """The model and its tokenizer, padding on the left."""
+    """The model and its tokenizer, padding on the left.
+
+    One thread: the model is small, and threads that share a busy machine wait for each other.
+    """
+    torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_pretrained(smollm2_path, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path, padding_side="left")
     assert tokenizer.pad_token_id is not None

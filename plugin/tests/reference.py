@@ -578,8 +578,11 @@ class Mirostat:
         slope = sum(t * (a - b) for t, (a, b) in zip(steps, falls, strict=True))
         exponent = max(slope / sum(t * t for t in steps), 1e-3) if falls else 1.0
         e, size = exponent - 1, len(x)
-        share = e / (1 - size**-e) if abs(e) > 1e-9 else 1 / math.log(size) if size > 1 else 1.0
-        return int(max(1, min((share * power(2.0, self.mu)) ** (1 / exponent), size)))
+        if size == 1:
+            return 1
+        share = e / -math.expm1(-e * math.log(size)) if abs(e) > 1e-9 else 1 / math.log(size)
+        log_count = (math.log(share) + self.mu * math.log(2)) / exponent
+        return int(math.exp(max(0.0, min(log_count, math.log(size + 0.5)))))
 
     def accept(self, token: int) -> None:
         """The token that was drawn."""

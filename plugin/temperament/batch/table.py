@@ -250,7 +250,7 @@ class Table:
         """
         table = self._entries.get(name, {})
         known = [
-            [entry for entry in table.get(int(slot), ()) if max(entry[0]) < vocabulary]
+            [entry for entry in table.get(int(slot), ()) if entry[0][-1] < vocabulary]
             for slot in slots
         ]
         most = max(map(len, known), default=0)

@@ -30,7 +30,8 @@ def apply(
     bent = (share.log() * dynatemp_exponent.per_row()).exp()
     low, high = dynatemp_low.per_row().double(), dynatemp_high.per_row().double()
     values = (low * (1 - bent) + high * bent).float().clamp(min=FLOAT32_TINY)
-    active = (low != high) & (candidates > 1) & values.isfinite()
+    # One candidate gives 0 / 0.
+    active = (low != high) & values.isfinite()
     chosen = Column(
         torch.where(active, values, 1.0)[:, 0],
         # half and double, whatever rounding does

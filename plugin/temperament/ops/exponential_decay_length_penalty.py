@@ -24,7 +24,7 @@ def apply(
     tokens = ends.tokens
     past = history.end - history.prompt_end - exponential_decay_start.values
     growth = (past.clamp_min(0) * exponential_decay_length_penalty.values.double().log()).expm1()
-    growth = growth.clamp(max=FLOAT32_MAX)  # a logit of 0 times infinity would be NaN
+    growth = growth.clamp(max=1e300)  # a logit of 0 times infinity would be NaN
     place = (tokens.row, tokens.token)
     before = logits[place]
     after = before + before.abs() * growth[tokens.row]

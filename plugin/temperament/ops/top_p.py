@@ -6,6 +6,7 @@ largest logits; rows that these don't cover are sorted. Source: `temperament.sta
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from temperament.ops.cut import cut_where, keep_at_least, masses, total_mass
@@ -21,4 +22,5 @@ def apply(logits: Tensor, *, top_p: Column) -> Tensor:
 def _threshold(values: Tensor, total: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     reached = masses(values, values[:, :1]).cumsum(-1) >= p * total
     place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
-    return values.gather(1, place), reached[:, -1:]
+    off = p >= 1
+    return values.gather(1, place).masked_fill(off, -torch.inf), reached[:, -1:] | off

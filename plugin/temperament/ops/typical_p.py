@@ -11,19 +11,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import CANDIDATES, branches, mass, masses, sums, weighted_distance
+from temperament.ops import cut
 from temperament.ops.inputs import Column
 
 
 def apply(logits: Tensor, *, typical_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
     maximum = logits.amax(dim=-1, keepdim=True)
-    total, weighted = sums(logits, maximum, mass, weighted_distance)
+    total, weighted = cut.sums(logits, maximum, cut.mass, cut.weighted_distance)
     nearness = (logits - maximum).sub_((weighted / total).float()).abs_().neg_()
     t = typical_p.per_row()
     goal = t * total
     vocabulary = logits.shape[1]
-    count = min(CANDIDATES, vocabulary) if branches(logits) else vocabulary
+    count = min(cut.CANDIDATES, vocabulary) if cut.branches(logits) else vocabulary
     least, sufficed = _least(logits, nearness, maximum, goal, count)
     if count < vocabulary and not bool(sufficed.all()):
         rows = torch.where(~sufficed[:, 0])[0]
@@ -40,6 +40,6 @@ def _least(
         values, tokens = nearness.sort(dim=-1, descending=True)
     else:
         values, tokens = nearness.topk(count, dim=-1)
-    reached = masses(logits.gather(1, tokens), maximum).cumsum(-1) >= goal
+    reached = cut.masses(logits.gather(1, tokens), maximum).cumsum(-1) >= goal
     place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
     return values.gather(1, place), reached[:, -1:]

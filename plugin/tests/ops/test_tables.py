@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from temperament.stages import FLOAT32_MAX, STAGES
+from temperament.stages import BY_NAME, FLOAT32_MAX, STAGES
 from tests import reference, rows
+from tests.reference import Around
 
 X = -math.inf
 
@@ -25,6 +26,7 @@ class Case(NamedTuple):
     after: Sequence[float]
     prompt: Sequence[int] = ()
     output: Sequence[int] = ()
+    around: Around = Around()
 
 
 def logs(*probabilities: float) -> list[float]:
@@ -100,6 +102,52 @@ SPREAD = [9.0, 7.0, 5.0, 5.0, 4.0, 4.0, 4.0, 2.0]
 # The logarithm of the probability of 0 in [0, -16], and of that of -16 when the former is squared.
 RARE = -math.log1p(math.exp(-16))
 TWICE_RARE = math.log(-math.expm1(2 * RARE))
+
+
+# The bytes of six tokens, of which the last ends a text.
+WORDS = Around(ends=(5,), tokens=(b"a", b"b", b"ab", b"\n", b"x", b""))
+SIX = [6, 5, 4, 3, 2, 1]
+SEED = 7
+ROLL = reference.uniform(SEED, 0, 1)
+FAR = 5 - 125 / 33  # adaptive_p's logit a quarter from the target
+NOISE = [reference.gumbel(SEED, 0, 2, token) for token in range(2)]
+
+
+def told(
+    stage: str,
+    why: str,
+    value: Any,
+    before: Sequence[float],
+    after: Sequence[float],
+    prompt: Sequence[int] = (),
+    output: Sequence[int] = (),
+    around: Around = WORDS,
+    **values: Any,
+) -> Case:
+    """A stage whose first parameter is this, and others if need be."""
+    first = BY_NAME[stage].parameters[0].name
+    return Case(why, stage, {first: value, **values}, before, after, prompt, output, around)
+
+
+def dry(
+    why: str, history: Sequence[int], losses: dict[int, float], allowed: int = 2, **values: Any
+) -> Case:
+    """Multiplier 1, base 2, no breaker but those that are named; a loss for each token."""
+    after = [x - losses.get(token, 0) for token, x in enumerate(SIX)]
+    given: dict[str, Any] = {"dry_base": 2.0, "dry_sequence_breakers": (), **values}
+    return told("dry", why, 1.0, SIX, after, history, dry_allowed_length=allowed, **given)
+
+
+def xtc(why: str, t: float, before: Sequence[float], *tokens: int, **values: Any) -> Case:
+    """It is rolled in any case, and protects nothing, unless other values say so."""
+    p = values.pop("p", 1.0)
+    given = {"xtc_threshold": t, "xtc_protect_structure": False, **values}
+    around = WORDS._replace(seed=SEED)
+    return told("xtc", why, p, before, kept(before, *tokens), around=around, **given)
+
+
+def mirostat(why: str, version: int, tau: float, before: Sequence[float], *tokens: int) -> Case:
+    return told("mirostat", why, version, before, kept(before, *tokens), mirostat_tau=tau)
 
 
 CASES = [
@@ -179,6 +227,7 @@ CASES = [
     dynatemp("in between", 1, 2, 1, QUARTERS, [x / (1 + WAY) for x in QUARTERS]),
     dynatemp("bent", 1, 2, 3, QUARTERS, [x / (1 + WAY**3) for x in QUARTERS]),
     dynatemp("falling", 2, 1, 1, QUARTERS, [x / (2 - WAY) for x in QUARTERS]),
+    dynatemp("falling to almost nothing", 0.5, 1e-24, 1, [4, 4, X], [4e24, 4e24, X]),
     dynatemp("over what is left", 1, 2, 1, [X, *QUARTERS], [X, *(x / (1 + WAY) for x in QUARTERS)]),
     dynatemp("one candidate: nothing", 0.5, 2, 1, [X, 3, X], [X, 3, X]),
     dynatemp("low zero, no entropy: the best alone", 0, 2, 1, [0, -200], [0, X]),
@@ -237,6 +286,7 @@ CASES = [
     cut("tfs", "unsorted", 0.34, [BENT[2], BENT[4], BENT[0], BENT[3], BENT[1]], 2, 4),
     cut("tfs", "removed tokens are no tail", 0.34, [*BENT, X, X, X], 0, 1),
     cut("tfs", "all tied: nothing bends", 0.1, [7, 7, 7, X], 0, 1, 2),
+    cut("tfs", "as good as tied", 0.1, [3e-14, 1e-14, 0], 0, 1, 2),
     cut("tfs", "two candidates: nothing", 0.1, [X, 7, 5], 1, 2),
     cut("tfs", "one candidate", 0.1, [X, 7, X], 1),
     cut("top_n_sigma", "just below one", 0.99, SPREAD, 0),
@@ -281,6 +331,213 @@ CASES = [
     stage("renormalize_logits", "log-probabilities", True, [5, 5, X], [*logs(0.5, 0.5), X]),
     stage("renormalize_logits", "already so", True, QUARTERS, QUARTERS),
     stage("renormalize_logits", "one candidate", True, [X, 7], [X, 0]),
+    told("allowed_token_ids", "two", (1, 3), [4, 3, 2, 1], [X, 3, X, 1]),
+    told("allowed_token_ids", "-inf stays", (0, 1), [X, 3, 2], [X, 3, X]),
+    told("allowed_token_ids", "none of them is left: the best", (1,), [4, X, 2], [4, X, X]),
+    told("allowed_token_ids", "none of them is known: the best", (9,), [1, 3, 2], [X, 3, X]),
+    told("suppress_tokens", "two", (0, 2), [4, 3, 2, 1], [X, 3, X, 1]),
+    told("suppress_tokens", "other vocabulary", (0, 9), [4, 3], [X, 3]),
+    told("suppress_tokens", "all: the best stays", (0, 1, 2), [1, 3, 2], [X, 3, X]),
+    told("suppress_tokens", "all: those tied for the best stay", (0, 1, 2), [3, 3, 2], [3, 3, X]),
+    told("suppress_tokens", "all that is left", (1,), [X, 3, X], [X, 3, X]),
+    told("begin_suppress_tokens", "the first", (0,), [4, 3], [X, 3], [1, 1]),
+    told("begin_suppress_tokens", "the second", (0,), [4, 3], [4, 3], [1, 1], [1]),
+    told("bad_words_ids", "a word of one token", ((1,),), [4, 3], [4, X]),
+    told("bad_words_ids", "would be completed", ((0, 2, 1),), [4, 3], [4, X], [1, 0, 2]),
+    told("bad_words_ids", "begun in the prompt", ((0, 2, 1),), [4, 3], [4, X], [0], [2]),
+    told("bad_words_ids", "begins otherwise", ((0, 2, 1),), [4, 3], [4, 3], [1, 2]),
+    told("bad_words_ids", "longer than the text", ((2, 2, 1),), [4, 3], [4, 3], [2]),
+    told("bad_words_ids", "as long as the text", ((2, 1),), [4, 3], [4, X], [2]),
+    told("bad_words_ids", "two with one end", ((0, 1), (2, 1)), [4, 3], [4, X], [2]),
+    told("bad_words_ids", "all: the best stays", ((0,), (1,)), [4, 3], [4, X]),
+    told("sequence_bias", "one token", (((1,), 1.5),), [4, 3], [4, 4.5]),
+    told("sequence_bias", "would be completed", (((0, 1), -2.0),), [4, 3], [4, 1], [], [0]),
+    told("sequence_bias", "begins otherwise", (((0, 1), -2.0),), [4, 3], [4, 3], [0], [1]),
+    told("sequence_bias", "they add up", (((0, 1), 1.0), ((1,), 2.0)), [4, 3], [4, 6], [0]),
+    told("sequence_bias", "-inf stays", (((1,), 100.0),), [4, X], [4, X]),
+    told("min_new_tokens", "one too few", 2, SIX, [*SIX[:5], X], [0, 0], [0]),
+    told("min_new_tokens", "enough", 2, SIX, SIX, [], [0, 0]),
+    told("min_new_tokens", "nothing but the end is left", 2, [X] * 5 + [1], [X] * 5 + [1]),
+    *(
+        told(
+            "exponential_decay_length_penalty",
+            f"{factor}^{length - 1}",
+            factor,
+            [*SIX[:5], before],
+            [*SIX[:5], after],
+            output=[0] * length,
+            exponential_decay_start=1,
+        )
+        for factor, length, before, after in (
+            *((2.0, 1, 4, 4), (2.0, 2, 4, 8), (2.0, 3, 4, 16), (2.0, 3, -4, 8), (2.0, 3, 0, 0)),
+            *((0.5, 2, 4, 2), (0.5, 2, -4, -6), (2.0, 9, X, X), (2.0, 999, 0, 0)),
+            *((2.0, 999, 4, FLOAT32_MAX), (2.0, 999, -4, FLOAT32_MAX)),
+        )
+    ),
+    told("forced_bos_token_id", "behind one token", 1, [4, 3, 2], [X, 3, X], [], [0]),
+    told("forced_bos_token_id", "behind a prompt of one", 1, [4, 3, 2], [X, 3, X], [0]),
+    told("forced_bos_token_id", "behind nothing", 1, [4, 3, 2], [4, 3, 2]),
+    told("forced_bos_token_id", "behind two", 1, [4, 3, 2], [4, 3, 2], [0], [0]),
+    told("forced_bos_token_id", "it was removed: the best", 1, [4, X, 2], [4, X, X], [0]),
+    told("forced_bos_token_id", "other vocabulary", 9, [4, 3, 2], [4, 3, 2], [0]),
+    *(
+        told(
+            "forced_eos_token_id",
+            f"{generated} of {limit}",
+            (1, 2),
+            [4, 3, 2],
+            [X, 3, 2] if forced else [4, 3, 2],
+            output=[0] * generated,
+            around=Around(limit=limit),
+        )
+        for generated, limit, forced in (
+            *((0, 1, True), (1, 3, False), (2, 3, True), (3, 3, False), (0, -1, False)),
+        )
+    ),
+    history("encoder_repetition_penalty", "the prompt", 2, [4, -4, 1], [8, -2, 1], [0, 1, 0], [2]),
+    history("encoder_repetition_penalty", "below one", 0.5, [4, -4], [2, -8], [0, 1]),
+    history("encoder_repetition_penalty", "-inf stays", 2, [4, X], [4, X], [1]),
+    *(
+        told(
+            "repetition_penalty",
+            f"the last {window} of three",
+            2.0,
+            [4, 4, 4, 4],
+            after,
+            [0, 1],
+            [2],
+            repetition_range=window,
+        )
+        for window, after in (
+            *((0, [2, 2, 2, 4]), (1, [4, 4, 2, 4]), (2, [4, 2, 2, 4]), (3, [2, 2, 2, 4])),
+            (2**31 - 1, [2, 2, 2, 4]),
+        )
+    ),
+    history("no_repeat_ngram_size", "what was seen", 1, [4, 3, 2], [X, X, 2], [1], [0]),
+    history("no_repeat_ngram_size", "a pair", 2, [4, 3, 2], [4, X, 2], [0, 1, 2, 0]),
+    history("no_repeat_ngram_size", "over the end of the prompt", 2, [4, 3], [4, X], [0], [1, 0]),
+    history("no_repeat_ngram_size", "two pairs", 2, [4, 3, 2], [4, X, X], [0, 1, 0, 2, 0]),
+    history("no_repeat_ngram_size", "three", 3, [4, 3, 2], [4, 3, X], [0, 1, 2, 0, 1]),
+    history("no_repeat_ngram_size", "two of three", 3, [4, 3, 2], [4, 3, 2], [1, 1, 2, 0, 1]),
+    history("no_repeat_ngram_size", "into itself", 3, [4, 3], [X, 3], [], [0, 0, 0]),
+    history("no_repeat_ngram_size", "longer than the text", 5, [4, 3], [4, 3], [0, 0, 0]),
+    history("no_repeat_ngram_size", "all: the best stays", 1, [4, 3], [4, X], [0, 1]),
+    history("encoder_no_repeat_ngram_size", "a pair", 2, [4, 3, 2], [4, X, 2], [0, 1, 2], [0]),
+    history("encoder_no_repeat_ngram_size", "the output's own", 2, [4, 3], [4, 3], [2], [0, 1, 0]),
+    history("encoder_no_repeat_ngram_size", "begun in the prompt", 2, [4, 3], [4, X], [0, 1, 0]),
+    history("encoder_no_repeat_ngram_size", "one", 1, [4, 3, 2], [X, X, 2], [0, 1], [2]),
+    dry("a match of one, two allowed", [1, 0, 2, 0], {}),
+    dry("a match of one, one allowed", [1, 0, 2, 0], {2: 1}, allowed=1),
+    dry("a match of two", [0, 1, 2, 0, 1], {2: 1}),
+    dry("a match of three", [3, 0, 1, 2, 3, 0, 1], {2: 2}),
+    dry("a match of three, one allowed", [3, 0, 1, 2, 3, 0, 1], {2: 4}, allowed=1),
+    dry("the longest counts", [0, 1, 2, 3, 1, 2, 3, 0, 1, 2], {3: 2}),
+    dry("into itself", [0, 0, 0, 0], {0: 2}),
+    dry("a base of one", [0, 0, 0, 0], {0: 1}, dry_base=1.0),
+    dry("a range with room for two", [4, 0, 1, 2, 4, 0, 1], {2: 1}, dry_range=6),
+    dry("a range with room for three", [4, 0, 1, 2, 4, 0, 1], {2: 2}, dry_range=7),
+    dry("a range that ends before it", [4, 0, 1, 2, 4, 0, 1], {}, dry_range=4),
+    dry("a range shorter than any match", [0, 0, 0, 0], {}, dry_range=2),
+    dry("a breaker in it", [0, 3, 1, 2, 0, 3, 1], {2: 1}, 1, dry_sequence_breakers=("\n",)),
+    dry("a breaker before it", [3, 0, 1, 2, 3, 0, 1], {2: 1}, dry_sequence_breakers=("\n",)),
+    dry("a breaker at the end", [0, 3, 1, 0, 3], {}, 1, dry_sequence_breakers=("\n",)),
+    dry("a breaker next costs nothing", [0, 1, 3, 0, 1], {}, dry_sequence_breakers=("\n",)),
+    dry("a breaker of two tokens", [1, 3, 4, 1, 3], {}, 1, dry_sequence_breakers=("b\n",)),
+    dry("half a breaker", [4, 3, 2, 4, 3], {2: 1}, dry_sequence_breakers=("b\n",)),
+    dry("a breaker inside a token", [1, 2, 4, 1, 2], {}, dry_sequence_breakers=("a",)),
+    dry(
+        "an end of text breaks a breaker",
+        [1, 5, 3, 2, 5, 3],
+        {2: 1},
+        2,
+        dry_sequence_breakers=("b\n",),
+    ),
+    dry("nothing yet", [], {}, 1),
+    dry("one token", [0], {}, 1),
+    told("dry", "-inf stays", 1.0, [X, 1], [X, 1], [0, 0, 0, 0], dry_sequence_breakers=()),
+    dry("a long one", [0] * 20, {0: 2**34}, dry_base=4.0),
+    told("banned_strings", "one character", ("a",), SIX, [X, 5, X, 3, 2, 1]),
+    told("banned_strings", "inside a token", ("ab",), SIX, [6, 5, X, 3, 2, 1]),
+    told("banned_strings", "would be completed", ("ab",), SIX, [6, X, X, 3, 2, 1], [], [0]),
+    told("banned_strings", "the prompt begins nothing", ("ab",), SIX, [6, 5, X, 3, 2, 1], [0]),
+    told("banned_strings", "an end of text starts anew", ("bb",), SIX, SIX, [], [1, 5]),
+    told("banned_strings", "begun inside a token", ("bx",), SIX, [6, 5, 4, 3, X, 1], [], [2]),
+    told("banned_strings", "ends inside a token", ("xa",), SIX, [X, 5, X, 3, 2, 1], [], [4]),
+    told("banned_strings", "overlaps itself", ("aab",), SIX, [6, X, X, 3, 2, 1], [], [0, 0, 0]),
+    told("banned_strings", "one in another", ("xab\n", "ab"), SIX, [6, X, X, 3, 2, 1], [], [4, 0]),
+    told("banned_strings", "no token spells it", ("q",), SIX, SIX),
+    told("banned_strings", "all: the best stays", ("a",), [6, X, 4], [6, X, X]),
+    told("banned_strings", "more logits than tokens", ("a",), [*SIX, 9], [X, 5, X, 3, 2, 1, 9]),
+    xtc("just below the third", 0.1999, logs(0.4, 0.3, 0.2, 0.1), 2, 3),
+    xtc("just above the third", 0.2001, logs(0.4, 0.3, 0.2, 0.1), 1, 2, 3),
+    xtc("just above the second: nothing", 0.3001, logs(0.4, 0.3, 0.2, 0.1), 0, 1, 2, 3),
+    xtc("exactly", 0.25, logs(0.5, 0.25, 0.25), 1, 2),
+    xtc("tied for the least likely: all stay", 0.1, logs(0.25, 0.25, 0.25, 0.25), 0, 1, 2, 3),
+    xtc("no threshold: the least likely", 0.0, [X, 3, 2, -900], 3),
+    xtc("over what is left", 0.3, [X, *logs(0.3, 0.2), X], 2),
+    xtc("the roll is just above", 0.1999, logs(0.4, 0.3, 0.2, 0.1), 0, 1, 2, 3, p=ROLL - 1e-6),
+    xtc("the roll is just below", 0.1999, logs(0.4, 0.3, 0.2, 0.1), 2, 3, p=ROLL + 1e-6),
+    xtc("a protected token", 0.1999, logs(0.4, 0.3, 0.2, 0.1), 0, 2, 3, xtc_protected=(0,)),
+    xtc(
+        "a protected token is the least likely",
+        0.1999,
+        logs(0.4, 0.3, 0.2, 0.1),
+        2,
+        3,
+        xtc_protected=(2,),
+    ),
+    xtc(
+        "newlines and ends",
+        0.05,
+        logs(0.1, 0.1, 0.1, 0.3, 0.1, 0.3),
+        *range(6),
+        xtc_protect_structure=True,
+    ),
+    xtc(
+        "a newline, not the end",
+        0.05,
+        logs(0.1, 0.1, 0.1, 0.2, 0.3, 0.2),
+        0,
+        1,
+        2,
+        3,
+        5,
+        xtc_protect_structure=True,
+    ),
+    mirostat("just above one bit", 2, 0.5001, HALVES, 0),
+    mirostat("just below two bits", 2, 0.999, HALVES, 0),
+    mirostat("just above two bits", 2, 1.001, HALVES, 0, 1),
+    mirostat("no surprise: the most likely", 2, 0.0, TENTHS, 0),
+    mirostat("all tied: nobody is more likely", 2, 0.0, [1, 1, X], 0, 1),
+    mirostat("far above: all", 2, 5.0, HALVES, *range(5)),
+    # 1 / i has the exponent 1: k = 2^(2 tau) / ln 8
+    mirostat("k just below two", 1, 1.02, [-math.log(i) for i in range(1, 9)], 0),
+    mirostat("k just above two", 1, 1.03, [-math.log(i) for i in range(1, 9)], 0, 1),
+    mirostat("k above the vocabulary", 1, 9.0, [-math.log(i) for i in range(1, 9)], *range(8)),
+    mirostat("ties with the last stay", 1, 0.0, [3, 3, 2], 0, 1),
+    mirostat("one candidate", 1, 1.0, [X, 3, X], 1),
+    told(
+        "adaptive_p", "near the target", 0.5, logs(0.5, 0.25, 0.25), [5, 5 - 125 / 33, 5 - 125 / 33]
+    ),
+    told("adaptive_p", "a lower target", 0.25, logs(0.5, 0.25, 0.25), [5 - 125 / 33, 5, 5]),
+    told("adaptive_p", "-inf stays", 0.5, [X, *logs(0.5, 0.5)], [X, 5, 5]),
+    told("reproducible", "one candidate", True, [X, -7, X], [X, -7, X]),
+    told(
+        "reproducible",
+        "the noise is just smaller",
+        True,
+        [0, NOISE[0] - NOISE[1] - 1e-5],
+        [0, X],
+        around=Around(SEED),
+    ),
+    told(
+        "reproducible",
+        "the noise is just larger",
+        True,
+        [0, NOISE[0] - NOISE[1] + 1e-5],
+        [X, NOISE[0] - NOISE[1] + 1e-5],
+        around=Around(SEED),
+    ),
 ]
 
 
@@ -291,7 +548,7 @@ def names(case: Case) -> str:
 @pytest.mark.parametrize("case", CASES, ids=names)
 def test_the_op_holds_the_table(case: Case) -> None:
     """The kept tokens are the same ones, and their logits differ in the last bits at most."""
-    actual = rows.apply(case.before, case.values, case.prompt, case.output)
+    actual = rows.apply(case.before, case.values, case.prompt, case.output, case.around)
 
     assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
 
@@ -300,7 +557,7 @@ def test_the_op_holds_the_table(case: Case) -> None:
 def test_the_reference_holds_the_table(case: Case) -> None:
     """Up to what float32 can't hold: a difference in logits of more than 1e30 counts as removed."""
     chain = rows.preset(case.values).chain
-    actual = reference.chain(list(case.before), chain, case.prompt, case.output)
+    actual = reference.chain(list(case.before), chain, case.prompt, case.output, case.around)
 
     best, expected_best = max(actual), max(case.after)
     if abs(best - expected_best) > 1e30 or min(x for x in actual if x > X) < -1e30:

@@ -1,0 +1,207 @@
+"""`temperament.vllm.sampling_params`, and what the server reads from vLLM's configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from vllm import SamplingParams
+
+import temperament
+from temperament import Catalogue, PresetError, TemperamentError
+from temperament.engines.vllm.endpoint import make_admission
+from temperament.engines.vllm.params import validate
+from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+from temperament.plan.wire import KEY
+
+
+def chain(params: SamplingParams) -> dict[str, Any] | None:
+    """The residual chain's values."""
+    if not params.extra_args or KEY not in params.extra_args:
+        return None
+    content: dict[str, Any] = json.loads(params.extra_args[KEY])
+    return {name: v for name, v in content.items() if name not in ("preset", "order", "seed")}
+
+
+class TestSamplingParams:
+    """`sampling_params`."""
+
+    def test_a_native_preset(self) -> None:
+        """vLLM's own fields, and no chain."""
+        params = temperament.vllm.sampling_params("chat")
+
+        assert isinstance(params, SamplingParams)
+        assert params.temperature == 1.3
+        assert chain(params) is None
+
+    @pytest.mark.parametrize(
+        ("preset", "options", "temperature", "residual"),
+        [
+            ("code", {}, 0.0, None),
+            ("创意写作", {}, 1.5, None),
+            ("creative", {"temperature": 0.2}, 0.2, None),
+            ("creative", {"temperature": 0}, 0.0, None),
+            ("creative", {"top_k": 5}, 1.0, {"temperature": 1.5, "top_k": 5}),
+            ("creative", {"top_k": 5, "plan": "native"}, 1.5, None),
+            ("creative", {"plan": "residual"}, 1.0, {"temperature": 1.5}),
+            ("creative", {"temperature": 2.5}, 1.0, {"temperature": 2.5}),
+            ({"extends": "chat", "min_p": 0.1}, {}, 1.3, None),
+            ("creative", {"model_defaults": {"temperature": 0.6}}, 1.5, None),
+            ({}, {"model_defaults": {"temperature": 0.6}}, 0.6, None),
+            ({"top_k": 0}, {"model_defaults": {"top_k": 20}}, 1.0, None),
+            ({}, {"model_defaults": {"top_k": 20}}, 1.0, {"top_k": 20}),
+            ({"top_k": 3}, {"model_defaults": {"top_k": 20}, "top_k": 4}, 1.0, {"top_k": 4}),
+        ],
+        ids=str,
+    )
+    def test_values(
+        self, preset: Any, options: dict[str, Any], temperature: float, residual: Any
+    ) -> None:
+        """Overrides, then the preset, then the model's; the chain is what is left to us (CPU)."""
+        params = temperament.vllm.sampling_params(preset, **options)
+
+        assert params.temperature == temperature
+        assert chain(params) == residual
+        validate(params)
+
+    def test_generation_fields(self) -> None:
+        """The preset's, which overrides beat; vLLM's own go along."""
+        preset = {"extends": "chat", "max_tokens": 7, "stop": ["a", "b"], "seed": 5}
+        params = temperament.vllm.sampling_params(preset, max_tokens=9, n=2, logprobs=3)
+
+        assert (params.max_tokens, params.stop, params.seed) == (9, ["a", "b"], 5)
+        assert (params.n, params.logprobs) == (2, 3)
+
+    def test_other_extra_args(self) -> None:
+        """They stay beside the chain."""
+        params = temperament.vllm.sampling_params("chat", top_k=5, extra_args={"other": 1})
+
+        assert params.extra_args is not None
+        assert params.extra_args.keys() == {"other", KEY}
+
+    def test_model_defaults_as_vllm_gives_them(self) -> None:
+        """`model_config.get_diff_sampling_param()` has max_tokens too."""
+        defaults = {"temperature": 0.6, "top_p": 0.9, "max_tokens": 50}
+        params = temperament.vllm.sampling_params({"top_p": 1}, model_defaults=defaults)
+
+        assert (params.temperature, params.top_p, params.max_tokens) == (0.6, 1.0, 50)
+
+    @pytest.mark.parametrize(
+        ("preset", "options", "words"),
+        [
+            ("creativ", {}, "did you mean 'creative'"),
+            (5, {}, "unknown preset; given: 5"),
+            ("chat", {"temperature": -1}, "temperature: not allowed; given: -1"),
+            ("chat", {"temperature": "hot"}, "given: 'hot'"),
+            ("chat", {"temperature": None}, "temperature: has no value"),
+            ("chat", {"order": ["topk"]}, "did you mean 'top_k'"),
+            ("chat", {"logit_bias": {"x": 1}}, "logit_bias"),
+            ("chat", {"stop": [""]}, "stop"),
+            ("chat", {"max_tokens": 0}, "max_tokens: not allowed; given: 0"),
+            ("chat", {"model_defaults": {"top_p": 2}}, "top_p: not allowed; given: 2"),
+            ({"temprature": 1}, {}, "did you mean 'temperature'"),
+            ({"extends": "nope"}, {}, "unknown preset; given: 'nope'"),
+        ],
+        ids=str,
+    )
+    def test_problems(self, preset: Any, options: dict[str, Any], words: str) -> None:
+        """Ours, before an engine sees anything."""
+        with pytest.raises(TemperamentError) as error:
+            temperament.vllm.sampling_params(preset, **options)
+
+        assert words in str(error.value)
+        assert isinstance(error.value, ValueError)
+
+    def test_a_field_of_vllms_that_does_not_exist(self) -> None:
+        """vLLM's own error: nothing is swallowed."""
+        with pytest.raises(TypeError, match="temprature"):
+            temperament.vllm.sampling_params("chat", temprature=1)
+
+
+class TestMakeAdmission:
+    """What the server knows when it starts."""
+
+    def config(self, additional: Any, speculative: Any = None, **defaults: Any) -> Any:
+        """vLLM's configuration, as far as it is read."""
+        model = SimpleNamespace(
+            get_diff_sampling_param=lambda: defaults, get_vocab_size=lambda: 100
+        )
+        return SimpleNamespace(
+            additional_config=additional, model_config=model, speculative_config=speculative
+        )
+
+    def state(self, *names: str) -> Any:
+        """The application's state."""
+        models = SimpleNamespace(is_base_model=names.__contains__, lora_requests={"poet": object()})
+        return SimpleNamespace(openai_serving_models=models)
+
+    def test_settings(self, tmp_path: Path) -> None:
+        """Presets, the default, the plan; the model's own values, of which max_tokens isn't one."""
+        (tmp_path / "mine.yaml").write_text("aliases: [my own]\ntemperature: 0.3\n")
+        content = {"presets": [str(tmp_path)], "default": "MY OWN", "plan": "native"}
+        config = self.config({"temperament": content}, top_k=20, max_tokens=50)
+        admission = make_admission(config, self.state("m"))
+
+        assert admission.default is not None
+        assert admission.default.name == "mine"
+        assert admission.choice == "native"
+        assert admission.platform == "cpu"
+        assert admission.vocabulary == 100
+        assert not admission.speculative
+        assert admission.model_defaults.values == {"top_k": 20}
+        assert [admission.serves(name) for name in ("m", "poet", "m:mine")] == [True, True, False]
+
+    def test_speculative_decoding(self) -> None:
+        """It is known at the door."""
+        config = self.config({}, speculative=SimpleNamespace(num_speculative_tokens=2))
+
+        assert make_admission(config, self.state("m")).speculative
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ({"default": "caht"}, "additional_config.temperament.default.*did you mean 'chat'"),
+            ({"presets": ["/no/such/folder"]}, "no such file or folder"),
+            ({"plan": "fast"}, "plan"),
+        ],
+        ids=str,
+    )
+    def test_problems_end_the_start(self, content: dict[str, Any], words: str) -> None:
+        """With an error that says what is wrong."""
+        with pytest.raises(PresetError, match=words):
+            make_admission(self.config({"temperament": content}), self.state("m"))
+
+    def test_a_models_value_that_is_none_of_ours(self) -> None:
+        """A generation_config may hold what no preset could say."""
+        with pytest.raises(PresetError, match="temperature: not allowed; given: -1"):
+            make_admission(self.config({}, temperature=-1), self.state("m"))
+
+
+class TestProcessor:
+    """The class that both runners load."""
+
+    def test_async_scheduling_is_refused_on_v1(self) -> None:
+        """There are placeholders where a stage needs tokens, unless the class is named."""
+        config: Any = SimpleNamespace(
+            model_config=SimpleNamespace(logits_processors=None),
+            scheduler_config=SimpleNamespace(async_scheduling=True, max_num_seqs=2),
+        )
+
+        with pytest.raises(TemperamentError, match="--no-async-scheduling"):
+            TemperamentLogitsProcessor(config, "cpu", False)
+
+    def test_the_door(self) -> None:
+        """vLLM asks the class about a request's parameters, and a ValueError is its answer."""
+        params = SamplingParams(extra_args={KEY: "garbage"})
+
+        with pytest.raises(ValueError, match="not a chain"):
+            TemperamentLogitsProcessor.validate_params(params)
+        TemperamentLogitsProcessor.validate_params(SamplingParams())
+
+    def test_catalogues_of_ones_own(self) -> None:
+        """`catalogue=` replaces the shipped presets."""
+        with pytest.raises(PresetError, match="none is loaded"):
+            temperament.vllm.sampling_params("chat", catalogue=Catalogue({}))

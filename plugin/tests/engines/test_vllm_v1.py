@@ -1,0 +1,116 @@
+"""The V1 runner's rows, moved about by made-up updates."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
+
+import temperament
+from temperament import Catalogue
+from temperament.engines.vllm.v1 import V1Batch
+from temperament.plan import encode
+from temperament.plan.wire import KEY
+from temperament.presets import as_preset
+
+VOCABULARY, SLOTS = 40, 6
+NOTHING = Catalogue({})
+PENALTIES = {"repetition_penalty": 1.4, "frequency_penalty": 0.7, "presence_penalty": 0.5}
+CHAINS: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0},
+    {"order": ["top_k", "top_p", "temperature"], "top_k": 7, "top_p": 0.8, "temperature": 2.5},
+    PENALTIES,
+    {**PENALTIES, "temperature": 0.6, "min_p": 0.05, "logit_bias": {3: 150, 39: 1.5}},
+]
+
+
+class Runner:
+    """A persistent batch as V1 keeps it: requests in rows from 0 without a gap."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+        self.batch = V1Batch(config, torch.device("cpu"))
+        # row -> (chain, prompt, output, the object that holds its parameters)
+        self.rows: list[tuple[dict[str, Any], list[int], list[int], Any]] = []
+        self.preempted: list[tuple[dict[str, Any], list[int], list[int], Any]] = []
+
+    def ids(self, low: int, high: int) -> list[int]:
+        """Some tokens, among which some are equal."""
+        return [int(t) for t in self.random.integers(9, size=self.random.integers(low, high))]
+
+    def update(self) -> None:
+        """Requests end or are preempted, new ones and old ones come, the gaps are closed."""
+        removed = sorted(
+            (row for row in range(len(self.rows)) if self.random.random() < 0.3), reverse=True
+        )
+        places: dict[int, Any] = dict(enumerate(self.rows))
+        for row in removed:
+            gone = places.pop(row)
+            if self.random.random() < 0.4:
+                self.preempted.append(gone)
+        free = [row for row in range(SLOTS) if row not in places]
+        added = []
+        for row in free[: self.random.integers(0, len(free) + 1)]:
+            if self.preempted and self.random.random() < 0.5:
+                places[row] = self.preempted.pop(0)
+            else:
+                places[row] = self.request()
+            _, prompt, output, params = places[row]
+            added.append((row, params, prompt, output))
+        moved = []
+        for row in range(len(places)):
+            if row not in places:
+                last = max(places)
+                moved.append((last, row, MoveDirectionality.UNIDIRECTIONAL))
+                places[row] = places.pop(last)
+        if len(places) > 1 and self.random.random() < 0.5:
+            one, other = (int(row) for row in self.random.permutation(len(places))[:2])
+            moved.append((one, other, MoveDirectionality.SWAP))
+            places[one], places[other] = places[other], places[one]
+        self.rows = [places[row] for row in range(len(places))]
+        self.batch.update(
+            BatchUpdate(batch_size=len(places), removed=removed, added=added, moved=moved)
+        )
+
+    def request(self) -> tuple[dict[str, Any], list[int], list[int], Any]:
+        """A new one."""
+        chain = CHAINS[self.random.integers(len(CHAINS))]
+        extra = {KEY: encode(as_preset(chain, NOTHING).chain, "test")} if chain else None
+        params = SimpleNamespace(
+            extra_args=extra, seed=None, max_tokens=None, all_stop_token_ids=set()
+        )
+        return chain, self.ids(1, 6), [], params
+
+    def check(self) -> None:
+        """Fails unless every row is, bit for bit, what it is alone; then each draws a token."""
+        logits = torch.randn(len(self.rows), VOCABULARY) * 3
+        done = self.batch.apply(logits.clone())
+        for row, (chain, prompt, output, _) in enumerate(self.rows):
+            wanted = temperament.process(
+                logits[row : row + 1],
+                chain,
+                prompt_ids=[prompt],
+                output_ids=[output],
+                catalogue=NOTHING,
+            )[0]
+
+            assert torch.equal(done[row].view(torch.int32), wanted.view(torch.int32)), row
+            if self.random.random() < 0.9:  # a part of a prompt draws none
+                output.extend(self.ids(1, 2) if self.random.random() < 0.9 else self.ids(2, 4))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rows_keep_their_requests(seed: int) -> None:
+    """Through joining, leaving, moving, swapping, preemption and coming back."""
+    torch.manual_seed(seed)
+    runner = Runner(seed)
+    for _ in range(25):
+        runner.update()
+        for _ in range(int(runner.random.integers(0, 3))):
+            runner.check()

@@ -1,0 +1,56 @@
+"""Ops given columns directly: neutral values, which a chain leaves out, and rows of bans alone."""
+
+from random import Random
+
+import pytest
+import torch
+
+from temperament.ops import OPS
+from temperament.ops.inputs import Column
+from temperament.stages import STAGES, Stage
+from tests import rows
+
+# Those whose parameters are all numbers, and that have a shape or a cut to leave undone.
+STATELESS = [
+    stage
+    for stage in STAGES
+    if not stage.needs
+    and all(parameter.kind in ("number", "flag") for parameter in stage.parameters)
+]
+
+
+@pytest.mark.parametrize("stage", STATELESS, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("vocabulary", [1, 2, 3, 1000, 5000])
+def test_neutral_columns_change_nothing(stage: Stage, vocabulary: int) -> None:
+    """In a batch beside rows that use the stage; -0.0, NaN and rows of -inf are among them."""
+    random = Random(f"{stage.name} {vocabulary}")
+    x = rows.logits(16, vocabulary, random)
+    x[2] = -torch.inf
+    x[4] = -0.0
+    x[6, 0] = torch.nan
+    x[8, 0] = torch.inf
+    used = [rows.values(stage, random, vocabulary) for _ in range(8)]
+    off = [rows.neutral(stage, random, vocabulary) for _ in range(8)]
+    values = [value for pair in zip(off, used, strict=True) for value in pair]
+    columns = {
+        parameter.name: Column.of([value[parameter.name] for value in values])
+        for parameter in stage.parameters
+    }
+    after = OPS[stage.name](x.clone(), **columns)
+
+    assert rows.same_bits(after[::2], x[::2])
+
+
+@pytest.mark.parametrize("stage", STATELESS, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("vocabulary", [1, 2, 3, 1000, 5000])
+def test_a_row_of_bans_stays_one(stage: Stage, vocabulary: int) -> None:
+    """-inf stays -inf where nothing else is left: no NaN."""
+    random = Random(f"{stage.name} {vocabulary}")
+    x = torch.full((4, vocabulary), -torch.inf)
+    values = [rows.values(stage, random, vocabulary) for _ in range(4)]
+    columns = {
+        parameter.name: Column.of([value[parameter.name] for value in values])
+        for parameter in stage.parameters
+    }
+
+    assert rows.same_bits(OPS[stage.name](x.clone(), **columns), x)
