@@ -37,8 +37,6 @@ _NEUTRAL: Mapping[str, Any] = {
     for name, value in targets.TRANSFORMERS.fields.items()
     if hasattr(GenerationConfig(), name)
 }
-# The other cuts that a model's file may set; they act behind ours where the file counts at all.
-_OTHER_CUTS = {"typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "top_h": None}
 
 
 class PresetLogitsProcessor(LogitsProcessor):
@@ -180,7 +178,6 @@ def generate_kwargs(
     kwargs: dict[str, Any] = {
         "logits_processor": LogitsProcessorList([processor]),
         "do_sample": True,
-        **({} if model is not None else _OTHER_CUTS),
         **_NEUTRAL,
     }
     kwargs.update(_generation(resolved, tokenizer))

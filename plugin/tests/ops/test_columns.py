@@ -54,3 +54,12 @@ def test_a_row_of_bans_stays_one(stage: Stage, vocabulary: int) -> None:
     }
 
     assert rows.same_bits(OPS[stage.name](x.clone(), **columns), x)
+
+
+def test_equal_ends_of_a_dynamic_temperature_are_no_temperature() -> None:
+    """Low = high is off, whatever it is equal to."""
+    x = rows.logits(4, 100, Random(0))
+    columns = {name: Column.of([0.7] * 4) for name in ("dynatemp_low", "dynatemp_high")}
+    after = OPS["dynamic_temperature"](x.clone(), dynatemp_exponent=Column.of([1.0] * 4), **columns)
+
+    assert rows.same_bits(after, x)
