@@ -33,6 +33,12 @@ def smollm2_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gemma_path() -> Path:
+    """Gemma 3 270M, the base model, in float32: vocabulary 262,144, SentencePiece-style."""
+    return model_path("gemma")
+
+
+@pytest.fixture(scope="session")
 def tiny_path() -> Path:
     """A random two-layer Llama, vocabulary 1,024: for what is slow with a real model."""
     return model_path("tiny")

@@ -2,7 +2,8 @@
 
 The job has `model`, `options` of `LLM`, and `requests`: each the ids of a prompt and what
 `temperament.vllm.sampling_params` is given. They are all handed over at once, so they share
-batches. The answer has, for each request, the token ids of each sample.
+batches. The answer has, for each request, each sample's token ids and, if the request asked for
+`logprobs`, the probabilities of the most likely tokens at each position.
 """
 
 from __future__ import annotations
@@ -11,10 +12,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
 from pathlib import Path
 from typing import Any
 
 from integration_tests.harness.server import Runner, environment
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a request."""
+
+    tokens: list[int]
+    top: list[dict[int, float]]  # at each position: token -> probability
 
 
 def generate(
@@ -25,7 +36,30 @@ def generate(
     **options: Any,
 ) -> tuple[list[list[list[int]]], str]:
     """(the token ids of each sample of each request, what vLLM wrote to its log)."""
-    job = json.dumps({"model": str(model), "requests": list(requests), "options": options})
+    answers, log = _run(model, requests, runner, options)
+    return [[sample.tokens for sample in samples] for samples in answers], log
+
+
+def distributions(
+    model: Path,
+    requests: Sequence[Mapping[str, Any]],
+    *,
+    runner: Runner = "v1",
+    **options: Any,
+) -> list[Sample]:
+    """The first sample of each request, with what each of its tokens was drawn from.
+
+    Requests say how many tokens they want to see by `logprobs` among their overrides.
+    """
+    options = {"logprobs_mode": "processed_logprobs", "max_logprobs": -1, **options}
+    answers, _ = _run(model, requests, runner, options)
+    return [samples[0] for samples in answers]
+
+
+def _run(
+    model: Path, requests: Sequence[Mapping[str, Any]], runner: Runner, options: Mapping[str, Any]
+) -> tuple[list[list[Sample]], str]:
+    job = json.dumps({"model": str(model), "requests": list(requests), "options": dict(options)})
     env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     done = subprocess.run(
         [sys.executable, "-m", "integration_tests.harness.offline"],
@@ -33,7 +67,14 @@ def generate(
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1]), done.stdout + done.stderr
+    answers = [
+        [
+            Sample(tokens, [{int(token): p for token, p in place.items()} for place in top])
+            for tokens, top in samples
+        ]
+        for samples in json.loads(done.stdout.splitlines()[-1])
+    ]
+    return answers, done.stdout + done.stderr
 
 
 def main() -> None:
@@ -50,7 +91,19 @@ def main() -> None:
         for request in job["requests"]
     ]
     outputs = llm.generate(prompts, params, use_tqdm=False)
-    answers = [[list(sample.token_ids) for sample in output.outputs] for output in outputs]
+    answers = [
+        [
+            (
+                list(sample.token_ids),
+                [
+                    {token: exp(seen.logprob) for token, seen in place.items()}
+                    for place in sample.logprobs or ()
+                ],
+            )
+            for sample in output.outputs
+        ]
+        for output in outputs
+    ]
     for metric in llm.get_metrics():
         if "preemption" in metric.name:
             print(metric.name, getattr(metric, "value", ""))

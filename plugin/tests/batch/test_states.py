@@ -94,12 +94,9 @@ def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
             running |= {slot: t for slot, t in ((one, second), (other, first)) if t}
         elif running:
             slots = random.sample(list(running), len(running))
-            logits = torch.randn(
-                len(slots),
-                VOCABULARY,
-                generator=torch.Generator().manual_seed(random.randrange(9**9)),
-            )
-            after = batch.run(logits.clone() * 3, np.array(slots))
+            generator = torch.Generator().manual_seed(random.getrandbits(32))
+            logits = torch.randn(len(slots), VOCABULARY, generator=generator) * 3
+            after = batch.run(logits.clone(), np.array(slots))
             for row, slot in enumerate(slots):
                 text = running[slot]
                 text.given.append(logits[row])

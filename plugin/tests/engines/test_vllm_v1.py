@@ -73,6 +73,9 @@ class Runner:
             one, other = (int(row) for row in self.random.permutation(len(places))[:2])
             moved.append((one, other, MoveDirectionality.SWAP))
             places[one], places[other] = places[other], places[one]
+        # A row that is taken again at once isn't told as removed.
+        taken = {row for row, *_ in added} | {target for _, target, _ in moved}
+        removed = [row for row in removed if row not in taken]
         self.rows = [places[row] for row in range(len(places))]
         self.batch.update(
             BatchUpdate(batch_size=len(places), removed=removed, added=added, moved=moved)
@@ -105,12 +108,12 @@ class Runner:
                 output.extend(self.ids(1, 2) if self.random.random() < 0.9 else self.ids(2, 4))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_rows_keep_their_requests(seed: int) -> None:
     """Through joining, leaving, moving, swapping, preemption and coming back."""
     torch.manual_seed(seed)
     runner = Runner(seed)
-    for _ in range(25):
+    for _ in range(20):
         runner.update()
         for _ in range(int(runner.random.integers(0, 3))):
             runner.check()

@@ -1,0 +1,207 @@
+"""Texts are found in any segmentation, as a plain search in the joined bytes finds them."""
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from temperament.batch import texts as tables
+from temperament.batch.texts import TextTables
+from temperament.ops.inputs import History
+from temperament.plan.automaton import Automaton, byte_automaton, token_automaton
+from temperament.plan.vocabulary import TokenBytes
+from tests.reference import completes, spelt
+
+# Few letters, so that texts overlap; letters of one, two and three bytes.
+LETTERS = ["a", "b", "\n", "é", "è", "的"]
+
+
+def some_text(random: Random, letters: int = 5) -> str:
+    return "".join(random.choices(LETTERS, k=random.randint(1, letters)))
+
+
+def some_vocabulary(random: Random) -> TokenBytes:
+    """Pieces of text cut anywhere, also inside a letter; single bytes; tokens without bytes."""
+    tokens = [bytes([byte]) for byte in "".join(LETTERS).encode()]
+    for _ in range(random.randint(0, 30)):
+        whole = some_text(random, 6).encode()
+        cut = sorted(random.choices(range(len(whole) + 1), k=2))
+        tokens.append(whole[cut[0] : cut[1]])
+    random.shuffle(tokens)
+    return TokenBytes(tuple(tokens))
+
+
+def some_texts(random: Random) -> tuple[str, ...]:
+    """Some that contain each other among them."""
+    made = [some_text(random) for _ in range(random.randint(1, 4))]
+    return tuple(sorted({*made, *(text[random.randrange(len(text)) :] for text in made)}))
+
+
+def what(automaton: Automaton, state: int, token: int) -> tuple[int, bool]:
+    """What a token does from a state, read as it is written."""
+    own = slice(automaton.offsets[state], automaton.offsets[state + 1])
+    for number, place in zip(automaton.token[own], range(own.start, own.stop), strict=True):
+        if number == token:
+            return int(automaton.other_next[place]), bool(automaton.other_hit[place])
+    return int(automaton.next[token]), bool(automaton.hit[token])
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_any_segmentation(seed: int) -> None:
+    """A text ends within a token if it does in the bytes; a token without bytes starts anew."""
+    random = Random(seed)
+    vocabulary, texts = some_vocabulary(random), some_texts(random)
+    automaton = token_automaton([text.encode() for text in texts], vocabulary)
+    ids = random.choices(range(len(vocabulary)), k=30)
+    state = 0
+    for before, token in zip(spelt(ids, vocabulary.tokens), ids, strict=False):
+        spelling = vocabulary.tokens[token]
+        after, hit = what(automaton, state, token)
+        assert hit == bool(spelling and completes(before, spelling, texts))
+        state = after if spelling else 0
+        assert after == state
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_every_state_and_token(seed: int) -> None:
+    """The table is the byte automaton, run over each token from each state."""
+    random = Random(seed)
+    vocabulary = some_vocabulary(random)
+    raw = [text.encode() for text in some_texts(random)]
+    follow, accepts = byte_automaton(raw)
+    automaton = token_automaton(raw, vocabulary)
+    assert automaton.states == len(follow)
+    for first in range(len(follow)):
+        for token, spelling in enumerate(vocabulary.tokens):
+            state, hit = first if spelling else 0, False
+            for byte in spelling:
+                state = int(follow[state, byte])
+                hit |= bool(accepts[state])
+            assert what(automaton, first, token) == (state, hit)
+
+
+def test_no_texts_and_no_tokens() -> None:
+    """Neither is an error."""
+    nothing = token_automaton([], TokenBytes((b"a", b"")))
+    assert (nothing.states, nothing.next.tolist(), nothing.hit.any()) == (1, [0, 0], False)
+    assert token_automaton([b"ab"], TokenBytes(())).states == 3
+
+
+def test_the_longest_texts_that_a_preset_may_have() -> None:
+    """500 bytes over a large vocabulary: a second, and few exceptions to keep."""
+    random = Random(0)
+    vocabulary = TokenBytes(
+        tuple(bytes(random.choices(b"abcdefgh ", k=random.randint(1, 8))) for _ in range(100_000))
+    )
+    automaton = token_automaton([bytes(random.choices(b"abcdefgh ", k=100))] * 5, vocabulary)
+
+    assert len(automaton.token) < 0.03 * automaton.states * len(vocabulary)
+
+
+def history(ids: list[list[int]], starts: list[int]) -> History:
+    longest = max(map(len, ids), default=0) + 2
+    tokens = torch.tensor([[0] * s + own + [0] * (longest - len(own) - s)
+                           for s, own in zip(starts, ids, strict=True)])  # fmt: skip
+    begin = torch.tensor(starts)
+    return History(tokens, begin, begin, begin + torch.tensor([len(own) for own in ids]))
+
+
+class TestTables:
+    """Many sets of texts in one table, a row for each."""
+
+    @given(seed=st.integers(0, 2**32), most=st.integers(1, 4))
+    @settings(max_examples=200, deadline=None)
+    def test_rows_with_different_sets(self, seed: int, most: int) -> None:
+        """States, hits and endings of each row are those of a search; sets come and go."""
+        random = Random(seed)
+        vocabulary = some_vocabulary(random)
+        size = len(vocabulary)
+        made = TextTables(vocabulary)
+        used: list[tuple[str, ...]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tables, "MAX_SETS", most)
+            for _ in range(random.randint(1, 8)):
+                chosen = random.choice([some_texts(random), ()])
+                used = [*random.sample(used, random.randint(0, len(used))), chosen]
+                made.add(chosen, used[:-1])
+        made.add(used[-1])
+        starts = [random.randint(0, 1) for _ in used]
+        ids = [random.choices([*range(size), -1, size, 2**31], k=random.randint(0, 12))
+               for _ in used]  # fmt: skip
+        given_ids, texts = history(ids, starts), made.texts(used)
+        hits = texts.hits(given_ids)
+        every = torch.arange(size + 3).expand(len(used), -1)
+        ends = texts.ending(given_ids, given_ids.start, size + 3)
+        next_ = texts.completes(given_ids, every)
+
+        assert torch.equal(ends, next_)
+        for row, (own, start) in enumerate(zip(ids, starts, strict=True)):
+            *before, all_of_it = spelt(own, vocabulary.tokens)
+
+            def found(token: int, text: bytes, row: int = row) -> bool:
+                known = vocabulary.tokens[token] if 0 <= token < size else b""
+                return bool(known) and completes(text, known, used[row])
+
+            places = [start + i for i, token in enumerate(own) if found(token, before[i])]
+            assert torch.where(hits[row])[0].tolist() == places
+            assert torch.where(ends[row])[0].tolist() == [
+                token for token in range(size) if found(token, all_of_it)
+            ]
+
+    def test_sets_out_of_use_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When there are too many, and not before."""
+        monkeypatch.setattr(tables, "MAX_SETS", 3)
+        made = TextTables(TokenBytes((b"a", b"b")))
+        for number, texts in enumerate((("a",), ("b",), ("ab",))):
+            made.add(texts)
+            assert len(made) == number + 1
+        made.add(("ba",), in_use=[("b",), ("b",)])
+
+        assert len(made) == 2
+        assert made.texts([("b",), ("ba",)]).window == 1
+
+    def test_fewer_logits_than_tokens(self) -> None:
+        """The mask is as wide as the logits."""
+        made = TextTables(TokenBytes((b"a", b"b", b"ab")))
+        made.add(("b",))
+        texts = made.texts([("b",)])
+
+        assert texts.ending(history([[]], [0]), torch.tensor([0]), 2).tolist() == [[False, True]]
+
+    def test_a_set_is_built_once(self) -> None:
+        """However often it is added."""
+        made = TextTables(TokenBytes((b"a",)))
+        for _ in range(3):
+            made.add(("a",))
+
+        assert len(made) == 1
+
+    def test_no_vocabulary(self) -> None:
+        """Texts then never end."""
+        made = TextTables(TokenBytes(()))
+        made.add(("ab",))
+        texts = made.texts([("ab",)])
+        past = history([[0, 1]], [0])
+
+        assert not texts.hits(past).any()
+        assert not texts.ending(past, past.start, 3).any()
+        assert not texts.completes(past, torch.tensor([[1]])).any()
+
+
+def test_a_byte_automaton_of_texts_that_contain_each_other() -> None:
+    """`he`, `she`, `hers`: the example of the paper."""
+    follow, accepts = byte_automaton([b"he", b"she", b"hers"])
+    found = []
+    state = 0
+    for place, byte in enumerate(b"ushers"):
+        state = int(follow[state, byte])
+        if accepts[state]:
+            found.append(place)
+
+    assert found == [3, 5]
+    assert follow.dtype == np.int16
