@@ -23,7 +23,7 @@ from temperament.engines.transformers import PresetLogitsProcessor
 from temperament.presets import as_preset
 from temperament.stages import BY_NAME
 
-STEPS = 3
+STEPS = 2
 TOP = 20
 ASKED = 2 * TOP
 TOLERANCE = 1e-3
@@ -100,8 +100,7 @@ def model(request: pytest.FixtureRequest) -> Model:
     path = model_path(request.param)
     tokenizer = AutoTokenizer.from_pretrained(path)
     prompts = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]
-    # The seeds are the rows' own, and the same on both sides: XTC's protected tokens aside, its
-    # roll always hits.
+    # Both sides roll alike, by the seed.
     asked = [
         {
             "ids": ids,
@@ -160,7 +159,7 @@ def difference(ours: Tensor, top: Mapping[int, float]) -> float:
 
 @pytest.mark.parametrize("chain", CHAINS)
 class TestChains:
-    """20 prompts, three tokens each."""
+    """20 prompts, two tokens each."""
 
     def test_both_engines_draw_from_the_same(self, model: Model, chain: str) -> None:
         """To a thousandth, for the most likely tokens of either side."""
@@ -169,6 +168,8 @@ class TestChains:
 
     def test_every_stage_acts(self, model: Model, chain: str) -> None:
         """Without any one of its stages, or its order, a chain gives something else."""
+        if len(model.tokenizer) > 2**16:
+            pytest.skip("seen on the small vocabulary, which costs a fifth")
         prompts, outputs, logits = model.last[chain]
         values = CHAINS[chain]
 

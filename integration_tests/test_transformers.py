@@ -19,7 +19,11 @@ from transformers import (
 from temperament import Catalogue, EngineError, process
 from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
 
-PROMPTS = ["The capital of France is", "Once upon a time, in a small village by the sea,", "One, two"]
+PROMPTS = [
+    "The capital of France is",
+    "Once upon a time, in a small village by the sea,",
+    "One, two",
+]
 CATALOGUE = Catalogue.load()
 SHIPPED = ["code", "math", "data", "chat", "translation", "creative"]
 SHARP = {"temperature": 0.7, "top_k": 20, "top_p": 0.9, "min_p": 0.05}
@@ -193,8 +197,15 @@ class TestTheModelsOwnConfig:
 
     def sharpen(self, hub: SimpleNamespace) -> None:
         hub.model.generation_config.update(
-            do_sample=True, temperature=0.1, top_k=3, min_p=0.5, top_p=0.2, typical_p=0.5,
-            epsilon_cutoff=0.1, eta_cutoff=0.1, repetition_penalty=1.7,
+            do_sample=True,
+            temperature=0.1,
+            top_k=3,
+            min_p=0.5,
+            top_p=0.2,
+            typical_p=0.5,
+            epsilon_cutoff=0.1,
+            eta_cutoff=0.1,
+            repetition_penalty=1.7,
         )
 
     def test_it_is_neutral(self, hub: SimpleNamespace) -> None:
@@ -263,7 +274,10 @@ class TestTheProcessor:
     def test_it_may_be_used_again(self, hub: SimpleNamespace) -> None:
         """For a second `generate`, with other prompts of any length."""
         kwargs = generate_kwargs(WRITER, hub.tokenizer)
-        first, second = ("The capital of France is", "One, two, three, four, five, six, seven, eight")
+        first, second = (
+            "The capital of France is",
+            "One, two, three, four, five, six, seven, eight",
+        )
         texts = []
         for prompt in (first, second, first, second):
             torch.manual_seed(0)
@@ -310,7 +324,7 @@ class TestLengthsAndErrors:
 
     def test_a_seed_is_refused(self, hub: SimpleNamespace) -> None:
         """`generate` has one generator for all rows."""
-        with pytest.raises(EngineError, match="torch.manual_seed"):
+        with pytest.raises(EngineError, match=r"torch\.manual_seed"):
             generate_kwargs({"seed": 1}, hub.tokenizer)
 
     def test_lengths_that_differ_are_refused(self, hub: SimpleNamespace) -> None:

@@ -378,9 +378,11 @@ def forced_eos_token_id(
     ends: Sequence[int],
     limit: int,
 ) -> Row:
-    """One of these, if it is the last that the limit allows."""
-    last = len(output) + 1 == limit
-    return ban(x, set(range(len(x))) - set(forced_eos_token_id)) if last else x
+    """One of these, with equal odds, if it is the last that the limit allows."""
+    if len(output) + 1 != limit:
+        return x
+    left = ban(x, set(range(len(x))) - set(forced_eos_token_id))
+    return [value if value == REMOVED else 0.0 for value in left]
 
 
 def encoder_repetition_penalty(

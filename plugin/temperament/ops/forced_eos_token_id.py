@@ -1,6 +1,7 @@
-"""Forced last token: at the limit of tokens all but the named ones are -inf.
+"""Forced last token: at the limit of tokens all but the named ones are -inf, and these are 0.
 
-Without a limit nothing is forced. Source: `temperament.stages.forced_eos_token_id`.
+Several of them have equal odds; one that was removed isn't brought back. Without a limit nothing is
+forced. Source: `temperament.stages.forced_eos_token_id`.
 """
 
 from __future__ import annotations
@@ -17,4 +18,5 @@ def apply(logits: Tensor, *, forced_eos_token_id: Tokens, history: History, ends
     last = history.end - history.prompt_end == ends.limit - 1
     others = torch.ones_like(logits, dtype=torch.bool)
     others[forced_eos_token_id.row, forced_eos_token_id.token] = ~forced_eos_token_id.counts
-    return ban_mask(logits, others & last[:, None])
+    ban_mask(logits, others & last[:, None])
+    return logits.masked_fill_(last[:, None] & (logits > -torch.inf), 0.0)

@@ -149,9 +149,7 @@ class TestRun:
         run = Run(presets, prompt_ids=prompts, **options)
         for step in range(12):
             logits = rows.logits(5, VOCABULARY, random)
-            expected = process(
-                logits, presets, prompt_ids=prompts, output_ids=outputs, **options
-            )
+            expected = process(logits, presets, prompt_ids=prompts, output_ids=outputs, **options)
 
             assert rows.same_bits(run.run(logits), expected)
             tokens = [random.choice([step, 7, 8]) for _ in range(5)]

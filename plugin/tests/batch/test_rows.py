@@ -132,7 +132,7 @@ class TestRows:
     @given(seed=st.integers(0, 2**32))
     @settings(max_examples=150, deadline=None)
     def test_several_rows_of_a_request(self, seed: int) -> None:
-        """Where only the device knows whose row is whose: as each row alone, with its own tokens."""
+        """Where only the device knows whose a row is: as each row alone, with its own tokens."""
         random = Random(seed)
         models = [some_request(random) for _ in range(SLOTS)]
         batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY))

@@ -64,9 +64,7 @@ class TestSteps:
         processor = PresetLogitsProcessor(PENALTIES)
         actual = processor(ids([1], [4, 5]), scores(2))
 
-        assert rows.same_bits(
-            actual, expected(scores(2), PENALTIES, [[PAD, 1], [4, 5]], [[], []])
-        )
+        assert rows.same_bits(actual, expected(scores(2), PENALTIES, [[PAD, 1], [4, 5]], [[], []]))
 
     def test_no_ids_at_all(self) -> None:
         """`generate` from embeddings begins with none."""
@@ -94,9 +92,7 @@ class TestSteps:
         for text in ([1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5]):
             actual = processor(ids(text), scores(1))
 
-            assert rows.same_bits(
-                actual, expected(scores(1), PENALTIES, [[1, 2]], [text[2:]])
-            )
+            assert rows.same_bits(actual, expected(scores(1), PENALTIES, [[1, 2]], [text[2:]]))
 
     @pytest.mark.parametrize(
         "prompt", [[7], [7, 8], [7, 8, 9], [7, 8, 9, 10, 11], [1, 2], [1, 2, 3, 4, 5, 6]]
@@ -138,7 +134,9 @@ class TestRows:
         processor = PresetLogitsProcessor(["code", {"top_k": 1}, {}], TOKENIZER)
         after = processor(torch.ones(6, 2, dtype=torch.int64), scores(6))
 
-        assert rows.same_bits(after, process(scores(6), ["code"] * 2 + [{"top_k": 1}] * 2 + [{}] * 2))
+        assert rows.same_bits(
+            after, process(scores(6), ["code"] * 2 + [{"top_k": 1}] * 2 + [{}] * 2)
+        )
 
     @pytest.mark.parametrize("count", [1, 3, 5])
     def test_presets_that_fit_no_number_of_rows(self, count: int) -> None:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from temperament.ops import OPS
+from temperament.ops import OPS, cut
 from temperament.ops.inputs import Column
 from temperament.stages import STAGES, Stage
 from tests import rows
@@ -63,3 +63,15 @@ def test_equal_ends_of_a_dynamic_temperature_are_no_temperature() -> None:
     after = OPS["dynamic_temperature"](x.clone(), dynatemp_exponent=Column.of([1.0] * 4), **columns)
 
     assert rows.same_bits(after, x)
+
+
+def test_sums_are_the_same_bits_in_any_batch() -> None:
+    """Torch's own sum of a long row isn't: it splits a row that is alone among threads."""
+    x = torch.randn(3, 151_936, generator=torch.Generator().manual_seed(0))
+    maximum = x.amax(-1, keepdim=True)
+    terms = (cut.mass, cut.squared_mass, cut.weighted_distance)
+    together = cut.sums(x, maximum, *terms)
+    alone = [cut.sums(x[row : row + 1], maximum[row : row + 1], *terms) for row in range(3)]
+
+    for number, total in enumerate(together):
+        assert torch.equal(total, torch.cat([sums[number] for sums in alone]))

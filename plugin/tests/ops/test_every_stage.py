@@ -59,13 +59,14 @@ class TestRows:
     @pytest.mark.parametrize("vocabulary", [1000, 1023, 32003, 49152])
     def test_a_row_is_the_same_in_any_batch(self, stage: Stage, vocabulary: int) -> None:
         """Alone, in twos, in sevens, all together and in another order: bit for bit."""
-        batch = Batch(stage, 64, vocabulary, 400, seed=vocabulary)
-        order = Random(vocabulary).sample(range(64), 64)
+        count = 64 if vocabulary < 2000 else 21
+        batch = Batch(stage, count, vocabulary, 400, seed=vocabulary)
+        order = Random(vocabulary).sample(range(count), count)
         together = batch.run()
 
         assert rows.same_bits(batch.run(order), together[order])
         for size in (1, 2, 7):
-            for start in range(0, 12 * size, size):
+            for start in range(0, min(12 * size, count), size):
                 some = order[start : start + size]
                 assert rows.same_bits(batch.run(some), together[some]), size
 
@@ -123,7 +124,7 @@ class TestTokens:
             assert after.isfinite().any(-1).all()
 
     def test_extreme_values_leave_a_finite_token(self, stage: Stage) -> None:
-        """The least and the largest value of each range, over a text in which every token stands."""
+        """The least and the largest value of each range, over a text with every token in it."""
         for parameter in stage.parameters:
             for end in (parameter.low, FLOAT32_TINY, parameter.high):
                 batch = Batch(stage, 4, 4, 0, seed=8)

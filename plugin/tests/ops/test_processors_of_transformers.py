@@ -135,15 +135,8 @@ def test_the_same(stage: str) -> None:
         wanted[x[0] == -math.inf] = -math.inf
         if not (wanted > -math.inf).any():
             continue
-        if stage == "sequence_bias":
-            # Theirs leaves out a sequence that is longer by one than the text, though it fits.
-            fits = [pair for pair in values["sequence_bias"] if len(pair[0]) <= len(ids)]
-            values = {"sequence_bias": tuple(fits)}
-        if stage == "bad_words_ids":
-            fits = [word for word in values["bad_words_ids"] if len(word) <= len(ids)]
-            values = {"bad_words_ids": tuple(fits)}
         around = Around(limit=5, ends=ENDS)
-        after = rows.run(x[0], Chain.of(values), ids[:length], ids[length:], around)
+        after = rows.run(x[0].tolist(), Chain.of(values), ids[:length], ids[length:], around)
         actual = torch.tensor(after)
         changed += not rows.same_bits(actual, x[0])
 

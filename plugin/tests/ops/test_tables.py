@@ -386,7 +386,7 @@ CASES = [
             f"{generated} of {limit}",
             (1, 2),
             [4, 3, 2],
-            [X, 3, 2] if forced else [4, 3, 2],
+            [X, 0, 0] if forced else [4, 3, 2],
             output=[0] * generated,
             around=Around(limit=limit),
         )
