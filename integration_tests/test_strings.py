@@ -28,8 +28,8 @@ PROMPT = (
     "France's capital is"
 )
 BANNED = "Paris"
-CONTINUATIONS = 24
-TOKENS = 12
+CONTINUATIONS = 16
+TOKENS = 8
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ def generate_kwargs(
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]
-    end = None if model is None else model.generation_config.eos_token_id
+    end = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     processor = PresetLogitsProcessor(
         resolved,
         tokenizer,

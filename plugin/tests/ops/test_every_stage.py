@@ -90,6 +90,19 @@ class TestRows:
 
         assert rows.same_bits(batch.logits, before)
 
+    def test_logits_are_changed_where_they_lie(self, stage: Stage) -> None:
+        """Also in a view of wider ones, as a runner cuts off the vocabulary's padding."""
+        batch = Batch(stage, 16, 1000, 100, seed=2)
+        expected = batch.run()
+        whole = torch.full((16, 1003), 7.0)
+        view = whole[:, :1000]
+        view.copy_(batch.logits)
+        after = batch.rows.run(view, np.arange(16))
+
+        assert after.data_ptr() == whole.data_ptr()
+        assert rows.same_bits(view, expected)
+        assert (whole[:, 1000:] == 7).all()
+
 
 @every_stage
 class TestTokens:

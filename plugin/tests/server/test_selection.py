@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plugin.tests.server.conftest import serves
 
 from temperament import Catalogue, RequestError
 from temperament.server.selection import select
+from tests.server.conftest import serves
 
 
 def chosen(

@@ -1,0 +1,209 @@
+"""Stages that know texts, ends and chance, through every public way in."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from temperament import EngineError, PresetError, Run, process
+from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
+from tests import rows
+from tests.plan.test_vocabulary import byte_level
+
+X = -math.inf
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """Byte-level BPE; token 0 ends a text."""
+    return byte_level()
+
+
+def scores(count: int, vocabulary: int, seed: int = 0) -> Tensor:
+    return torch.randn(count, vocabulary, generator=torch.Generator().manual_seed(seed))
+
+
+NEEDY = [
+    ({"banned_strings": ["a"]}, "matches texts"),
+    ({"dry_multiplier": 0.5}, "matches texts"),
+    ({"xtc_probability": 0.5}, "xtc_protect_structure: false"),
+    ({"min_new_tokens": 3}, "the end of the text"),
+    ({"exponential_decay_length_penalty": 1.1}, "the end of the text"),
+]
+CONTENT = [
+    {"banned_strings": []},
+    {"dry_multiplier": 0.5, "dry_sequence_breakers": []},
+    {"xtc_probability": 0.5, "xtc_protect_structure": False},
+    {"min_new_tokens": 0},
+    {"forced_eos_token_id": [1]},
+    {"mirostat": 2},
+]
+
+
+class TestWithoutATokenizer:
+    """What a stage lacks is said; nothing is left out in silence."""
+
+    @pytest.mark.parametrize(("values", "why"), NEEDY, ids=lambda value: str(value)[:40])
+    def test_what_needs_it(self, values: dict[str, Any], why: str) -> None:
+        """In every way in."""
+        with pytest.raises(PresetError, match=why):
+            process(torch.zeros(1, 5), values)
+        with pytest.raises(PresetError, match=why):
+            Run(values)
+        with pytest.raises(PresetError, match=why):
+            PresetLogitsProcessor(values)
+        with pytest.raises(PresetError, match=why):
+            generate_kwargs(values)
+
+    @pytest.mark.parametrize("values", CONTENT, ids=lambda value: str(value)[:40])
+    def test_what_can_do_without(self, values: dict[str, Any]) -> None:
+        """The same stages, told not to look at texts."""
+        assert process(torch.zeros(1, 5), values).shape == (1, 5)
+        assert PresetLogitsProcessor(values)(torch.ones(1, 2).long(), torch.zeros(1, 5)) is not None
+
+    def test_all_at_once(self) -> None:
+        """Every stage of every preset that lacks it."""
+        with pytest.raises(PresetError) as caught:
+            process(torch.zeros(3, 5), [NEEDY[0][0], {}, {**NEEDY[1][0], **NEEDY[2][0]}])
+
+        assert len(caught.value.problems) == 3
+
+
+class TestWithATokenizer:
+    """Logits of the tokenizer's size, and wider ones."""
+
+    @pytest.mark.parametrize("wider", [0, 12])
+    def test_banned_strings(self, tokenizer: Any, wider: int) -> None:
+        """Every token that holds the text, and no column behind the last token."""
+        size = len(tokenizer)
+        after = process(scores(1, size + wider), {"banned_strings": ["e"]}, tokenizer=tokenizer)[0]
+        gone = torch.where(after == X)[0].tolist()
+
+        assert gone == [i for i in range(size) if i and "e" in tokenizer.decode([i])]
+
+    def test_the_prompt_is_not_the_output(self, tokenizer: Any) -> None:
+        """`ab` is banned behind an `a` of the output alone."""
+        a, b = (tokenizer.convert_tokens_to_ids(letter) for letter in "ab")
+        values = {"banned_strings": ["ab"]}
+        x = scores(2, len(tokenizer))
+        after = process(x, values, prompt_ids=[[a], []], output_ids=[[], [a]], tokenizer=tokenizer)
+
+        assert after[0, b] > X
+        assert after[1, b] == X
+
+    def test_the_end_waits(self, tokenizer: Any) -> None:
+        """The tokenizer tells what ends a text; a model's own list of ends is believed more."""
+        x = scores(1, len(tokenizer))
+        after = process(x, {"min_new_tokens": 1}, tokenizer=tokenizer)
+        assert torch.where(after[0] == X)[0].tolist() == [0]
+        config = SimpleNamespace(eos_token_id=[3, 5])
+        for model, ends in ((None, [0]), (SimpleNamespace(generation_config=config), [3, 5])):
+            kwargs = generate_kwargs({"min_new_tokens": 1}, tokenizer, model=model)
+            after = kwargs["logits_processor"][0](torch.ones(1, 2).long(), x)
+            assert torch.where(after[0] == X)[0].tolist() == ends
+
+    def test_xtc_spares_newlines_and_the_end(self, tokenizer: Any) -> None:
+        """Token 0 and all that hold a newline; unless told otherwise."""
+        size = len(tokenizer)
+        newline = tokenizer.encode("\n", add_special_tokens=False)[0]
+        x = torch.full((1, size), -20.0)
+        x[0, [0, newline, 50, 51]] = torch.tensor([3.0, 2.9, 2.8, 2.7])
+        values = {"xtc_probability": 1.0, "xtc_threshold": 0.05}
+        spared = process(x, values, tokenizer=tokenizer)[0]
+        not_spared = process(x, {**values, "xtc_protect_structure": False})[0]
+
+        assert torch.where(spared == X)[0].tolist() == [50]
+        assert torch.where(not_spared == X)[0].tolist() == sorted([0, newline, 50])
+
+
+CHANCE = {"xtc_probability": 0.5, "xtc_threshold": 0.01, "xtc_protect_structure": False,
+          "reproducible": True, "temperature": 2.0}  # fmt: skip
+
+
+class TestSeeds:
+    """The same seed and position give the same draw, whichever way it goes."""
+
+    def test_process_run_and_transformers(self) -> None:
+        """Bit for bit, step by step."""
+        seeds = [11, 5, 2**63 - 1]
+        run = Run(CHANCE, rows=3, seeds=seeds)
+        processor = PresetLogitsProcessor(CHANCE, seeds=seeds)
+        ids = torch.tensor([[1, 2], [3, 4], [5, 6]])
+        for step in range(10):
+            x = scores(3, 40, step)
+            one = run.run(x)
+            other = processor(ids, x)
+            third = process(x, CHANCE, output_ids=ids[:, 2:], seeds=seeds)
+            assert rows.same_bits(one, other)
+            assert rows.same_bits(one, third)
+            tokens = one.argmax(-1)
+            run.accept(tokens)
+            ids = torch.cat([ids, tokens[:, None]], 1)
+
+    @pytest.mark.parametrize("presets", [CHANCE, [CHANCE, CHANCE]], ids=["one", "each"])
+    def test_samples_of_a_prompt(self, presets: Any) -> None:
+        """The first is the seed's own; the others differ, also from those of the next seed."""
+        x = torch.zeros(6, 1000)
+        seeds = [7, 8]
+        after = PresetLogitsProcessor(presets, seeds=seeds)(torch.ones(6, 2).long(), x)
+        drawn = after.argmax(-1).tolist()
+        own = process(x[:2], CHANCE, seeds=seeds).argmax(-1).tolist()
+
+        assert [drawn[0], drawn[3]] == own
+        assert len(set(drawn)) == 6
+
+    def test_seeds_that_fit_no_number_of_rows(self) -> None:
+        """Two seeds for three rows."""
+        processor = PresetLogitsProcessor(CHANCE, seeds=[1, 2])
+        with pytest.raises(EngineError, match="2 seeds for 3 rows"):
+            processor(torch.ones(3, 2).long(), scores(3, 5))
+
+    def test_the_seed_of_a_preset(self) -> None:
+        """It counts where no other is given."""
+        x = scores(1, 1000)
+        by_preset = process(x, {**CHANCE, "seed": 9})
+
+        assert rows.same_bits(by_preset, process(x, CHANCE, seeds=[9]))
+        assert rows.same_bits(
+            process(x, {**CHANCE, "seed": 9}, seeds=[4]), process(x, CHANCE, seeds=[4])
+        )
+
+    def test_padding_is_no_position(self) -> None:
+        """A prompt draws the same whether it is padded on the left or not."""
+        tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=None)
+        x = scores(1, 50)
+        values = {**CHANCE, "xtc_probability": 0.0, "repetition_penalty": 1.5}
+        plain = PresetLogitsProcessor(values, tokenizer, seeds=[3])(torch.tensor([[4, 5]]), x)
+        padded = PresetLogitsProcessor(values, tokenizer, seeds=[3])(
+            torch.tensor([[0, 0, 0, 4, 5]]), x
+        )
+
+        assert rows.same_bits(plain, padded)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"banned_strings": ["e"]},
+        {"dry_multiplier": 1.0},
+        {"mirostat": 2},
+        {"adaptive_target": 0.3},
+        {"xtc_probability": 1.0},
+        {"reproducible": True},
+    ],
+    ids=str,
+)
+def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dtype) -> None:
+    """It is computed in float32."""
+    x = scores(2, len(tokenizer)).to(dtype)
+    after = process(x, values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2)
+
+    assert after.dtype == torch.float32
+    assert rows.same_bits(
+        after,
+        process(x.float(), values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2),
+    )
