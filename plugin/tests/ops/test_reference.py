@@ -76,7 +76,7 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
 
 @every_stage
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
     """Rows of a few tokens, with many ties, and a history of a few tokens."""
     random = Random(seed)
@@ -98,8 +98,8 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
     random = Random(stage.name)
     compared = 0
     with patch("temperament.ops.cut.CANDIDATES", candidates):
-        for vocabulary in (5, 50, 300, 1500):
-            logits = rows.logits(25, vocabulary, random)
+        for vocabulary, count in ((5, 25), (50, 25), (300, 15), (1500, 6)):
+            logits = rows.logits(count, vocabulary, random)
             for x in logits.tolist():
                 chain = Chain.of(rows.values(stage, random, vocabulary))
                 prompt, output = rows.ids(2, vocabulary, 40, random)
@@ -111,15 +111,15 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
                         reference.chain(x, chain, prompt, output, around),
                     )
 
-    assert compared > 50
+    assert compared > 30
 
 
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_whole_chains(x: Row, seed: int, length: int) -> None:
     """Several stages, those that a preset may order in any order."""
     random = Random(seed)
-    chosen = random.sample(STAGES, random.randint(2, len(STAGES)))
+    chosen = random.sample(STAGES, random.randint(2, 8))
     values: dict[str, Any] = {}
     for stage in chosen:
         values |= rows.values(stage, random, len(x))
