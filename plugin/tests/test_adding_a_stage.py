@@ -24,9 +24,9 @@ print("max_gap" in [stage.name for stage in STAGES])
 
 
 def blocks() -> list[str]:
-    """The page's pieces of Python, in order."""
+    """The page's pieces of code, in order."""
     page = (PACKAGE / "stages" / "README.md").read_text()
-    return re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    return re.findall(r"```(?:python|text)\n(.*?)```", page, flags=re.DOTALL)
 
 
 def test_the_worked_example_works(tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ class SuffixMatches:
         """The slot's history is another one now."""
         self._known[slot] = -1
 
+    def reorder(self, parents: Tensor) -> None:
+        """Each slot takes the matches of another, of as many tokens: [slots] int64."""
+        self._length = self._length.index_select(0, parents)
+
     def update(
         self, history: History, slots: np.ndarray[Any, Any], ends: np.ndarray[Any, Any]
     ) -> Matches:

@@ -75,6 +75,14 @@ class Rows:
         self._matches.forget(other)
         self._states.swap(one, other)
 
+    def reorder(self, parents: Tensor) -> None:
+        """Each slot goes on from what is remembered of another: `parents`, [slots] int64.
+
+        For an engine that keeps the tokens itself, and among slots of one request.
+        """
+        self._matches.reorder(parents)
+        self._states.reorder(parents)
+
     def save(self, slot: int) -> Snapshot:
         """What can't be had again from the tokens, for a request that may come back."""
         return self._states.save(slot) if self.table.uses("state")[slot] else {}

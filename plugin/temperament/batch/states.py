@@ -32,6 +32,12 @@ class States:
         """The state of a batch whose row i is slot `slots[i]`: [rows] int64."""
         return State(*self.bank(stage, vocabulary), slots)
 
+    def reorder(self, parents: Tensor) -> None:
+        """Each slot takes the state of another: [slots] int64."""
+        for bank in self._banks.values():
+            for part in bank:
+                part.copy_(part.index_select(0, parents))
+
     def forget(self, slot: int) -> None:
         """A request takes the slot anew."""
         for value, _, count in self._banks.values():

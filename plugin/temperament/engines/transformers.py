@@ -83,7 +83,7 @@ class PresetLogitsProcessor(LogitsProcessor):
         if self._rows is None or self._rows.device != scores.device or not self._goes_on(input_ids):
             self._rows = self._begin(input_ids, scores)
         elif self._ids.shape[1] == length - 1:
-            same_rows = self._ids.equal(input_ids[:, :-1])
+            same_rows = self._follow(input_ids[:, :-1])
         self._ids = input_ids
         history, ends = None, None
         if self._rows.table.uses(*TOKENS).any():
@@ -93,7 +93,7 @@ class PresetLogitsProcessor(LogitsProcessor):
                 torch.full_like(self._start, self._prompt_length),
                 torch.full_like(self._start, length),
             )
-            # Beams may have changed places: then what was followed is read anew.
+            # Where rows don't go on from those of the last step, all is read anew.
             ends = np.full(rows, length) if same_rows else None
         return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
 
@@ -109,6 +109,19 @@ class PresetLogitsProcessor(LogitsProcessor):
             and begun < length <= self._ids.shape[1] + 1
             and self._ids[:, :begun].equal(input_ids[:, :begun])
         )
+
+    def _follow(self, before: Tensor) -> bool:
+        """Whether each row goes on from a row of the last step, whose memory it then has.
+
+        Beams change places, and one may be followed by several.
+        """
+        if self._ids.equal(before):
+            return True
+        same = (before[:, None] == self._ids).all(-1)
+        if self._rows is None or not bool(same.any(1).all()):
+            return False
+        self._rows.reorder(same.int().argmax(1))
+        return True
 
     def _begin(self, input_ids: Tensor, scores: Tensor) -> Rows:
         """Takes the first step of a `generate`: its prompts, as many rows for each as it has."""

@@ -89,19 +89,18 @@ class Automata(NamedTuple):
     # [exceptions] bool: whether a text ends within the token
     other_hit: Tensor
 
-    def after(self, state: Tensor, token: Tensor) -> Tensor:
-        """The state behind a token, int64."""
-        return self._read(self.next, self.other_next, state, token).long()
+    # In all of these `most` bounds the exceptions of a state, 0 where there are none.
 
-    def ends(self, state: Tensor, token: Tensor) -> Tensor:
+    def after(self, state: Tensor, token: Tensor, most: int) -> Tensor:
+        """The state behind a token, int64."""
+        return self._read(self.next, self.other_next, state, token, most).long()
+
+    def ends(self, state: Tensor, token: Tensor, most: int) -> Tensor:
         """Whether a text ends within a token, bool."""
-        return self._read(self.hit, self.other_hit, state, token)
+        return self._read(self.hit, self.other_hit, state, token, most)
 
     def ending(self, state: Tensor, most: int) -> Tensor:
-        """[rows, tokens] bool: within which tokens a text ends, from each row's state ([rows]).
-
-        `most` bounds the exceptions of a state.
-        """
+        """[rows, tokens] bool: within which tokens a text ends, from each row's state ([rows])."""
         mask = self.hit.index_select(0, self.set_of[state])
         if not most:
             return mask
@@ -113,9 +112,11 @@ class Automata(NamedTuple):
         value = torch.where(end > first, self.other_hit[place], mask[:, :1])
         return mask.scatter_(1, token, value)
 
-    def _read(self, plain: Tensor, other: Tensor, state: Tensor, token: Tensor) -> Tensor:
+    def _read(
+        self, plain: Tensor, other: Tensor, state: Tensor, token: Tensor, most: int
+    ) -> Tensor:
         value = plain[self.set_of[state], token]
-        if not self.key.shape[0]:
+        if not most:
             return value
         key = state * self.next.shape[1] + token
         place = torch.searchsorted(self.key, key).clamp_max(self.key.shape[0] - 1)
@@ -178,14 +179,14 @@ class Texts:
 
     def _follow(self, state: Tensor, token: Tensor, counts: Tensor) -> Tensor:
         known = self._knows(token)
-        after = self.automata.after(state, torch.where(known, token, 0))
+        after = self.automata.after(state, torch.where(known, token, 0), self.exceptions)
         # An id that has no bytes starts anew, as a special token does.
         root = self.root.reshape(-1, *[1] * (state.ndim - 1))
         return torch.where(counts, torch.where(known, after, root), state)
 
     def _ends(self, state: Tensor, token: Tensor) -> Tensor:
         known = self._knows(token)
-        return known & self.automata.ends(state, torch.where(known, token, 0))
+        return known & self.automata.ends(state, torch.where(known, token, 0), self.exceptions)
 
     def _knows(self, token: Tensor) -> Tensor:
         return (token >= 0) & (token < self.automata.next.shape[1])

@@ -1,6 +1,7 @@
 """Stages that know texts, ends and chance, through every public way in."""
 
 import math
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,3 +208,34 @@ def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dty
         after,
         process(x.float(), values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2),
     )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mirostat": 2, "mirostat_tau": 1.5, "mirostat_eta": 0.5},
+        {"adaptive_target": 0.3, "adaptive_decay": 0.5},
+        {"dry_multiplier": 1.0, "dry_sequence_breakers": []},
+        {"no_repeat_ngram_size": 2},
+    ],
+    ids=str,
+)
+def test_beams_take_their_memory_along(values: dict[str, Any]) -> None:
+    """Rows change places, one is followed by two: each as a text that was alone all the time."""
+    random = Random(0)
+    processor = PresetLogitsProcessor(values)
+    texts: list[list[int]] = [[1, 2]] * 4
+    past: list[list[Tensor]] = [[], [], [], []]
+    for step in range(25):
+        x = scores(4, 12, step) * 2
+        after = processor(torch.tensor(texts), x)
+        past = [[*own, x[row]] for row, own in enumerate(past)]
+        for row, own in enumerate(past):
+            alone = PresetLogitsProcessor(values)
+            for number, given in enumerate(own):
+                last = alone(torch.tensor([texts[row][: number + 2]]), given[None])
+            assert rows.same_bits(after[[row]], last)
+        parents = [random.randrange(4) for _ in range(4)] if step % 3 else [0, 1, 2, 3]
+        left = [torch.where(after[parent] > X)[0].tolist() for parent in parents]
+        texts = [[*texts[p], random.choice(own)] for p, own in zip(parents, left, strict=True)]
+        past = [past[parent] for parent in parents]
