@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
     "penalties": ({"preset": "chat", **PENALTIES}, NATIVE),
     "bias": ({"preset": "default", "logit_bias": {"260": 4.5, "28": -3}}, NATIVE),
     "top_k": ({"preset": "chat", "top_k": 12}, RESIDUAL),
-    "top_p": ({"preset": "chat", "top_p": 0.7}, NATIVE),
+    "top_p": ({"preset": "chat", "top_p": 0.7}, RESIDUAL),
     "top_p 0": ({"preset": "chat", "top_p": 0}, RESIDUAL),
     "min_p behind top_p": ({"preset": "chat", "min_p": 0.05, "top_p": 0.9}, RESIDUAL),
     "all three cuts": ({"preset": "chat", "min_p": 0.02, "top_p": 0.9, "top_k": 15}, RESIDUAL),
@@ -73,7 +73,7 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
         RESIDUAL,
     ),
     "a bias that vLLM would cut": ({"preset": "chat", "logit_bias": {"260": 150}}, RESIDUAL),
-    "penalties, then cuts": ({"preset": "chat", **PENALTIES, "top_k": 20, "top_p": 0.8}, RESIDUAL),
+    "penalties, then cuts": ({"preset": "chat", **PENALTIES, "top_p": 0.8}, RESIDUAL),
     "penalties behind such a bias": (
         {"preset": "chat", **PENALTIES, "logit_bias": {"28": 120, "30": 119.5}},
         RESIDUAL,

@@ -36,7 +36,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"extends": "chat", "order": ["min_p", "top_p", "top_k"], "min_p": 0.02, "top_k": 9},
         "auto",
     ),
-    "native penalties, residual cuts": ({"extends": "chat", **PENALTIES, "top_k": 40}, "auto"),
+    "native penalties, residual cuts": ({"extends": "chat", **PENALTIES, "top_p": 0.9}, "auto"),
     "penalties": ({"extends": "chat", **PENALTIES}, "residual"),
     "frequency": ({"extends": "creative", "frequency_penalty": 1.5}, "residual"),
     "bias": ({"extends": "creative", "logit_bias": {"300": 150, "301": 149.5}}, "auto"),
