@@ -95,10 +95,8 @@ VLLM = Target(
             ),
         ),
     },
-    # vLLM's sampler on the CPU sorts the vocabulary. With k small we don't: at [64, 151936] a chain
-    # with top_k took 0.06 to 0.7 of its time. top_p alone isn't here: where the distribution is
-    # wide we sort too, after having looked among the largest logits in vain.
-    slow={"cpu": frozenset({"top_k"})},
+    # Measured by scripts/benchmark.py: vLLM's sampler on the CPU sorts the vocabulary.
+    slow={"cpu": frozenset({"top_k", "top_p"})},
 )
 
 # /v1/messages carries three sampling fields; the others would be dropped without a word.

@@ -287,14 +287,14 @@ def test_explain_follows_engine_platform_and_plan(
 
 def test_explain_on_a_slow_platform(run: Any, tmp_path: Path) -> None:
     """`--platform cpu` takes from vLLM what it does slowly there; `--plan native` gives it back."""
-    (tmp_path / "p.yaml").write_text("top_k: 9\npresence_penalty: 1")
+    (tmp_path / "p.yaml").write_text("top_p: 0.9\npresence_penalty: 1")
     words = ("explain", "p", "--engine", "vllm", "--json", "--presets", tmp_path)
     slow = json.loads(run(*words, "--platform", "cpu").out)
     forced = json.loads(run(*words, "--platform", "cpu", "--plan", "native").out)
 
     assert ["native", "residual"] == [stage["side"] for stage in slow["stages"]]
     assert ["native", "native"] == [stage["side"] for stage in forced["stages"]]
-    assert (0, 9) == (slow["fields"]["top_k"], forced["fields"]["top_k"])
+    assert (1.0, 0.9) == (slow["fields"]["top_p"], forced["fields"]["top_p"])
 
 
 def test_explain_of_nothing(run: Any) -> None:
