@@ -40,6 +40,13 @@ def generate(
     return [[sample.tokens for sample in samples] for samples in answers], log
 
 
+def samples(
+    model: Path, requests: Sequence[Mapping[str, Any]], **options: Any
+) -> list[list[Sample]]:
+    """Every sample of each request."""
+    return _run(model, requests, "v1", {"max_logprobs": -1, **options})[0]
+
+
 def distributions(
     model: Path,
     requests: Sequence[Mapping[str, Any]],

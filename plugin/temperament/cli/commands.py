@@ -9,6 +9,7 @@ from typing import Any
 
 from temperament.cli.table import table
 from temperament.plan import TARGETS, split
+from temperament.plan.parameters import BY_FIELD, Engine, native
 from temperament.presets import Catalogue, Preset
 from temperament.presets import schema as preset_schema
 from temperament.stages import BY_NAME, PARAMETERS
@@ -69,7 +70,9 @@ def explain(words: Namespace) -> str:
         ]
         about = {"preset": preset.label, "engine": words.engine}
         about |= {"platform": words.platform, "plan": words.plan}
-        return _json({**about, "stages": stages, "fields": plan.native})
+        about["stages"] = stages
+        about["generation"] = _generation(preset, words)
+        return _json({**about, "fields": plan.native})
     rows = [
         (
             str(position),
@@ -89,7 +92,27 @@ def explain(words: Namespace) -> str:
         chain = "The chain is empty: the model's own distribution."
     fields = [(name, f"{value}") for name, value in plan.native.items()]
     own = f"Fields of {words.engine}:\n{table(fields)}"
-    return "\n\n".join(("\n".join(filter(None, parts)), chain, own))
+    more = [tuple(map(str, row.values())) for row in _generation(preset, words)]
+    beside = [table(more, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"))] if more else []
+    return "\n\n".join(("\n".join(filter(None, parts)), chain, own, *beside))
+
+
+def _generation(preset: Preset, words: Namespace) -> list[dict[str, Any]]:
+    """What the engine does with each field of a preset beside its stages; vLLM's server too."""
+    both = words.engine == "vllm"
+    engines: tuple[Engine, ...] = ("vllm", "server") if both else ("transformers",)
+    rows = []
+    for name, value in preset.generation.items():
+        for each in engines:
+            route = BY_FIELD[name].route(each) if name in BY_FIELD else native(name)
+            row = {"parameter": name, "value": _lists(value), "on": each}
+            row |= {
+                "how": route.how,
+                "where": route.where,
+                "reason": route.reason[words.lang == "zh"],
+            }
+            rows.append(row)
+    return rows
 
 
 def schema(words: Namespace) -> str:

@@ -22,7 +22,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from temperament.batch.process import check_tokenizer, request_of, sample_seed, seed_of
 from temperament.batch.rows import TOKENS, Rows
-from temperament.errors import EngineError, Problem, shown
+from temperament.engines import generation
+from temperament.errors import EngineError, Problem
 from temperament.ops.inputs import History
 from temperament.plan import targets
 from temperament.plan.vocabulary import TokenBytes
@@ -163,6 +164,7 @@ def generate_kwargs(
     tokenizer: Any = None,
     *,
     model: Any = None,
+    assistant_model: Any = None,
     seeds: Sequence[int] | None = None,
     catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
@@ -172,29 +174,29 @@ def generate_kwargs(
     the padding and is needed for `stop`. With `model` given, what its `generation_config.json`
     sets lies below the presets, as in vLLM, and the tokens that it ends a text with end it here;
     without it, what the presets don't name is neutral. `seeds`, one for each prompt, fix what
-    stages with chance draw.
+    stages with chance draw. `assistant_model` is passed on; what the presets say of assisted
+    generation is written into its `generation_config`, where alone Transformers reads it.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for what
-    `generate` can't do for a batch: different `max_tokens` or `stop` in one call, or `seed`.
+    `generate` can't do (`plan.parameters`), or not for a batch: different generation parameters
+    in one call, or `seed`.
     """
     resolved, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]
+    kwargs = generation.arguments(resolved, tokenizer, model, assistant_model)
+    if not kwargs["do_sample"]:
+        resolved = [generation.without_draw(preset) for preset in resolved]
     end = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    end = kwargs.get("eos_token_id", end)
     processor = PresetLogitsProcessor(
         resolved,
         tokenizer,
         seeds=seeds,
         ends=[end] if isinstance(end, int) else end,
     )
-    kwargs: dict[str, Any] = {
-        "logits_processor": LogitsProcessorList([processor]),
-        "do_sample": True,
-        **_NEUTRAL,
-    }
-    kwargs.update(_generation(resolved, tokenizer))
-    return kwargs
+    return {"logits_processor": LogitsProcessorList([processor]), **_NEUTRAL, **kwargs}
 
 
 def model_defaults(model: Any) -> Preset:
@@ -206,43 +208,3 @@ def model_defaults(model: Any) -> Preset:
         if (value := getattr(config, name, None)) is not None and name in _NEUTRAL
     }
     return as_preset(values, Catalogue({}))
-
-
-def _generation(presets: Sequence[Preset], tokenizer: Any) -> dict[str, Any]:
-    problems = []
-    kwargs: dict[str, Any] = {}
-    for field in ("max_tokens", "stop", "seed"):
-        said = [preset.generation.get(field) for preset in presets]
-        if all(value is None for value in said):
-            continue
-        if field == "seed" and all(p.values.get("reproducible") for p in presets):
-            continue  # our processor draws, and knows the seed
-        if field == "seed":
-            problems.append(
-                Problem(
-                    "generate",
-                    field,
-                    "Transformers draws every row from one generator",
-                    shown(said),
-                    "call torch.manual_seed(...) before generate",
-                )
-            )
-        elif len(set(said)) > 1:
-            problems.append(
-                Problem(
-                    "generate",
-                    field,
-                    "differs between the presets of one call",
-                    shown(said),
-                    "the same in all, or one call for each",
-                )
-            )
-        elif field == "stop" and tokenizer is None:
-            problems.append(Problem("generate", field, "needs the tokenizer", shown(said)))
-        elif field == "stop":
-            kwargs.update(stop_strings=list(said[0] or ()), tokenizer=tokenizer)
-        else:
-            kwargs["max_new_tokens"] = said[0]
-    if problems:
-        raise EngineError(problems)
-    return kwargs

@@ -16,8 +16,14 @@ class Preset:
     """What one preset names, checked. It overrides only what it names.
 
     `values` are the stage parameters that were named (neutral ones too: naming `top_p: 1` undoes
-    the top_p of whatever lies below), `generation` the fields that say when to stop and from which
-    seed, `order` the stages' order, empty for the default.
+    the top_p of whatever lies below), `generation` the fields beside them (`presets.generation`),
+    `order` the stages' order, empty for the default.
+
+    What depends on the model stands apart until `models.settle` puts numbers in its place:
+    `relative` are factors of what the model's vendor recommends, `from_model` names a kind of the
+    vendor's values that lie below, `temperature_scale` the scale that the temperature is on, and
+    `sections` are further words for models by their names. `notes` tell what was settled and why,
+    `pending` why it couldn't be.
     """
 
     name: str
@@ -28,21 +34,37 @@ class Preset:
     source: str = ""
     aliases: tuple[str, ...] = ()
     origin: str = ""
+    relative: Mapping[str, float] = field(default_factory=dict)
+    from_model: str = ""
+    temperature_scale: str = ""
+    sections: Mapping[str, Preset] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    pending: str = ""
 
     def __hash__(self) -> int:
         return hash((self.name, self.digest))
 
     @property
     def chain(self) -> Chain:
-        """The stages that these values set, in order."""
+        """The stages that these values set, in order; `do_sample: false` is temperature 0."""
+        if self.generation.get("do_sample") is False:
+            return Chain.of({**self.values, "temperature": 0.0}, self.order)
         return Chain.of(self.values, self.order)
+
+    @property
+    def unsettled(self) -> str:
+        """Why it can't be drawn with, "" if it can."""
+        if self.pending or not (self.relative or self.from_model):
+            return self.pending
+        return "takes values from the model's recommended ones: the model must be known"
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits of the content: equal on two machines if the sampling is."""
-        content = json.dumps(
-            [dict(self.values), self.order, dict(self.generation)], sort_keys=True
-        ).encode()
+        parts: list[Any] = [dict(self.values), self.order, dict(self.generation)]
+        if self.relative or self.from_model:
+            parts += [dict(self.relative), self.from_model]
+        content = json.dumps(parts, sort_keys=True).encode()
         return hashlib.sha256(content).hexdigest()[:12]
 
     @property
@@ -51,10 +73,29 @@ class Preset:
         return f"{self.name}@{self.digest}"
 
     def over(self, base: Preset) -> Preset:
-        """This preset's words, and those of `base` where it has none."""
+        """This preset's words, and those of `base` where it has none.
+
+        A temperature of its own is on its own scale; a number and a factor of the same parameter
+        replace each other.
+        """
+        own = {*self.values, *self.relative}
+        scale = self.temperature_scale
+        if "temperature" not in own:
+            scale = scale or base.temperature_scale
+        sections = dict(base.sections)
+        for pattern, section in self.sections.items():
+            sections[pattern] = section.over(sections[pattern]) if pattern in sections else section
         return replace(
             self,
-            values={**base.values, **self.values},
+            values={**_without(base.values, self.relative), **self.values},
             order=self.order or base.order,
             generation={**base.generation, **self.generation},
+            relative={**_without(base.relative, self.values), **self.relative},
+            from_model=self.from_model or base.from_model,
+            temperature_scale=scale,
+            sections=sections,
         )
+
+
+def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}

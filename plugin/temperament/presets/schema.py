@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from temperament.errors import PresetError, Problem, nearest, shown
+from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.presets.preset import Preset
 from temperament.presets.source import Document
 from temperament.stages import FLOAT32_MAX, FLOAT32_TINY, PARAMETERS, STAGES, Parameter
@@ -30,8 +31,8 @@ TOKEN = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 # Control characters have no place in an alias: it stands in a request, a header and a table.
 ALIAS = r"^[^\s:/@,\x00-\x1f\x7f]([^:/@,\x00-\x1f\x7f]{0,62}[^\s:/@,\x00-\x1f\x7f])?$"
 MAX_BIASES = 4096
-MAX_STOPS = 64
 MAX_SEQUENCE = 64  # token ids in a sequence
+MAX_TEXTS = 64
 MAX_TEXT = 128  # characters in a text that is matched
 MAX_TEXT_BYTES = 500  # bytes of all texts of one parameter: each is a state of an automaton
 
@@ -77,7 +78,7 @@ def _annotation(parameter: Parameter) -> Any:
     if parameter.kind == "texts":
         return Annotated[
             tuple[Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)], ...],
-            Field(max_length=MAX_STOPS),
+            Field(max_length=MAX_TEXTS),
             BeforeValidator(_as_list),
             AfterValidator(_few_bytes),
         ]
@@ -152,27 +153,8 @@ def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-GENERATION: dict[str, Any] = {
-    "max_tokens": (
-        Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)],
-        "an integer in [1, 2147483647]",
-    ),
-    "stop": (
-        Annotated[
-            tuple[Annotated[str, Field(strict=True, min_length=1, max_length=1000)], ...],
-            Field(min_length=1, max_length=MAX_STOPS),
-            BeforeValidator(_as_list),
-        ],
-        f"a text or a list of 1 to {MAX_STOPS} texts, none of them empty",
-    ),
-    "seed": (
-        Annotated[int, Field(strict=True, ge=0, lt=2**63)],
-        "an integer in [0, 2^63)",
-    ),
-}
-
 # The fields of a preset that set sampling: what a request may override too.
-SETTINGS: frozenset[str] = frozenset({*PARAMETERS, *GENERATION, "order"})
+SETTINGS: frozenset[str] = frozenset({*PARAMETERS, *GENERATION, *SYNONYMS, "order"})
 
 _ALLOWED = {
     **{name: parameter.allowed for name, parameter in PARAMETERS.items()},
@@ -182,7 +164,21 @@ _ALLOWED = {
     "aliases": "a list of texts of 1 to 64 characters without ':', '/', '@' or ','",
     "summary": "a map of en and zh to a sentence each",
     "source": "a text: where the values come from",
+    "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
+    "temperature_scale": "the name of a scale: deepseek-api, kimi-anthropic, ...",
+    "models": "a map of patterns of models' names to further fields of a preset",
 }
+MAX_SECTIONS = 64
+FACTOR = "{scale: a number above 0}, of the value that the model's vendor recommends"
+
+
+def _scalable(parameter: Parameter) -> bool:
+    """Whether a preset may give it as a factor of the recommended value."""
+    return parameter.kind in ("number", "integer")
+
+
+# What belongs to a preset as a whole, not to one of its sections.
+_WHOLE = ("extends", "aliases", "summary", "models")
 
 
 @cache
@@ -201,6 +197,12 @@ def model() -> type[BaseModel]:
         ),
         "summary": (Summary | None, None),
         "source": (Annotated[str, Field(strict=True, max_length=1000)], ""),
+        "from_model": (Annotated[str, Field(strict=True, pattern=NAME.pattern)] | None, None),
+        "temperature_scale": (
+            Annotated[str, Field(strict=True, pattern=NAME.pattern)] | None,
+            None,
+        ),
+        "models": (dict[str, Any] | None, None),
         "order": (
             Annotated[
                 tuple[stage_name, ...],
@@ -235,12 +237,37 @@ def json_schema() -> dict[str, Any]:
         options = [option for option in entry.pop("anyOf", ()) if option != {"type": "null"}]
         if name in PARAMETERS and PARAMETERS[name].off:
             options.append({"enum": list(PARAMETERS[name].off)})
-        elif name == "stop":
+        elif name in ("stop", "eos_token_id", "decoder_start_token_id"):
             options.append(options[0]["items"])
+        if name in PARAMETERS and _scalable(PARAMETERS[name]):
+            factor = {"type": "number", "exclusiveMinimum": 0}
+            options.append(
+                {
+                    "type": "object",
+                    "properties": {"scale": factor},
+                    "required": ["scale"],
+                    "additionalProperties": False,
+                }
+            )
         if len(options) == 1:
             entry.update(options[0])
         elif options:
             entry["anyOf"] = options
+    for name, field in SYNONYMS.items():
+        schema["properties"][name] = {
+            **schema["properties"][field],
+            "description": f"Another name of {field}.",
+        }
+    inner = {key: schema["properties"][key] for key in schema["properties"] if key not in _WHOLE}
+    schema["properties"]["models"] = {
+        "type": "object",
+        "description": _ALLOWED["models"],
+        "additionalProperties": {
+            "type": "object",
+            "properties": {key: {"$ref": f"#/properties/{key}"} for key in inner},
+            "additionalProperties": False,
+        },
+    }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Temperament preset"
     return schema
@@ -269,14 +296,8 @@ def preset(
             Problem(place(()), "", "not a preset", shown(data), "a map of names to values")
         )
     problems: list[Problem] = []
-    words: dict[str, Any] = {}
-    for key, value in data.items():
-        if not isinstance(key, str):
-            problems.append(Problem(place((key,)), shown(key), "unknown name"))
-        elif value is None and key in _ALLOWED:
-            problems.append(Problem(place((key,)), key, "has no value", allowed=_ALLOWED[key]))
-        else:
-            words[key] = value
+    words, relative = _words(data, place, problems)
+    sections = _sections(name, words.pop("models", None), document, where, problems)
     checked: BaseModel | None = None
     try:
         checked = model().model_validate(words)
@@ -301,9 +322,76 @@ def preset(
             source=given.get("source", ""),
             aliases=given.get("aliases", ()),
             origin=place(()) if document is not None else where,
+            relative=relative,
+            from_model=given.get("from_model", ""),
+            temperature_scale=given.get("temperature_scale", ""),
+            sections=sections,
         ),
         given.get("extends"),
     )
+
+
+def _words(
+    data: Mapping[Any, Any], place: Any, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The fields by their names of ours, without the factors, and the factors."""
+    words: dict[str, Any] = {}
+    relative: dict[str, float] = {}
+    for key, value in data.items():
+        if not isinstance(key, str):
+            problems.append(Problem(place((key,)), shown(key), "unknown name"))
+            continue
+        field = SYNONYMS.get(key, key)
+        if value is None and field in _ALLOWED:
+            problems.append(Problem(place((key,)), key, "has no value", allowed=_ALLOWED[field]))
+        elif field != key and field in data:
+            message = f"stands beside {field}, of which it is another name"
+            problems.append(Problem(place((key,)), key, message, allowed="one of them"))
+        elif _is_factor(key, value):
+            factor = value["scale"]
+            number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+            if number and 0 < factor < inf and set(value) == {"scale"}:
+                relative[key] = float(factor)
+            else:
+                problems.append(Problem(place((key,)), key, "not allowed", shown(value), FACTOR))
+        else:
+            words[field] = value
+    return words, relative
+
+
+def _is_factor(key: str, value: Any) -> bool:
+    scalable = key in PARAMETERS and _scalable(PARAMETERS[key])
+    return scalable and isinstance(value, Mapping) and "scale" in value
+
+
+def _sections(
+    name: str, given: Any, document: Document | None, where: str, problems: list[Problem]
+) -> dict[str, Preset]:
+    """What `models` says, by pattern; `problems` gets what is wrong in it."""
+    if given is None:
+        return {}
+    here = document.where(("models",)) if document is not None else where
+    if not isinstance(given, Mapping) or len(given) > MAX_SECTIONS:
+        problems.append(Problem(here, "models", "not allowed", shown(given), _ALLOWED["models"]))
+        return {}
+    sections = {}
+    for pattern, words in given.items():
+        inner = f"models.{pattern}"
+        place = document.where(("models", pattern)) if document is not None else where
+        if not isinstance(pattern, str) or not pattern or not isinstance(words, Mapping):
+            problems.append(Problem(place, inner, "not allowed", shown(words), _ALLOWED["models"]))
+            continue
+        whole = [key for key in words if key in _WHOLE]
+        problems += (Problem(place, f"{inner}.{key}", "belongs outside of models") for key in whole)
+        try:
+            kept = {key: value for key, value in words.items() if key not in _WHOLE}
+            sections[pattern.lower()], _ = preset(name, kept, where=place)
+        except PresetError as error:
+            problems += (
+                Problem(p.where, f"{inner}.{p.path}", p.message, p.given, p.allowed, p.nearest)
+                for p in error.problems
+            )
+    return sections
 
 
 def _problem(details: ErrorDetails, data: Mapping[Any, Any], place: Any) -> Problem:

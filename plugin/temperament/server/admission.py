@@ -13,9 +13,13 @@ from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
 from temperament.plan import Choice, Plan, encode, split
+from temperament.plan.parameters import BY_FIELD as REFERENCE_BY_FIELD
+from temperament.plan.parameters import BY_NAME as REFERENCE
+from temperament.plan.parameters import refusals
 from temperament.plan.targets import VLLM, Target
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
+from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
 from temperament.server.selection import FIELD, select
 from temperament.stages import BY_NAME, PARAMETERS
@@ -30,7 +34,9 @@ class Admitted:
 
 
 # What a request may override beside the fields that say when to stop: null is not given.
-_SAMPLING = schema.SETTINGS - schema.GENERATION.keys()
+_SAMPLING = schema.SETTINGS - GENERATION.keys() - SYNONYMS.keys()
+# Generation parameters of the reference documents, by names that vLLM doesn't read.
+_REFERENCE = REFERENCE.keys() - _SAMPLING
 
 
 def _serves_nothing(_name: str) -> bool:
@@ -100,6 +106,8 @@ class Admission:
                 )
             )
         own = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
+        if not body.get("use_beam_search"):
+            own |= _asked(body, endpoint)
         ours = own.keys() - endpoint.target.fields.keys() - endpoint.knows
         preset = selection.preset
         if body.get("use_beam_search"):
@@ -133,11 +141,14 @@ class Admission:
 
     def _refuse(self, resolved: Preset, made: Plan, endpoint: Endpoint) -> None:
         own_draw = "reproducible" in made.residual.names  # which knows the seed
-        problems = [
+        problems = refusals(resolved.generation, "server", "request")
+        problems += (
             Problem("request", name, f"can't be said on {endpoint.target.name}", shown(value))
             for name, value in resolved.generation.items()
-            if name not in endpoint.generation and not (name == "seed" and own_draw)
-        ]
+            if _is_native(name, value)
+            and name not in endpoint.generation
+            and not (name == "seed" and own_draw)
+        )
         native = made.side("native").values
         problems += (
             Problem(
@@ -187,8 +198,10 @@ class Admission:
         for name, spellings in endpoint.generation.items():
             given = (body[spelling] for spelling in spellings if body.get(spelling) is not None)
             value = next(given, resolved.generation.get(name))
-            if name == "stop" and isinstance(value, (str, tuple)):
+            if isinstance(value, tuple) or (name == "stop" and isinstance(value, str)):
                 value = [value] if isinstance(value, str) else list(value)
+                if name == "eos_token_id":
+                    changed.setdefault("ignore_eos", True)
             if value is not None:
                 changed[spellings[0]] = value
 
@@ -208,7 +221,7 @@ class Admission:
             )
         kept = {name: value for name, value in (xargs or {}).items() if name != FIELD}
         given = changed.get("seed")
-        ours, engines = seeds(made.residual, given, body.get("n"))
+        ours, engines = seeds(made.residual, given, changed.get("n"))
         if "seed" not in endpoint.generation:
             ours = resolved.generation.get("seed", ours)
         elif engines is not None:
@@ -219,6 +232,33 @@ class Admission:
             changed["vllm_xargs"] = kept
         else:
             changed.pop("vllm_xargs", None)
+
+
+def _asked(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters of the reference documents that a body asks something of.
+
+    A name that is another one's is left out where the body says the same by the endpoint's own.
+    """
+    return {
+        name: body[name]
+        for name in sorted(_REFERENCE)
+        if body.get(name) is not None
+        and not (
+            REFERENCE[name].server.how in ("refused", "flag")
+            and REFERENCE[name].is_neutral(body[name])
+        )
+        and not any(
+            body.get(spelling) is not None
+            for spelling in endpoint.generation.get(REFERENCE[name].field, ())
+        )
+    }
+
+
+def _is_native(name: str, value: Any) -> bool:
+    reference = REFERENCE_BY_FIELD.get(name)
+    if reference is None:
+        return True
+    return reference.server.how == "native" and not reference.is_neutral(value)
 
 
 def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:

@@ -25,6 +25,7 @@ class Endpoint:
 
 
 _KNOWS = frozenset({"allowed_token_ids"})
+_SAMPLES = {"num_return_sequences": ("n",), "eos_token_id": ("stop_token_ids",)}
 
 _CHAT = Endpoint(
     VLLM,
@@ -32,6 +33,7 @@ _CHAT = Endpoint(
         "max_tokens": ("max_completion_tokens", "max_tokens"),
         "stop": ("stop",),
         "seed": ("seed",),
+        **_SAMPLES,
     },
     knows=_KNOWS,
 )
@@ -41,7 +43,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions/batch": _CHAT,
     "/v1/completions": Endpoint(
         VLLM,
-        {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",)},
+        {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",), **_SAMPLES},
         knows=_KNOWS,
     ),
     # SageMaker's: a chat or a completion, by its fields
@@ -51,12 +53,18 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             "max_tokens": ("max_tokens", "max_completion_tokens"),
             "stop": ("stop",),
             "seed": ("seed",),
+            **_SAMPLES,
         },
         knows=_KNOWS,
     ),
     "/v1/responses": Endpoint(
         VLLM,
-        {"max_tokens": ("max_output_tokens", "max_tokens"), "stop": ("stop",), "seed": ("seed",)},
+        {
+            "max_tokens": ("max_output_tokens", "max_tokens"),
+            "stop": ("stop",),
+            "seed": ("seed",),
+            "eos_token_id": ("stop_token_ids",),
+        },
     ),
     "/v1/messages": Endpoint(
         VLLM_MESSAGES,

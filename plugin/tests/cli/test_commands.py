@@ -264,6 +264,28 @@ def test_explain_tells_who_does_what(run: Any, mixed: Path) -> None:
     assert "temperature         1.0" in lines
 
 
+def test_explain_tells_what_becomes_of_the_rest(run: Any, tmp_path: Path) -> None:
+    """Each field beside the stages: where it goes on vLLM, offline and as a server, or why not."""
+    (tmp_path / "p.yaml").write_text("max_new_tokens: 9\nguidance_scale: 1.5\nmax_length: 20")
+    words = ("explain", "p", "--presets", tmp_path, "--engine")
+    shown = run(*words, "vllm").out
+    rows = json.loads(run(*words, "vllm", "--json", "--lang", "zh").out)["generation"]
+    other = json.loads(run(*words, "transformers", "--json").out)["generation"]
+
+    assert ["PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"] == shown.splitlines()[-7].split()
+    assert "needs a second forward pass" in shown
+    assert "需要第二次前向计算" in rows[-1]["reason"]
+    assert [
+        ("max_tokens", "vllm", "native", "max_tokens"),
+        ("max_tokens", "server", "native", "max_tokens"),
+        ("max_length", "vllm", "flag", "LLM(max_model_len=...)"),
+        ("max_length", "server", "flag", "--max-model-len"),
+        ("guidance_scale", "vllm", "refused", ""),
+        ("guidance_scale", "server", "refused", ""),
+    ] == [(row["parameter"], row["on"], row["how"], row["where"]) for row in rows]
+    assert {"native"} == {row["how"] for row in other}
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

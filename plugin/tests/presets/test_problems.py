@@ -35,7 +35,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     (
         "misspelt name",
         "temperture: 1",
-        [":1: temperture: unknown name; did you mean 'temperature'?"],
+        [":1: temperture: unknown name; did you mean 'temperature' or 'temperature_scale'?"],
     ),
     (
         "upper case",

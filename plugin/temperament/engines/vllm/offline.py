@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from temperament.plan import Choice, encode, split
+from temperament.plan.parameters import refuse, vllm_fields
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, as_preset
@@ -29,8 +30,8 @@ def sampling_params(
     other field of `SamplingParams` (`n=4`, `logprobs=5`). `model_defaults` are values that lie
     below the preset, for instance `llm.model_config.get_diff_sampling_param()`.
 
-    Raises `PresetError` for an unknown preset or a wrong value, vLLM's own errors for its own
-    fields.
+    Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation
+    parameters that vLLM can't honour (`plan.parameters`), vLLM's own errors for its own fields.
     """
     from vllm import SamplingParams
     from vllm.platforms import current_platform
@@ -42,11 +43,8 @@ def sampling_params(
     if model_defaults:
         resolved = resolved.over(as_preset(model_defaults, catalogue))
     made = split(resolved.chain, VLLM, plan, current_platform.device_type)
-    fields: dict[str, Any] = {**made.native, **others}
-    generation = dict(resolved.generation)
-    if "stop" in generation:
-        generation["stop"] = list(generation["stop"])
-    fields.update(generation)
+    refuse([resolved.generation], "vllm", "sampling_params")
+    fields: dict[str, Any] = {**made.native, **vllm_fields(resolved.generation), **others}
     ours, engines = seeds(made.residual, fields.get("seed"), fields.get("n"))
     fields["seed"] = engines
     if made.residual:
