@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import branches
+from temperament.ops.blocks import branches
 from temperament.ops.inputs import History, Matches
 
 SHORT = 64  # tokens of a match that are compared one after another

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from temperament.ops.inputs import State
 
-Snapshot = dict[str, tuple[Tensor, Tensor, Tensor]]
+Bank = tuple[Tensor, Tensor, Tensor, Tensor]
+Snapshot = dict[str, Bank]
 
 
 class States:
@@ -16,14 +17,15 @@ class States:
     def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
         self._slots = slots
         self._device = torch.device(device)
-        self._banks: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._banks: dict[str, Bank] = {}
 
-    def bank(self, stage: str, vocabulary: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(value, given, count) of a stage, made when first asked for."""
+    def bank(self, stage: str, vocabulary: int) -> Bank:
+        """(value, given, normaliser, count) of a stage, made when first asked for."""
         if stage not in self._banks:
             self._banks[stage] = (
                 torch.full((self._slots,), torch.nan, dtype=torch.float64, device=self._device),
                 torch.zeros(self._slots, vocabulary, device=self._device),
+                torch.zeros(self._slots, device=self._device),
                 torch.full((self._slots,), -2, dtype=torch.int64, device=self._device),
             )
         return self._banks[stage]
@@ -40,7 +42,7 @@ class States:
 
     def forget(self, slot: int) -> None:
         """A request takes the slot anew."""
-        for value, _, count in self._banks.values():
+        for value, _, _, count in self._banks.values():
             value[slot] = torch.nan
             count[slot] = -2
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from temperament.ops.blocks import NO_MASS, blocks
+from temperament.ops.cut import remove
 from temperament.ops.inputs import Column, History, State
 
 WIDTH, PEAK, SHARPNESS = 0.3, 5.0, 10.0
@@ -27,9 +29,14 @@ def apply(
     average, drawn, followed = state.drawn(history)
     average = torch.where(average.isnan(), target, average)
     average = torch.where(followed, decay * average + (1 - decay) * drawn.double().exp(), average)
-    given = logits.log_softmax(dim=-1)
-    state.store(average, given, history)
+    normaliser = state.store(average, logits, history)[:, None]
     aim = (2 * target - average).clamp(0, 1).float()[:, None]
-    distance = (given.exp() - aim).abs() / WIDTH
-    reshaped = PEAK - SHARPNESS * distance.square() / (1 + distance)
-    return logits.copy_(torch.where(logits == -torch.inf, logits, reshaped))
+    for block in blocks(logits, spare=2):
+        values, (banned, distance) = block.values, block.spare
+        torch.eq(values, -torch.inf, out=banned)
+        torch.sub(values, block.of(normaliser), out=distance).clamp_(min=NO_MASS).exp_()
+        distance.sub_(block.of(aim)).abs_().div_(WIDTH)
+        torch.mul(distance, -SHARPNESS, out=values).mul_(distance)
+        values.div_(distance.add_(1)).add_(PEAK)
+        remove(values, banned)
+    return logits

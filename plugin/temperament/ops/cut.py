@@ -1,135 +1,153 @@
 """The shared cut: find a threshold per row, then drop what lies below it in one pass.
 
-Every sum that decides about a row is made in pieces of a fixed size, since torch splits a long sum
-of a single row among threads but not that of many rows: a row alone would round differently. For
-the same reason there is no `pow`: torch rounds it differently at the end of a tensor.
-
 In a row with NaN or +inf the sums are NaN, and so is the threshold: nothing lies below it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-CANDIDATES = 1024  # how many of the largest logits a threshold is looked for among, at first
-PIECE = 8192  # columns in a piece of a sum; torch sums so few on one thread
-NO_MASS = -110.0  # the exponential of it, and of all below, is 0 in float32
+from temperament.ops.blocks import NO_MASS, blocks, branches, small_mass, sums, weighted_distance
+from temperament.ops.sorting import descending
+from temperament.stages import FLOAT32_MAX
+
+HEAD = 128  # how many of the largest logits a threshold is first looked for among
+BODY = 16384  # and then, in the rows where it isn't there
+GROUP = 32  # columns of which the largest is found first
 
 # (values [n, m] descending, further numbers [n, 1] ...)
 #   -> (threshold [n, 1], whether the values sufficed to find it [n, 1])
 Threshold = Callable[..., tuple[Tensor, Tensor]]
 
-# (x - max, its mass e^(x - max)), each [rows, columns] -> what is summed over the row. Where there
-# is no mass, the distance is at most `NO_MASS`, and finite.
-Term = Callable[[Tensor, Tensor], Tensor]
+
+class Head(NamedTuple):
+    """The largest logits of each row, descending, and whose they are."""
+
+    # [rows, count] float32
+    values: Tensor
+    # [rows, count] int64
+    tokens: Tensor
 
 
-def branches(tensor: Tensor) -> bool:
-    """Whether a branch on the tensor's data is free: on the CPU alone."""
-    return tensor.device.type == "cpu"
+def head(logits: Tensor, count: int) -> Head:
+    """The `count` largest; among equal ones any.
 
-
-def pieces(logits: Tensor) -> tuple[Tensor, ...]:
-    """Views of `PIECE` columns each, the last of what is left."""
-    return torch.split(logits, PIECE, dim=1)
-
-
-def keep_at_least(logits: Tensor, threshold: Tensor) -> Tensor:
-    """Sets what is below its row's threshold ([rows, 1]) to -inf, in place."""
-    return logits.masked_fill_(logits < threshold, -torch.inf)
-
-
-def keep_likely(logits: Tensor, maximum: Tensor, share: Tensor) -> Tensor:
-    """Keeps, in place, what has e^share of the maximum's mass: `x >= max + share`; and the maximum.
-
-    `share` is [rows, 1] float64; the sum is rounded up to float32, so the comparison is exact.
+    They lie in the `count` groups of columns with the largest maxima, and the maxima of strided
+    groups take one pass: 2 to 5 times faster than torch's `topk` over all.
     """
-    exact = maximum.double() + share.clamp(max=0.0)
-    near = exact.float()
-    above = torch.nextafter(near, torch.full_like(near, torch.inf))
-    return keep_at_least(logits, torch.where(near < exact, above, near))
+    rows, vocabulary = logits.shape
+    groups = vocabulary // GROUP
+    if groups < 2 * count:
+        return Head(*logits.topk(min(count, vocabulary), dim=-1))
+    grouped = logits[:, : groups * GROUP].view(rows, GROUP, groups)
+    chosen = grouped.amax(1).topk(count, dim=-1, sorted=False).indices[:, None, :]
+    candidates = grouped.gather(2, chosen.expand(-1, GROUP, -1)).flatten(1)
+    start = torch.arange(0, groups * GROUP, groups, device=logits.device)[:, None]
+    tokens = (chosen + start).flatten(1)
+    if groups * GROUP < vocabulary:
+        rest = torch.arange(groups * GROUP, vocabulary, device=logits.device)
+        candidates = torch.cat([candidates, logits[:, groups * GROUP :]], dim=1)
+        tokens = torch.cat([tokens, rest.expand(rows, -1)], dim=1)
+    values, place = candidates.topk(count, dim=-1)
+    return Head(values, tokens.gather(1, place))
 
 
 def largest(logits: Tensor, count: int) -> Tensor:
     """The `count` largest logits of each row, descending: [rows, count]."""
-    if count > logits.shape[1] // 4:
-        return logits.sort(dim=-1, descending=True).values[:, :count]
-    return logits.topk(count, dim=-1).values
+    if count <= HEAD:
+        return head(logits, count).values
+    return descending(logits, count)
+
+
+def remove(values: Tensor, below: Tensor) -> None:
+    """Sets to -inf, in place, where `below` is 1, and changes no bit where it is 0.
+
+    -0.0 is the one number that leaves every other as it is, -0.0 too; two steps of the largest
+    float lead from any number to -inf. That is 7 times faster than `masked_fill_` on a CPU.
+    """
+    values.add_(below, alpha=-FLOAT32_MAX).add_(below, alpha=-FLOAT32_MAX)
+
+
+def keep_at_least(logits: Tensor, threshold: Tensor) -> Tensor:
+    """Sets what is below its row's threshold ([rows, 1]) to -inf, in place."""
+    if not branches(logits):
+        return logits.masked_fill_(logits < threshold, -torch.inf)
+    for block in blocks(logits, spare=1):
+        remove(block.values, torch.lt(block.values, block.of(threshold), out=block.spare[0]))
+    return logits
+
+
+def keep_head(logits: Tensor, top: Head, threshold: Tensor) -> Tensor:
+    """The same where all that is kept is in `top`, which is faster still."""
+    kept = torch.where(top.values < threshold, -torch.inf, top.values)
+    return logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
+
+
+def covers(top: Head, threshold: Tensor) -> bool:
+    """Whether nothing outside of `top` is at or above its row's threshold ([rows, 1])."""
+    return bool((top.values[:, -1:] < threshold).all())
+
+
+def least_likely(maximum: Tensor, share: Tensor) -> Tensor:
+    """The least float32 with e^share of the maximum's mass: `max + share`, at most the maximum.
+
+    `share` is [rows, 1] float64; the sum is rounded up, so that comparing with it is exact.
+    """
+    exact = maximum.double() + share.clamp(max=0.0)
+    near = exact.float()
+    above = torch.nextafter(near, torch.full_like(near, torch.inf))
+    return torch.where(near < exact, above, near)
+
+
+def keep_likely(logits: Tensor, maximum: Tensor, share: Tensor) -> Tensor:
+    """Keeps, in place, what has e^share of the maximum's mass; and the maximum."""
+    return keep_at_least(logits, least_likely(maximum, share))
 
 
 def masses(logits: Tensor, maximum: Tensor) -> Tensor:
-    """`exp(x - max)`: probabilities up to the row's total. A row of -inf alone has none."""
-    return (logits - maximum).exp_().nan_to_num_(nan=0.0)
+    """`exp(x - max)`: probabilities up to the row's total. A row of -inf alone has none.
 
-
-def total_mass(logits: Tensor, maximum: Tensor) -> Tensor:
-    """The sum of a row's masses, [rows, 1], the same bits in any batch."""
-    total = logits.new_zeros(logits.shape[0], 1)
-    for piece in pieces(logits):
-        total += masses(piece, maximum).sum(-1, keepdim=True)
-    return total
-
-
-def sums(logits: Tensor, maximum: Tensor, *terms: Term) -> list[Tensor]:
-    """The sum of each term over each row, [rows, 1] float64, the same bits in any batch."""
-    totals = [logits.new_zeros(logits.shape[0], 1, dtype=torch.float64) for _ in terms]
-    for piece in pieces(logits):
-        distance = (piece - maximum).clamp_(min=NO_MASS)
-        mass = distance.exp()
-        for total, term in zip(totals, terms, strict=True):
-            total.add_(term(distance, mass).sum(-1, keepdim=True))
-    return totals
-
-
-def mass(_distance: Tensor, mass: Tensor) -> Tensor:
-    """Sums to the total S."""
-    return mass
-
-
-def squared_mass(_distance: Tensor, mass: Tensor) -> Tensor:
-    """Sums to `S^2 * sum p^2`."""
-    return mass * mass
-
-
-def weighted_distance(distance: Tensor, mass: Tensor) -> Tensor:
-    """Sums to `S * mean`, the mean of x - max by probability. The entropy is `ln S - mean`."""
-    return mass * distance
-
-
-def entropy(logits: Tensor, maximum: Tensor) -> tuple[Tensor, Tensor]:
-    """`ln S` and the entropy `ln S - sum p d` in nats, for d = x - max: [rows, 1] float64 each.
-
-    The masses of 1 are summed apart from the rest, so that a rest of 1e-30 still counts: an entropy
-    is right to seven digits however small it is, as long as float32 holds the masses.
+    Below float32's normal numbers, and for -inf, it is `LEAST_MASS`.
     """
-    ones, rest, weighted = sums(logits, maximum, _whole, _fraction, weighted_distance)
-    log_total = ones.log() + (rest / ones).log1p()
-    return log_total, log_total - weighted / (ones + rest)
+    return (logits - maximum).clamp_(min=NO_MASS).exp_().nan_to_num_(nan=0.0)
 
 
-def _whole(_distance: Tensor, mass: Tensor) -> Tensor:
-    return mass.floor()
+def entropy(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(max, `ln S`, the entropy `ln S - sum p d` in nats), d = x - max: [rows, 1] each.
 
-
-def _fraction(_distance: Tensor, mass: Tensor) -> Tensor:
-    return mass.frac()
-
-
-def cut_where(logits: Tensor, threshold: Threshold, *numbers: Tensor) -> Tensor:
-    """The threshold of every row, [rows, 1], found among the largest logits where they suffice.
-
-    Where they don't, that row is sorted as a whole: the result is the same in either way, since
-    the sums run over the same numbers in the same order. `numbers` are [rows, 1] each.
+    The largest logit is set aside, so that a rest of 1e-30 still counts: an entropy is right to
+    seven digits however small it is, as long as float32 holds the masses.
     """
+    maximum, token = head(logits, 1)
+    logits.scatter_(1, token, -torch.inf)
+    rest, weighted = sums(logits, maximum, small_mass, weighted_distance)
+    logits.scatter_(1, token, maximum)
+    log_total = rest.log1p()
+    return maximum, log_total, log_total - weighted / (1 + rest)
+
+
+def cut(logits: Tensor, threshold: Threshold, *numbers: Tensor, most: int = 0) -> Tensor:
+    """Drops what is below each row's threshold, in place.
+
+    The threshold is found among the largest logits where they suffice; a row where they don't is
+    sorted as a whole. The result is the same in either way, since its sums run over the same
+    numbers in the same order. `numbers` are [rows, 1] each; `most` is how many values suffice for
+    certain, 0 where that isn't known.
+    """
+    vocabulary = logits.shape[1]
+    most = min(most, vocabulary) or vocabulary
     if not branches(logits):
-        return threshold(logits.sort(dim=-1, descending=True).values, *numbers)[0]
-    values = largest(logits, min(CANDIDATES, logits.shape[1]))
-    found, sufficed = threshold(values, *numbers)
-    if values.shape[1] < logits.shape[1] and not bool(sufficed.all()):
+        return keep_at_least(logits, threshold(largest(logits, most), *numbers)[0])
+    top = head(logits, min(HEAD, vocabulary))
+    found, sufficed = threshold(top.values, *numbers)
+    for count in (min(BODY, vocabulary), vocabulary):
         rows = torch.where(~sufficed[:, 0])[0]
-        values = logits[rows].sort(dim=-1, descending=True).values
-        found[rows], _ = threshold(values, *(number[rows] for number in numbers))
-    return found
+        if len(rows) and count > top.values.shape[1]:
+            found[rows], sufficed[rows] = threshold(
+                descending(logits, count, rows), *(number[rows] for number in numbers)
+            )
+    return keep_head(logits, top, found) if covers(top, found) else keep_at_least(logits, found)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops import temperature
+from temperament.ops.blocks import allowed
 from temperament.ops.cut import entropy
 from temperament.ops.inputs import Column
 from temperament.stages import FLOAT32_TINY
@@ -24,14 +25,13 @@ def apply(
     dynatemp_exponent: Column,
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    _, nats = entropy(logits, logits.amax(dim=-1, keepdim=True))
-    candidates = (logits > -torch.inf).sum(-1, keepdim=True)
-    share = (nats / candidates.double().log()).clamp(0.0, 1.0)
+    _, _, nats = entropy(logits)
+    candidates = allowed(logits)
+    share = (nats / candidates.log()).clamp(0.0, 1.0)
     bent = (share.log() * dynatemp_exponent.per_row()).exp()
     low, high = dynatemp_low.per_row().double(), dynatemp_high.per_row().double()
     values = (low * (1 - bent) + high * bent).float().clamp(min=FLOAT32_TINY)
-    # One candidate gives 0 / 0.
-    active = (low != high) & values.isfinite()
+    active = (low != high) & values.isfinite() & (candidates > 1)
     chosen = Column(
         torch.where(active, values, 1.0)[:, 0],
         # half and double, whatever rounding does

@@ -14,7 +14,6 @@ from temperament.ops.inputs import Column
 
 def apply(logits: Tensor, *, eta_cutoff: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    maximum = logits.amax(dim=-1, keepdim=True)
-    log_total, nats = entropy(logits, maximum)
+    maximum, log_total, nats = entropy(logits)
     least = eta_cutoff.per_row().double().log()
     return keep_likely(logits, maximum, torch.minimum(least, least / 2 - nats) + log_total)

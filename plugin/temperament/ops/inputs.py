@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from temperament.ops.blocks import mass, sums
+
 
 class Column(NamedTuple):
     """One parameter of every row, with bounds that the host knows.
@@ -239,8 +241,9 @@ class State:
 
     # [slots] float64, NaN before the first step
     value: Tensor
-    # [slots, vocabulary] float32 log-probabilities
+    # [slots, vocabulary] float32 logits, and [slots] float32 what turns them into log-probabilities
     given: Tensor
+    normaliser: Tensor
     # [slots] int64: how many tokens the row had generated then
     count: Tensor
     # [rows] int64
@@ -248,7 +251,8 @@ class State:
 
     def select(self, rows: Tensor) -> State:
         """The state of some rows."""
-        return State(self.value, self.given, self.count, self.slots.index_select(0, rows))
+        slots = self.slots.index_select(0, rows)
+        return State(self.value, self.given, self.normaliser, self.count, slots)
 
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """(value, log-probability of the token drawn since, whether exactly one was): [rows].
@@ -260,15 +264,23 @@ class State:
         last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
         followed = (generated == self.count[self.slots] + 1) & (generated > 0)
         followed &= (last >= 0) & (last < self.given.shape[1])
-        given = self.given[self.slots, last.where(followed, 0)]
+        given = self.given[self.slots, last.where(followed, 0)] - self.normaliser[self.slots]
         followed &= given.isfinite()
         return self.value[self.slots], given.where(followed, 0.0), followed
 
-    def store(self, value: Tensor, given: Tensor, history: History) -> None:
-        """Keeps a number and log-probabilities ([rows, vocabulary]) until the next step."""
+    def store(self, value: Tensor, logits: Tensor, history: History) -> Tensor:
+        """Keeps a number and the distribution of logits until the next step.
+
+        Returns [rows] float32: a token's log-probability is its logit less that.
+        """
+        maximum = logits.amax(dim=-1, keepdim=True)
+        (total,) = sums(logits, maximum, mass)
+        normaliser = (maximum + total.log()).float()[:, 0]
         self.value[self.slots] = value
-        self.given[self.slots] = given
+        self.given.index_copy_(0, self.slots, logits)
+        self.normaliser[self.slots] = normaliser
         self.count[self.slots] = history.end - history.prompt_end
+        return normaliser
 
 
 @dataclass(slots=True)

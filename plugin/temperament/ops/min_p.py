@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.cut import keep_at_least
+from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
 
 
 def apply(logits: Tensor, *, min_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    threshold = logits.amax(dim=-1, keepdim=True) + min_p.per_row().log()
-    return keep_at_least(logits, threshold)
+    return keep_likely(logits, logits.amax(dim=-1, keepdim=True), min_p.per_row().double().log())

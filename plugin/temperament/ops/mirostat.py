@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import branches, largest
+from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.cut import keep_at_least, largest, least_likely
 from temperament.ops.inputs import Column, History, State
 
 ESTIMATED_FROM = 100
@@ -33,13 +34,13 @@ def apply(
     mu = torch.where(mu.isnan(), 2 * tau, mu)
     surprise = -drawn.double() / math.log(2)
     mu = torch.where(followed, mu - eta * (surprise - tau), mu)
-    logp = logits.log_softmax(dim=-1)
-    bound = torch.minimum((-mu * math.log(2)).float(), logp.amax(dim=-1))[:, None]
-    removed = logp < bound
+    maximum = logits.amax(dim=-1, keepdim=True)
+    (total,) = sums(logits, maximum, mass)
+    bound = least_likely(maximum, total.log() - (mu * math.log(2))[:, None])
     if mirostat.low == 1:
-        removed = torch.where(mirostat.per_row() == 1, logits < _last(logits, mu), removed)
-    logits.masked_fill_(removed, -torch.inf)
-    state.store(mu, logits.log_softmax(dim=-1), history)
+        bound = torch.where(mirostat.per_row() == 1, _last(logits, mu), bound)
+    keep_at_least(logits, bound)
+    state.store(mu, logits, history)
     return logits
 
 

@@ -49,12 +49,19 @@ class Noise:
         """[rows] float64 in [0, 1), of 53 bits."""
         return ((self._key(draw) >> 11) & 0x1FFFFFFFFFFFFF).double() * 2.0**-53
 
+    def gumbel_of(self, draw: int, row: Tensor, token: Tensor) -> Tensor:
+        """[n] float64: the same for pairs of a row and a token, [n] int64 each."""
+        return _gumbel(mix(self._key(draw)[row] + token * _GOLDEN))
+
     def gumbel(self, draw: int, tokens: Tensor) -> Tensor:
         """[rows, n] float64: standard Gumbel noise for token ids ([rows, n] int64).
 
         A token's noise depends on the token, not on which others are asked for.
         """
-        bits = mix(self._key(draw)[:, None] + tokens * _GOLDEN)
-        # The middle of its cell, so that neither logarithm is of 0.
-        uniform = (((bits >> 12) & 0xFFFFFFFFFFFFF).double() + 0.5) * 2.0**-52
-        return uniform.log_().neg_().log_().neg_()
+        return _gumbel(mix(self._key(draw)[:, None] + tokens * _GOLDEN))
+
+
+def _gumbel(bits: Tensor) -> Tensor:
+    # The middle of its cell, so that neither logarithm is of 0.
+    uniform = (((bits >> 12) & 0xFFFFFFFFFFFFF).double() + 0.5) * 2.0**-52
+    return uniform.log_().neg_().log_().neg_()

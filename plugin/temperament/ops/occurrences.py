@@ -1,7 +1,6 @@
 """How often each token of a history stands in it, without a table of the vocabulary's size.
 
-The counts live at the history's positions: a step costs the history's length, not the
-vocabulary's.
+A step costs the history's length, not the vocabulary's.
 """
 
 from __future__ import annotations
@@ -10,22 +9,22 @@ import torch
 from torch import Tensor
 
 from temperament.ops.inputs import History
+from temperament.ops.sorting import ascending_
 
 
 def subtract(logits: Tensor, history: History, loss: Tensor, *, each: bool) -> Tensor:
-    """Subtracts `loss` ([rows, 1]) from the tokens of the output: once, or for each occurrence."""
+    """Subtracts `loss` ([rows, 1]) from the tokens of the output: once, or for each occurrence.
+
+    Equal tokens are brought together; the last of them takes the loss of all, the others -0.0,
+    which leaves every number as it is.
+    """
     tokens, counts = history.spans(history.prompt_end, vocabulary=logits.shape[1])
-    values = logits.gather(1, tokens)
+    ranked = ascending_(torch.where(counts, tokens, -1))
+    position = torch.arange(ranked.shape[1], device=ranked.device)
+    new = torch.nn.functional.pad(ranked[:, 1:] != ranked[:, :-1], (1, 1), value=True)
+    first, last = new[:, :-1], new[:, 1:] & (ranked >= 0)
+    times: Tensor | int = 1
     if each:
-        # Sorting brings equal tokens together; an occurrence's run length is their count.
-        ranked, order = torch.where(counts, tokens, -1).sort(dim=1)
-        first = torch.searchsorted(ranked, ranked, side="left")
-        after = torch.searchsorted(ranked, ranked, side="right")
-        times = after - first
-        number = torch.empty_like(tokens).scatter_(1, order, times)
-        # A filler stands for the row's largest token: its count is that token's.
-        number = torch.where(counts, number, times[:, -1:])
-        lowered = values - number.to(values.dtype) * loss
-    else:
-        lowered = values - loss
-    return logits.scatter_(1, tokens, torch.where(counts.any(1, keepdim=True), lowered, values))
+        times = position - torch.where(first, position, 0).cummax(1).values + 1
+    lowered = torch.where(last, -(times * loss), -0.0)
+    return logits.scatter_add_(1, ranked.clamp_min(0), lowered)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import keep_likely, mass, squared_mass, sums
+from temperament.ops.blocks import mass, squared_mass, sums
+from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import mass, sums
+from temperament.ops.blocks import mass, sums
 from temperament.ops.inputs import Column
 
 

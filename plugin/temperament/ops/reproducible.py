@@ -6,10 +6,11 @@ are kept are given noise. Source: `temperament.stages.reproducible`.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import branches
+from temperament.ops.blocks import branches
 from temperament.ops.inputs import Column
 from temperament.ops.noise import TOKEN, Noise
 
@@ -17,15 +18,27 @@ from temperament.ops.noise import TOKEN, Noise
 def apply(logits: Tensor, *, reproducible: Column, noise: Noise) -> Tensor:
     """[rows, vocab] float32, changed in place."""
     del reproducible  # a row is here only if it is on
-    rows, vocabulary = logits.shape
-    values = logits
-    tokens = torch.arange(vocabulary, device=logits.device).expand(rows, vocabulary)
-    if branches(logits) and rows:
-        kept = int((logits > -torch.inf).sum(dim=-1).amax())
-        if kept <= vocabulary // 4:
-            values, tokens = logits.topk(max(kept, 1), dim=-1)
-    # A token that is removed can't win: -inf and any finite noise stay -inf.
-    place = (values.double() + noise.gumbel(TOKEN, tokens)).argmax(dim=-1, keepdim=True)
-    token = tokens.gather(1, place)
+    token = _of_kept(logits, noise) if branches(logits) else _of_all(logits, noise)
     value = logits.gather(1, token)
     return logits.fill_(-torch.inf).scatter_(1, token, value)
+
+
+def _of_all(logits: Tensor, noise: Noise) -> Tensor:
+    """[rows, 1] the token drawn. One that is removed can't win: -inf and any noise stay -inf."""
+    tokens = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape)
+    return (logits.double() + noise.gumbel(TOKEN, tokens)).argmax(dim=-1, keepdim=True)
+
+
+def _of_kept(logits: Tensor, noise: Noise) -> Tensor:
+    """The same, at a cost that follows the tokens that are kept. NaN counts as the largest."""
+    rows, vocabulary = logits.shape
+    array = logits.numpy()
+    kept = torch.from_numpy(np.flatnonzero(array != -np.inf))
+    row, token = kept // vocabulary, kept % vocabulary
+    values = logits.view(-1)[kept].double() + noise.gumbel_of(TOKEN, row, token)
+    best = values.new_full((rows,), -torch.inf).scatter_reduce_(0, row, values, "amax")
+    wins = (values == best[row]) | values.isnan()
+    first = token.new_full((rows,), vocabulary).scatter_reduce_(
+        0, row, torch.where(wins, token, vocabulary), "amin"
+    )
+    return torch.where(first < vocabulary, first, 0)[:, None]

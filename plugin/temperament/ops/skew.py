@@ -10,14 +10,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from temperament.ops.blocks import bands
 from temperament.ops.inputs import Column
+from temperament.ops.sorting import ranked
 
 
 def apply(logits: Tensor, *, skew: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    values, tokens = logits.sort(dim=-1, descending=True, stable=True)
+    for rows in bands(logits):
+        _bend(logits[rows], skew.per_row()[rows])
+    return logits
+
+
+def _bend(logits: Tensor, amount: Tensor) -> None:
+    values, tokens = ranked(logits)
     maximum = values[:, :1]
-    amount = skew.per_row()
     power = amount.double().exp()
     part = (values.double() - maximum).exp_()
     running = part.cumsum(-1)
@@ -25,4 +32,4 @@ def apply(logits: Tensor, *, skew: Column) -> Tensor:
     after = running.div_(running[:, -1:].clone()).log_().mul_(power)
     after += part.neg_().log1p_().mul_(power).expm1_().neg_().log_()
     active = (amount != 0) & maximum.isfinite()
-    return logits.scatter_(1, tokens, torch.where(active, after.float(), values))
+    logits.scatter_(1, tokens, torch.where(active, after.float(), values))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import pieces
+from temperament.ops.blocks import blocks, branches
 from temperament.ops.inputs import Column
 from temperament.stages import FLOAT32_MAX
 
@@ -20,9 +20,12 @@ def apply(logits: Tensor, *, smoothing_factor: Column, smoothing_curve: Column) 
     factor, curve = smoothing_factor.per_row(), smoothing_curve.per_row()
     square, cube = (3 - curve) / 2, (curve - 1) / 2
     active = (factor > 0) & maximum.isfinite()
-    for piece in pieces(logits):
-        distance = (piece - maximum).clamp_(min=-FLOAT32_MAX)
-        bent = (distance * cube).sub_(square).mul_(distance * factor).mul_(distance)
-        bent.add_(maximum).clamp_(max=FLOAT32_MAX)
-        piece.copy_(torch.where(active, bent, piece))
+    every = branches(logits) and bool(active.all())
+    for block in blocks(logits, spare=2):
+        highest, (distance, bent) = block.of(maximum), block.spare
+        torch.sub(block.values, highest, out=distance).clamp_(min=-FLOAT32_MAX)
+        torch.mul(distance, block.of(cube), out=bent).sub_(block.of(square))
+        bent.mul_(distance).mul_(block.of(factor)).mul_(distance)
+        bent.add_(highest).clamp_(max=FLOAT32_MAX)
+        block.values.copy_(bent if every else torch.where(block.of(active), bent, block.values))
     return logits

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import cut_where, keep_at_least
+from temperament.ops.cut import cut
 from temperament.ops.inputs import Column
 
 STRAIGHT = 1e-12  # a sum of second differences, in units of the largest mass, that is rounding
@@ -24,7 +24,7 @@ def apply(logits: Tensor, *, tfs: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
     if logits.shape[1] < 3:
         return logits
-    return keep_at_least(logits, cut_where(logits, _threshold, tfs.per_row()))
+    return cut(logits, _threshold, tfs.per_row())
 
 
 def _threshold(values: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

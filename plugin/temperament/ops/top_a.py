@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.cut import keep_likely, mass, sums
+from temperament.ops.blocks import mass, sums
+from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import keep_at_least, largest
+from temperament.ops.cut import cut
 from temperament.ops.inputs import Column
 
 TOP = 100
@@ -17,9 +17,13 @@ TOP = 100
 
 def apply(logits: Tensor, *, top_h: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    values = largest(logits, min(TOP, logits.shape[1]))
-    running = torch.special.entr(values.double().softmax(dim=-1)).cumsum(-1)
-    h = top_h.per_row()
+    return cut(logits, _threshold, top_h.per_row(), most=TOP)
+
+
+def _threshold(values: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    top = values[:, :TOP]
+    running = torch.special.entr(top.double().softmax(dim=-1)).cumsum(-1)
     within = running <= h * running[:, -1:]
-    last = values.gather(1, within.sum(-1, keepdim=True).clamp(min=1) - 1)
-    return keep_at_least(logits, torch.where(h > 0, last, -torch.inf))
+    last = top.gather(1, within.sum(-1, keepdim=True).clamp(min=1) - 1)
+    found = torch.where(h > 0, last, -torch.inf)
+    return found, torch.full_like(found, values.shape[1] >= TOP, dtype=torch.bool)

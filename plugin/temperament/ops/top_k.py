@@ -5,9 +5,10 @@ k of at least the vocabulary keeps everything. Source: `temperament.stages.top_k
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from temperament.ops.cut import keep_at_least, largest
+from temperament.ops.cut import cut
 from temperament.ops.inputs import Column
 
 
@@ -16,9 +17,11 @@ def apply(logits: Tensor, *, top_k: Column) -> Tensor:
     vocabulary = logits.shape[1]
     if top_k.low >= vocabulary:
         return logits
-    values = largest(logits, min(int(top_k.high), vocabulary))
-    place = top_k.values.clamp(max=values.shape[1]) - 1
-    threshold = values.gather(1, place[:, None])
-    if top_k.high >= vocabulary:
-        threshold = threshold.masked_fill(top_k.per_row() >= vocabulary, float("-inf"))
-    return keep_at_least(logits, threshold)
+
+    def threshold(values: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        count = values.shape[1]
+        last = values.gather(1, k.clamp(max=count) - 1)
+        off = k >= vocabulary
+        return last.masked_fill(off, -torch.inf), (k <= count) | off
+
+    return cut(logits, threshold, top_k.per_row(), most=int(top_k.high))

@@ -1,7 +1,7 @@
 """Top-p: the smallest set of most likely tokens with `sum p_i >= p`; the crossing token stays.
 
-Tokens tied with the last kept one stay; p = 0 keeps the most likely. The threshold is found on the
-largest logits; rows that these don't cover are sorted. Source: `temperament.stages.top_p`.
+Tokens tied with the last kept one stay; p = 0 keeps the most likely. Source:
+`temperament.stages.top_p`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.cut import cut_where, keep_at_least, masses, total_mass
+from temperament.ops.blocks import mass, sums
+from temperament.ops.cut import cut, masses
 from temperament.ops.inputs import Column
 
 
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    total = total_mass(logits, logits.amax(dim=-1, keepdim=True))
-    return keep_at_least(logits, cut_where(logits, _threshold, total, top_p.per_row()))
+    (total,) = sums(logits, logits.amax(dim=-1, keepdim=True), mass)
+    return cut(logits, _threshold, total, top_p.per_row())
 
 
 def _threshold(values: Tensor, total: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    # torch cumulates float32 in float64 on a CPU, and rounds each sum once
     reached = masses(values, values[:, :1]).cumsum(-1) >= p * total
     place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
     off = p >= 1

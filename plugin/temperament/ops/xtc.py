@@ -1,8 +1,8 @@
 """XTC: with probability P, of the tokens with `p_i >= t` all but the least likely are removed.
 
-One roll a row and step, from the row's own noise. Fewer than two above t: nothing. Tokens tied with
-the least likely of them stay, and so do protected ones, which still count as top choices. Source:
-`temperament.stages.xtc`.
+`p_i >= t` is `e^(x_i - max) >= t S`, S = sum e^(x - max). One roll a row and step, from the row's
+own noise. Fewer than two above t: nothing. Tokens tied with the least likely of them stay, and so
+do protected ones, which still count as top choices. Source: `temperament.stages.xtc`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.cut import HEAD, head, masses
 from temperament.ops.inputs import Column, Ends, Tokens, Vocabulary
 from temperament.ops.noise import XTC, Noise
 
@@ -26,16 +28,46 @@ def apply(
     vocabulary: Vocabulary | None,
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    rolled = noise.uniform(XTC) < xtc_probability.values
-    top = logits.softmax(dim=-1) >= xtc_threshold.per_row()
-    top &= logits > -torch.inf  # the threshold may be 0
-    # Told apart by logits: probabilities may underflow to equal ones.
-    least = torch.where(top, logits, torch.inf).amin(dim=-1, keepdim=True)
-    removed = top & (logits > least) & rolled[:, None]
     protects = xtc_protect_structure.values
-    if vocabulary is not None:
-        removed &= ~(vocabulary.newline & protects[:, None])
-    for tokens, counts in ((ends.tokens, protects[ends.tokens.row]), (xtc_protected, True)):
+    protected = [
+        (tokens, tokens.counts & counts, logits[tokens.row, tokens.token])
+        for tokens, counts in (
+            (ends.tokens, protects[ends.tokens.row]),
+            (xtc_protected, torch.ones_like(xtc_protected.counts)),
+        )
+    ]
+    rolled = (noise.uniform(XTC) < xtc_probability.values)[:, None]
+    _remove(logits, xtc_threshold.per_row(), rolled, protects[:, None], vocabulary)
+    for tokens, counts, before in protected:
         place = (tokens.row, tokens.token)
-        removed[place] = removed[place] & ~(tokens.counts & counts)
-    return logits.masked_fill_(removed, -torch.inf)
+        logits[place] = torch.where(counts, before, logits[place])
+    return logits
+
+
+def _remove(
+    logits: Tensor,
+    threshold: Tensor,
+    rolled: Tensor,
+    protects: Tensor,
+    vocabulary: Vocabulary | None,
+) -> None:
+    """Removes the top choices of the rows that rolled, but for tokens with a newline."""
+    maximum = logits.amax(dim=-1, keepdim=True)
+    (total,) = sums(logits, maximum, mass)
+    bound = (threshold * total).float()
+
+    def without_top(values: Tensor, tokens: Tensor | None = None) -> Tensor:
+        top = (masses(values, maximum) >= bound) & (values > -torch.inf)  # the bound may be 0
+        least = torch.where(top, values, torch.inf).amin(dim=-1, keepdim=True)
+        removed = top & (values > least) & rolled
+        if vocabulary is not None:
+            newline = vocabulary.newline if tokens is None else vocabulary.newline[tokens]
+            removed &= ~(newline & protects)
+        return values.masked_fill(removed, -torch.inf)
+
+    if branches(logits):
+        top = head(logits, min(HEAD, logits.shape[1]))
+        if bool((masses(top.values[:, -1:], maximum) < bound).all()):
+            logits.scatter_(1, top.tokens, without_top(*top))
+            return
+    logits.copy_(without_top(logits))

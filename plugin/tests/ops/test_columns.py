@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from temperament.ops import OPS, cut
+from temperament.ops import OPS, blocks
 from temperament.ops.inputs import Column
 from temperament.stages import STAGES, Stage
 from tests import rows
@@ -69,11 +69,11 @@ def test_sums_are_the_same_bits_in_any_batch() -> None:
     """Torch's own sum of a long row isn't: it splits a row that is alone among threads."""
     x = torch.randn(8, 151_936, generator=torch.Generator().manual_seed(0))
     maximum = x.amax(-1, keepdim=True)
-    terms = (cut.mass, cut.squared_mass, cut.weighted_distance)
+    terms = (blocks.mass, blocks.squared_mass, blocks.weighted_distance)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    together = cut.sums(x, maximum, *terms)
-    alone = [cut.sums(x[row : row + 1], maximum[row : row + 1], *terms) for row in range(8)]
+    together = blocks.sums(x, maximum, *terms)
+    alone = [blocks.sums(x[row : row + 1], maximum[row : row + 1], *terms) for row in range(8)]
     torch.set_num_threads(threads)
 
     for number, total in enumerate(together):

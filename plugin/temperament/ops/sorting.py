@@ -1,0 +1,88 @@
+"""Sorting rows. On a CPU by NumPy, whose sort is vectorised: 20 times faster than torch's there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from temperament.ops.blocks import BAND, branches
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def descending(logits: Tensor, count: int, rows: Tensor | None = None) -> Tensor:
+    """The `count` largest of each row, the largest first: [rows, count]. NaN is the largest.
+
+    `rows`, [n] int64, names some; all by default.
+    """
+    if not branches(logits):
+        part = logits if rows is None else logits.index_select(0, rows)
+        if count < logits.shape[1]:
+            return part.topk(count, dim=-1).values
+        return part.sort(dim=-1, descending=True).values
+    given = logits.numpy()
+    which = np.arange(len(given)) if rows is None else rows.numpy()
+    others = given.shape[1] - count
+    made = np.empty((len(which), count), dtype=given.dtype)
+
+    def sort(part: slice) -> None:
+        values = given[which[part]]  # a copy
+        if others:
+            values.partition(others, axis=1)
+        top = values[:, others:]
+        top.sort(axis=1)
+        made[part] = top[:, ::-1]
+
+    _on_all_threads(sort, len(which), given.shape[1])
+    return torch.from_numpy(made)
+
+
+def ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(values, the largest first, and the tokens that they are of): [rows, vocab] each.
+
+    Equal values are in the order of their ids. On a CPU both are sorted as one integer.
+    """
+    if not branches(logits):
+        ordered = logits.sort(dim=-1, descending=True, stable=True)
+        return ordered.values, ordered.indices
+    bits = (logits + 0.0).view(torch.int32)  # -0.0 becomes 0.0
+    # As integers, negative floats ascend the wrong way round: all their bits but the sign turn.
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    keys = bits.bitwise_not_().long()
+    keys <<= 32
+    keys += torch.arange(logits.shape[1])
+    tokens = ascending_(keys)
+    tokens &= 0xFFFFFFFF
+    return logits.gather(1, tokens), tokens
+
+
+def ascending_(numbers: Tensor) -> Tensor:
+    """Sorts each row of integers ([rows, n]), in place."""
+    if not branches(numbers):
+        return numbers.copy_(numbers.sort(dim=1).values)
+    array = numbers.numpy()
+    _on_all_threads(lambda part: array[part].sort(axis=1), *array.shape)
+    return numbers
+
+
+def _on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
+    """Does the work on parts of the rows, on as many threads as torch has; NumPy takes one."""
+    threads = torch.get_num_threads()
+    high = max(1, min(-(-rows // threads), BAND // max(columns, 1)))
+    parts = [slice(top, top + high) for top in range(0, rows, high)]
+    if threads == 1 or len(parts) < 2:
+        for part in parts:
+            work(part)
+    else:
+        list(_pool(threads).map(work, parts))
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="temperament-sort")
