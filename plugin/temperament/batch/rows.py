@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.heads import HeadSteps
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
 from temperament.batch.run import execute, execute_expanded
@@ -33,9 +34,11 @@ class Rows:
         slots: int,
         device: torch.device | str = "cpu",
         vocabulary: Callable[[], TokenBytes] | None = None,
+        *,
+        heads: bool = True,
     ) -> None:
         self.device = torch.device(device)
-        self.table = Table(slots, device, vocabulary)
+        self.table = Table(slots, device, vocabulary, heads=heads)
         self.log = TokenLog(slots, device)
         self._matches = SuffixMatches(slots, device)
         self._states = States(slots, device)
@@ -143,12 +146,12 @@ class Rows:
         return given
 
     def _add_states(
-        self, given: Given, steps: Sequence[BatchStep], slots: Tensor, vocabulary: int
+        self, given: Given, steps: Sequence[BatchStep | HeadSteps], slots: Tensor, vocabulary: int
     ) -> None:
         given.states = {
             step.stage: self._states.view(step.stage, slots, vocabulary)
             for step in steps
-            if "state" in step.needs
+            if isinstance(step, BatchStep) and "state" in step.needs
         }
 
     def _tokens(self, slots: Slots, vocabulary: int) -> Vocabulary | None:

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from temperament.batch.heads import HeadSteps, run_heads
 from temperament.batch.table import BatchStep
 from temperament.ops import OPS
 from temperament.ops.inputs import Given
 from temperament.ops.noise import Noise
 
 
-def execute(logits: Tensor, steps: Sequence[BatchStep], given: Given) -> Tensor:
+def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], given: Given) -> Tensor:
     """Runs the steps on [rows, vocab] float32 logits, in place.
 
     `given` has what the steps need, for each row of the logits.
@@ -31,13 +32,19 @@ def execute(logits: Tensor, steps: Sequence[BatchStep], given: Given) -> Tensor:
         part = logits if rows is None else logits.index_select(0, rows)
         own = given if rows is None else given.select(rows)
         while position < len(steps) and steps[position].rows is rows:
-            part = _apply(part, steps[position], own)
+            part = _run_step(part, steps[position], own)
             position += 1
         if rows is None:
             logits = part
         else:
             logits.index_copy_(0, rows, part)
     return logits
+
+
+def _run_step(logits: Tensor, step: BatchStep | HeadSteps, given: Given) -> Tensor:
+    if isinstance(step, HeadSteps):
+        return run_heads(logits, step, lambda part, steps: execute(part, steps, given))
+    return _apply(logits, step, given)
 
 
 def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], given: Given) -> Tensor:

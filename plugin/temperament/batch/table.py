@@ -6,7 +6,7 @@ asking the device, which rows use a stage and between what bounds its values lie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.heads import HeadSteps, divide, width_of
 from temperament.batch.schedule import Shape, merge
 from temperament.batch.texts import TextTables
 from temperament.ops.inputs import Column, Ends, Sequences, Texts, Tokens
@@ -69,7 +70,8 @@ class BatchStep:
 class Table:
     """Parameters of the requests in `slots` slots, on `device`.
 
-    `vocabulary` is asked for the tokens' bytes when a request first needs them.
+    `vocabulary` is asked for the tokens' bytes when a request first needs them. `heads`: whether a
+    chain may run on a row's largest logits alone, where it needs no others.
     """
 
     def __init__(
@@ -77,12 +79,18 @@ class Table:
         slots: int,
         device: torch.device | str = "cpu",
         vocabulary: Callable[[], TokenBytes] | None = None,
+        *,
+        heads: bool = True,
     ) -> None:
         self.device = torch.device(device)
         self.slots = slots
+        # On a GPU the engine's own top-k stays, and a row's ties can't be asked for.
+        self._heads = heads and self.device.type == "cpu"
         # [slots] each slot's program: an index into `_shapes`
         self.program = np.zeros(slots, dtype=np.int64)
         self._shapes: dict[int, Shape] = {_NONE: ()}
+        # how many of the largest logits a program's last part runs on, 0: on all of them
+        self._widths: dict[int, int] = {_NONE: 0}
         self._users: dict[int, int] = {}
         self._next = 1
         # parameter -> [slots] on the host and on the device
@@ -96,7 +104,7 @@ class Table:
         self._text_tables: TextTables | None = None
         self._requests: list[Request] = [_NO_REQUEST] * slots
         self._version = 0
-        self._prepared: tuple[tuple[int, bytes], list[BatchStep]] | None = None
+        self._prepared: tuple[tuple[int, bytes], list[BatchStep | HeadSteps]] | None = None
 
     def request(self, slot: int) -> Request:
         """What the slot runs."""
@@ -117,7 +125,8 @@ class Table:
         if not request.chain:
             return
         self._requests[slot] = request
-        self.program[slot] = self._acquire(request.chain.names)
+        width = width_of(request.chain.values) if self._heads else 0
+        self.program[slot] = self._acquire(request.chain.names, width)
         for name, value in request.chain.values.items():
             self._write_value(slot, PARAMETERS[name], value)
         needs = request.chain.needs
@@ -160,14 +169,38 @@ class Table:
                 self._columns[name] = host.to(self.device, copy=True)
         self._stale.clear()
 
-    def steps(self, slots: Slots, vocabulary: int) -> list[BatchStep]:
+    def steps(self, slots: Slots, vocabulary: int) -> list[BatchStep | HeadSteps]:
         """What to run for a batch whose row i is slot `slots[i]`. Cached while nothing changes."""
         key = (self._version, slots.tobytes())
         if self._prepared is not None and self._prepared[0] == key:
             return self._prepared[1]
         self.flush()
         programs, member = np.unique(self.program[slots], return_inverse=True)
-        shapes = [self._shapes[int(program)] for program in programs]
+        widths = [self._widths[int(program)] for program in programs]
+        parts = [
+            divide(self._shapes[int(program)], width)
+            for program, width in zip(programs, widths, strict=True)
+        ]
+        before, opening, inside, behind = zip(*parts, strict=True) if parts else ((),) * 4
+        steps: list[BatchStep | HeadSteps] = [*self._merged(before, slots, member, vocabulary)]
+        for width in sorted({*widths} - {0}):
+            takes_part = [index for index, own in enumerate(widths) if own == width]
+            rows = np.flatnonzero(np.isin(member, takes_part))
+            where = None if len(rows) == len(slots) else self._to_device(rows)
+            mine = [
+                [shape if own == width else () for shape, own in zip(shapes, widths, strict=True)]
+                for shapes in (opening, inside)
+            ]
+            made = (self._merged(part, slots[rows], member[rows], vocabulary) for part in mine)
+            steps.append(HeadSteps(width, where, *made))
+        steps += self._merged(behind, slots, member, vocabulary)
+        self._prepared = (key, steps)
+        return steps
+
+    def _merged(
+        self, shapes: Sequence[Shape], slots: Slots, member: Slots, vocabulary: int
+    ) -> list[BatchStep]:
+        """The steps of rows of which each has one of the shapes: `member`, [rows]."""
         # Steps for the same rows share one tensor of them, so that a batch is gathered once.
         shared: dict[tuple[int, ...], Tensor] = {}
         steps = []
@@ -180,7 +213,6 @@ class Table:
                 where = shared[takes_part]
             users = slots[rows]
             steps.append(self._step(stage, where, users, users, None, vocabulary))
-        self._prepared = (key, steps)
         return steps
 
     def expanded_steps(self, slots: Slots, rows: Tensor, vocabulary: int) -> list[BatchStep]:
@@ -322,13 +354,14 @@ class Table:
     def _to_device(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _acquire(self, shape: Shape) -> int:
+    def _acquire(self, shape: Shape, width: int) -> int:
         for program, known in self._shapes.items():
-            if known == shape:
+            if known == shape and self._widths[program] == width:
                 self._users[program] = self._users.get(program, 0) + 1
                 return program
         program, self._next = self._next, self._next + 1
         self._shapes[program] = shape
+        self._widths[program] = width
         self._users[program] = 1
         return program
 
@@ -337,4 +370,4 @@ class Table:
             return
         self._users[program] -= 1
         if not self._users[program]:
-            del self._users[program], self._shapes[program]
+            del self._users[program], self._shapes[program], self._widths[program]

@@ -28,10 +28,12 @@ class V2Batch:
 
     def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
         vocabulary = partial(token_bytes, vllm_config)
-        self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary)
         self._states = req_states
         speculative = vllm_config.speculative_config
         self._drafts = speculative.num_speculative_tokens if speculative else 0
+        # A row must not differ by a bit between steps with draft tokens and without.
+        heads = not self._drafts
+        self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary, heads=heads)
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; whether we change its logits."""

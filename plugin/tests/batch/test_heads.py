@@ -1,0 +1,168 @@
+"""Chains that run on a row's largest logits give what they give on all of them."""
+
+import math
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from temperament.batch.heads import HeadSteps, divide, width_of
+from temperament.batch.rows import Rows
+from temperament.batch.table import Request
+from temperament.presets.chain import Chain
+from tests import rows
+
+CHAINS: list[dict[str, Any]] = [
+    {"top_k": 50},
+    {"top_k": 3, "top_p": 0.9},
+    {"temperature": 0.8, "top_k": 50, "top_p": 0.95, "min_p": 0.05},
+    {"temperature": 1.7, "top_k": 100, "typical_p": 0.8, "tfs": 0.95},
+    {"temperature": 0.5, "top_k": 240, "epsilon_cutoff": 0.01, "top_n_sigma": 1.0},
+    {"top_k": 40, "eta_cutoff": 0.01, "top_h": 0.7, "smoothing_factor": 0.1},
+    {"temperature": 1e-35, "top_k": 20, "top_a": 0.1},
+    {"dynatemp_low": 0.5, "dynatemp_high": 1.5, "top_k": 30, "p_less": True},
+    {"top_k": 60, "xtc_probability": 1.0, "xtc_protect_structure": False, "skew": 0.2},
+    {"temperature": 1.2, "top_k": 64, "renormalize_logits": True},
+    {"temperature": 0.9, "min_p": 0.02},
+    {"top_k": 1},
+]
+ORDERS: list[tuple[str, ...]] = [(), ("top_k", "top_p", "temperature"), ("min_p", "top_k")]
+
+
+def run(logits: Tensor, chains: list[Chain], *, heads: bool) -> Tensor:
+    """The rows of a batch, each with its chain."""
+    made = Rows(len(chains), heads=heads)
+    for row, chain in enumerate(chains):
+        made.write(row, Request(chain, row), [1], [2])
+    return made.run(logits.clone(), np.arange(len(chains)))
+
+
+@pytest.fixture(scope="module")
+def chains() -> list[Chain]:
+    """Every chain in every order."""
+    return [Chain.of(values, order) for order in ORDERS for values in CHAINS]
+
+
+@pytest.fixture(scope="module")
+def logits(chains: list[Chain]) -> Tensor:
+    """Rows of many scales."""
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.linspace(0.3, 6, len(chains))[:, None]
+    return torch.randn(len(chains), 5000, generator=generator) * scale
+
+
+def test_the_largest_logits_suffice(chains: list[Chain], logits: Tensor) -> None:
+    """The same tokens with the same probabilities."""
+    short, whole = (run(logits, chains, heads=heads) for heads in (True, False))
+
+    assert torch.equal(short > -math.inf, whole > -math.inf)
+    torch.testing.assert_close(short.softmax(-1), whole.softmax(-1), atol=1e-6, rtol=1e-5)
+
+
+def test_a_row_is_the_same_in_any_batch(chains: list[Chain], logits: Tensor) -> None:
+    """Alone and in some order among others: bit for bit."""
+    together = run(logits, chains, heads=True)
+    order = Random(0).sample(range(len(chains)), len(chains))
+
+    assert rows.same_bits(
+        run(logits[order], [chains[row] for row in order], heads=True), together[order]
+    )
+    for row, chain in enumerate(chains):
+        assert rows.same_bits(run(logits[[row]], [chain], heads=True), together[[row]])
+
+
+@pytest.mark.parametrize("tied", [20, 300, 4000])
+def test_what_is_tied_with_the_last_stays(tied: int) -> None:
+    """Also where more are tied than were taken out, in one row of several."""
+    logits = torch.randn(4, 5000, generator=torch.Generator().manual_seed(1))
+    logits[1].fill_(-5).index_fill_(0, torch.randperm(5000)[:tied], 2.0)
+    logits[1, 7] = 3.0
+    chain = Chain.of({"temperature": 0.7, "top_k": 10, "top_p": 0.99999, "min_p": 0.01})
+    after = run(logits, [chain] * 4, heads=True)
+
+    kept = logits[1] >= 2
+    assert torch.equal(after[1] > -math.inf, kept)
+    assert torch.equal(after[1][kept], logits[1][kept] / 0.7)
+    for row in range(4):
+        assert rows.same_bits(run(logits[[row]], [chain], heads=True), after[[row]])
+
+
+def test_a_temperature_may_make_ties() -> None:
+    """A large one makes equal what differed in the last bit: then more than k stay."""
+    logits = torch.full((1, 5000), 1.0)
+    logits[0, ::2] = torch.nextafter(logits[0, 0], torch.tensor(2.0))
+    chain = Chain.of({"temperature": 3e37, "top_k": 10})
+
+    for heads in (True, False):
+        assert (run(logits, [chain], heads=heads) > -math.inf).sum() == (
+            (logits / 3e37 >= (logits / 3e37).max()).sum()
+        )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_invalid_rows_go_the_long_way(bad: float) -> None:
+    """As without the short one, and their neighbours don't notice."""
+    logits = torch.randn(3, 5000, generator=torch.Generator().manual_seed(2))
+    logits[1, 17] = bad
+    chain = [Chain.of({"temperature": 0.7, "top_k": 10, "top_p": 0.9})] * 3
+
+    assert rows.same_bits(run(logits, chain, heads=True)[1], run(logits, chain, heads=False)[1])
+    for row in (0, 2):
+        assert rows.same_bits(
+            run(logits[[row]], chain[:1], heads=True), run(logits, chain, heads=True)[[row]]
+        )
+
+
+def test_a_row_of_few_tokens() -> None:
+    """Fewer than k are left: they stay."""
+    logits = torch.full((2, 5000), -math.inf)
+    logits[0, 5:8] = torch.tensor([1.0, 2.0, 3.0])
+    after = run(logits, [Chain.of({"top_k": 10, "temperature": 0.5})] * 2, heads=True)
+
+    assert after[0, 5:8].tolist() == [2, 4, 6]
+    assert (after[0] > -math.inf).sum() == 3
+    assert (after[1] == -math.inf).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "width"),
+    [
+        ({"top_k": 1}, 64),
+        ({"top_k": 56}, 64),
+        ({"top_k": 57}, 128),
+        ({"top_k": 248}, 256),
+        ({"top_k": 249}, 0),
+        ({"top_k": 50, "temperature": 0.0}, 0),
+        ({"top_p": 0.9}, 0),
+    ],
+    ids=str,
+)
+def test_the_width_follows_k(values: dict[str, Any], width: int) -> None:
+    """Some more than k are taken out; a greedy row takes the lowest id, of all that are tied."""
+    assert width_of(values) == width
+
+
+def test_a_chain_is_divided_at_its_top_k() -> None:
+    """A temperature goes along; what knows tokens runs on all again."""
+    shape = ("dry", "temperature", "top_k", "top_p", "xtc", "min_p")
+
+    assert divide(shape, 64) == (("dry",), ("temperature", "top_k"), ("top_p",), ("xtc", "min_p"))
+    assert divide(shape, 0) == (shape, (), (), ())
+
+
+def test_chains_of_one_width_share_their_steps() -> None:
+    """The cost is that of the union of the stages."""
+    made = Rows(6)
+    for row, k in enumerate((10, 20, 30, 40, 50, 200)):
+        chain = Chain.of({"temperature": 1 + row, "top_k": k, "top_p": 0.9, "min_p": 0.1 * row})
+        made.write(row, Request(chain))
+    steps = made.table.steps(np.arange(6), 5000)
+
+    assert all(isinstance(step, HeadSteps) for step in steps)
+    assert [(step.width, len(step.opening), len(step.steps)) for step in steps] == [  # type: ignore[union-attr]
+        (64, 2, 2),
+        (256, 2, 2),
+    ]
