@@ -218,8 +218,8 @@ def tfs(x: Row, *, tfs: float) -> Row:
 
 def top_n_sigma(x: Row, *, top_n_sigma: float) -> Row:
     """What lies within n standard deviations of the largest."""
-    left = [value for value in x if value > REMOVED]
-    return keep(x, lambda token: x[token] >= max(x) - top_n_sigma * statistics.pstdev(left))
+    least = max(x) - top_n_sigma * statistics.pstdev(value for value in x if value > REMOVED)
+    return keep(x, lambda token: x[token] >= least)
 
 
 def top_h(x: Row, *, top_h: float) -> Row:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from temperament.ops.blocks import branches
 from temperament.ops.cut import head
 from temperament.ops.inputs import Column
 from temperament.stages import BY_NAME
@@ -73,7 +74,7 @@ Run = Callable[[Tensor, Sequence["BatchStep"]], Tensor]
 
 def run_heads(logits: Tensor, heads: HeadSteps, run: Run) -> Tensor:
     """Runs them on [n, vocab] float32 logits of their rows, in place; `run` runs steps."""
-    if heads.width * LEAST_SHARE > logits.shape[1]:
+    if not branches(logits) or heads.width * LEAST_SHARE > logits.shape[1]:
         return run(run(logits, heads.opening), heads.steps)
     top = head(logits, heads.width)
     finite = top.values[:, 0].isfinite()

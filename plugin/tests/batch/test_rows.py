@@ -182,13 +182,13 @@ class TestTable:
         """All: no index; some: their numbers."""
         table = Table(3)
         table.write(0, Request(Chain.of({"temperature": 0.5})))
-        table.write(2, Request(Chain.of({"temperature": 0.7, "top_k": 7})))
+        table.write(2, Request(Chain.of({"temperature": 0.7, "top_p": 0.7})))
         some = table.steps(np.arange(3), VOCABULARY)
         all_rows = table.steps(np.array([0, 2]), VOCABULARY)
 
         assert [(s.stage, s.rows.tolist()) for s in some if s.rows is not None] == [
             ("temperature", [0, 2]),
-            ("top_k", [2]),
+            ("top_p", [2]),
         ]
         assert all_rows[0].rows is None
 
