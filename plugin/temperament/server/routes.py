@@ -31,6 +31,8 @@ def router(admission: Callable[[], Admission | None]) -> APIRouter:
                 "object": "list",
                 "version": temperament.__version__,
                 "default": default,
+                # what lies below each request: the default preset and the model's own values
+                "below": summary(admitted.below(Preset("below"))),
                 "data": [summary(preset) for preset in admitted.catalogue.values()],
             }
         )

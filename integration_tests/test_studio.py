@@ -1,0 +1,110 @@
+"""Looking at real models: `inspect` on local weights and on a running server."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from integration_tests.harness.server import Server, environment
+
+PROMPT = "The capital of France is"
+CHAIN = """\
+temperature: 0.8
+top_k: 50
+top_p: 0.95
+min_p: 0.01
+order: [top_k, top_p, temperature]
+"""
+
+
+def temperament(*words: str | Path) -> str:
+    """What the command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "temperament.cli", *map(str, words)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("presets")
+    (folder / "mixed.yaml").write_text(CHAIN, encoding="utf-8")
+    (folder / "penalised.yaml").write_text("repetition_penalty: 1.2", encoding="utf-8")
+    return folder
+
+
+def inspect(presets: Path, *words: str | Path) -> Any:
+    """The numbers of `inspect creative mixed penalised`."""
+    return json.loads(
+        temperament(
+            "--presets", presets, "inspect", "creative", "mixed", "penalised", "--prompt", PROMPT,
+            "--json", *words,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def local(presets: Path, smollm2_path: Path) -> Any:
+    """The inspection of local weights."""
+    return inspect(presets, "--model", smollm2_path)
+
+
+def test_local_weights(local: Any, smollm2_path: Path) -> None:
+    """The model's own distribution is the model's, and the stages do what they say."""
+    tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
+    model = AutoModelForCausalLM.from_pretrained(smollm2_path, dtype=torch.float32)
+    with torch.inference_mode():
+        logits = model(**tokenizer(PROMPT, return_tensors="pt")).logits[0, -1].double()
+    shown = [token["id"] for token in local["tokens"]]
+    creative, mixed, penalised = local["presets"]
+
+    assert "␣Paris" == local["tokens"][0]["text"]
+    assert creative["stages"][0]["probabilities"] == pytest.approx(
+        logits.softmax(-1)[shown].tolist(), rel=1e-3
+    )
+    assert creative["stages"][1]["probabilities"] == pytest.approx(
+        (logits / 1.5).softmax(-1)[shown].tolist(), rel=1e-3
+    )
+    stages = mixed["stages"]
+    assert ["top_k", "top_p", "temperature", "min_p"] == [stage["stage"] for stage in stages[1:]]
+    assert 50 == stages[1]["kept"]
+    assert stages[2]["removed_mass"] <= 0.05
+    assert all(one["kept"] >= other["kept"] for one, other in pairwise(stages))
+    assert 0 == penalised["stages"][1]["removed"]
+    assert penalised["stages"][1]["moved"] > 0
+
+
+def shares(stage: Any) -> list[float]:
+    """The probabilities of the first ten tokens; NaN for one that was removed."""
+    return [math.nan if share is None else share for share in stage["probabilities"][:10]]
+
+
+def test_a_running_server_tells_the_same(local: Any, presets: Path, v1_server: Server) -> None:
+    """The server's logits give the same numbers, tokens' names and all."""
+    served = inspect(presets, "--server", v1_server.url)
+
+    assert local["prompt_ids"] == served["prompt_ids"]
+    assert local["tokens"][:10] == served["tokens"][:10]
+    assert 1.0 == served["seen"]
+    # The server told log-probabilities, and the tokens of the prompt had logits above 0.
+    assert (["repetition_penalty"], []) == (served["inexact"], local["inexact"])
+    for one, other in zip(local["presets"][:2], served["presets"][:2], strict=True):
+        assert one["digest"] == other["digest"]
+        for here, there in zip(one["stages"], other["stages"], strict=True):
+            assert here["stage"] == there["stage"]
+            assert here["entropy"] == pytest.approx(there["entropy"], abs=2e-3)
+            assert shares(here) == pytest.approx(shares(there), rel=2e-2, nan_ok=True)

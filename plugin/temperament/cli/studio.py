@@ -1,0 +1,178 @@
+"""The commands that look at models: their words, and how they open what they look at.
+
+The studio and its packages are imported when a command runs: the others need none of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from argparse import Namespace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from temperament.errors import EngineError, Problem, TemperamentError, UnknownPreset
+from temperament.presets import Catalogue, Preset
+
+if TYPE_CHECKING:
+    from temperament.studio.source import Source
+
+FIGURES = ("raw", "sorted", "entropy", "kept", "map")
+_EXTRA = "pip install 'temperament[studio]'"
+
+
+class Command(Protocol):
+    """Makes the parser of one more command."""
+
+    def __call__(
+        self, name: str, run: Callable[[Namespace], str], summary: str
+    ) -> argparse.ArgumentParser: ...
+
+
+def add(command: Command, language: str) -> None:
+    """Adds the studio's commands."""
+    looked = command("inspect", inspect, "a model's next token before and after every stage")
+    looked.add_argument("names", nargs="+", metavar="PRESET", help="a preset's name or alias")
+    _add_source(looked)
+    _add_prompt(looked, required=True)
+    looked.add_argument("--seed", type=int, default=0, help="of stages with chance; 0 if not given")
+    looked.add_argument("--top", type=_count, default=20, help="tokens shown; 20 if not given")
+    looked.add_argument("--json", action="store_true", help="the numbers as JSON")
+    looked.add_argument("--png", metavar="FILE", help="draws it")
+    looked.add_argument("--svg", metavar="FILE", help="draws it")
+    _add_look(looked, language)
+
+    drawn = command("plot", plot, "the distribution's figures: temperature, entropy, kept sets")
+    given = _add_source(drawn)
+    given.add_argument("--logits", metavar="FILE", help="any logits: a .npy file of one row")
+    _add_prompt(drawn, required=False)
+    drawn.add_argument("--out", required=True, metavar="DIR", help="the folder of the figures")
+    drawn.add_argument("--figure", action="append", choices=FIGURES, help="all if not given")
+    drawn.add_argument("--format", choices=("png", "svg"), default="png")
+    _add_look(drawn, language)
+
+
+def inspect(words: Namespace) -> str:
+    """The distribution of the next token before and after every stage of each preset."""
+    return _studio(_inspect(words))
+
+
+async def _inspect(words: Namespace) -> str:
+    import json
+
+    from temperament.studio import inspection, terminal
+    from temperament.studio.figures import stages
+
+    async with opened(words) as (source, catalogue):
+        presets = resolve(words.names, catalogue)
+        looked = await inspection.inspect(
+            source, presets, words.prompt, chat=words.chat, seed=words.seed, top=words.top
+        )
+    for path in filter(None, (words.png, words.svg)):
+        stages.draw(looked, path, words.theme, words.lang)
+    if words.json:
+        return json.dumps(inspection.as_json(looked), ensure_ascii=False, indent=2)
+    return terminal.show(looked)
+
+
+def plot(words: Namespace) -> str:
+    """The paths of the figures that were drawn."""
+    return _studio(_plot(words))
+
+
+async def _plot(words: Namespace) -> str:
+    from temperament.studio import curves as numbers
+    from temperament.studio.figures import curves
+
+    if words.logits is None and words.prompt is None:
+        raise EngineError(Problem("--prompt", "", "missing", allowed="a text; or --logits FILE"))
+    if words.logits is not None:
+        row = numbers.read_logits(words.logits)
+    else:
+        async with opened(words) as (source, _):
+            row = (await source.logits(await source.encode(words.prompt, chat=words.chat))).row
+    names = words.figure or list(FIGURES)
+    paths = curves.draw_all(row, words.out, names, words.format, words.theme, words.lang)
+    return "\n".join(map(str, paths))
+
+
+def resolve(names: list[str], catalogue: Catalogue) -> list[Preset]:
+    """The presets of these names. Raises `PresetError` with every unknown one."""
+    presets: list[Preset] = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            presets.append(catalogue.resolve(name))
+        except TemperamentError as error:
+            problems += error.problems
+    if problems:
+        raise UnknownPreset(problems)
+    return presets
+
+
+@asynccontextmanager
+async def opened(words: Namespace) -> AsyncIterator[tuple[Source, Catalogue]]:
+    """The model or the server that `words` name, and the presets that can be named there."""
+    catalogue = Catalogue.load(words.presets)
+    if words.server is None:
+        yield local_model(words.model), catalogue
+        return
+    import httpx
+
+    from temperament.studio import remote
+
+    key = {"Authorization": f"Bearer {words.api_key}"} if words.api_key else {}
+    async with httpx.AsyncClient(base_url=words.server, headers=key, timeout=600) as client:
+        server = await remote.connect(client)
+        if server.presets is not None:  # the server's own presets win over ours of the same name
+            presets = {**catalogue.presets, **server.presets.presets}
+            aliases = {**catalogue.aliases, **server.presets.aliases}
+            catalogue = Catalogue(presets, aliases)
+        yield server, catalogue
+
+
+def local_model(folder: str) -> Source:
+    """The model in a Transformers folder, its own values below every preset."""
+    from temperament.studio import local
+
+    model, tokenizer = local.load(folder)
+    from temperament.engines.transformers import model_defaults
+
+    name = folder.rstrip("/").rpartition("/")[2]
+    return local.LocalModel(name, model, tokenizer, model_defaults(model))
+
+
+def _studio(work: Any) -> str:
+    """What the coroutine answers. A missing package is told as what to install."""
+    try:
+        return str(asyncio.run(work))
+    except ModuleNotFoundError as error:
+        raise EngineError(
+            Problem("studio", "", f"needs the package {error.name}", allowed=_EXTRA)
+        ) from error
+
+
+def _add_source(parser: argparse.ArgumentParser) -> Any:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", metavar="DIR", help="a folder with weights and tokenizer")
+    source.add_argument("--server", metavar="URL", help="a running vLLM server")
+    parser.add_argument("--api-key", metavar="KEY", help="the server's")
+    return source
+
+
+def _add_prompt(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument("--prompt", required=required, metavar="TEXT")
+    parser.add_argument("--chat", action="store_true", help="the prompt is a user's message")
+
+
+def _add_look(parser: argparse.ArgumentParser, language: str) -> None:
+    parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of figures")
+    parser.add_argument("--lang", choices=("en", "zh"), default=language, help="of figures")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError("not in [1, 1000]")
+    return number

@@ -1,0 +1,43 @@
+"""A preset as plain data, and as the YAML text of its file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from temperament.presets.preset import Preset
+from temperament.stages import PARAMETERS
+
+
+def fields(preset: Preset) -> dict[str, Any]:
+    """What a preset says, as a file or a request's body has it: numbers, texts, lists and maps."""
+    said = {name: _plain(name, value) for name, value in preset.values.items()}
+    if preset.order:
+        said["order"] = list(preset.order)
+    return said | {name: _lists(value) for name, value in preset.generation.items()}
+
+
+def yaml_text(preset: Preset) -> str:
+    """The text of a preset's file: reading it gives the preset again."""
+    about: dict[str, Any] = {}
+    if preset.aliases:
+        about["aliases"] = list(preset.aliases)
+    if preset.summary:
+        about["summary"] = dict(preset.summary)
+    if preset.source:
+        about["source"] = preset.source
+    content = about | fields(preset)
+    if not content:
+        return "# every stage is off: the model's own distribution\n"
+    return str(
+        yaml.safe_dump(content, allow_unicode=True, sort_keys=False, default_flow_style=None)
+    )
+
+
+def _plain(name: str, value: Any) -> Any:
+    return dict(value) if PARAMETERS[name].kind == "token_bias" else _lists(value)
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(item) for item in value] if isinstance(value, tuple) else value

@@ -1,0 +1,1 @@
+"""Drawings with matplotlib. Each file draws numbers that another module made."""

@@ -1,0 +1,48 @@
+"""Many settings on one distribution at once: the entropy and the kept set of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from temperament.batch.process import Run
+from temperament.ops import cut
+from temperament.presets import Catalogue
+
+_NUMBERS = 2**24  # logits in a batch: 64 MiB
+
+
+class Grid:
+    """Settings without history or chance (`{"temperature": 0.7}`, ...), run by `temperament.Run`.
+
+    Raises `PresetError` for a value that isn't allowed.
+    """
+
+    def __init__(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        self.settings = list(settings)
+        self._runs: dict[tuple[int, int], Run] = {}
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    def measure(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """For [vocab] logits each setting's entropy in nats and how many tokens it keeps.
+
+        Returns [settings] float64 and [settings] int64.
+        """
+        rows = max(_NUMBERS // len(logits), 1)
+        entropies, kept = [], []
+        for begin in range(0, len(self), rows):
+            part = self.settings[begin : begin + rows]
+            run = self._runs.get((begin, len(part)))
+            if run is None:
+                run = Run(part, catalogue=Catalogue({}))
+                self._runs[begin, len(part)] = run
+            # [part, vocab]
+            processed = run.run(logits.expand(len(part), -1))
+            entropies.append(cut.entropy(processed, processed.amax(-1, keepdim=True))[1][:, 0])
+            kept.append((processed > -torch.inf).sum(-1))
+        return torch.cat(entropies), torch.cat(kept)

@@ -1,0 +1,144 @@
+"""What presets do with a model's next token: stage by stage, as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from temperament.presets import Preset
+from temperament.presets.writing import fields
+from temperament.studio.source import Source
+from temperament.studio.walk import Snapshot, walk
+
+# Stages that read a logit's sign: adding a constant to all logits changes what they do.
+ABSOLUTE = frozenset(
+    {
+        "encoder_repetition_penalty",
+        "exponential_decay_length_penalty",
+        "repetition_penalty",
+    }
+)
+_NAMED = 10  # removed tokens that are told by name
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Inspected:
+    """One preset's way: its snapshots, the model's own distribution first."""
+
+    preset: Preset
+    snapshots: list[Snapshot]
+    # the texts of the most likely tokens that each snapshot's stage removed
+    removed: list[list[str]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Inspection:
+    """Several presets on one prompt. `tokens` are the ids to show and their texts.
+
+    `seen` is the probability mass of the tokens that the source told: 1 for local weights.
+    `inexact` names the stages whose numbers can't be right, since they need logits and the source
+    told log-probabilities.
+    """
+
+    model: str
+    prompt: str
+    ids: list[int]
+    seen: float
+    inexact: list[str]
+    tokens: list[tuple[int, str]]
+    presets: list[Inspected]
+
+
+async def inspect(
+    source: Source,
+    presets: Sequence[Preset],
+    prompt: str,
+    *,
+    chat: bool = False,
+    seed: int = 0,
+    top: int = 20,
+) -> Inspection:
+    """Runs each preset's chain on the token after `prompt`, over the model's own values.
+
+    The `top` tokens that are shown are those that are most likely in any of the distributions.
+    Raises `TemperamentError` for what a preset or the source can't do.
+    """
+    ids = await source.encode(prompt, chat=chat)
+    logits = await source.logits(ids)
+    ways = []
+    for preset in presets:
+        resolved = preset.over(source.defaults)
+        snapshots = walk(
+            logits.row,
+            resolved.chain,
+            prompt_ids=ids,
+            seed=seed,
+            limit=resolved.generation.get("max_tokens"),
+            tokenizer=source.tokenizer,
+        )
+        ways.append((resolved, snapshots))
+    shown = _most_likely([s for _, snapshots in ways for s in snapshots], top)
+    tokens = list(zip(shown, await source.texts(shown), strict=True))
+    inspected = [
+        Inspected(
+            preset,
+            snapshots,
+            [await source.texts(s.removed[:_NAMED].tolist()) for s in snapshots],
+        )
+        for preset, snapshots in ways
+    ]
+    stages = {name for preset, _ in ways for name in preset.chain.names}
+    inexact = [] if logits.absolute else sorted(stages & ABSOLUTE)
+    return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
+
+
+def _most_likely(snapshots: Sequence[Snapshot], top: int) -> list[int]:
+    """The ids of the `top` tokens that are likely somewhere, in the order of the first snapshot."""
+    best = torch.stack([snapshot.probabilities for snapshot in snapshots]).amax(0)
+    found = best.topk(min(top, int((best > 0).sum()))).indices
+    first = snapshots[0].probabilities[found]
+    return [int(token) for token in found[first.argsort(descending=True, stable=True)]]
+
+
+def as_json(inspection: Inspection) -> dict[str, Any]:
+    """The numbers of an inspection. Entropies are in nats."""
+    return {
+        "model": inspection.model,
+        "prompt": inspection.prompt,
+        "prompt_ids": inspection.ids,
+        "seen": inspection.seen,
+        "inexact": inspection.inexact,
+        "tokens": [{"id": token, "text": text} for token, text in inspection.tokens],
+        "presets": [_way(inspection, inspected) for inspected in inspection.presets],
+    }
+
+
+def _way(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
+    shown = [token for token, _ in inspection.tokens]
+    return {
+        "preset": inspected.preset.name,
+        "digest": inspected.preset.digest,
+        "stages": [
+            {
+                "stage": snapshot.stage,
+                "values": fields(Preset("", dict(snapshot.values))),
+                "entropy": snapshot.entropy,
+                "perplexity": math.exp(snapshot.entropy),
+                "kept": int(snapshot.kept.sum()),
+                "removed": len(snapshot.removed),
+                "removed_mass": snapshot.removed_mass,
+                "removed_tokens": removed,
+                "moved": snapshot.moved,
+                # of `tokens`; null for one that can't come
+                "probabilities": [
+                    float(snapshot.probabilities[token]) if snapshot.kept[token] else None
+                    for token in shown
+                ],
+            }
+            for snapshot, removed in zip(inspected.snapshots, inspected.removed, strict=True)
+        ],
+    }

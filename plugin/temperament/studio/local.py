@@ -1,0 +1,123 @@
+"""Local weights: a Transformers folder, and a decoding loop of our own on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from temperament.batch.process import Run
+from temperament.errors import EngineError, Problem, shown
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import Preset
+from temperament.studio.source import Drawn, Logits
+from temperament.studio.tokens import readable
+
+
+class LocalModel:
+    """A causal language model and its tokenizer. `defaults` lies below every preset."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, defaults: Preset) -> None:
+        self.name = name
+        self.model = model
+        self.tokenizer = tokenizer
+        self.defaults = defaults
+        end = model.generation_config.eos_token_id
+        self._ends = frozenset([end] if isinstance(end, int) else end or ())
+        if not self._ends and tokenizer.eos_token_id is not None:
+            self._ends = frozenset([tokenizer.eos_token_id])
+
+    async def encode(self, prompt: str, *, chat: bool = False) -> list[int]:
+        """See `Source`. Raises `EngineError` for a chat with a model that knows none."""
+        if not chat:
+            ids = list(self.tokenizer(prompt).input_ids)
+        elif self.tokenizer.chat_template is None:
+            raise EngineError(
+                Problem("prompt", "chat", f"{self.name} has no chat template", allowed="a text")
+            )
+        else:
+            messages = [{"role": "user", "content": prompt}]
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+            ids = list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        if not ids:
+            raise EngineError(Problem("prompt", "", "has no tokens", shown(prompt), "some text"))
+        return ids
+
+    async def logits(self, ids: Sequence[int]) -> Logits:
+        """See `Source`."""
+        return await asyncio.to_thread(self._logits, ids)
+
+    async def texts(self, ids: Sequence[int]) -> list[str]:
+        """See `Source`."""
+        return token_texts(self.tokenizer, ids)
+
+    async def generate(
+        self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
+    ) -> AsyncIterator[Drawn]:
+        """See `Source`. It ends after `max_tokens`, at an end token or at a stop text."""
+        run = Run(
+            preset.over(self.defaults), prompt_ids=[ids], seeds=[seed], tokenizer=self.tokenizer
+        )
+        generator = torch.Generator().manual_seed(seed % 2**63)
+        cache: Any = None
+        drawn: list[int] = []
+        step = list(ids)
+        stops = preset.generation.get("stop", ())
+        while len(drawn) < max_tokens:
+            logits, cache = await asyncio.to_thread(self._forward, step, cache)
+            probabilities = run.run(logits[None]).softmax(-1)
+            token = int(torch.multinomial(probabilities[0], 1, generator=generator))
+            run.accept([token])
+            drawn.append(token)
+            surprise = float(logits.logsumexp(-1) - logits[token])
+            yield Drawn(token, (await self.texts([token]))[0], surprise)
+            if token in self._ends:
+                return
+            if stops and any(stop in self.tokenizer.decode(drawn) for stop in stops):
+                return
+            step = [token]
+
+    def _logits(self, ids: Sequence[int]) -> Logits:
+        return Logits(self._forward(ids, None)[0])
+
+    @torch.inference_mode()
+    def _forward(self, ids: Sequence[int], cache: Any) -> tuple[torch.Tensor, Any]:
+        """The last position's logits, [vocab] float32, and the cache to go on with."""
+        done = self.model(
+            input_ids=torch.tensor([list(ids)], device=self.model.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return done.logits[0, -1].float().cpu(), done.past_key_values
+
+
+def load(folder: str | Path) -> tuple[Any, Any]:
+    """The model and the tokenizer of a Transformers folder. Raises `EngineError` if there is none.
+
+    The network isn't asked.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not Path(folder, "config.json").is_file():
+        raise EngineError(
+            Problem("--model", "", "not a model", shown(str(folder)), "a folder with config.json")
+        )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    return model.float().eval(), tokenizer
+
+
+def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """Each token as a person can read it; a special one by its name."""
+    table = TokenBytes.of(tokenizer).tokens
+    names = tokenizer.convert_ids_to_tokens(list(ids))
+    return [
+        readable(table[token]) if token < len(table) and table[token] else name or f"<{token}>"
+        for token, name in zip(ids, names, strict=True)
+    ]

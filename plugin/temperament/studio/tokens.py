@@ -1,0 +1,24 @@
+"""A token's bytes as a person can read them: spaces, line breaks and stray bytes are visible."""
+
+from __future__ import annotations
+
+_MARKS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍", "\u3000": "□"}
+
+
+def readable(token: bytes | str) -> str:
+    """`token` on one line; a byte that is no character of its own is shown as `<E4>`.
+
+    A text is taken as it is: a server may give no bytes.
+    """
+    text = token if isinstance(token, str) else token.decode("utf-8", errors="surrogateescape")
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in _MARKS:
+        return _MARKS[character]
+    if "\udc80" <= character <= "\udcff":  # a byte that UTF-8 can't end here
+        return f"<{ord(character) - 0xDC00:02X}>"
+    if not character.isprintable():
+        return f"<{ord(character):02X}>"
+    return character

@@ -1,0 +1,101 @@
+"""A chain run stage by stage on one row: the distribution before and after each of its stages.
+
+Every stage is run by `temperament.Run`, as in an engine: here is no second formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from temperament.batch.process import Run
+from temperament.ops import cut
+from temperament.presets import Catalogue, Preset
+from temperament.presets.chain import Chain
+
+_NO_PRESETS = Catalogue({})  # a stage alone names no other preset
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Snapshot:
+    """The distribution after one stage, and what the stage did to the one before it.
+
+    `stage` is empty for the model's own distribution, of which nothing has been removed.
+    Entropies are in nats. `moved` is the total variation distance to the distribution before: the
+    probability mass that changed its token.
+    """
+
+    stage: str
+    values: Mapping[str, Any]
+    # [vocab] float64, sums to 1
+    probabilities: Tensor
+    # [vocab] bool, the tokens that may still come
+    kept: Tensor
+    entropy: float
+    # [removed] int64 ids, the most likely first
+    removed: Tensor
+    removed_mass: float
+    moved: float
+
+
+def walk(
+    logits: Tensor,
+    chain: Chain,
+    *,
+    prompt_ids: Sequence[int] = (),
+    output_ids: Sequence[int] = (),
+    seed: int = 0,
+    limit: int | None = None,
+    tokenizer: Any = None,
+) -> list[Snapshot]:
+    """The model's own distribution, and that after each stage of `chain`.
+
+    `logits` is [vocab] in any float type and stays as it is; -inf stands for a token that can't
+    come. `seed` fixes what stages with chance do, `limit` is the row's `max_tokens`. Raises
+    `PresetError` if a stage needs `tokenizer` and there is none.
+    """
+    row = logits.to(torch.float32, copy=True)[None]
+    before = _snapshot("", {}, row, None)
+    snapshots = [before]
+    generation = {} if limit is None else {"max_tokens": limit}
+    for step in chain.steps:
+        run = Run(
+            Preset(step.stage, dict(step.values), generation=generation),
+            prompt_ids=[prompt_ids],
+            output_ids=[output_ids],
+            seeds=[seed],
+            tokenizer=tokenizer,
+            catalogue=_NO_PRESETS,
+            device=logits.device,
+        )
+        row = run.run(row)
+        before = _snapshot(step.stage, dict(step.values), row, before)
+        snapshots.append(before)
+    return snapshots
+
+
+def _snapshot(
+    stage: str, values: Mapping[str, Any], row: Tensor, before: Snapshot | None
+) -> Snapshot:
+    probabilities = row[0].double().softmax(-1)
+    kept = row[0] > -torch.inf
+    entropy = float(cut.entropy(row, row.amax(-1, keepdim=True))[1])
+    if before is None:
+        none = torch.zeros(0, dtype=torch.int64)
+        return Snapshot(stage, values, probabilities, kept, entropy, none, 0.0, 0.0)
+    gone = torch.where(before.kept & ~kept)[0]
+    mass = before.probabilities[gone]
+    return Snapshot(
+        stage,
+        values,
+        probabilities,
+        kept,
+        entropy,
+        gone[mass.argsort(descending=True, stable=True)],
+        float(mass.sum()),
+        float((probabilities - before.probabilities).abs().sum() / 2),
+    )

@@ -1,0 +1,57 @@
+"""A preset as YAML text: what is written can be read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from temperament import Catalogue
+from temperament.presets import as_preset
+from temperament.presets.writing import fields, yaml_text
+
+VALUES = {
+    "temperature": 0.7,
+    "top_k": 40,
+    "logit_bias": {5: -100, 7: 2},
+    "bad_words_ids": [[1, 2], [3]],
+    "sequence_bias": [[[1, 2], 0.5]],
+    "dry_multiplier": 0.8,
+    "dry_sequence_breakers": ["\n", '"', "对"],
+    "reproducible": True,
+    "order": ["top_k", "temperature"],
+    "stop": ["END", "。"],
+    "seed": 3,
+}
+
+
+@pytest.mark.parametrize("values", [VALUES, {}, {"temperature": 0}, {"stop": ": #", "top_p": 1}])
+def test_a_written_preset_is_read_again(values: dict[str, object], tmp_path: Path) -> None:
+    """The file that is written loads as the same preset, digest and all."""
+    preset = as_preset(values, Catalogue({}))
+    (tmp_path / "mine.yaml").write_text(yaml_text(preset), encoding="utf-8")
+
+    assert preset.digest == Catalogue.load([tmp_path], environment=False)["mine"].digest
+
+
+def test_what_a_shipped_preset_says_about_itself_is_kept(tmp_path: Path) -> None:
+    """Aliases, summary and source are written too."""
+    chat = Catalogue.load(environment=False)["chat"]
+    (tmp_path / "chat.yaml").write_text(yaml_text(chat), encoding="utf-8")
+    again = Catalogue.load([tmp_path], environment=False)["chat"]
+
+    assert (chat.aliases, chat.source, dict(chat.summary)) == (
+        again.aliases,
+        again.source,
+        dict(again.summary),
+    )
+
+
+def test_the_fields_are_plain() -> None:
+    """Lists and maps, as a request's body has them: JSON and back changes only a map's keys."""
+    said = fields(as_preset(VALUES, Catalogue({})))
+    again = as_preset(json.loads(json.dumps(said)), Catalogue({}))
+
+    assert {5: -100, 7: 2} == said["logit_bias"]
+    assert again.digest == as_preset(VALUES, Catalogue({})).digest
