@@ -52,6 +52,22 @@ def add(command: Command, language: str) -> None:
     drawn.add_argument("--format", choices=("png", "svg"), default="png")
     _add_look(drawn, language)
 
+    studied = command("study", study, "which moves the entropy more: temperature or top_p?")
+    studied.add_argument(
+        "--model",
+        action="append",
+        required=True,
+        dest="models",
+        type=_named_folder,
+        metavar="[NAME=]DIR",
+        help="a folder with weights and tokenizer; may be repeated",
+    )
+    studied.add_argument("--out", required=True, metavar="DIR", help="entropies, numbers, figures")
+    studied.add_argument(
+        "--each", type=_count, metavar="N", help="contexts of each kind; all if not given"
+    )
+    _add_look(studied, language)
+
 
 def inspect(words: Namespace) -> str:
     """The distribution of the next token before and after every stage of each preset."""
@@ -95,6 +111,31 @@ async def _plot(words: Namespace) -> str:
     names = words.figure or list(FIGURES)
     paths = curves.draw_all(row, words.out, names, words.format, words.theme, words.lang)
     return "\n".join(map(str, paths))
+
+
+def study(words: Namespace) -> str:
+    """The study's tables, in Markdown. What `--out` has already isn't computed again."""
+    return _studio(_study(words))
+
+
+async def _study(words: Namespace) -> str:
+    import json
+    from pathlib import Path
+
+    from temperament.studio.figures import study as figures
+    from temperament.studio.study import analysis, contexts, measure, tables
+
+    out, texts, models = Path(words.out), contexts.load(words.each), []
+    for name, folder in words.models:
+        source = local_model(folder)
+        source.name = name
+        models.append(await measure.measure(source, texts, out / f"{name}.jsonl"))
+    numbers = [analysis.numbers(measured) for measured in models]
+    written = json.dumps(numbers, indent=1, ensure_ascii=False)
+    (out / "numbers.json").write_text(f"{written}\n", encoding="utf-8")
+    figures.draw_all(models, out, words.theme, words.lang)
+    made = tables.all_tables(numbers, words.lang)
+    return "\n\n".join(f"{name}\n\n{table}" for name, table in made.items())
 
 
 def resolve(names: list[str], catalogue: Catalogue) -> list[Preset]:
@@ -169,6 +210,15 @@ def _add_prompt(parser: argparse.ArgumentParser, *, required: bool) -> None:
 def _add_look(parser: argparse.ArgumentParser, language: str) -> None:
     parser.add_argument("--theme", choices=("light", "dark"), default="light", help="of figures")
     parser.add_argument("--lang", choices=("en", "zh"), default=language, help="of figures")
+
+
+def _named_folder(text: str) -> tuple[str, str]:
+    name, is_named, folder = text.partition("=")
+    if not is_named:
+        name, folder = text.rstrip("/").rpartition("/")[2], text
+    if not name or "/" in name:
+        raise argparse.ArgumentTypeError("not a name and a folder, NAME=DIR")
+    return name, folder
 
 
 def _count(text: str) -> int:

@@ -125,7 +125,7 @@ def save(figure: Any, path: str | Path) -> None:
         raise EngineError(Problem(str(path), "", "not a kind of figure", kind, "png or svg"))
     nothing = {"Date": None} if kind == "svg" else {"Software": None}
     try:
-        figure.savefig(path, dpi=130, bbox_inches="tight", metadata=nothing)
+        figure.savefig(path, dpi=100, bbox_inches="tight", metadata=nothing)
     except OSError as error:
         raise EngineError(
             Problem(str(path), "", f"can't be written: {error.strerror or error}")
