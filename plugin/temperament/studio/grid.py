@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from temperament.batch.process import Run
-from temperament.ops import cut
 from temperament.presets import Catalogue
+from temperament.studio.measures import entropy, probabilities
 
 _NUMBERS = 2**24  # logits in a batch: 64 MiB
 
@@ -43,6 +43,6 @@ class Grid:
                 self._runs[begin, len(part)] = run
             # [part, vocab]
             processed = run.run(logits.expand(len(part), -1))
-            entropies.append(cut.entropy(processed, processed.amax(-1, keepdim=True))[1][:, 0])
+            entropies.append(entropy(probabilities(processed)))
             kept.append((processed > -torch.inf).sum(-1))
         return torch.cat(entropies), torch.cat(kept)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.process import Run
-from temperament.ops import cut
 from temperament.presets import Catalogue, Preset
 from temperament.presets.chain import Chain
+from temperament.studio.measures import entropy, probabilities
 
 _NO_PRESETS = Catalogue({})  # a stage alone names no other preset
 
@@ -81,21 +81,21 @@ def walk(
 def _snapshot(
     stage: str, values: Mapping[str, Any], row: Tensor, before: Snapshot | None
 ) -> Snapshot:
-    probabilities = row[0].double().softmax(-1)
+    shares = probabilities(row)[0]
     kept = row[0] > -torch.inf
-    entropy = float(cut.entropy(row, row.amax(-1, keepdim=True))[1])
+    left = float(entropy(shares))
     if before is None:
         none = torch.zeros(0, dtype=torch.int64)
-        return Snapshot(stage, values, probabilities, kept, entropy, none, 0.0, 0.0)
+        return Snapshot(stage, values, shares, kept, left, none, 0.0, 0.0)
     gone = torch.where(before.kept & ~kept)[0]
     mass = before.probabilities[gone]
     return Snapshot(
         stage,
         values,
-        probabilities,
+        shares,
         kept,
-        entropy,
+        left,
         gone[mass.argsort(descending=True, stable=True)],
         float(mass.sum()),
-        float((probabilities - before.probabilities).abs().sum() / 2),
+        float((shares - before.probabilities).abs().sum() / 2),
     )

@@ -1,0 +1,16 @@
+"""What is said of a distribution: its probabilities and its entropy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """[rows, vocab] float64 that sum to 1 in each row."""
+    return logits.double().softmax(-1)
+
+
+def entropy(shares: Tensor) -> Tensor:
+    """`-sum p ln p` in nats of each row of [rows, vocab] probabilities, where `0 ln 0 = 0`."""
+    return torch.special.entr(shares).sum(-1)
