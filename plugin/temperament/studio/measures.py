@@ -13,4 +13,5 @@ def probabilities(logits: Tensor) -> Tensor:
 
 def entropy(shares: Tensor) -> Tensor:
     """`-sum p ln p` in nats of each row of [rows, vocab] probabilities, where `0 ln 0 = 0`."""
-    return torch.special.entr(shares).sum(-1)
+    surprises: Tensor = torch.special.entr(shares)
+    return surprises.sum(-1)
