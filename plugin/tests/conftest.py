@@ -1,8 +1,23 @@
 """What all unit tests share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from temperament.plan import cache
 
 # The same examples in every run: a red test is red for everybody. Searching for new ones is the
 # work of scripts of their own.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Automata are kept for the session, and not in the user's folder."""
+    home = tmp_path_factory.mktemp("automata")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "folder", lambda: home)
+        yield home

@@ -17,6 +17,7 @@ from torch import Tensor
 from temperament.ops.blocks import branches
 from temperament.ops.cut import head
 from temperament.ops.inputs import Column
+from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def width_of(values: Mapping[str, Any]) -> int:
     k = values.get("top_k", 0)
     # A greedy row takes the lowest id of those tied, which may not be among them.
     if not k or values.get("temperature") == 0:
+        return 0
+    # What changes with the position is computed for the rows of the batch.
+    if any(isinstance(value, Schedule) for value in values.values()):
         return 0
     return next((width for width in WIDTHS if width >= k + SPARE), 0)
 

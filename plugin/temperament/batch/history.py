@@ -64,6 +64,12 @@ class TokenLog:
         self._tokens[slot, start : start + len(output)] = torch.tensor(output, dtype=torch.int64)
         self._end[slot] = start + len(output)
 
+    def lists(self, slot: int) -> tuple[list[int], list[int]]:
+        """(prompt, output) of a slot, on the host."""
+        middle, end = int(self._prompt_end[slot]), int(self._end[slot])
+        tokens = self._tokens[slot, :end].tolist()
+        return tokens[:middle], tokens[middle:]
+
     def copy(self, source: int, target: int) -> None:
         """The tokens of one slot, in another too."""
         self._tokens[target] = self._tokens[source]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from temperament.batch.rows import Rows
 from temperament.batch.table import Request
 from temperament.errors import PresetError, Problem
+from temperament.plan.machine import Switching
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.stages import BY_NAME
@@ -74,8 +76,7 @@ class Run:
         for row in range(rows):
             request = requests[row if many else 0]
             seed = seeds[row] if seeds is not None else seed_of(self.presets[row if many else 0])
-            request = Request(request.chain, seed, request.limit, request.ends)
-            self._rows.write(row, request, prompts[row], outputs[row])
+            self._rows.write(row, replace(request, seed=seed), prompts[row], outputs[row])
         self._followed = np.array([row for row in range(rows) if self._rows.follows(row)], int)
 
     def run(self, logits: Tensor, *, inplace: bool = False) -> Tensor:
@@ -141,7 +142,9 @@ def process(
 
 def request_of(preset: Preset, ends: Sequence[int] = ()) -> Request:
     """What a row runs for a preset, without its seed."""
-    return Request(preset.chain, 0, preset.generation.get("max_tokens", -1), tuple(ends))
+    chain, *others = preset.chains.values()
+    limit = preset.generation.get("max_tokens", -1)
+    return Request(chain, 0, limit, tuple(ends), tuple(others), Switching.of(preset))
 
 
 def seed_of(preset: Preset) -> int:
@@ -164,11 +167,17 @@ def check_tokenizer(presets: Sequence[Preset], tokenizer: Any) -> None:
     problems = [
         Problem(preset.name, step.stage, why, allowed="tokenizer=...")
         for preset in presets
-        for step in preset.chain.steps
+        for chain in preset.chains.values()
+        for step in chain.steps
         if (why := BY_NAME[step.stage].why_tokenizer(dict(step.values)))
     ]
+    for preset in presets:
+        switching = Switching.of(preset)
+        if switching is not None and switching.why_tokenizer:
+            why = switching.why_tokenizer
+            problems.append(Problem(preset.name, "switch", why, allowed="tokenizer=..."))
     if problems:
-        raise PresetError(problems)
+        raise PresetError(dict.fromkeys(problems))
 
 
 def _lists(ids: Ids | None, rows: int, name: str) -> list[list[int]]:

@@ -13,21 +13,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.heads import HeadSteps
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
+from temperament.batch.modes import Modes
 from temperament.batch.run import execute, execute_expanded
 from temperament.batch.states import Snapshot, States
-from temperament.batch.table import BatchStep, Request, Slots, Table
-from temperament.ops.inputs import Given, History, Matches, Vocabulary
+from temperament.batch.table import Request, Slots, Table
+from temperament.ops.blocks import branches
+from temperament.ops.inputs import Given, History, Matches, State, Vocabulary
 from temperament.plan.vocabulary import TokenBytes
+from temperament.presets.modes import MAX_MODES
+from temperament.stages import BY_NAME
+
+_MODES = "<modes>"  # in a snapshot, beside the stages' names
 
 # Needs that are answered from the tokens: all but the vocabulary's own.
 TOKENS = ("history", "matches", "noise", "state", "ends")
 
 
 class Rows:
-    """The requests in `slots` slots, on `device`."""
+    """The requests in `slots` slots, on `device`.
+
+    In the table a request without modes has the place of its slot; one with modes has a place for
+    each of them, behind those of all slots, and its mode tells which is run.
+    """
 
     def __init__(
         self,
@@ -42,41 +51,86 @@ class Rows:
         self.log = TokenLog(slots, device)
         self._matches = SuffixMatches(slots, device)
         self._states = States(slots, device)
+        self._modes = Modes(slots, device, vocabulary)
+        # [slots, modes] the place of each mode in the table; behind the last, the first once more
+        self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
+        self._free: list[int] = []
         self._vocabulary = vocabulary
         self._newline: Tensor | None = None
 
     def follows(self, slot: int) -> bool:
-        """Whether the slot's request has a stage that needs its tokens."""
-        return bool(self.table.uses(*TOKENS)[slot])
+        """Whether the slot's request has a stage, or a mode, that needs its tokens."""
+        return bool(self.uses(np.array([slot]), *TOKENS)[0])
+
+    def active(self, slots: Slots) -> bool:
+        """Whether one of the slots has anything to run."""
+        return bool(self.table.program[self._places[slots]].any())
+
+    def uses(self, slots: Slots, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """[rows] whether a slot's request needs one of these."""
+        used = np.asarray(self.table.uses(*needs)[self._places[slots]].any(axis=1))
+        if self._modes and "history" in needs:
+            used |= self._modes.has(slots)
+        return used
 
     def write(
         self, slot: int, request: Request, prompt: Sequence[int] = (), output: Sequence[int] = ()
     ) -> None:
         """Gives a slot to a request with its tokens so far."""
-        self.table.write(slot, request)
+        self.clear(slot)
+        if request.switching is None:
+            self.table.write(slot, request)
+        else:
+            places = [self._take_place() for _ in request.chains]
+            for number, place in enumerate(places):
+                self.table.write(place, request.in_mode(number))
+            self._places[slot] = [*places, *[places[0]] * (MAX_MODES - len(places))]
+            self._modes.write(slot, request.switching)
         self._matches.forget(slot)
         self._states.forget(slot)
         if self.follows(slot):
             self.log.write(slot, prompt, output)
+            self.read(slot, prompt, output)
+
+    def read(
+        self, slot: int, prompt: Sequence[int], output: Sequence[int], end: int | None = None
+    ) -> None:
+        """Tells what tokens a request with modes has had; `end`: where they end in the history."""
+        if self._modes and self._modes.has(np.array([slot]))[0]:
+            end = len(prompt) + len(output) if end is None else end
+            self._modes.read(slot, list(prompt), list(output), end)
+
+    def rewrite_output(self, slot: int, output: Sequence[int]) -> None:
+        """The output tokens of a slot, whatever was known of them before."""
+        self.log.rewrite_output(slot, output)
+        self.read(slot, *self.log.lists(slot))
 
     def clear(self, slot: int) -> None:
         """Takes a slot back."""
-        self.table.clear(slot)
+        for place in set(self._places[slot].tolist()):
+            self.table.clear(place)
+            if place != slot:
+                self._free.append(place)
+        self._places[slot] = slot
+        self._modes.clear(slot)
 
     def move(self, source: int, target: int) -> None:
         """The request in `source` goes on in `target`."""
-        self.table.move(source, target)
-        self.log.copy(source, target)
-        self._matches.forget(target)
-        self._states.copy(source, target)
+        self.clear(target)
+        self.swap(source, target)
 
     def swap(self, one: int, other: int) -> None:
         """The requests in two slots change places."""
         self.table.swap(one, other)
+        pair, turned = [one, other], [other, one]
+        self._places[pair] = self._places[turned]
+        for slot in pair:  # without modes, a slot's place is its own
+            self._places[slot][self._places[slot] < len(self._places)] = slot
         self.log.swap(one, other)
         self._matches.forget(one)
         self._matches.forget(other)
         self._states.swap(one, other)
+        self._modes.swap(one, other)
 
     def reorder(self, parents: Tensor) -> None:
         """Each slot goes on from what is remembered of another: `parents`, [slots] int64.
@@ -85,14 +139,22 @@ class Rows:
         """
         self._matches.reorder(parents)
         self._states.reorder(parents)
+        self._modes.reorder(parents)
 
     def save(self, slot: int) -> Snapshot:
         """What can't be had again from the tokens, for a request that may come back."""
-        return self._states.save(slot) if self.table.uses("state")[slot] else {}
+        saved: Snapshot = {}
+        if self.uses(np.array([slot]), "state")[0]:
+            saved = self._states.save(slot)
+        if self._modes.forgets(np.array([slot])):
+            saved = {**saved, _MODES: (self._modes.save(slot),)}
+        return saved
 
     def restore(self, slot: int, saved: Snapshot) -> None:
         """Puts back what `save` kept."""
-        self._states.restore(slot, saved)
+        self._states.restore(slot, {name: s for name, s in saved.items() if name != _MODES})
+        if _MODES in saved:
+            self._modes.restore(slot, saved[_MODES][0])
 
     def run(
         self,
@@ -100,26 +162,82 @@ class Rows:
         slots: Slots,
         history: History | None = None,
         ends: np.ndarray[Any, Any] | None = None,
+        *,
+        new: int = 0,
     ) -> Tensor:
         """Runs a batch whose row i is slot `slots[i]`: [rows, vocab] float32, changed in place.
 
-        `history` has the engine's own tokens, and `ends` how many each row has, if the host knows.
+        `history` has the engine's own tokens, and `ends` how many each row has, if the host knows;
+        else `new` bounds how many are new in any row.
         """
-        steps = self.table.steps(slots, logits.shape[1])
-        if not steps:
-            return logits
         given = self._given(slots, logits, history, ends)
-        return execute(logits, steps, given)
+        drawn_in = self._modes.has(slots) if self._modes else np.zeros(len(slots), dtype=np.bool_)
+        places = self._places[slots, 0]
+        if not drawn_in.any():
+            return execute(logits, self.table.steps(places, logits.shape[1]), given)
+        rows = np.flatnonzero(drawn_in)
+        own = slots[rows]
+        index = self._index(rows)
+        assert given.history is not None
+        if ends is None and history is None:
+            ends = self.log.ends[slots]
+        if ends is not None:
+            new = max(0, int((ends[rows] - self._modes.known[own]).max()))
+            self._modes.known[own] = np.maximum(self._modes.known[own], ends[rows])
+        drawn = self._modes.advance(
+            given.history.select(index),
+            self._index(own),
+            new,
+            logits=logits.index_select(0, index) if self._modes.forgets(own) else None,
+            repeats=self._modes.repeats(own),
+            repeated=None if given.matches is None else given.matches.length[index],
+        )
+        if given.position is not None:
+            given.position.index_copy_(0, index, drawn.position)
+        if branches(logits):
+            places[rows] = self._places[own, drawn.mode.numpy()]
+            return execute(logits, self.table.steps(places, logits.shape[1]), given)
+        place = self._index(places)
+        place.index_copy_(0, index, self._place(self._index(own), drawn.mode))
+        everything = np.unique(self._places[slots])
+        steps = self.table.expanded_steps(everything, place, logits.shape[1])
+        return execute_expanded(logits, steps, given)
 
     def run_expanded(
-        self, logits: Tensor, slots: Slots, rows: Tensor, history: History | None
+        self,
+        logits: Tensor,
+        slots: Slots,
+        rows: Tensor,
+        history: History | None,
+        *,
+        first: Tensor | None = None,
+        new: int = 0,
     ) -> Tensor:
-        """The same where a request has several rows and only the device knows which: `rows`."""
-        steps = self.table.expanded_steps(slots, rows, logits.shape[1])
+        """The same where a request has several rows and only the device knows which: `rows`.
+
+        `first` ([rows] bool) are the rows with no draft tokens, one for each request.
+        """
         given = Given(history=history, vocabulary=self._tokens(slots, logits.shape[1]))
-        if history is not None and self.table.uses("matches")[slots].any():
+        repeats = bool(self._modes) and self._modes.repeats(slots)
+        if history is not None and self.uses(slots, "matches").any():
             given.matches = Matches(rebuild(history))
-        self._add_states(given, steps, rows, logits.shape[1])
+        place = rows
+        if history is not None:
+            given.position = history.end - history.prompt_end
+        if self._modes and self._modes.has(slots).any():
+            assert history is not None
+            drawn = self._modes.advance(
+                history,
+                rows,
+                new,
+                logits=logits if self._modes.forgets(slots) else None,
+                repeats=repeats,
+                keep=first,
+            )
+            place, given.position = self._place(rows, drawn.mode), drawn.position
+        everything = np.unique(self._places[slots])
+        steps = self.table.expanded_steps(everything, place, logits.shape[1])
+        given.states = self._views(slots, rows, logits.shape[1])
         return execute_expanded(logits, steps, given)
 
     def _given(
@@ -130,32 +248,34 @@ class Rows:
         ends: np.ndarray[Any, Any] | None,
     ) -> Given:
         given = Given(vocabulary=self._tokens(slots, logits.shape[1]))
-        if not self.table.uses(*TOKENS)[slots].any():
+        if not self.uses(slots, *TOKENS).any():
             return given
         if history is None:
             history, ends = self.log.history(slots), self.log.ends[slots]
         given.history = history
-        if self.table.uses("matches")[slots].any():
+        given.position = history.end - history.prompt_end
+        if self.uses(slots, "matches").any() or (self._modes and self._modes.repeats(slots)):
             given.matches = (
                 Matches(rebuild(history))
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )
-        index = torch.from_numpy(np.ascontiguousarray(slots)).to(self.device)
-        self._add_states(given, self.table.steps(slots, logits.shape[1]), index, logits.shape[1])
+        given.states = self._views(slots, self._index(slots), logits.shape[1])
         return given
 
-    def _add_states(
-        self, given: Given, steps: Sequence[BatchStep | HeadSteps], slots: Tensor, vocabulary: int
-    ) -> None:
-        given.states = {
-            step.stage: self._states.view(step.stage, slots, vocabulary)
-            for step in steps
-            if isinstance(step, BatchStep) and "state" in step.needs
+    def _views(self, slots: Slots, rows: Tensor, vocabulary: int) -> dict[str, State]:
+        """The states of the stages that requests in `slots` have in any mode; `rows`: whose."""
+        if not self.uses(slots, "state").any():
+            return {}
+        stages = {s for place in np.unique(self._places[slots]) for s in self.table.stages(place)}
+        return {
+            stage: self._states.view(stage, rows, vocabulary)
+            for stage in stages
+            if "state" in BY_NAME[stage].needs
         }
 
     def _tokens(self, slots: Slots, vocabulary: int) -> Vocabulary | None:
-        if self._vocabulary is None or not self.table.uses("vocabulary")[slots].any():
+        if self._vocabulary is None or not self.uses(slots, "vocabulary").any():
             return None
         if self._newline is None:
             tokens = self._vocabulary().tokens[:vocabulary]
@@ -163,3 +283,17 @@ class Rows:
             marked[: len(tokens)] = [b"\n" in token for token in tokens]
             self._newline = torch.from_numpy(marked).to(self.device)
         return Vocabulary(self._newline)
+
+    def _take_place(self) -> int:
+        if not self._free:
+            before = self.table.slots
+            self.table.grow(max(len(self._places), MAX_MODES))
+            self._free = list(range(self.table.slots - 1, before - 1, -1))
+        return self._free.pop()
+
+    def _place(self, slots: Tensor, modes: Tensor) -> Tensor:
+        """[rows] the table's place of each row's mode, on the device."""
+        return self._index(self._places.reshape(-1))[slots * MAX_MODES + modes]
+
+    def _index(self, values: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)

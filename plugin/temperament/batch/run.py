@@ -57,7 +57,15 @@ def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], given: Given) -
 
 
 def _apply(logits: Tensor, step: BatchStep, given: Given) -> Tensor:
-    return OPS[step.stage](logits, **step.arguments, **_needs(step, given))
+    return OPS[step.stage](logits, **_arguments(step, given), **_needs(step, given))
+
+
+def _arguments(step: BatchStep, given: Given) -> dict[str, Any]:
+    arguments: dict[str, Any] = {**step.arguments}
+    for name, ramp in step.ramps.items():
+        assert given.position is not None
+        arguments[name] = ramp.at(arguments[name], given.position)
+    return arguments
 
 
 def _needs(step: BatchStep, given: Given) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from temperament.ops.inputs import State
 
 Bank = tuple[Tensor, Tensor, Tensor, Tensor]
-Snapshot = dict[str, Bank]
+Snapshot = dict[str, tuple[Tensor, ...]]
 
 
 class States:
@@ -49,8 +49,7 @@ class States:
     def save(self, slot: int) -> Snapshot:
         """A copy of a slot's state, to be restored when its request comes back."""
         return {
-            stage: tuple(part[slot].clone() for part in bank)  # type: ignore[misc]
-            for stage, bank in self._banks.items()
+            stage: tuple(part[slot].clone() for part in bank) for stage, bank in self._banks.items()
         }
 
     def restore(self, slot: int, saved: Snapshot) -> None:

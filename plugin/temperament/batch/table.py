@@ -15,16 +15,20 @@ import torch
 from torch import Tensor
 
 from temperament.batch.heads import HeadSteps, divide, width_of
+from temperament.batch.ramp import Ramp
 from temperament.batch.schedule import Shape, merge
 from temperament.batch.texts import TextTables
 from temperament.ops.inputs import Column, Ends, Sequences, Texts, Tokens
+from temperament.plan.machine import Switching
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.chain import Chain
+from temperament.presets.schedule import CURVES, Schedule
 from temperament.stages import BY_NAME, PARAMETERS, Parameter
 from temperament.stages.base import Need
 
 _NONE = 0  # the program of a slot that runs nothing
 _ENDS = "<ends>"
+_RAMP = ("to", "over", "curve")
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 # A token sequence and a number that goes with it.
@@ -44,6 +48,18 @@ class Request:
     limit: int = -1
     # the token ids that end its text
     ends: tuple[int, ...] = ()
+    # with modes: the chains of the modes behind the first one, and how the text goes through them
+    others: tuple[Chain, ...] = ()
+    switching: Switching | None = None
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """The chain of every mode."""
+        return (self.chain, *self.others)
+
+    def in_mode(self, number: int) -> Request:
+        """The request as if it had this mode alone."""
+        return replace(self, chain=self.chains[number], others=(), switching=None)
 
 
 _NO_REQUEST = Request()
@@ -60,6 +76,8 @@ class BatchStep:
     # [n] int64, for stages that need noise
     seed: Tensor | None = None
     ends: Ends | None = None
+    # the arguments that change with the position; those above are their values at its beginning
+    ramps: dict[str, Ramp] = field(default_factory=dict)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -102,6 +120,8 @@ class Table:
         self._texts: dict[str, dict[int, tuple[str, ...]]] = {}
         self._vocabulary = vocabulary
         self._text_tables: TextTables | None = None
+        # [slots] whether a slot has a number that changes with the position
+        self._ramped = np.zeros(slots, dtype=np.bool_)
         self._requests: list[Request] = [_NO_REQUEST] * slots
         self._version = 0
         self._prepared: tuple[tuple[int, bytes], list[BatchStep | HeadSteps]] | None = None
@@ -110,6 +130,10 @@ class Table:
         """What the slot runs."""
         return self._requests[slot]
 
+    def stages(self, slot: int) -> Shape:
+        """The stages of a slot, in order."""
+        return self._shapes[int(self.program[slot])]
+
     def uses(self, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """[slots] whether a slot has a stage with one of these needs."""
         programs = [
@@ -117,7 +141,20 @@ class Table:
             for program, shape in self._shapes.items()
             if any(not BY_NAME[stage].needs.isdisjoint(needs) for stage in shape)
         ]
-        return np.isin(self.program, programs)
+        used = np.isin(self.program, programs)
+        return used | self._ramped if "history" in needs else used
+
+    def grow(self, count: int) -> None:
+        """Adds `count` slots behind the last one."""
+        self._version += 1
+        self.slots += count
+        self.program = np.concatenate([self.program, np.zeros(count, dtype=np.int64)])
+        self._ramped = np.concatenate([self._ramped, np.zeros(count, dtype=np.bool_)])
+        self._requests += [_NO_REQUEST] * count
+        for name, column in self._host.items():
+            self._host[name] = np.concatenate([column, np.repeat(column[-1:], count)])
+        self._columns.clear()
+        self._stale.update(self._host)
 
     def write(self, slot: int, request: Request) -> None:
         """Gives a slot to a request; whatever it held before is gone."""
@@ -141,6 +178,7 @@ class Table:
         self._version += 1
         self._release(int(self.program[slot]))
         self.program[slot] = _NONE
+        self._ramped[slot] = False
         self._requests[slot] = _NO_REQUEST
         for entries in self._entries.values():
             entries.pop(slot, None)
@@ -243,6 +281,7 @@ class Table:
     ) -> BatchStep:
         """`slots` are those that the arguments are for, `users` those whose values bound them."""
         arguments: dict[str, Argument] = {}
+        ramps: dict[str, Ramp] = {}
         needs = BY_NAME[stage].needs
         for parameter in BY_NAME[stage].parameters:
             name = parameter.name
@@ -256,6 +295,12 @@ class Table:
                 host = self._host[name][users]
                 low, high = host.min().item(), host.max().item()
                 values = self._column(name, slots, rows)
+                if self._ramped[users].any() and f"{name}.to" in self._host:
+                    end = self._host[f"{name}.to"][users]
+                    low, high = min(low, end.min().item()), max(high, end.max().item())
+                    ramps[name] = Ramp(
+                        *(self._column(f"{name}.{part}", slots, rows) for part in _RAMP)
+                    )
                 if rows is not None and parameter.kind != "flag":
                     # Rows that don't take part may hold anything; within the bounds it's harmless.
                     values = values.clamp(low, high)
@@ -267,7 +312,7 @@ class Table:
                 self._gather(_ENDS, slots, rows, vocabulary).tokens(),
                 self._column("<limit>", slots, rows),
             )
-        return BatchStep(stage, where, arguments, seed, ends)
+        return BatchStep(stage, where, arguments, seed, ends, ramps)
 
     def _column(self, name: str, slots: Slots, rows: Tensor | None) -> Tensor:
         index = self._to_device(slots) if rows is None else rows
@@ -335,7 +380,16 @@ class Table:
             self._entries.setdefault(name, {})[slot] = list(value)
         else:
             dtype = {"integer": np.int64, "flag": np.bool_}.get(kind, np.float32)
-            self._write_column(slot, name, value, dtype, parameter.unset)
+            ramp = value if isinstance(value, Schedule) else Schedule(value, value, 1)
+            self._write_column(slot, name, ramp.start, dtype, parameter.unset)
+            if isinstance(value, Schedule) and f"{name}.to" not in self._host:
+                # The rows that are there already go where they are.
+                self._host[f"{name}.to"] = self._host[name].copy()
+            if f"{name}.to" in self._host:
+                self._write_column(slot, f"{name}.to", ramp.end, dtype, parameter.unset)
+                self._write_column(slot, f"{name}.over", ramp.over, np.int64, 1)
+                self._write_column(slot, f"{name}.curve", CURVES.index(ramp.curve), np.int64, 0)
+                self._ramped[slot] |= isinstance(value, Schedule)
 
     def _write_column(self, slot: int, name: str, value: Any, dtype: Any, unset: Any) -> None:
         if name not in self._host:

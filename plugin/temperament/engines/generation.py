@@ -63,13 +63,18 @@ def arguments(
 
 def without_draw(preset: Preset) -> Preset:
     """What is left of a preset where nothing is drawn: all but shapes, cuts and draws of ours."""
-    values = {
+    generation = {k: v for k, v in preset.generation.items() if k != "do_sample"}
+    modes = tuple(replace(m, values=_undrawn(m.values), order=()) for m in preset.modes)
+    values = _undrawn(preset.values)
+    return replace(preset, values=values, order=(), generation=generation, modes=modes)
+
+
+def _undrawn(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         name: value
-        for name, value in preset.values.items()
+        for name, value in values.items()
         if STAGE_OF[name].group in ("bias", "penalty") or name == "renormalize_logits"
     }
-    generation = {k: v for k, v in preset.generation.items() if k != "do_sample"}
-    return replace(preset, values=values, order=(), generation=generation)
 
 
 def _all_greedy(presets: Sequence[Preset]) -> bool:

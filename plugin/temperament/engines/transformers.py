@@ -76,6 +76,8 @@ class PresetLogitsProcessor(LogitsProcessor):
         self._prompt_length = 0
         # [rows] where each row's text begins behind its padding
         self._start = torch.zeros(0, dtype=torch.int64)
+        # whether a row has modes
+        self._modal = False
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[rows, length] ids and [rows, vocab] scores; returns new float32 scores."""
@@ -87,7 +89,7 @@ class PresetLogitsProcessor(LogitsProcessor):
             same_rows = self._follow(input_ids[:, :-1])
         self._ids = input_ids
         history, ends = None, None
-        if self._rows.table.uses(*TOKENS).any():
+        if self._rows.uses(self._slots, *TOKENS).any():
             history = History(
                 input_ids,
                 self._start,
@@ -96,6 +98,8 @@ class PresetLogitsProcessor(LogitsProcessor):
             )
             # Where rows don't go on from those of the last step, all is read anew.
             ends = np.full(rows, length) if same_rows else None
+            if ends is None and self._modal:
+                self._read_modes(input_ids)
         return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
 
     def _goes_on(self, input_ids: Tensor) -> bool:
@@ -110,6 +114,15 @@ class PresetLogitsProcessor(LogitsProcessor):
             and begun < length <= self._ids.shape[1] + 1
             and self._ids[:, :begun].equal(input_ids[:, :begun])
         )
+
+    def _read_modes(self, input_ids: Tensor) -> None:
+        """Follows every row's text from its beginning."""
+        assert self._rows is not None
+        length = input_ids.shape[1]
+        starts = self._start.tolist()
+        for row, (ids, start) in enumerate(zip(input_ids.tolist(), starts, strict=True)):
+            middle = self._prompt_length
+            self._rows.read(row, ids[start:middle], ids[middle:], length)
 
     def _follow(self, before: Tensor) -> bool:
         """Whether each row goes on from a row of the last step, whose memory it then has.
@@ -148,7 +161,8 @@ class PresetLogitsProcessor(LogitsProcessor):
             # Several rows of one seed draw differently: n samples are not one sample n times.
             prompt, sample = divmod(row, count // len(seeds))
             seed = sample_seed(seeds[prompt], sample)
-            made.table.write(row, replace(request, seed=seed))
+            made.write(row, replace(request, seed=seed))
+        self._modal = any(request.switching is not None for request in requests)
         self._slots = np.arange(count, dtype=np.int64)
         self._prompt_length = input_ids.shape[1]
         self._start = torch.zeros(count, dtype=torch.int64, device=input_ids.device)

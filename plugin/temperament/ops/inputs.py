@@ -348,6 +348,8 @@ class Given:
     vocabulary: Vocabulary | None = None
     # by stage
     states: dict[str, State] | None = None
+    # [rows] int64: how many tokens the row's mode has had, for numbers that change with it
+    position: Tensor | None = None
 
     def select(self, rows: Tensor) -> Given:
         """The same for some rows."""
@@ -357,4 +359,5 @@ class Given:
             None if self.matches is None else self.matches.select(rows),
             self.vocabulary,
             {name: state.select(rows) for name, state in states.items()},
+            None if self.position is None else self.position.index_select(0, rows),
         )

@@ -1,7 +1,20 @@
 """Preset and engine to `Plan`: what the engine does natively, and what is left for us."""
 
+from temperament.plan.residual import PresetPlan, Residual, split_preset
 from temperament.plan.split import Choice, Decision, Plan, split
 from temperament.plan.targets import TARGETS, Target
 from temperament.plan.wire import decode, encode
 
-__all__ = ["TARGETS", "Choice", "Decision", "Plan", "Target", "decode", "encode", "split"]
+__all__ = [
+    "TARGETS",
+    "Choice",
+    "Decision",
+    "Plan",
+    "PresetPlan",
+    "Residual",
+    "Target",
+    "decode",
+    "encode",
+    "split",
+    "split_preset",
+]

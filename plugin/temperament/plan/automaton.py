@@ -47,6 +47,10 @@ def byte_automaton(texts: Sequence[bytes]) -> tuple[NDArray[np.int16], NDArray[n
     return follow, np.array(accepts)
 
 
+# What ends within a token, in order: after how many of its bytes, and the mark of that state.
+Event = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class Automaton:
     """What every token does from every state.
@@ -55,20 +59,32 @@ class Automaton:
     listed by state, in the order of their ids.
     """
 
-    # [vocabulary] the state behind a token, and whether a text ends within it, from state 0
+    # [vocabulary] the state behind a token, and the event within it, from state 0
     next: NDArray[np.int16]
-    hit: NDArray[np.bool_]
+    event: NDArray[np.int32]
     # [states + 1] where each state's exceptions begin; state 0 has none
     offsets: NDArray[np.int64]
     # [exceptions]
     token: NDArray[np.int64]
     other_next: NDArray[np.int16]
-    other_hit: NDArray[np.bool_]
+    other_event: NDArray[np.int32]
+    # by number; 0 is the empty one
+    events: tuple[Event, ...]
 
     @property
     def states(self) -> int:
         """How many there are."""
         return len(self.offsets) - 1
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """[vocabulary] whether a text ends within a token, from state 0."""
+        return self.event > 0
+
+    @property
+    def other_hit(self) -> NDArray[np.bool_]:
+        """[exceptions] the same for those."""
+        return self.other_event > 0
 
 
 def token_automaton(texts: Sequence[bytes], vocabulary: TokenBytes) -> Automaton:
@@ -77,28 +93,68 @@ def token_automaton(texts: Sequence[bytes], vocabulary: TokenBytes) -> Automaton
     A token without bytes (a special one) starts anew.
     """
     follow, accepts = byte_automaton(texts)
-    spelling = _spelling(vocabulary)
-    after = np.zeros(len(vocabulary), dtype=np.int16)
-    hit = np.zeros(len(vocabulary), dtype=np.bool_)
-    for tokens in spelling.by_first:
-        after[tokens], hit[tokens] = spelling.walk(tokens, 0, follow, accepts)
+    return run_over_tokens(follow, accepts.astype(np.int64), vocabulary.tokens, places=False)
+
+
+def run_over_tokens(
+    follow: NDArray[np.int16],
+    marks: NDArray[np.int64],
+    tokens: tuple[bytes, ...],
+    *,
+    places: bool = True,
+) -> Automaton:
+    """A byte automaton, run over each token from each state.
+
+    `marks` are a number for each state, 0 where nothing ends. Without `places` an event is only
+    that something ended.
+    """
+    spelling, known = _spelling(tokens), _Events(places)
+    after = np.zeros(len(tokens), dtype=np.int16)
+    event = np.zeros(len(tokens), dtype=np.int32)
+    for some in spelling.by_first:
+        after[some], event[some] = spelling.walk(some, 0, follow, marks, known)
     found: list[list[NDArray[Any]]] = [[], [], []]
     offsets = np.zeros(len(follow) + 1, dtype=np.int64)
     for state in range(len(follow)):
         # Only a token whose first byte leads elsewhere can do something else.
         bytes_ = np.flatnonzero(follow[state] != follow[0])
-        tokens = np.concatenate([_NO_TOKENS, *(spelling.by_first[byte] for byte in bytes_)])
-        tokens = tokens[np.argsort(-spelling.lengths[tokens])]
-        own = spelling.walk(tokens, state, follow, accepts)
-        other = np.flatnonzero((own[0] != after[tokens]) | (own[1] != hit[tokens]))
-        other = other[np.argsort(tokens[other])]
-        for parts, part in zip(found, (tokens, *own), strict=True):
+        some = np.concatenate([_NO_TOKENS, *(spelling.by_first[byte] for byte in bytes_)])
+        some = some[np.argsort(-spelling.lengths[some])]
+        own = spelling.walk(some, state, follow, marks, known)
+        other = np.flatnonzero((own[0] != after[some]) | (own[1] != event[some]))
+        other = other[np.argsort(some[other])]
+        for parts, part in zip(found, (some, *own), strict=True):
             parts.append(part[other])
         offsets[state + 1] = offsets[state] + len(other)
-    return Automaton(after, hit, offsets, *(np.concatenate(parts) for parts in found))
+    token, other_next, other_event = (np.concatenate(parts) for parts in found)
+    events = tuple(known.events)
+    return Automaton(after, event, offsets, token, other_next, other_event, events)
 
 
 _NO_TOKENS = np.zeros(0, dtype=np.int64)
+
+
+class _Events:
+    """The events that were met, each with its number."""
+
+    def __init__(self, places: bool) -> None:
+        self._places = places
+        self.events: list[Event] = [()]
+        self._number: dict[Event, int] = {(): 0}
+
+    def extend(
+        self, numbers: NDArray[np.int32], place: int, marks: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """The numbers of events that go on with a mark each after `place` bytes."""
+        pairs, inverse = np.unique(np.stack([numbers, marks]), axis=1, return_inverse=True)
+        longer = []
+        for number, mark in pairs.T.tolist():
+            event = (*self.events[number], (place, mark)) if self._places else ((0, 1),)
+            if event not in self._number:
+                self._number[event] = len(self.events)
+                self.events.append(event)
+            longer.append(self._number[event])
+        return np.array(longer, dtype=np.int32)[inverse.reshape(-1)]
 
 
 class _Spelling:
@@ -121,22 +177,26 @@ class _Spelling:
         tokens: NDArray[np.int64],
         state: int,
         follow: NDArray[np.int16],
-        accepts: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """(the state behind each token, whether a text ends within it).
+        marks: NDArray[np.int64],
+        known: _Events,
+    ) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+        """(the state behind each token, the event within it).
 
         The longest tokens are first, so that those that have a byte at a place are the first ones.
         """
         current = np.full(len(tokens), state, dtype=np.int16)
-        hit = np.zeros(len(tokens), dtype=np.bool_)
+        event = np.zeros(len(tokens), dtype=np.int32)
         lengths, starts = self.lengths[tokens], self._starts[tokens]
         for place in range(int(lengths.max(initial=0))):
             alive = int(np.searchsorted(-lengths, -place, side="left"))
             current[:alive] = follow[current[:alive], self._bytes[starts[:alive] + place]]
-            hit[:alive] |= accepts[current[:alive]]
-        return current, hit
+            mark = marks[current[:alive]]
+            ended = np.flatnonzero(mark)
+            if len(ended):
+                event[ended] = known.extend(event[ended], place + 1, mark[ended])
+        return current, event
 
 
 @lru_cache(maxsize=4)
-def _spelling(vocabulary: TokenBytes) -> _Spelling:
-    return _Spelling(vocabulary.tokens)
+def _spelling(tokens: tuple[bytes, ...]) -> _Spelling:
+    return _Spelling(tokens)

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from temperament.plan.targets import COMMUTING, Target
 from temperament.presets.chain import Chain, Step
+from temperament.presets.schedule import Schedule
 
 Choice = Literal["auto", "native", "residual"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -101,6 +102,8 @@ def _unable(step: Step, target: Target) -> str | None:
     if step.stage not in target.order:
         return f"{target.name} has no {step.stage}"
     values = dict(step.values)
+    if any(isinstance(value, Schedule) for value in values.values()):
+        return f"{target.name} has no schedules"
     for limit in target.limits.get(step.stage, ()):
         if limit.applies(values):
             return limit.reason

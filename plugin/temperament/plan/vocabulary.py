@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from temperament.errors import EngineError, Problem
@@ -17,9 +19,27 @@ class TokenBytes:
     tokens: tuple[bytes, ...]
     # ids that end a text
     ends: tuple[int, ...] = ()
+    # the special tokens (which have no bytes above), each with the bytes that it is written as
+    special: tuple[tuple[int, bytes], ...] = ()
+    # the tokens that were added to the vocabulary, special or not, by what they are written as
+    added: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @cached_property
+    def spelled(self) -> tuple[bytes, ...]:
+        """The bytes of every token, of a special one as it is written."""
+        table = list(self.tokens)
+        for number, written in self.special:
+            table[number] = written
+        return tuple(table)
+
+    @cached_property
+    def digest(self) -> str:
+        """Thirty-two hexadecimal digits of all tokens' bytes."""
+        lengths = array("q", map(len, self.spelled)).tobytes()
+        return hashlib.sha256(lengths + b"".join(self.spelled)).hexdigest()[:32]
 
     @classmethod
     def of(cls, tokenizer: Any, size: int | None = None) -> TokenBytes:
@@ -50,13 +70,17 @@ def _token_bytes(tokenizer: Any, size: int) -> TokenBytes:
                 )
             ) from error
         table = list(TokenizerInfo.from_huggingface(tokenizer).decoded_vocab)
-    for special in _special(tokenizer):
-        if special < len(table):
+    specials = []
+    for special in sorted(_special(tokenizer)):
+        if special < min(size, len(table)):
             table[special] = b""
+            specials.append((special, str(tokenizer.convert_ids_to_tokens(special)).encode()))
     table = [*table[:size], *[b""] * (size - len(table))]
     end = tokenizer.eos_token_id
     ends: Sequence[int] = end if isinstance(end, (list, tuple)) else [end]
-    return TokenBytes(tuple(table), tuple(e for e in ends if e is not None))
+    known = getattr(tokenizer, "added_tokens_decoder", {})
+    added = tuple((str(token), number) for number, token in known.items() if number < size)
+    return TokenBytes(tuple(table), tuple(e for e in ends if e is not None), tuple(specials), added)
 
 
 def _special(tokenizer: Any) -> set[int]:

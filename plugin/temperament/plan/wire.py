@@ -1,4 +1,4 @@
-"""A residual chain as one line of text: what a request carries to the workers.
+"""What is left to us of a preset, as one line of text: what a request carries to the workers.
 
 It is self-contained: a worker needs no catalogue, and a reload can't change a running request.
 """
@@ -8,28 +8,49 @@ from __future__ import annotations
 import json
 import secrets
 from functools import lru_cache
+from typing import Any
 
 from temperament.errors import PresetError, Problem, shown
+from temperament.plan.residual import Residual
 from temperament.presets import schema
+from temperament.presets.catalogue import whole
 from temperament.presets.chain import Chain
 from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
+_OTHERS = ("order", "seed", "modes", "start", "switch")
 
 
-def encode(chain: Chain, label: str, seed: int | None = None) -> str:
-    """`chain` as text; `label` (`name@digest`) travels along for logs, `seed` for the noise."""
-    content = {"preset": label, **chain.values}
+def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
+    """`what` as text; `label` (`name@digest`) travels along for logs, `seed` for the noise."""
+    residual = Residual({"": what}) if isinstance(what, Chain) else what
+    content: dict[str, Any] = {"preset": label}
+    if "" in residual.chains:
+        content |= _words(residual.chains[""])
+    else:
+        content["modes"] = {name: _words(chain) for name, chain in residual.chains.items()}
+        content["switch"] = [rule.words for rule in residual.switch]
+        if residual.start:
+            content["start"] = residual.start
     if seed is not None:
         content["seed"] = seed
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _words(chain: Chain) -> dict[str, Any]:
+    words = {
+        name: value.words if isinstance(value, Schedule) else value
+        for name, value in chain.values.items()
+    }
     order = [name for name in chain.names if name in schema.MOVABLE]
     if order:
-        content["order"] = order
-    if "logit_bias" in content:
-        content["logit_bias"] = dict(content["logit_bias"])
-    return json.dumps(content, separators=(",", ":"))
+        words["order"] = order
+    if "logit_bias" in words:
+        words["logit_bias"] = dict(words["logit_bias"])
+    return words
 
 
 @lru_cache(maxsize=1024)
@@ -47,14 +68,14 @@ def decode(text: str) -> Preset:
     if not isinstance(content, dict):
         raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
     label = str(content.pop("preset", ""))
-    unknown = [name for name in content if name not in PARAMETERS and name not in ("order", "seed")]
+    unknown = [name for name in content if name not in PARAMETERS and name not in _OTHERS]
     if unknown:
         raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
     preset, _ = schema.preset(label, content, where=where)
-    return preset
+    return whole(preset, {}, where)
 
 
-def seeds(chain: Chain, given: int | None, samples: object) -> tuple[int | None, int | None]:
+def seeds(chain: Residual, given: int | None, samples: object) -> tuple[int | None, int | None]:
     """(the seed for the chain's text, the engine's own seed field) of a request.
 
     A chain without chance needs none of ours. Where one is needed and the request gives none, a

@@ -10,20 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from temperament.errors import PresetError, Problem, TemperamentError, UnknownPreset, nearest, shown
-from temperament.presets import schema, source
+from temperament.presets import schema, source, switching
+from temperament.presets.markers import configs as shipped
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
 
 OnePreset = str | Mapping[str, Any] | Preset
 Presets = OnePreset | Sequence[OnePreset]
-
-
-def shipped() -> Path:
-    """The folder `configs/`: inside the package when installed, in the tree when editable."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parents[1] / "configs"
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,10 @@ class Catalogue(Mapping[str, Preset]):
         same name, and may extend it by that name. Raises `PresetError` with all problems of all
         files.
         """
-        named: list[tuple[str, Path]] = [("", shipped() / "presets")]
+        named: list[tuple[str, Path]] = [
+            ("", shipped() / "presets"),
+            ("", shipped() / "modes"),
+        ]
         if environment:
             listed = os.environ.get(VARIABLE, "").split(os.pathsep)
             named += [(VARIABLE, Path(item)) for item in listed if item]
@@ -170,6 +167,11 @@ class _Loader:
             resolved = self._resolve(name, len(versions) - 1, ())
             if resolved is not None:
                 presets[name] = resolved
+        for name, preset in list(presets.items()):
+            if preset.modes or preset.start or preset.switch:
+                where = self.definitions[name][-1].document.where
+                presets[name], problems = switching.take_over(preset, presets, where)
+                self.problems += problems or switching.problems(presets[name], where)
         aliases = self._aliases(presets)
         if self.problems:
             raise PresetError(dict.fromkeys(self.problems))
@@ -202,7 +204,7 @@ class _Loader:
                 definition.problem("extends", "unknown preset", given, allowed, close)
             )
             return None
-        return None if base is None else preset.over(base)
+        return None if base is None else preset.extending(base)
 
     def _aliases(self, presets: Mapping[str, Preset]) -> dict[str, str]:
         owner: dict[str, str] = {}
@@ -226,8 +228,21 @@ def as_preset(preset: str | Mapping[str, Any] | Preset, catalogue: Catalogue) ->
         return preset
     if isinstance(preset, Mapping):
         made, parent = schema.preset("inline", dict(preset), where="preset")
-        return made if parent is None else made.over(catalogue.resolve(parent, "preset.extends"))
+        if parent is not None:
+            made = made.extending(catalogue.resolve(parent, "preset.extends"))
+        return whole(made, catalogue, "preset")
     return catalogue.resolve(preset)
+
+
+def whole(preset: Preset, presets: Mapping[str, Preset], where: str) -> Preset:
+    """`preset` with what its modes extend. Raises `PresetError` with every problem of its modes."""
+    if not (preset.modes or preset.start or preset.switch):
+        return preset
+    made, problems = switching.take_over(preset, presets, lambda _: where)
+    problems = problems or switching.problems(made, lambda _: where)
+    if problems:
+        raise PresetError(problems)
+    return made
 
 
 def as_presets(presets: Presets, catalogue: Catalogue) -> tuple[list[Preset], bool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temperament.presets.chain import Chain
+from temperament.presets.modes import Mode, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Preset:
 
     `values` are the stage parameters that were named (neutral ones too: naming `top_p: 1` undoes
     the top_p of whatever lies below), `generation` the fields beside them (`presets.generation`),
-    `order` the stages' order, empty for the default.
+    `order` the stages' order, empty for the default. `modes` lie over `values`; a text begins in
+    mode `start` and goes from one to another by the rules of `switch`.
 
     What depends on the model stands apart until `models.settle` puts numbers in its place:
     `relative` are factors of what the model's vendor recommends, `from_model` names a kind of the
@@ -40,16 +42,35 @@ class Preset:
     sections: Mapping[str, Preset] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pending: str = ""
+    modes: tuple[Mode, ...] = ()
+    start: str = ""
+    switch: tuple[Rule, ...] = ()
 
     def __hash__(self) -> int:
         return hash((self.name, self.digest))
 
     @property
     def chain(self) -> Chain:
-        """The stages that these values set, in order; `do_sample: false` is temperature 0."""
+        """The stages that these values set, in order; `do_sample: false` is temperature 0.
+
+        With modes: what all of them lie over.
+        """
+        return self._chain(self.values, self.order)
+
+    def _chain(self, values: Mapping[str, Any], order: tuple[str, ...]) -> Chain:
         if self.generation.get("do_sample") is False:
-            return Chain.of({**self.values, "temperature": 0.0}, self.order)
-        return Chain.of(self.values, self.order)
+            return Chain.of({**values, "temperature": 0.0}, order)
+        return Chain.of(values, order)
+
+    @property
+    def chains(self) -> dict[str, Chain]:
+        """Each mode's stages, in the modes' order; without modes one chain, named ""."""
+        if not self.modes:
+            return {"": self.chain}
+        return {
+            mode.name: self._chain({**self.values, **mode.values}, mode.order or self.order)
+            for mode in self.modes
+        }
 
     @property
     def unsettled(self) -> str:
@@ -64,6 +85,9 @@ class Preset:
         parts: list[Any] = [dict(self.values), self.order, dict(self.generation)]
         if self.relative or self.from_model:
             parts += [dict(self.relative), self.from_model]
+        if self.modes:
+            parts.append([[mode.name, dict(mode.values), mode.order] for mode in self.modes])
+            parts += [self.start, [rule.words for rule in self.switch]]
         content = json.dumps(parts, sort_keys=True).encode()
         return hashlib.sha256(content).hexdigest()[:12]
 
@@ -76,7 +100,8 @@ class Preset:
         """This preset's words, and those of `base` where it has none.
 
         A temperature of its own is on its own scale; a number and a factor of the same parameter
-        replace each other.
+        replace each other. Modes come from this preset if it has any. Those of `base` keep what
+        this one doesn't name: a value that is named here holds in all of them.
         """
         own = {*self.values, *self.relative}
         scale = self.temperature_scale
@@ -94,7 +119,34 @@ class Preset:
             from_model=self.from_model or base.from_model,
             temperature_scale=scale,
             sections=sections,
+            modes=self.modes or tuple(self._onto(mode) for mode in base.modes),
+            start=self.start or ("" if self.modes else base.start),
+            switch=self.switch or (() if self.modes else base.switch),
         )
+
+    def extending(self, base: Preset) -> Preset:
+        """The same for `extends`: modes of both, with their own words on top; `base`'s rules."""
+        below = {mode.name: self._onto(mode) for mode in base.modes}
+        for mode in self.modes:
+            under = below.get(mode.name)
+            if under is not None and mode.parent is None:
+                mode = replace(  # noqa: PLW2901 - the same mode, with what lies below it
+                    mode,
+                    values={**under.values, **mode.values},
+                    order=mode.order or under.order,
+                    parent=under.parent,
+                )
+            below[mode.name] = mode
+        return replace(
+            self.over(base),
+            modes=tuple(below.values()),
+            start=self.start or base.start,
+            switch=self.switch or base.switch,
+        )
+
+    def _onto(self, mode: Mode) -> Mode:
+        values = {**_without(mode.values, self.relative), **self.values}
+        return replace(mode, values=values, order=self.order or mode.order)
 
 
 def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

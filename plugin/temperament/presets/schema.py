@@ -13,7 +13,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     create_model,
 )
@@ -21,8 +23,12 @@ from pydantic_core import ErrorDetails
 
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.presets.generation import GENERATION, SYNONYMS
+from temperament.presets.markers import markers
+from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES, Mode
 from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
 from temperament.presets.source import Document
+from temperament.presets.words import IN_RULES, RuleWords, ScheduleWords, as_list
 from temperament.stages import FLOAT32_MAX, FLOAT32_TINY, PARAMETERS, STAGES, Parameter
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -37,6 +43,12 @@ MAX_TEXT = 128  # characters in a text that is matched
 MAX_TEXT_BYTES = 500  # bytes of all texts of one parameter: each is a state of an automaton
 
 MOVABLE = tuple(stage.name for stage in STAGES if stage.movable)
+# Parameters that may change with the position: numbers, but not those that choose or name a thing.
+SCHEDULED = frozenset(
+    name
+    for name, parameter in PARAMETERS.items()
+    if parameter.kind in ("number", "integer") and name not in ("mirostat", "forced_bos_token_id")
+)
 
 
 class Summary(BaseModel):
@@ -79,7 +91,7 @@ def _annotation(parameter: Parameter) -> Any:
         return Annotated[
             tuple[Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)], ...],
             Field(max_length=MAX_TEXTS),
-            BeforeValidator(_as_list),
+            BeforeValidator(as_list),
             AfterValidator(_few_bytes),
         ]
     bounds: dict[str, Any] = {
@@ -115,7 +127,35 @@ def _annotation(parameter: Parameter) -> Any:
             return neutral if is_off else value
 
         number = Annotated[number, BeforeValidator(turn_off)]
-    return number
+    return _or_schedule(parameter, number) if parameter.name in SCHEDULED else number
+
+
+def _or_schedule(parameter: Parameter, number: Any) -> Any:
+    """A number, or a schedule between two numbers of its range."""
+
+    def checked(words: ScheduleWords) -> Schedule:
+        whole = parameter.kind == "integer"
+        made = Schedule(words.start, words.end, words.over, words.curve)
+        for side, value in (("from", made.start), ("to", made.end)):
+            below = value <= parameter.low if parameter.low_open else value < parameter.low
+            above = value >= parameter.high if parameter.high_open else value > parameter.high
+            off = whole and value == parameter.neutral
+            if below or above or off or (whole and value != int(value)):
+                raise ValueError(f"'{side}' is {'off' if off else 'outside the range'}: {value:g}")
+            _in_float32(value)
+        return made
+
+    schedule = Annotated[ScheduleWords, AfterValidator(checked)]
+    return Annotated[
+        Annotated[number, Tag("number")] | Annotated[schedule, Tag("schedule")],
+        Discriminator(
+            lambda value: (
+                "schedule"
+                if isinstance(value, Mapping) and {"from", "to"} & value.keys()
+                else "number"
+            )
+        ),
+    ]
 
 
 def _token_id(token: Any) -> Any:
@@ -149,12 +189,11 @@ def _without_repeats(order: tuple[str, ...]) -> tuple[str, ...]:
     return order
 
 
-def _as_list(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
-
-
 # The fields of a preset that set sampling: what a request may override too.
-SETTINGS: frozenset[str] = frozenset({*PARAMETERS, *GENERATION, *SYNONYMS, "order"})
+SETTINGS: frozenset[str] = frozenset(
+    {*PARAMETERS, *GENERATION, *SYNONYMS, "order", "modes", "start", "switch"}
+)
+_IN_MODES = frozenset({*PARAMETERS, "order", "extends"})
 
 _ALLOWED = {
     **{name: parameter.allowed for name, parameter in PARAMETERS.items()},
@@ -167,6 +206,10 @@ _ALLOWED = {
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
     "temperature_scale": "the name of a scale: deepseek-api, kimi-anthropic, ...",
     "models": "a map of patterns of models' names to further fields of a preset",
+    "modes": f"a map of 1 to {MAX_MODES} names to parameters, 'order' and 'extends'",
+    "start": f"a mode, or {AUTO!r}",
+    "switch": f"a list of at most {MAX_RULES} rules of 'from' (modes), 'on' (a trigger) and 'to'"
+    f" (a mode or {BACK!r})",
 }
 MAX_SECTIONS = 64
 FACTOR = "{scale: a number above 0}, of the value that the model's vendor recommends"
@@ -178,7 +221,7 @@ def _scalable(parameter: Parameter) -> bool:
 
 
 # What belongs to a preset as a whole, not to one of its sections.
-_WHOLE = ("extends", "aliases", "summary", "models")
+_WHOLE = ("extends", "aliases", "summary", "models", "modes", "start", "switch")
 
 
 @cache
@@ -186,8 +229,33 @@ def model() -> type[BaseModel]:
     """The pydantic model of a preset's fields. Fields that are None were not given."""
     # Literal of a tuple made at run time: mypy can't follow, pydantic can.
     stage_name = Literal[MOVABLE]  # type: ignore[valid-type]
+    order = (
+        Annotated[
+            tuple[stage_name, ...],
+            Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+            BeforeValidator(_sequence),
+            AfterValidator(_without_repeats),
+        ]
+        | None,
+        None,
+    )
+    parameters: dict[str, Any] = {
+        name: (
+            _annotation(parameter) | None,
+            Field(default=None, description=f"{parameter.summary} Allowed: {parameter.allowed}."),
+        )
+        for name, parameter in PARAMETERS.items()
+    }
+    parent = (Annotated[str, Field(strict=True)] | None, None)
+    mode = create_model(
+        "Mode",
+        __doc__="A mode: what it names lies over what the preset names.",
+        __config__=ConfigDict(extra="forbid", frozen=True),
+        **{"extends": parent, "order": order, **parameters},
+    )
+    mode_name = Annotated[str, Field(strict=True, pattern=f"^{NAME.pattern}$")]
     fields: dict[str, Any] = {
-        "extends": (Annotated[str, Field(strict=True)] | None, None),
+        "extends": parent,
         "aliases": (
             tuple[
                 Annotated[str, Field(strict=True, pattern=ALIAS)],
@@ -203,24 +271,20 @@ def model() -> type[BaseModel]:
             None,
         ),
         "models": (dict[str, Any] | None, None),
-        "order": (
-            Annotated[
-                tuple[stage_name, ...],
-                Field(min_length=1, json_schema_extra={"uniqueItems": True}),
-                BeforeValidator(_sequence),
-                AfterValidator(_without_repeats),
-            ]
-            | None,
+        "order": order,
+        "modes": (
+            Annotated[dict[mode_name, mode], Field(min_length=1, max_length=MAX_MODES)] | None,
             None,
         ),
+        "start": (mode_name | None, None),
+        "switch": (
+            Annotated[tuple[RuleWords, ...], Field(max_length=MAX_RULES)] | None,
+            None,
+        ),
+        **parameters,
     }
     for name, (annotation, allowed) in GENERATION.items():
         fields[name] = (annotation | None, Field(default=None, description=allowed))
-    for name, parameter in PARAMETERS.items():
-        fields[name] = (
-            _annotation(parameter) | None,
-            Field(default=None, description=f"{parameter.summary} Allowed: {parameter.allowed}."),
-        )
     return create_model(
         "Preset",
         __doc__="A sampling preset: what it names overrides what lies below, nothing else.",
@@ -232,14 +296,19 @@ def model() -> type[BaseModel]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a preset file, for editors."""
     schema = model().model_json_schema(mode="validation")
-    for name, entry in schema["properties"].items():
+    properties = [(name, entry, True) for name, entry in schema["properties"].items()]
+    for definition in schema["$defs"].values():
+        inside = definition.get("properties", {})
+        properties += ((name, entry, False) for name, entry in inside.items())
+    for name, entry, top in properties:
         entry.pop("default", None)
         options = [option for option in entry.pop("anyOf", ()) if option != {"type": "null"}]
+        options = [choice for option in options for choice in option.get("oneOf", [option])]
         if name in PARAMETERS and PARAMETERS[name].off:
             options.append({"enum": list(PARAMETERS[name].off)})
         elif name in ("stop", "eos_token_id", "decoder_start_token_id"):
             options.append(options[0]["items"])
-        if name in PARAMETERS and _scalable(PARAMETERS[name]):
+        if top and name in PARAMETERS and _scalable(PARAMETERS[name]):
             factor = {"type": "number", "exclusiveMinimum": 0}
             options.append(
                 {
@@ -303,7 +372,9 @@ def preset(
         checked = model().model_validate(words)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        wrong_inside = {details["loc"][:1] for details in found if len(details["loc"]) > 1}
+        wrong_inside = {
+            details["loc"][:length] for details in found for length in range(len(details["loc"]))
+        }
         for details in found:
             # pydantic counts the right items alone, and calls a list of one wrong item too short
             if details["type"] != "too_short" or details["loc"] not in wrong_inside:
@@ -312,6 +383,8 @@ def preset(
         raise PresetError(dict.fromkeys(problems))
     given = {name: getattr(checked, name) for name in checked.model_fields_set}
     summary = given.get("summary")
+    modes: dict[str, BaseModel] = given.get("modes", {})
+    rules: tuple[RuleWords, ...] = given.get("switch", ())
     return (
         Preset(
             name=name,
@@ -326,6 +399,9 @@ def preset(
             from_model=given.get("from_model", ""),
             temperature_scale=given.get("temperature_scale", ""),
             sections=sections,
+            modes=tuple(_mode(name, words) for name, words in modes.items()),
+            start=given.get("start", ""),
+            switch=tuple(words.rule() for words in rules),
         ),
         given.get("extends"),
     )
@@ -394,23 +470,36 @@ def _sections(
     return sections
 
 
+def _mode(name: str, words: BaseModel) -> Mode:
+    given = {field: getattr(words, field) for field in words.model_fields_set}
+    given = {field: value for field, value in given.items() if value is not None}
+    values = {key: given[key] for key in PARAMETERS if key in given}
+    return Mode(name, values, given.get("order", ()), given.get("extends"))
+
+
 def _problem(details: ErrorDetails, data: Mapping[Any, Any], place: Any) -> Problem:
     location = tuple(part for part in details["loc"] if part != "[key]")
-    top = str(location[0]) if location else ""
-    if details["type"] == "extra_forbidden" and len(location) == 1:
-        return Problem(
-            place(location), top, "unknown name", nearest=nearest(top, list(model().model_fields))
-        )
+    inside = location[2:] if location[:1] == ("modes",) and len(location) > 2 else location
+    top = str(inside[0]) if inside else ""
+    if details["type"] == "extra_forbidden" and len(inside) == 1:
+        known = [name for name in model().model_fields if inside is location or name in _IN_MODES]
+        path = ".".join(map(str, location))
+        return Problem(place(location), path, "unknown name", nearest=nearest(top, known))
     found = _at(data, location)
     kept: list[str | int] = []
     for part in location:  # pydantic adds the names of its own types to a path
         if _at(data, (*kept, part)) is not _MISSING or not kept:
             kept.append(part)
     close: tuple[str, ...] = ()
-    if top == "order" and len(location) > 1:
+    if top == "order" and len(inside) > 1:
         close = nearest(details["input"], MOVABLE)
+    elif location[-2:-1] == ("on",) and isinstance(details["input"], str):
+        close = nearest(details["input"], list(markers()))
     message = "not allowed"
-    if details["type"] == "value_error":
+    if details["type"] == "missing":
+        message, found = "has no value", _MISSING
+        kept.append(location[-1])
+    elif details["type"] == "value_error":
         message = str(details["msg"]).removeprefix("Value error, ")
     elif details["type"] in ("too_long", "string_too_long"):
         noun = "entries" if details["type"] == "too_long" else "characters"
@@ -421,7 +510,10 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], place: Any) -> Prob
         ".".join(map(str, kept)),
         message,
         shown(given),
-        _ALLOWED.get(top, str(details["msg"])),
+        next(
+            (IN_RULES[part] for part in reversed(kept) if top == "switch" and part in IN_RULES),
+            _ALLOWED.get(top, str(details["msg"])),
+        ),
         close,
     )
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
-from temperament.plan import Choice, Plan, encode, split
+from temperament.plan import Choice, PresetPlan, encode, split_preset
+from temperament.plan.machine import unmatched
 from temperament.plan.parameters import BY_FIELD as REFERENCE_BY_FIELD
 from temperament.plan.parameters import BY_NAME as REFERENCE
 from temperament.plan.parameters import refusals
 from temperament.plan.targets import VLLM, Target
+from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
+from temperament.presets.catalogue import whole
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
 from temperament.server.selection import FIELD, select
@@ -54,6 +57,8 @@ class Admission:
     choice: Choice = "auto"
     platform: str | None = None
     vocabulary: int | None = None
+    # the tokens' bytes, for triggers that could never match
+    tokens: Callable[[], TokenBytes] | None = None
     # whether draft tokens are tried, which no state from step to step can follow
     speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
@@ -64,12 +69,12 @@ class Admission:
             preset = preset.over(self.default)
         return preset.over(self.model_defaults)
 
-    def plan(self, preset: Preset, endpoint: Endpoint) -> Plan:
+    def plan(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         """Where each stage of a preset runs on this server."""
         return self._split(self.below(preset), endpoint)
 
-    def _split(self, preset: Preset, endpoint: Endpoint) -> Plan:
-        return split(preset.chain, self._target(endpoint), self.choice, self.platform)
+    def _split(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
+        return split_preset(preset, self._target(endpoint), self.choice, self.platform)
 
     def _filled(self, endpoint: Endpoint) -> tuple[str, ...]:
         """What the endpoint can't carry and vLLM fills from the model's own values."""
@@ -127,6 +132,7 @@ class Admission:
         overrides, _ = schema.preset("request", own, where="request")
         named = preset or self.default
         resolved = self.below(overrides.over(preset) if preset is not None else overrides)
+        resolved = whole(resolved, self.catalogue, "request")
         made = self._split(resolved, endpoint)
         self._refuse(resolved, made, endpoint)
 
@@ -139,7 +145,7 @@ class Admission:
         self._write_xargs(changed, body, resolved, made, endpoint, label)
         return Admitted(changed, named.label if named is not None else None)
 
-    def _refuse(self, resolved: Preset, made: Plan, endpoint: Endpoint) -> None:
+    def _refuse(self, resolved: Preset, made: PresetPlan, endpoint: Endpoint) -> None:
         own_draw = "reproducible" in made.residual.names  # which knows the seed
         problems = refusals(resolved.generation, "server", "request")
         problems += (
@@ -149,7 +155,7 @@ class Admission:
             and name not in endpoint.generation
             and not (name == "seed" and own_draw)
         )
-        native = made.side("native").values
+        native = made.native_values
         problems += (
             Problem(
                 "request",
@@ -174,16 +180,20 @@ class Admission:
                 if token >= self.vocabulary
             )
         if self.speculative:
+            spoilt = [s.stage for s in made.residual.steps if "state" in BY_NAME[s.stage].needs]
+            spoilt += [f"switch.{number}.on" for number, rule in enumerate(made.residual.switch)
+                       if rule.on.kind == "entropy"]  # fmt: skip
             problems += (
                 Problem(
                     "request",
-                    step.stage,
+                    place,
                     "keeps a state that draft tokens would spoil",
                     allowed="a server without speculative decoding",
                 )
-                for step in made.residual.steps
-                if "state" in BY_NAME[step.stage].needs
+                for place in dict.fromkeys(spoilt)
             )
+        if self.tokens is not None and made.residual.switch:
+            problems += unmatched(resolved, self.tokens(), "request")
         if problems:
             raise RequestError(problems)
 
@@ -210,7 +220,7 @@ class Admission:
         changed: dict[str, Any],
         body: Mapping[str, Any],
         resolved: Preset,
-        made: Plan,
+        made: PresetPlan,
         endpoint: Endpoint,
         label: str,
     ) -> None:
@@ -263,7 +273,8 @@ def _is_native(name: str, value: Any) -> bool:
 
 def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:
     """Every token id that a preset's values name, with the parameter's name."""
-    for name, value in preset.values.items():
+    said = [*preset.values.items(), *(one for mode in preset.modes for one in mode.values.items())]
+    for name, value in dict.fromkeys(said):
         match PARAMETERS[name].kind:
             case "tokens":
                 yield from ((name, token) for token in value)

@@ -12,6 +12,8 @@ import temperament
 from temperament.errors import UnknownPreset
 from temperament.plan import Plan
 from temperament.presets import Preset
+from temperament.presets.schedule import Schedule
+from temperament.presets.switching import first
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 
@@ -63,6 +65,7 @@ def summary(preset: Preset) -> dict[str, Any]:
         "aliases": list(preset.aliases),
         "parameters": _plain(preset.values),
         "order": list(preset.order),
+        **(_modes(preset) if preset.modes else {}),
         "generation": _plain(preset.generation),
         "source": preset.source,
     }
@@ -70,7 +73,12 @@ def summary(preset: Preset) -> dict[str, Any]:
 
 def plan(admission: Admission, preset: Preset, endpoint: Endpoint) -> dict[str, Any]:
     """Where each stage of a preset runs, as JSON."""
-    made: Plan = admission.plan(preset, endpoint)
+    made = admission.plan(preset, endpoint)
+    plans = {name: _one_plan(one) for name, one in made.plans.items()}
+    return plans.get("", {"modes": plans})
+
+
+def _one_plan(made: Plan) -> dict[str, Any]:
     return {
         "native": {k: v for k, v in made.native.items() if v is not None},
         "residual": list(made.residual.names),
@@ -86,8 +94,18 @@ def plan(admission: Admission, preset: Preset, endpoint: Endpoint) -> dict[str, 
     }
 
 
+def _modes(preset: Preset) -> dict[str, Any]:
+    modes = {m.name: {**_plain(m.values), "order": list(m.order)} for m in preset.modes}
+    return {"modes": modes, "start": first(preset) if preset.start == "" else preset.start,
+            "switch": [rule.words for rule in preset.switch]}  # fmt: skip
+
+
 def _plain(values: Any) -> dict[str, Any]:
-    return {name: dict(value) if name == "logit_bias" else value for name, value in values.items()}
+    return {
+        name: dict(value) if name == "logit_bias"
+        else value.words if isinstance(value, Schedule) else value
+        for name, value in values.items()
+    }  # fmt: skip
 
 
 def _error(status: int, message: str) -> JSONResponse:

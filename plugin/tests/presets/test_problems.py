@@ -26,7 +26,9 @@ SUMMARY = "a map of en and zh to a sentence each"
 NAME = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
 MANY = repr(["x"] * 16)[:-1]
 SHIPPED = shipped() / "presets"
-NAMES = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+NAMES = ", ".join(
+    path.stem for home in (SHIPPED, shipped() / "modes") for path in sorted(home.glob("*.yaml"))
+)
 
 # One file `bad.yaml`, and what stands behind its name in every problem that is told.
 FILES: list[tuple[str, str | bytes, list[str]]] = [

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
 
 import temperament
+from temperament.engines.vllm.params import token_bytes
+from temperament.errors import PresetError
+from temperament.plan.machine import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
+from temperament.presets.markers import configs as shipped
 from temperament.server import routes, settings
 from temperament.server.admission import Admission
 from temperament.server.middleware import PresetMiddleware
@@ -71,6 +76,18 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         models = state.openai_serving_models
         return bool(models.is_base_model(name) or name in models.lora_requests)
 
+    # What can never match is told now, but of the presets that come with the package.
+    ours = str(shipped())
+    own = [p for p in catalogue.values() if p is default or not p.origin.startswith(ours)]
+    problems = [
+        problem
+        for preset in own
+        if preset.modes
+        for problem in unmatched(preset, token_bytes(config), preset.origin)
+    ]
+    if problems:
+        raise PresetError(problems)
+
     return Admission(
         catalogue=catalogue,
         default=default,
@@ -78,6 +95,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         choice=chosen.plan,
         platform=current_platform.device_type,
         vocabulary=config.model_config.get_vocab_size(),
+        tokens=partial(token_bytes, config),
         speculative=config.speculative_config is not None,
         serves=serves,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from temperament.plan import Choice, encode, split
+from temperament.plan import Choice, encode, split_preset
 from temperament.plan.parameters import refuse, vllm_fields
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
-from temperament.presets import Catalogue, Preset, as_preset
+from temperament.presets import Catalogue, Preset, as_preset, schema
+from temperament.presets.catalogue import whole
 from temperament.presets.schema import SETTINGS
 
 if TYPE_CHECKING:
@@ -39,16 +40,18 @@ def sampling_params(
     catalogue = Catalogue.load() if catalogue is None else catalogue
     settings = {name: value for name, value in overrides.items() if name in SETTINGS}
     others = {name: value for name, value in overrides.items() if name not in SETTINGS}
-    resolved = as_preset(settings, catalogue).over(as_preset(preset, catalogue))
+    named = as_preset(preset, catalogue)
+    resolved = whole(
+        schema.preset("inline", settings, where="preset")[0].over(named), catalogue, "preset"
+    )
     if model_defaults:
         resolved = resolved.over(as_preset(model_defaults, catalogue))
-    made = split(resolved.chain, VLLM, plan, current_platform.device_type)
+    made = split_preset(resolved, VLLM, plan, current_platform.device_type)
     refuse([resolved.generation], "vllm", "sampling_params")
     fields: dict[str, Any] = {**made.native, **vllm_fields(resolved.generation), **others}
     ours, engines = seeds(made.residual, fields.get("seed"), fields.get("n"))
     fields["seed"] = engines
     if made.residual:
         extra = dict(fields.get("extra_args") or {})
-        label = as_preset(preset, catalogue).label
-        fields["extra_args"] = {**extra, KEY: encode(made.residual, label, ours)}
+        fields["extra_args"] = {**extra, KEY: encode(made.residual, named.label, ours)}
     return SamplingParams(**fields)

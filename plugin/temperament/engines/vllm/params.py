@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from temperament.batch.process import request_of as batch_request
 from temperament.batch.table import Request
 from temperament.errors import Problem, RequestError, shown
 from temperament.plan import decode
@@ -37,7 +39,7 @@ def validate(params: SamplingParams) -> None:
     text = extra[KEY]
     if not isinstance(text, str):
         raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a text"))
-    if not decode(text).chain:
+    if not any(decode(text).chains.values()):
         return
     native = {
         name: getattr(params, name)
@@ -66,7 +68,8 @@ def request_of(params: SamplingParams) -> Request:
     preset = decode(text)
     seed = params.seed if params.seed is not None else preset.generation.get("seed", 0)
     limit = -1 if params.max_tokens is None else params.max_tokens
-    return Request(preset.chain, seed, limit, tuple(sorted(params.all_stop_token_ids)))
+    ends = tuple(sorted(params.all_stop_token_ids))
+    return replace(batch_request(preset, ends), seed=seed, limit=limit)
 
 
 def token_bytes(vllm_config: VllmConfig) -> TokenBytes:

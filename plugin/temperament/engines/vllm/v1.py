@@ -97,7 +97,7 @@ class V1Batch:
             return
         for row, missing in zip(rows, behind, strict=True):
             if missing:
-                log.rewrite_output(row, self._outputs[row])
+                self.rows.rewrite_output(row, self._outputs[row])
 
 
 def _swap(table: dict[int, Any], one: int, other: int) -> None:

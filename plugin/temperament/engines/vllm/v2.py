@@ -34,29 +34,46 @@ class V2Batch:
         # A row must not differ by a bit between steps with draft tokens and without.
         heads = not self._drafts
         self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary, heads=heads)
+        # slots of requests with modes whose tokens weren't looked at yet
+        self._unread: list[int] = []
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; whether we change its logits."""
         request = request_of(params)
         self.rows.write(slot, request)
-        return bool(request.chain)
+        if request.switching is not None:
+            self._unread.append(slot)
+        return any(request.chains)
 
     def flush(self) -> None:
-        """Brings new parameters to the device."""
+        """Brings new parameters to the device.
+
+        What a request with modes has of tokens is read from there, once: a request that was
+        preempted brings its output along, and `start: auto` looks at the prompt.
+        """
         self.rows.table.flush()
+        for slot in dict.fromkeys(self._unread):
+            middle = int(self._states.prompt_len.np[slot])
+            end = int(self._states.prefill_len.np[slot])
+            tokens = self._states.all_token_ids.gpu[slot, :end].tolist()
+            self.rows.read(slot, tokens[:middle], tokens[middle:])
+        self._unread.clear()
 
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
         """[rows, vocab] float32, changed in place."""
-        table = self.rows.table
         slots = context.idx_mapping_np.astype(np.int64)
-        if not table.program[slots].any():
+        if not self.rows.active(slots):
             return logits
-        history = self._history(context) if table.uses(*TOKENS)[slots].any() else None
+        history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
+        # Between two steps so many tokens may be committed, and in front of a row stand as many.
+        new = 2 * self._drafts + 1
         if logits.shape[0] == len(slots):
-            ends = context.seq_lens_upper_bound_np.astype(np.int64)
-            return self.rows.run(logits, slots, history, ends)
+            # exact only where no drafts are tried
+            ends = None if self._drafts else context.seq_lens_upper_bound_np.astype(np.int64)
+            return self.rows.run(logits, slots, history, ends, new=new)
         rows = context.expanded_idx_mapping.long()
-        return self.rows.run_expanded(logits, slots, rows, history)
+        first = context.expanded_local_pos == 0
+        return self.rows.run_expanded(logits, slots, rows, history, first=first, new=new)
 
     def _history(self, context: LogitsContext) -> History:
         """Committed tokens from the runner's table, then each row's own draft tokens."""

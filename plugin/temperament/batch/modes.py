@@ -1,0 +1,300 @@
+"""The mode of every row, followed on the device by a few gathers a token, without waiting for it.
+
+What a text did before its request came into the batch is read once on the host
+(`plan.follow.Follower`); from then on each new token is one step of the row's state here. The two
+agree token for token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from temperament.batch.machines import Machines
+from temperament.batch.matches import rebuild
+from temperament.ops.blocks import branches
+from temperament.ops.cut import entropy
+from temperament.ops.inputs import History
+from temperament.plan.follow import Follower
+from temperament.plan.machine import NONE, STAYS, TO_BACK, Machine, Switching, machine
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets.modes import MAX_DEPTH
+
+# The numbers that are kept of a slot.
+_MACHINE = 0  # which machine follows it, -1 for none
+_MODE = 1
+_STATE = 2  # of the machine's automaton
+_ENTERED = 3  # the token of the output at which the mode began
+_READ = 4  # how many tokens of the history were read
+_TOP, _SIZE = 5, 6  # of the stack, a ring
+_HIGH, _LOW = 7, 8  # steps in a row with entropy over and under the mode's bounds
+_WEIGHED = 9  # the position whose entropy was looked at last
+_STACK = 10
+_FIELDS = _STACK + MAX_DEPTH
+
+Slots = np.ndarray[Any, np.dtype[np.int64]]
+Fields = list[Tensor]  # by number, [rows] int64 each
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the rows of a batch are drawn in."""
+
+    # [rows] int64
+    mode: Tensor
+    # [rows] int64: how many tokens the mode has had
+    position: Tensor
+
+
+class Modes:
+    """The modes of the requests in `slots` slots."""
+
+    def __init__(
+        self,
+        slots: int,
+        device: torch.device | str = "cpu",
+        vocabulary: Callable[[], TokenBytes] | None = None,
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._machines = Machines(device)
+        # [slots + 1, fields]: the last one is written by rows that shall leave no trace
+        self._kept = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
+        self._kept[:, _MACHINE] = -1
+        self._of: dict[int, Machine] = {}
+        # [slots] on the host: how many tokens were read, where the host knows it
+        self.known = np.zeros(slots, dtype=np.int64)
+
+    def __bool__(self) -> bool:
+        """Whether any slot has modes."""
+        return bool(self._of)
+
+    def write(self, slot: int, switching: Switching) -> None:
+        """A request with modes takes a slot; `read` tells what it has of tokens."""
+        made = machine(switching, None if self._vocabulary is None else self._vocabulary())
+        self._of[slot] = made
+        self._machines.use(made, in_use=self._of.values())
+        self.read(slot, [], [], 0)
+
+    def read(self, slot: int, prompt: list[int], output: list[int], end: int) -> None:
+        """Sets a slot to where its tokens lead; the history is read up to position `end`."""
+        text = Follower(self._of[slot])
+        text.read_prompt(prompt)
+        text.read(output)
+        row = [0] * _FIELDS
+        row[_MACHINE] = self._machines.number(self._of[slot])
+        row[_MODE], row[_STATE], row[_ENTERED], row[_READ] = (
+            text.mode,
+            text.state,
+            text.entered,
+            end,
+        )
+        row[_SIZE] = len(text.stack)
+        row[_TOP] = len(text.stack) - 1
+        row[_STACK : _STACK + len(text.stack)] = text.stack
+        row[_WEIGHED] = -1
+        self._kept[slot] = torch.tensor(row, dtype=torch.int64).to(self._kept.device)
+        self.known[slot] = end
+
+    def clear(self, slot: int) -> None:
+        """The slot has no modes."""
+        if self._of.pop(slot, None) is not None:
+            self._kept[slot, _MACHINE] = -1
+
+    def has(self, slots: Slots) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """[rows] whether a slot has modes."""
+        return np.isin(slots, list(self._of))
+
+    def repeats(self, slots: Slots) -> bool:
+        """Whether one of the slots has a rule on repetitions."""
+        own = (self._of.get(int(slot)) for slot in slots)
+        return any(made is not None and made.switching.repeats for made in own)
+
+    def forgets(self, slots: Slots) -> bool:
+        """Whether the mode of one of the slots may depend on more than its tokens."""
+        own = (self._of.get(int(slot)) for slot in slots)
+        return any(made is not None and made.switching.forgets for made in own)
+
+    def save(self, slot: int) -> Tensor:
+        """What `restore` needs."""
+        return self._kept[slot].clone()
+
+    def restore(self, slot: int, saved: Tensor) -> None:
+        """Puts back what `save` gave, for the same request."""
+        own = int(self._machines.number(self._of[slot]))
+        self._kept[slot] = saved
+        self._kept[slot, _MACHINE] = own
+        self.known[slot] = int(saved[_READ])
+
+    def copy(self, source: int, target: int) -> None:
+        """The modes of one slot, in another too."""
+        self._kept[target] = self._kept[source]
+        self.known[target] = self.known[source]
+        if source in self._of:
+            self._of[target] = self._of[source]
+        else:
+            self._of.pop(target, None)
+
+    def swap(self, one: int, other: int) -> None:
+        """Two slots change places."""
+        pair, turned = [one, other], [other, one]
+        self._kept[pair] = self._kept[turned]
+        self.known[pair] = self.known[turned]
+        first, second = self._of.pop(one, None), self._of.pop(other, None)
+        if first is not None:
+            self._of[other] = first
+        if second is not None:
+            self._of[one] = second
+
+    def reorder(self, parents: Tensor) -> None:
+        """Each slot goes on from the state of another: [slots] int64."""
+        self._kept[:-1] = self._kept.index_select(0, parents)
+
+    def advance(
+        self,
+        history: History,
+        slots: Tensor,
+        most: int,
+        *,
+        logits: Tensor | None = None,
+        repeats: bool = False,
+        repeated: Tensor | None = None,
+        keep: Tensor | None = None,
+    ) -> Drawn:
+        """Reads the tokens that are new in the history of a batch whose row i is slot `slots[i]`.
+
+        `most` bounds how many are new in any row. `repeats`: a row has a rule on repetitions;
+        `repeated` are the suffix matches ([rows, positions]) at the history's end, without which
+        they are found anew. `logits` are given if a row's rule asks for entropy. `keep` ([rows]
+        bool) are the rows whose state is that of their slot from now on: all, if None.
+        """
+        fields = list(self._kept.index_select(0, slots).unbind(1))
+        has = fields[_MACHINE] >= 0
+        fields[_MACHINE] = fields[_MACHINE].clamp_min(0)
+        for _ in range(most):
+            live = has & (fields[_READ] < history.end)
+            if branches(live) and not bool(live.any()):
+                break
+            self._read_one(fields, live, history, repeats, repeated if most == 1 else None)
+        if logits is not None:
+            self._weigh(fields, has, history, logits)
+        generated = history.end - history.prompt_end
+        mode, position = fields[_MODE], (generated - fields[_ENTERED]).clamp_min(0)
+        if self._machines.tables.any_pending:
+            mode, position = self._pending(fields, position)
+        fields[_MACHINE] = torch.where(has, fields[_MACHINE], -1)
+        where = slots if keep is None else torch.where(keep, slots, self._kept.shape[0] - 1)
+        self._kept.index_copy_(0, where, torch.stack(fields, 1))
+        return Drawn(torch.where(has, mode, 0), torch.where(has, position, generated))
+
+    def _read_one(
+        self,
+        fields: Fields,
+        live: Tensor,
+        history: History,
+        repeats: bool,
+        repeated: Tensor | None,
+    ) -> None:
+        """One more token of the rows that are `live`."""
+        used, machine_ = self._machines.tables, fields[_MACHINE]
+        place = fields[_READ].clamp(0, history.tokens.shape[1] - 1)
+        token = history.tokens.gather(1, place[:, None])[:, 0]
+        after, event = used.step(machine_, fields[_STATE], token)
+        event = torch.where(live, event, 0)
+        fields[_STATE] = torch.where(live, after, fields[_STATE])
+        fields[_READ] = fields[_READ] + live
+        count = fields[_READ] - history.prompt_end
+        switched = torch.zeros_like(live)
+        if not branches(event) or bool(event.any()):
+            for position in range(used.longest_event):
+                mark = used.marks[event, position]
+                rule = used.choice[mark, fields[_MODE]]
+                switched = switched | self._take(fields, rule, count)
+        cell = machine_ * used.width + fields[_MODE]
+        due = live & ~switched & (count > 0)
+        limit_rule = used.counted.limit_rule[cell]
+        over = count - fields[_ENTERED] >= used.counted.limit[cell]
+        rule = torch.where(due & over, limit_rule, NONE)
+        if repeats:
+            again = due & self._repeats(fields, cell, history, repeated)
+            other = torch.where(again, used.counted.repeat_rule[cell], NONE)
+            both = (rule != NONE) & (other != NONE)
+            rule = torch.where(both, rule.minimum(other), rule.maximum(other))
+        self._take(fields, rule, count)
+
+    def _repeats(
+        self, fields: Fields, cell: Tensor, history: History, repeated: Tensor | None
+    ) -> Tensor:
+        """[rows] whether the last tokens stand as often as the mode's rule says."""
+        used = self._machines.tables
+        if repeated is None:
+            shorter = History(history.tokens, history.start, history.prompt_end, fields[_READ])
+            repeated = rebuild(shorter)
+        span = used.counted.span[cell]
+        position = torch.arange(repeated.shape[1], device=repeated.device)
+        inside = position >= (history.prompt_end + span - 1)[:, None]
+        found = (inside & (repeated >= span[:, None])).sum(1)
+        return found >= used.counted.times[cell] - 1
+
+    def _take(self, fields: Fields, rule: Tensor, count: Tensor) -> Tensor:
+        """Follows a rule in the rows that have one; returns which of them switched."""
+        used = self._machines.tables
+        known = rule.clamp_min(0)
+        target = used.target[known]
+        back = target == TO_BACK
+        takes = (rule != NONE) & ~(back & (fields[_SIZE] == 0))
+        push, pop = takes & ~back, takes & back
+        stack = torch.stack(fields[_STACK:], 1)
+        top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]
+        above = (fields[_TOP] + 1) % MAX_DEPTH
+        slot = torch.arange(MAX_DEPTH, device=rule.device) == above[:, None]
+        stack = torch.where(slot & push[:, None], fields[_MODE][:, None], stack)
+        fields[_STACK:] = list(stack.unbind(1))
+        fields[_MODE] = torch.where(push, target, torch.where(pop, top, fields[_MODE]))
+        fields[_TOP] = torch.where(
+            push, above, torch.where(pop, (fields[_TOP] - 1) % MAX_DEPTH, fields[_TOP])
+        )
+        size = fields[_SIZE] + push.long() - pop.long()
+        fields[_SIZE] = size.clamp_max(MAX_DEPTH)
+        entered = (count - used.before[known].long()).clamp_min(0)
+        fields[_ENTERED] = torch.where(takes, entered, fields[_ENTERED])
+        fields[_HIGH] = torch.where(takes, 0, fields[_HIGH])
+        fields[_LOW] = torch.where(takes, 0, fields[_LOW])
+        return takes
+
+    def _weigh(self, fields: Fields, has: Tensor, history: History, logits: Tensor) -> None:
+        """Counts steps of high and low entropy, each position once."""
+        used = self._machines.tables
+        count = history.end - history.prompt_end
+        due = has & (fields[_READ] == history.end) & (count >= 0) & (fields[_WEIGHED] < count)
+        nats = entropy(logits)[2][:, 0]
+        cell = fields[_MACHINE] * used.width + fields[_MODE]
+        high = torch.where(nats > used.counted.above[cell], fields[_HIGH] + 1, 0)
+        low = torch.where(nats < used.counted.below[cell], fields[_LOW] + 1, 0)
+        fields[_HIGH] = torch.where(due, high, fields[_HIGH])
+        fields[_LOW] = torch.where(due, low, fields[_LOW])
+        fields[_WEIGHED] = torch.where(due, count, fields[_WEIGHED])
+        above = torch.where(
+            due & (high >= used.counted.above_steps[cell]), used.counted.above_rule[cell], NONE
+        )
+        below = torch.where(
+            due & (low >= used.counted.below_steps[cell]), used.counted.below_rule[cell], NONE
+        )
+        both = (above != NONE) & (below != NONE)
+        self._take(fields, torch.where(both, above.minimum(below), above.maximum(below)), count)
+
+    def _pending(self, fields: Fields, position: Tensor) -> tuple[Tensor, Tensor]:
+        """(mode, position) where a rule takes effect before its trigger's last token."""
+        used = self._machines.tables
+        state = used.root[fields[_MACHINE]] + fields[_STATE]
+        target = used.pending[state, fields[_MODE]]
+        stack = torch.stack(fields[_STACK:], 1)
+        top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]
+        behind = torch.where(fields[_SIZE] > 0, top, fields[_MODE])
+        mode = torch.where(target == TO_BACK, behind, target)
+        stays = (target == STAYS) | ((target == TO_BACK) & (fields[_SIZE] == 0))
+        return torch.where(stays, fields[_MODE], mode), torch.where(stays, position, 0)
