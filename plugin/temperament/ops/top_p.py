@@ -17,12 +17,13 @@ from temperament.ops.inputs import Column
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
     (total,) = sums(logits, logits.amax(dim=-1, keepdim=True), mass)
-    return cut(logits, _threshold, total, top_p.per_row())
+    # In float32, 0.4 of a total of 2.5 is 1.
+    return cut(logits, _threshold, top_p.per_row() * total.float(), top_p.per_row())
 
 
-def _threshold(values: Tensor, total: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    # torch cumulates float32 in float64 on a CPU, and rounds each sum once
-    reached = masses(values, values[:, :1]).cumsum(-1) >= p * total
+def _threshold(values: Tensor, goal: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    # torch cumulates float32 in float64 on a CPU, and rounds each sum once.
+    reached = masses(values, values[:, :1]).cumsum(-1) >= goal
     place = (~reached).sum(-1, keepdim=True).clamp(max=values.shape[1] - 1)
     off = p >= 1
     return values.gather(1, place).masked_fill(off, -torch.inf), reached[:, -1:] | off

@@ -25,8 +25,9 @@ def apply(logits: Tensor, *, typical_p: Column) -> Tensor:
     total, weighted = sums(logits, maximum, mass, weighted_distance)
     mean = (weighted / total).float()
     t = typical_p.per_row()
+    goal = t * total.float()
     for rows in bands(logits):
-        _keep_nearest(logits[rows], maximum[rows], mean[rows], t[rows], t[rows] * total[rows])
+        _keep_nearest(logits[rows], maximum[rows], mean[rows], t[rows], goal[rows])
     return logits
 
 
@@ -35,7 +36,7 @@ def _keep_nearest(logits: Tensor, maximum: Tensor, mean: Tensor, t: Tensor, goal
     nearness = offset.abs().neg_()
     if branches(logits):
         top = head(nearness, min(HEAD, logits.shape[1]))
-        running = masses(offset.gather(1, top.tokens), -mean).cumsum(-1, dtype=torch.float64)
+        running = masses(offset.gather(1, top.tokens), -mean).cumsum(-1)
         place = (running < goal).sum(-1, keepdim=True)
         count = running.shape[1]
         least = top.values.gather(1, place.clamp(max=count - 1))
@@ -58,9 +59,8 @@ def _least(offset: Tensor, maximum: Tensor, goal: Tensor) -> Tensor:
 
     The radius is one of the offsets' absolute values, found by halving over float32's numbers.
     """
-    running = torch.nn.functional.pad(
-        masses(offset, maximum).cumsum(-1, dtype=torch.float64), (1, 0)
-    )
+    running = masses(offset, maximum).cumsum(-1, dtype=torch.float64)
+    running = torch.nn.functional.pad(running, (1, 0))
     ascending = offset.neg()
     low = torch.zeros_like(goal, dtype=torch.int32)
     high = torch.full_like(low, LARGEST_BITS)
@@ -69,6 +69,6 @@ def _least(offset: Tensor, maximum: Tensor, goal: Tensor) -> Tensor:
         radius = middle.view(torch.float32)
         end = torch.searchsorted(ascending, radius, right=True)
         start = torch.searchsorted(ascending, -radius)
-        enough = running.gather(1, end) - running.gather(1, start) >= goal
+        enough = (running.gather(1, end) - running.gather(1, start)).float() >= goal
         low, high = torch.where(enough, low, middle + 1), torch.where(enough, middle, high)
     return -high.view(torch.float32)

@@ -7,8 +7,10 @@ without a default preset, is left alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
@@ -24,6 +26,7 @@ from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.catalogue import whole
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
+from temperament.server.scan import may_concern
 from temperament.server.selection import FIELD, select
 from temperament.stages import BY_NAME, PARAMETERS
 
@@ -35,6 +38,8 @@ class Admitted:
     body: dict[str, Any]
     label: str | None
 
+
+MAX_SETTLED = 1024  # sets of words that are kept, with what became of them
 
 # What a request may override beside the fields that say when to stop: null is not given.
 _SAMPLING = schema.SETTINGS - GENERATION.keys() - SYNONYMS.keys()
@@ -62,6 +67,9 @@ class Admission:
     # whether draft tokens are tried, which no state from step to step can follow
     speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
+    _settled: dict[tuple[str | None, str, Endpoint], tuple[Preset, PresetPlan]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def below(self, preset: Preset) -> Preset:
         """`preset` with the server's default and the model's values below it."""
@@ -91,6 +99,10 @@ class Admission:
         order = tuple(name for name in VLLM.order if name in (*target.order, *filled))
         before = tuple(name for name in VLLM.before if name in (*target.before, *filled))
         return replace(target, order=order, before=before)
+
+    def may_concern(self, raw: bytes, endpoint: Endpoint) -> bool:
+        """Whether a body may be other than vLLM is to read it, without parsing it."""
+        return self.default is not None or may_concern(raw, _fields(endpoint))
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
@@ -129,12 +141,8 @@ class Admission:
             return None
         if preset is None and self.default is None and not ours:
             return None
-        overrides, _ = schema.preset("request", own, where="request")
         named = preset or self.default
-        resolved = self.below(overrides.over(preset) if preset is not None else overrides)
-        resolved = whole(resolved, self.catalogue, "request")
-        made = self._split(resolved, endpoint)
-        self._refuse(resolved, made, endpoint)
+        resolved, made = self._settle(preset, own, endpoint)
 
         changed = {name: value for name, value in body.items() if name != FIELD and name not in own}
         if "model" in body:
@@ -144,6 +152,28 @@ class Admission:
         label = named.label if named is not None else "request"
         self._write_xargs(changed, body, resolved, made, endpoint, label)
         return Admitted(changed, named.label if named is not None else None)
+
+    def _settle(
+        self, preset: Preset | None, own: Mapping[str, Any], endpoint: Endpoint
+    ) -> tuple[Preset, PresetPlan]:
+        """What is drawn and where, by the words alone: the same words are checked once."""
+        try:
+            # As text, 1 and 1.0 and true differ.
+            said = (None if preset is None else preset.name, json.dumps(own), endpoint)
+        except RecursionError:  # lists in lists in lists: no values of ours, as the schema will say
+            said = None
+        if said is not None and said in self._settled:
+            return self._settled[said]
+        overrides, _ = schema.preset("request", own, where="request")
+        resolved = self.below(overrides.over(preset) if preset is not None else overrides)
+        resolved = whole(resolved, self.catalogue, "request")
+        made = self._split(resolved, endpoint)
+        self._refuse(resolved, made, endpoint)
+        if len(self._settled) >= MAX_SETTLED:
+            self._settled.clear()
+        if said is not None:
+            self._settled[said] = resolved, made
+        return resolved, made
 
     def _refuse(self, resolved: Preset, made: PresetPlan, endpoint: Endpoint) -> None:
         own_draw = "reproducible" in made.residual.names  # which knows the seed
@@ -269,6 +299,13 @@ def _is_native(name: str, value: Any) -> bool:
     if reference is None:
         return True
     return reference.server.how == "native" and not reference.is_neutral(value)
+
+
+@cache
+def _fields(endpoint: Endpoint) -> frozenset[bytes]:
+    """The fields that make a request ours: with none of them, and no default, it is not."""
+    own = {*_SAMPLING, *_REFERENCE} - endpoint.target.fields.keys() - endpoint.knows
+    return frozenset(name.encode() for name in {*own, FIELD, "vllm_xargs"})
 
 
 def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:

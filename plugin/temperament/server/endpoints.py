@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from temperament.plan.targets import VLLM, VLLM_MESSAGES, Target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
     """How one endpoint takes what a preset says.
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from temperament.errors import TemperamentError
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
+from temperament.server.scan import LARGE
 from temperament.server.selection import HEADER
 
 Scope = MutableMapping[str, Any]
@@ -60,13 +61,15 @@ class PresetMiddleware:
 def _admit(
     raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
 ) -> tuple[bytes | None, str | None]:
+    headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
+    if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
+        return None, None
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return None, None  # vLLM has its own answer to a body that isn't JSON
     if not isinstance(body, dict):
         return None, None
-    headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
     admitted = admission.admit(body, text, endpoint)
