@@ -18,6 +18,7 @@ from temperament.ops.blocks import branches
 from temperament.ops.cut import head
 from temperament.ops.inputs import Column
 from temperament.presets.schedule import Schedule
+from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def width_of(values: Mapping[str, Any]) -> int:
     """How many logits a chain with these values may run on; 0: on all."""
     k = values.get("top_k", 0)
     # A greedy row takes the lowest id of those tied, which may not be among them.
-    if not k or values.get("temperature") == 0:
+    if not k or values.get("temperature") == 0 or Schedule in map(type, values.values()):
         return 0
     # What changes with the position is computed for the rows of the batch.
     if any(isinstance(value, Schedule) for value in values.values()):

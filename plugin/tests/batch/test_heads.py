@@ -13,6 +13,7 @@ from temperament.batch.heads import HeadSteps, divide, width_of
 from temperament.batch.rows import Rows
 from temperament.batch.table import Request
 from temperament.presets.chain import Chain
+from temperament.presets.schedule import Schedule
 from tests import rows
 
 CHAINS: list[dict[str, Any]] = [
@@ -137,6 +138,8 @@ def test_a_row_of_few_tokens() -> None:
         ({"top_k": 249}, 0),
         ({"top_k": 50, "temperature": 0.0}, 0),
         ({"top_p": 0.9}, 0),
+        ({"top_k": Schedule(10, 20, 100)}, 0),
+        ({"top_k": 10, "temperature": Schedule(1.0, 0.0, 100)}, 0),
     ],
     ids=str,
 )
