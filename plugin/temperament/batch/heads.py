@@ -18,7 +18,6 @@ from temperament.ops.blocks import branches
 from temperament.ops.cut import head
 from temperament.ops.inputs import Column
 from temperament.presets.schedule import Schedule
-from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
