@@ -17,6 +17,8 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
 )
 from pydantic_core import ErrorDetails
@@ -122,11 +124,11 @@ def _annotation(parameter: Parameter) -> Any:
     if parameter.off:
         off, neutral = parameter.off, parameter.neutral
 
-        def turn_off(value: Any) -> Any:
+        def turn_off(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
             is_off = not isinstance(value, (bool, float)) and value in off
-            return neutral if is_off else value
+            return neutral if is_off else check(value)
 
-        number = Annotated[number, BeforeValidator(turn_off)]
+        number = Annotated[number, WrapValidator(turn_off)]
     return _or_schedule(parameter, number) if parameter.name in SCHEDULED else number
 
 

@@ -1,0 +1,193 @@
+"""tabbyAPI's sampler overrides: a YAML map of names to `override`, `force` and `additive`.
+
+Its ExLlamaV3 backend runs temperature, min_p, top_k, top_p (and temperature again, last, if so
+told); it reads many fields that it then ignores, and -1 stands for all tokens of a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
+from temperament.interchange.breakers import breakers_of
+from temperament.interchange.dialect import Dialect, Field, read, same_order, write
+from temperament.interchange.files import looks_like_yaml, yaml_map
+from temperament.presets import Preset
+
+TITLE = "tabbyAPI"
+_IGNORED = "its ExLlamaV3 backend reads it and ignores it; ExLlamaV2 had it"
+_TOP_P = "ExLlamaV3 drops the token that crosses the mass, which we keep"
+_XTC = "ExLlama gives the expected mixture, we roll once a step"
+
+
+def _at_least_zero(value: Any) -> Any:
+    if value < 0:
+        raise CantSayError(f"{TITLE} takes no penalty below 0")
+    return value
+
+
+def _some(value: Any) -> list[str]:
+    if not value:
+        raise CantSayError("a list without breakers stands for the default ones there")
+    return list(value)
+
+
+FIELDS: dict[str, Field] = {
+    "temperature": Field("temperature"),
+    "top_k": Field("top_k"),
+    "top_p": Field("top_p", remark=_TOP_P),
+    "min_p": Field("min_p"),
+    "top_a": Field("top_a", remark=_IGNORED),
+    "tfs": Field("tfs", remark=_IGNORED),
+    "typical": Field("typical_p", remark=_IGNORED),
+    "skew": Field("skew", remark=_IGNORED),
+    "min_temp": Field("dynatemp_low", remark=_IGNORED),
+    "max_temp": Field("dynatemp_high", remark=_IGNORED),
+    "temp_exponent": Field("dynatemp_exponent"),
+    "xtc_probability": Field("xtc_probability", remark=_XTC),
+    "xtc_threshold": Field("xtc_threshold"),
+    "mirostat_mode": Field("mirostat", remark=_IGNORED),
+    "mirostat_tau": Field("mirostat_tau"),
+    "mirostat_eta": Field("mirostat_eta"),
+    "adaptive_target": Field(
+        "adaptive_target",
+        lambda value: -1 if value >= 1 else value,
+        lambda value: 1.0 if value < 0 else value,
+    ),
+    "adaptive_decay": Field("adaptive_decay"),
+    "repetition_penalty": Field("repetition_penalty"),
+    "penalty_range": Field(
+        "repetition_range", lambda value: max(value, 0), lambda value: value or -1
+    ),
+    "frequency_penalty": Field("frequency_penalty", to_theirs=_at_least_zero),
+    "presence_penalty": Field("presence_penalty", to_theirs=_at_least_zero),
+    "dry_multiplier": Field("dry_multiplier", remark=_IGNORED),
+    "dry_base": Field("dry_base"),
+    "dry_allowed_length": Field("dry_allowed_length"),
+    "dry_range": Field("dry_range"),
+    "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, _some),
+    "logit_bias": Field(
+        "logit_bias", lambda value: {int(k): float(v) for k, v in value.items()}, dict
+    ),
+    "banned_strings": Field("banned_strings", remark="tabbyAPI goes back and draws again"),
+    "banned_tokens": Field("suppress_tokens"),
+    "allowed_tokens": Field("allowed_token_ids"),
+    "max_tokens": Field("max_tokens"),
+    "min_tokens": Field("min_new_tokens"),
+    "stop": Field("stop"),
+    "token_healing": Field("token_healing"),
+}
+_ALIASES = {"typical_p": "typical", "rep_pen": "repetition_penalty", "max_length": "max_tokens",
+            "min_length": "min_tokens", "repetition_range": "penalty_range",
+            "repetition_penalty_range": "penalty_range", "rep_pen_range": "penalty_range",
+            "dynatemp_high": "max_temp", "dynatemp_low": "min_temp",
+            "dynatemp_exponent": "temp_exponent", "stop_sequence": "stop",
+            "custom_token_bans": "banned_tokens", "allowed_token_ids": "allowed_tokens",
+            "dry_penalty_last_n": "dry_range", "guidance_scale": "cfg_scale"}  # fmt: skip
+ORDER = ("temperature", "dynamic_temperature", "min_p", "top_k", "top_p", "top_a", "tfs",
+         "typical_p", "mirostat", "xtc", "skew")  # fmt: skip
+_LAST = ("temperature", "dynamic_temperature")
+
+
+def _order(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    if not fields.get("temperature_last"):
+        return ORDER
+    return (*(stage for stage in ORDER if stage not in _LAST), *_LAST)
+
+
+def _before_read(fields: dict[str, Any], reading: Reading) -> None:
+    for name in list(fields):
+        if name in _ALIASES:
+            fields.setdefault(_ALIASES[name], fields.pop(name))
+    for name, off in (("repetition_decay", 0), ("cfg_scale", 1.0), ("smoothing_factor", 0.0),
+                      ("ban_eos_token", False), ("negative_prompt", ""), ("json_schema", None),
+                      ("regex_pattern", None), ("grammar_string", None),
+                      ("speculative_ngram", False)):  # fmt: skip
+        value = fields.pop(name, off)
+        if value != off:
+            message = "isn't a sampling parameter of ours"
+            if name == "smoothing_factor":
+                message = "is a power inside the softmax there, another curve with us"
+            reading.note("lost", name, value, message)
+    for name in ("dry_sequence_breakers", "stop", "banned_strings", "banned_tokens"):
+        if fields.get(name) == []:
+            del fields[name]
+
+
+def _before_write(say: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    for name in ("smoothing_factor", "smoothing_curve"):
+        value = say.pop(name, 0.0)
+        if name == "smoothing_factor" and value:
+            message = "is a power inside the softmax there, another curve with us"
+            writing.note("lost", name, value, message)
+    if say.get("dynatemp_low") == say.get("dynatemp_high"):
+        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
+            say.pop(name, None)
+
+
+def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
+    usual, last = (
+        tuple(stage for stage in _order({"temperature_last": flag}) if stage in stages)
+        for flag in (False, True)
+    )
+    if same_order(stages, usual):
+        return
+    if same_order(stages, last):
+        writing.fields["temperature_last"] = True
+        return
+    writing.note("lost", "order", list(stages), f"{TITLE} runs {', '.join(usual)}")
+
+
+DIALECT = Dialect(
+    title=TITLE,
+    fields=FIELDS,
+    order=_order,
+    put_order=_put_order,
+    fixed={"xtc_protect_structure": True, "xtc_protected": ()},
+    left={
+        "temperature_last": "the order",
+        **dict.fromkeys(("add_bos_token", "skip_special_tokens", "generate_window"),
+                        "isn't sampling"),
+    },
+    before_read=_before_read,
+    before_write=_before_write,
+)  # fmt: skip
+
+
+def _read(text: str, section: str) -> Reading:
+    fields = {}
+    forced = []
+    for name, entry in yaml_map(text, TITLE).items():
+        known = isinstance(entry, dict) and "override" in entry
+        fields[name] = entry["override"] if known else entry
+        if known and (entry.get("force") or entry.get("additive")):
+            forced.append((name, entry))
+    reading = read(DIALECT, fields)
+    reading.notes = [note for note in reading.notes if note.message != "the order"]
+    for name, entry in forced:
+        message = "a request's own value wins with us, whatever a preset says"
+        reading.note("differs", name, entry, message)
+    return reading
+
+
+def _write(preset: Preset) -> tuple[str, list[Note]]:
+    writing = write(DIALECT, preset)
+    made = {name: {"override": value, "force": False} for name, value in writing.fields.items()}
+    return yaml.safe_dump(made, sort_keys=False, allow_unicode=True), writing.notes
+
+
+FORMAT = Format(
+    "tabbyapi",
+    "tabbyAPI sampler overrides",
+    _read,
+    _write,
+    lambda name, text: looks_like_yaml(text) and _has_overrides(text),
+)
+
+
+def _has_overrides(text: str) -> bool:
+    content = yaml_map(text, TITLE)
+    return any(isinstance(entry, dict) and "override" in entry for entry in content.values())

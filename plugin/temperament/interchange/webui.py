@@ -1,0 +1,244 @@
+"""text-generation-webui's preset YAML.
+
+A file holds what differs from neutral. Epsilon and eta count in units of 1e-4, one window serves
+the penalties and DRY, and a dynamic temperature takes the plain one's place. `sampler_priority`
+orders everything, the penalties too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing, scaled
+from temperament.interchange.breakers import breakers_of, breakers_text
+from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.files import looks_like_yaml, yaml_map
+from temperament.presets import Preset
+from temperament.stages import BY_NAME, PARAMETERS
+
+TITLE = "text-generation-webui"
+# their name in sampler_priority -> our stage
+PRIORITY: Mapping[str, str] = {
+    "repetition_penalty": "repetition_penalty",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "dry": "dry",
+    "temperature": "temperature",
+    "dynamic_temperature": "dynamic_temperature",
+    "quadratic_sampling": "smoothing",
+    "top_n_sigma": "top_n_sigma",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "typical_p": "typical_p",
+    "epsilon_cutoff": "epsilon_cutoff",
+    "eta_cutoff": "eta_cutoff",
+    "tfs": "tfs",
+    "top_a": "top_a",
+    "min_p": "min_p",
+    "adaptive_p": "adaptive_p",
+    "mirostat": "mirostat",
+    "xtc": "xtc",
+    "encoder_repetition_penalty": "encoder_repetition_penalty",
+    "no_repeat_ngram": "no_repeat_ngram_size",
+}
+THEIRS = {stage: name for name, stage in PRIORITY.items()}
+SHAPES = ("temperature", "dynamic_temperature", "smoothing")
+_UNITS = scaled("0.0001")
+_WINDOW = "it counts the window of the repetition penalty, with the prompt in it"
+_XTC = "it leaves a step alone in which a newline or the end would go; ours keeps these two"
+
+
+def _target(value: float) -> float:
+    if value == 0:
+        raise CantSayError("a target of 0 is off there")
+    return max(value, 0)
+
+
+FIELDS: dict[str, Field] = {
+    "temperature": Field("temperature"),
+    "dynatemp_low": Field("dynatemp_low"),
+    "dynatemp_high": Field("dynatemp_high"),
+    "dynatemp_exponent": Field("dynatemp_exponent"),
+    "smoothing_factor": Field("smoothing_factor"),
+    "smoothing_curve": Field("smoothing_curve"),
+    "top_k": Field("top_k"),
+    "top_p": Field("top_p"),
+    "min_p": Field("min_p"),
+    "typical_p": Field("typical_p"),
+    "epsilon_cutoff": Field("epsilon_cutoff", *_UNITS),
+    "eta_cutoff": Field("eta_cutoff", *_UNITS),
+    "tfs": Field("tfs"),
+    "top_a": Field("top_a"),
+    "top_n_sigma": Field("top_n_sigma"),
+    "xtc_probability": Field("xtc_probability", remark=_XTC),
+    "xtc_threshold": Field("xtc_threshold"),
+    "adaptive_target": Field("adaptive_target", lambda value: value or -1, _target),
+    "adaptive_decay": Field("adaptive_decay"),
+    "mirostat_mode": Field("mirostat"),
+    "mirostat_tau": Field("mirostat_tau"),
+    "mirostat_eta": Field("mirostat_eta"),
+    "repetition_penalty": Field("repetition_penalty"),
+    "repetition_penalty_range": Field("repetition_range"),
+    "frequency_penalty": Field("frequency_penalty", remark=_WINDOW),
+    "presence_penalty": Field("presence_penalty", remark=_WINDOW),
+    "encoder_repetition_penalty": Field("encoder_repetition_penalty"),
+    "no_repeat_ngram_size": Field("no_repeat_ngram_size"),
+    "dry_multiplier": Field("dry_multiplier"),
+    "dry_base": Field("dry_base"),
+    "dry_allowed_length": Field("dry_allowed_length"),
+    "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, breakers_text),
+    "do_sample": Field("do_sample"),
+}
+DEFAULT_RANGE = 1024
+
+
+def before_read(fields: dict[str, Any], reading: Reading) -> None:
+    """Switches off what its own switch has off; one window is also DRY's."""
+    if not fields.pop("dynamic_temperature", False):
+        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
+            fields.pop(name, None)
+    elif fields.get("dynatemp_low", 1) != fields.get("dynatemp_high", 1):
+        temperature = fields.pop("temperature", 1)
+        if temperature != 1:
+            message = "the dynamic temperature takes its place"
+            reading.note("lost", "temperature", temperature, message)
+    window = fields.get("repetition_penalty_range")
+    names = ("repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier")
+    neutral = {name: PARAMETERS[FIELDS[name].ours].neutral for name in names}
+    if window is None and any(fields.get(name, neutral[name]) != neutral[name] for name in names):
+        window = fields["repetition_penalty_range"] = DEFAULT_RANGE
+        message = f"not in the file: {TITLE}'s default"
+        reading.note("default", "repetition_penalty_range", window, message)
+    if window is not None and window < 0:
+        window = fields["repetition_penalty_range"] = 0
+    if fields.get("dry_multiplier") and window:
+        reading.words["dry_range"] = window
+    _not_ours(fields, reading)
+
+
+_OFF = {"penalty_alpha": 0, "guidance_scale": 1, "min_length": 0, "num_beams": 1,
+        "length_penalty": 1, "early_stopping": False, "negative_prompt": "",
+        "truncation_length": None, "add_bos_token": True, "ban_eos_token": False}  # fmt: skip
+
+
+def _not_ours(fields: dict[str, Any], reading: Reading) -> None:
+    for name, off in _OFF.items():
+        value = fields.pop(name, off)
+        if value != off:
+            reading.note("lost", name, value, "isn't a sampling parameter of ours")
+
+
+def order_of(fields: Mapping[str, Any]) -> list[str]:
+    """Our stages in the order of `sampler_priority`; `temperature_last` moves the shapes."""
+    given = fields.get("sampler_priority")
+    names = split_names(given) if given is not None else list(PRIORITY)
+    names += [name for name in PRIORITY if name not in names]
+    stages = [PRIORITY[name] for name in names if name in PRIORITY]
+    if fields.get("temperature_last"):
+        stages = [s for s in stages if s not in SHAPES] + [s for s in stages if s in SHAPES]
+    return [stage for stage in stages if BY_NAME[stage].movable]
+
+
+def split_names(given: Any) -> list[str]:
+    """A list, or a text with commas or line breaks between the names."""
+    if isinstance(given, str):
+        return [name.strip() for name in given.replace("\n", ",").split(",") if name.strip()]
+    return [str(name) for name in given]
+
+
+def after_read(fields: Mapping[str, Any], reading: Reading) -> None:
+    """Tells where penalties don't come first."""
+    given = fields.get("sampler_priority")
+    if given is None:
+        return
+    names = [name for name in split_names(given) if name in PRIORITY]
+    first = [name for name in names if not BY_NAME[PRIORITY[name]].movable]
+    used = [name for name in first if _is_used(PRIORITY[name], reading.words)]
+    before = [n for n in names if n in used or _is_used(PRIORITY[n], reading.words)]
+    if before[: len(used)] != used:
+        reading.note("differs", "sampler_priority", names, "penalties run first with us")
+
+
+def _is_used(stage: str, words: Mapping[str, Any]) -> bool:
+    values = {p.name: words.get(p.name, p.unset) for p in BY_NAME[stage].parameters}
+    return not BY_NAME[stage].is_neutral(values)
+
+
+def before_write(say: dict[str, Any], preset: Preset, writing: Writing, title: str = TITLE) -> None:
+    """One window for the penalties and DRY; one of two temperatures."""
+    dry = say.pop("dry_range", 0)
+    if say.get("dry_multiplier"):
+        penalty = say.get("repetition_range")
+        if penalty is not None and penalty != dry:
+            message = f"{title} has one range for the penalties and DRY"
+            writing.note("lost", "dry_range", dry, message)
+        else:
+            writing.fields["repetition_penalty_range"] = dry
+    elif any(say.get(name) for name in ("frequency_penalty", "presence_penalty")):
+        say.setdefault("repetition_range", 0)
+    if say.get("dynatemp_low", 1) != say.get("dynatemp_high", 1):
+        temperature = say.pop("temperature", 1.0)
+        if temperature != 1:
+            message = f"{title}'s dynamic temperature takes its place"
+            writing.note("lost", "temperature", temperature, message)
+    else:
+        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
+            say.pop(name, None)
+
+
+def put_order(writing: Writing, stages: Sequence[str]) -> None:
+    """The used stages in order, then all others."""
+    if "dynatemp_low" in writing.fields:
+        writing.fields["dynamic_temperature"] = True
+    if tuple(stages) == tuple(s for s in order_of({}) if s in stages):
+        return
+    names = [THEIRS[stage] for stage in stages if stage in THEIRS]
+    first = [name for name in PRIORITY if not BY_NAME[PRIORITY[name]].movable]
+    rest = [name for name in PRIORITY if name not in (*names, *first)]
+    writing.fields["sampler_priority"] = [*first, *names, *rest]
+
+
+DIALECT = Dialect(
+    title=TITLE,
+    fields=FIELDS,
+    order=order_of,
+    put_order=put_order,
+    fixed={"xtc_protect_structure": True, "xtc_protected": ()},
+    left={"sampler_priority": "the order", "temperature_last": "the order"},
+    before_read=before_read,
+    after_read=after_read,
+    before_write=before_write,
+)
+
+
+def _read(text: str, section: str) -> Reading:
+    return without_orders(read(DIALECT, yaml_map(text, TITLE)))
+
+
+def without_orders(reading: Reading) -> Reading:
+    """An order that was read needs no note."""
+    reading.notes = [note for note in reading.notes if note.message != "the order"]
+    return reading
+
+
+def _write(preset: Preset) -> tuple[str, list[Note]]:
+    writing = write(DIALECT, preset)
+    return yaml.safe_dump(writing.fields, sort_keys=False, allow_unicode=True), writing.notes
+
+
+FORMAT = Format(
+    "webui",
+    "text-generation-webui preset YAML",
+    _read,
+    _write,
+    lambda name, text: (
+        any(
+            looks_like_yaml(text, key)
+            for key in ("temperature", "sampler_priority", "top_p", "min_p", "do_sample")
+        )
+        and not looks_like_yaml(text, "summary")
+    ),
+)

@@ -1,0 +1,65 @@
+"""Out and in again: what comes back is what went out, but for what is told to be lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from temperament import Catalogue, Preset
+from temperament.interchange import BY_NAME, export, gone, read
+from temperament.interchange.dialect import movable, same_order
+from temperament.presets import schema
+from tests.interchange.presets import presets
+
+SHIPPED = Catalogue.load(environment=False)
+
+
+def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
+    """(what comes back, the parameters that were told to be lost, all notes)."""
+    text, notes = export(preset, name)
+    section = preset.name if name == "litellm" else ""
+    words = read(text, format_name=name, section=section).words
+    made, _ = schema.preset("back", words)
+    lost = {note.name for note in notes if note.kind == "lost"}
+    lost |= gone(lost)
+    return made, lost, [str(note) for note in notes]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@given(preset=presets())
+@settings(max_examples=600, deadline=None)
+def test_the_chain_comes_back(name: str, preset: Preset) -> None:
+    """Each value and the order, unless a note of its own says that it is lost."""
+    made, lost, notes = back(preset, name)
+    before, after = preset.chain.values, made.chain.values
+    kept = [stage for stage in movable(preset.chain.names) if stage in made.chain.names]
+    again = [stage for stage in movable(made.chain.names) if stage in kept]
+
+    assert {k: v for k, v in before.items() if after.get(k) != v and k not in lost} == {}
+    assert {k: v for k, v in after.items() if k not in before and k not in lost} == {}
+    assert "order" in lost or same_order(kept, again)
+    assert [note for note in notes if "would give it back" in note or "would run" in note] == []
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@given(preset=presets())
+@settings(max_examples=30, deadline=None)
+def test_the_rest_comes_back(name: str, preset: Preset) -> None:
+    """So do a limit, texts that end, and a seed."""
+    made, lost, _ = back(preset, name)
+
+    assert {
+        key: value
+        for key, value in preset.generation.items()
+        if made.generation.get(key) != value and key not in lost
+    } == {}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("preset", [p for p in SHIPPED.values() if not p.unsettled], ids=str)
+def test_shipped_presets_lose_nothing(name: str, preset: Preset) -> None:
+    """Every format can say what the shipped presets say."""
+    made, lost, _ = back(preset, name)
+
+    assert lost <= {"order"}
+    assert made.chain.values == preset.chain.values
