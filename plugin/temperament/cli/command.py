@@ -41,7 +41,7 @@ def language() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from temperament.cli import commands, studio
+    from temperament.cli import commands, interchange, studio
     from temperament.plan.split import CHOICES
     from temperament.plan.targets import TARGETS
 
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     for made in (listed, show, explain):
         made.add_argument("--json", action="store_true", help="as JSON")
         made.add_argument("--lang", choices=("en", "zh"), default=language(), help="of summaries")
+    interchange.add(command)
     studio.add(command, language())
     return parser
 

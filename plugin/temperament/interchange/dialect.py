@@ -15,6 +15,7 @@ from temperament.plan.targets import COMMUTING
 from temperament.presets import Preset
 from temperament.presets.chain import Chain
 from temperament.presets.generation import GENERATION
+from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
 
@@ -151,6 +152,13 @@ def write(dialect: Dialect, preset: Preset) -> Writing:
         for name, value in {**preset.values, **chain.values}.items()
         if STAGE_OF[name].name in chain.names or _is_neutral(name, value)
     }
+    for name in [name for name, value in say.items() if isinstance(value, Schedule)]:
+        message = f"{dialect.title} has no number that changes with the position"
+        writing.note("lost", name, say.pop(name), message)
+    if preset.modes:
+        names = [mode.name for mode in preset.modes]
+        message = f"{dialect.title} doesn't switch while the text is written"
+        writing.note("lost", "modes", names, message)
     dialect.before_write(say, preset, writing)
     for name, value in say.items():
         _write_value(dialect, name, value, STAGE_OF[name].name in chain.names, writing)

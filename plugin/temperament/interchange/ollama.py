@@ -31,11 +31,12 @@ DIALECT = Dialect(
         "typical_p": Field("typical_p", remark="older Ollama alone, whose engine was llama.cpp"),
         "tfs_z": Field("tfs", remark="older Ollama alone, whose engine was llama.cpp"),
         **PENALTY_FIELDS,
+        "mirostat": Field("mirostat", remark="older Ollama alone, whose engine was llama.cpp"),
         "seed": Field("seed", lambda value: value if value >= 0 else None),
         "num_predict": Field("max_tokens", lambda value: value if value > 0 else None),
         "stop": Field("stop"),
     },
-    order=("top_k", "temperature", "tfs", "typical_p", "top_p", "min_p"),
+    order=("top_k", "temperature", "tfs", "typical_p", "top_p", "min_p", "mirostat"),
     defaults={
         "temperature": 0.8,
         "top_k": 40,

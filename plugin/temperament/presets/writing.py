@@ -30,9 +30,15 @@ def yaml_text(preset: Preset) -> str:
     content = about | fields(preset)
     if not content:
         return "# every stage is off: the model's own distribution\n"
-    return str(
-        yaml.safe_dump(content, allow_unicode=True, sort_keys=False, default_flow_style=None)
+    return "".join(f"{name}: {flow(value)}\n" for name, value in content.items())
+
+
+def flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    said = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
+    return str(said).removesuffix("\n").removesuffix("...").strip()
 
 
 def _plain(name: str, value: Any) -> Any:

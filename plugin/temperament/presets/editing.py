@@ -1,0 +1,88 @@
+"""Preset files as people keep them: a new one, and changes that leave its comments alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from temperament.errors import PresetError, Problem
+from temperament.presets import schema, source
+from temperament.presets.writing import flow
+
+SCHEMA_FILE = "preset.schema.json"
+HEADER = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"
+
+
+def scalar(text: str, where: str) -> Any:
+    """A value as a preset file would have it: `0.7`, `[top_p, temperature]`, `{scale: 1.2}`.
+
+    Raises `PresetError` if it isn't YAML.
+    """
+    document = source.parse(text.encode(), where)
+    if document.problems:
+        raise PresetError(document.problems)
+    return document.data
+
+
+def new(parent: str, values: Mapping[str, Any]) -> str:
+    """The text of a file that extends `parent`, with the line by which editors find the schema."""
+    return set_values(f"{HEADER}extends: {parent}\n", values)
+
+
+def set_values(text: str, values: Mapping[str, Any], removed: tuple[str, ...] = ()) -> str:
+    """`text` with top-level `values` set and `removed` gone; every other byte stays.
+
+    A comment behind a value that is replaced stays behind the new one. The result is read again:
+    raises `PresetError` if the text isn't a YAML map, or if what comes out isn't a preset.
+    """
+    for name in removed:
+        text = _remove(text, name)
+    for name, value in values.items():
+        text = _set(text, name, value)
+    document = source.parse(text.encode(), "preset")
+    if document.problems:
+        raise PresetError(document.problems)
+    schema.preset("edited", document.data, document=document)
+    return text
+
+
+def _nodes(text: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    """Top-level name -> the nodes of its key and value."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise PresetError(Problem("preset", "", f"not valid YAML: {error}")) from None
+    if root is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise PresetError(Problem("preset", "", "not a preset", allowed="a map of names to values"))
+    return {str(key.value): (key, value) for key, value in root.value}
+
+
+def _set(text: str, name: str, value: Any) -> str:
+    said = flow(value)
+    found = _nodes(text).get(name)
+    if found is None:
+        gap = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{gap}{name}: {said}\n"
+    key, node = found
+    start, end = node.start_mark.index, node.end_mark.index
+    if "\n" in text[key.end_mark.index : end].rstrip():  # a value over several lines
+        start, end = key.end_mark.index + 1, start + len(text[start:end].rstrip())
+        said = f" {said}"
+    return f"{text[:start]}{said}{text[end:]}"
+
+
+def _remove(text: str, name: str) -> str:
+    found = _nodes(text).get(name)
+    if found is None:
+        raise PresetError(Problem("preset", name, "isn't there"))
+    key, node = found
+    start = text.rfind("\n", 0, key.start_mark.index) + 1
+    value_end = node.start_mark.index + len(
+        text[node.start_mark.index : node.end_mark.index].rstrip()
+    )
+    end = text.find("\n", max(value_end, key.end_mark.index))
+    return text[:start] + ("" if end < 0 else text[end + 1 :])
