@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from integration_tests.harness.server import Server, environment
 
+STUDY = Path(__file__).parents[1] / "docs" / "study"
 PROMPT = "The capital of France is"
 CHAIN = """\
 temperature: 0.8
@@ -108,3 +109,49 @@ def test_a_running_server_tells_the_same(local: Any, presets: Path, v1_server: S
             assert here["stage"] == there["stage"]
             assert here["entropy"] == pytest.approx(there["entropy"], abs=2e-3)
             assert shares(here) == pytest.approx(shares(there), rel=2e-2, nan_ok=True)
+
+
+def test_the_study_is_repeated(smollm2_path: Path, gemma_path: Path, tmp_path: Path) -> None:
+    """Two contexts of every kind, measured again, give the entropies of docs/study.md."""
+    models = {"SmolLM2-135M-Instruct": smollm2_path, "Gemma-3-270M": gemma_path}
+    named = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
+    printed = temperament("study", *named, "--each", "2", "--out", tmp_path)
+
+    assert "| `temperature` | 0.7 |" in printed
+    assert (tmp_path / "equal-en-light.png").is_file()
+    for name in models:
+        (head, *again), (known_head, *known) = (
+            [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            for path in (tmp_path / f"{name}.jsonl", STUDY / f"{name}.jsonl")
+        )
+        by_context = {entry["context"]: entry["entropy"] for entry in known}
+
+        assert head == known_head
+        assert 10 == len(again)
+        for entry in again:
+            assert entry["entropy"] == pytest.approx(by_context[entry["context"]], abs=0.02)
+
+
+def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
+    """Greedy texts of a prompt are equal, those at temperature 1.3 are not."""
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Once upon a time\nThe best way to\n", encoding="utf-8")
+    told = json.loads(
+        temperament(
+            "compare", "code", "chat", "--server", v1_server.url, "--prompts", prompts,
+            "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
+        )
+    )  # fmt: skip
+    values = {
+        name: [estimate["value"] for estimate in measure["estimates"]]
+        for name, measure in told["measures"].items()
+    }
+
+    assert ["code", "chat"] == [label.partition("@")[0] for label in told["presets"]]
+    assert values["self-BLEU"][0] == pytest.approx(1)
+    assert values["self-BLEU"][1] < 0.5
+    assert values["distinct-2"][0] <= 0.5 < values["distinct-2"][1]
+    assert values["surprise"][0] < values["surprise"][1]
+    assert all(0 < length <= 24 for length in values["length"])
+    assert all(speed > 0 for speed in values["speed"])
+    assert (tmp_path / "c.png").is_file()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from temperament.cli.table import table
 from temperament.errors import EngineError, Problem, TemperamentError, UnknownPreset
 from temperament.presets import Catalogue, Preset
 
@@ -67,6 +68,22 @@ def add(command: Command, language: str) -> None:
         "--each", type=_count, metavar="N", help="contexts of each kind; all if not given"
     )
     _add_look(studied, language)
+
+    compared = command("compare", compare, "how presets differ in what a server writes")
+    compared.add_argument("names", nargs="+", metavar="PRESET", help="a preset's name or alias")
+    compared.add_argument("--server", required=True, metavar="URL", help="a running vLLM server")
+    compared.add_argument("--api-key", metavar="KEY", help="the server's")
+    compared.set_defaults(model=None)
+    compared.add_argument("--prompts", required=True, metavar="FILE", help="one prompt a line")
+    compared.add_argument("--chat", action="store_true", help="prompts are users' messages")
+    compared.add_argument("--samples", type=_count, default=4, help="of each prompt; 4")
+    compared.add_argument("--max-tokens", type=_count, default=128, help="of each text; 128")
+    compared.add_argument("--together", type=_count, default=16, help="requests at a time; 16")
+    compared.add_argument("--seed", type=int, default=0, help="of the first text; 0")
+    compared.add_argument("--json", action="store_true", help="the numbers as JSON")
+    compared.add_argument("--png", metavar="FILE", help="draws it")
+    compared.add_argument("--svg", metavar="FILE", help="draws it")
+    _add_look(compared, language)
 
 
 def inspect(words: Namespace) -> str:
@@ -136,6 +153,53 @@ async def _study(words: Namespace) -> str:
     figures.draw_all(models, out, words.theme, words.lang)
     made = tables.all_tables(numbers, words.lang)
     return "\n\n".join(f"{name}\n\n{table}" for name, table in made.items())
+
+
+def compare(words: Namespace) -> str:
+    """A table of diversity, surprise, length, loops and speed, with intervals."""
+    return _studio(_compare(words))
+
+
+async def _compare(words: Namespace) -> str:
+    import json
+
+    from temperament.studio import remote
+    from temperament.studio.comparison import collect, report
+    from temperament.studio.figures import comparison
+
+    prompts = collect.read_prompts(words.prompts)
+    async with opened(words) as (source, catalogue):
+        assert isinstance(source, remote.Server)
+        collected = await collect.collect(
+            source,
+            resolve(words.names, catalogue),
+            prompts,
+            samples=words.samples,
+            max_tokens=words.max_tokens,
+            chat=words.chat,
+            seed=words.seed,
+            together=words.together,
+        )
+    compared = report.compare(collected)
+    for path in filter(None, (words.png, words.svg)):
+        comparison.draw(collected, compared, path, words.theme, words.lang)
+    if words.json:
+        return json.dumps(report.as_json(collected, compared), ensure_ascii=False, indent=2)
+    head = ["", *(each.preset.name for each in collected)]
+    head += [f"{each.preset.name} - {collected[0].preset.name}" for each in collected[1:]]
+    rows = []
+    for each in compared:
+        cells = [_told(estimate) for estimate in (*each.estimates, *each.differences[1:])]
+        unit = report.MEASURES[each.measure]
+        rows.append([f"{each.measure} ({unit})" if unit else each.measure, *cells])
+    return table(rows, head)
+
+
+def _told(estimate: Any) -> str:
+    parts = (estimate.value, estimate.low, estimate.high)
+    digits = 1 if abs(estimate.value) >= 10 else 3
+    value, low, high = (f"{part:.{digits}f}" for part in parts)
+    return f"{value} [{low}, {high}]"
 
 
 def resolve(names: list[str], catalogue: Catalogue) -> list[Preset]:

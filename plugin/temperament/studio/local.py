@@ -14,7 +14,7 @@ from temperament.errors import EngineError, Problem, shown
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 from temperament.studio.source import Drawn, Logits
-from temperament.studio.tokens import readable
+from temperament.studio.tokens import Writer, readable
 
 
 class LocalModel:
@@ -67,6 +67,7 @@ class LocalModel:
         cache: Any = None
         drawn: list[int] = []
         step = list(ids)
+        writer, table = Writer(), TokenBytes.of(self.tokenizer).tokens
         stops = preset.generation.get("stop", ())
         while len(drawn) < max_tokens:
             logits, cache = await asyncio.to_thread(self._forward, step, cache)
@@ -75,7 +76,8 @@ class LocalModel:
             run.accept([token])
             drawn.append(token)
             surprise = float(logits.logsumexp(-1) - logits[token])
-            yield Drawn(token, (await self.texts([token]))[0], surprise)
+            text = writer.add(table[token]) if token < len(table) else ""
+            yield Drawn(token, text, surprise)
             if token in self._ends:
                 return
             if stops and any(stop in self.tokenizer.decode(drawn) for stop in stops):

@@ -15,12 +15,13 @@ import torch
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan import split
 from temperament.plan.targets import VLLM
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.writing import fields
 from temperament.stages import PARAMETERS
 from temperament.studio.local import token_texts
 from temperament.studio.source import Drawn, Logits
-from temperament.studio.tokens import readable
+from temperament.studio.tokens import Writer, readable
 
 _MINUS_INFINITY = -9999.0  # what vLLM writes for it
 _ALL = "a server that tells all: --max-logprobs -1"
@@ -101,32 +102,30 @@ class Server:
         """See `Source`."""
         if self.tokenizer is not None:
             return token_texts(self.tokenizer, ids)
-        missing = [token for token in dict.fromkeys(ids) if token not in self._texts]
-        if len(self._texts) + len(missing) > _TEXTS:
-            self._texts.clear()
-            missing = list(dict.fromkeys(ids))
-        asked = [{"model": self.name, "tokens": [token]} for token in missing]
-        answers = await asyncio.gather(*(self._post("/detokenize", body) for body in asked))
-        for token, answer in zip(missing, answers, strict=True):
-            self._texts[token] = readable(answer["prompt"]) or f"<{token}>"
-        return [self._texts[token] for token in ids]
+        texts = await asyncio.gather(*map(self._text, ids))
+        return [readable(text) or f"<{token}>" for token, text in zip(ids, texts, strict=True)]
+
+    async def _bytes(self, token: int) -> bytes:
+        if self.tokenizer is None:
+            return (await self._text(token)).encode()
+        table = TokenBytes.of(self.tokenizer).tokens
+        return table[token] if token < len(table) else b""
+
+    async def _text(self, token: int) -> str:
+        """A token's text as the server tells it."""
+        if token not in self._texts:
+            if len(self._texts) >= _TEXTS:
+                self._texts.clear()
+            asked = {"model": self.name, "tokens": [token]}
+            self._texts[token] = str((await self._post("/detokenize", asked))["prompt"])
+        return self._texts[token]
 
     async def generate(
         self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
     ) -> AsyncIterator[Drawn]:
         """See `Source`. A server without our plugin is asked for what vLLM has of its own."""
-        if self.presets is None:
-            refuse_foreign(preset)
-        body = {
-            "model": self.name,
-            "prompt": list(ids),
-            **fields(preset),
-            "seed": seed,
-            "max_tokens": max_tokens,
-            "logprobs": 0,
-            "return_tokens_as_token_ids": True,
-            "stream": True,
-        }
+        body = self._completion(ids, preset, seed, max_tokens) | {"stream": True}
+        writer = Writer()
         async with self._client.stream("POST", "/v1/completions", json=body) as answer:
             if answer.is_error:
                 await answer.aread()
@@ -138,14 +137,36 @@ class Server:
                 chunk = json.loads(content)
                 if "error" in chunk:
                     raise EngineError(Problem("server", "", str(chunk["error"]["message"])))
-                told = chunk["choices"][0]["logprobs"] if chunk["choices"] else None
-                if told is None:
+                if not chunk["choices"]:
                     continue
-                tokens = [int(key.removeprefix("token_id:")) for key in told["tokens"]]
-                texts = await self.texts(tokens)
-                values = told["token_logprobs"]
-                for token, text, value in zip(tokens, texts, values, strict=True):
-                    yield Drawn(token, text, -value)
+                tokens, surprises = _drawn(chunk["choices"][0])
+                for token, surprise in zip(tokens, surprises, strict=True):
+                    yield Drawn(token, writer.add(await self._bytes(token)), surprise)
+
+    async def complete(
+        self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
+    ) -> tuple[list[int], list[float]]:
+        """The ids of a text after `ids` and their surprises, as `generate`, all at once."""
+        body = self._completion(ids, preset, seed, max_tokens)
+        answer = await self._post("/v1/completions", body)
+        return _drawn(answer["choices"][0])
+
+    def _completion(
+        self, ids: Sequence[int], preset: Preset, seed: int, max_tokens: int
+    ) -> dict[str, Any]:
+        if self.presets is None:
+            refuse_foreign(preset)
+        known = self.presets is not None and self.presets.get(preset.name)
+        named = known and known.digest == preset.digest
+        return {
+            "model": self.name,
+            "prompt": list(ids),
+            **({"preset": preset.name} if named else fields(preset)),
+            "seed": seed,
+            "max_tokens": max_tokens,
+            "logprobs": 0,
+            "return_tokens_as_token_ids": True,
+        }
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         return await ask(self._client, "POST", path, json=body)
@@ -174,6 +195,13 @@ async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
 
         tokenizer = AutoTokenizer.from_pretrained(root, local_files_only=True)
     return Server(client, served["id"], tokenizer, presets, defaults)
+
+
+def _drawn(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
+    """The drawn ids in a choice, and their surprises in nats."""
+    told = choice["logprobs"] or {"tokens": [], "token_logprobs": []}
+    tokens = [int(key.removeprefix("token_id:")) for key in told["tokens"]]
+    return tokens, [-value for value in told["token_logprobs"]]
 
 
 def _preset(entry: Mapping[str, Any]) -> Preset:

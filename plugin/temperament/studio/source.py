@@ -27,7 +27,11 @@ class Logits:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One token of a generated text, with its surprise `-ln p` in nats, p the model's own."""
+    """One token of a generated text, and its surprise `-ln p` in nats.
+
+    `text` is what it adds to the text: nothing for a special token, and nothing before a character
+    is whole. p is the model's own; a server says it as its `--logprobs-mode` does.
+    """
 
     id: int
     text: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 _MARKS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍", "\u3000": "□"}
 
 
@@ -22,3 +24,14 @@ def _shown(character: str) -> str:
     if not character.isprintable():
         return f"<{ord(character):02X}>"
     return character
+
+
+class Writer:
+    """Tokens' bytes to text, as a text is written: a character comes with its last byte."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, token: bytes) -> str:
+        """What one more token adds to the text."""
+        return self._decoder.decode(token)

@@ -1,0 +1,1 @@
+"""How presets differ in what a server writes: diversity, surprise, length, loops, speed."""
