@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 
 
 def fields(preset: Preset) -> dict[str, Any]:
     """What a preset says, as a file or a request's body has it: numbers, texts, lists and maps."""
-    said = {name: _plain(name, value) for name, value in preset.values.items()}
-    if preset.order:
-        said["order"] = list(preset.order)
-    return said | {name: _lists(value) for name, value in preset.generation.items()}
+    said = _words(preset.values, preset.order)
+    said |= {name: _lists(value) for name, value in preset.generation.items()}
+    if preset.modes:
+        said["modes"] = {mode.name: _words(mode.values, mode.order) for mode in preset.modes}
+        said |= {"start": preset.start} if preset.start else {}
+        said |= {"switch": [rule.words for rule in preset.switch]} if preset.switch else {}
+    return said
 
 
 def yaml_text(preset: Preset) -> str:
@@ -41,7 +46,14 @@ def flow(value: Any) -> str:
     return str(said).removesuffix("\n").removesuffix("...").strip()
 
 
+def _words(values: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:
+    said = {name: _plain(name, value) for name, value in values.items()}
+    return said | ({"order": list(order)} if order else {})
+
+
 def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return value.words
     return dict(value) if PARAMETERS[name].kind == "token_bias" else _lists(value)
 
 

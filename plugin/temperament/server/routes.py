@@ -95,7 +95,8 @@ def _one_plan(made: Plan) -> dict[str, Any]:
 
 
 def _modes(preset: Preset) -> dict[str, Any]:
-    modes = {m.name: {**_plain(m.values), "order": list(m.order)} for m in preset.modes}
+    orders = {m.name: {"order": list(m.order)} if m.order else {} for m in preset.modes}
+    modes = {m.name: {**_plain(m.values), **orders[m.name]} for m in preset.modes}
     return {"modes": modes, "start": first(preset) if preset.start == "" else preset.start,
             "switch": [rule.words for rule in preset.switch]}  # fmt: skip
 

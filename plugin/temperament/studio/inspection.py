@@ -27,9 +27,13 @@ _NAMED = 10  # removed tokens that are told by name
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inspected:
-    """One preset's way: its snapshots, the model's own distribution first."""
+    """One preset's way: its snapshots, the model's own distribution first.
+
+    A preset with modes has one for each mode; without, `mode` is empty.
+    """
 
     preset: Preset
+    mode: str
     snapshots: list[Snapshot]
     # the texts of the most likely tokens that each snapshot's stage removed
     removed: list[list[str]]
@@ -72,26 +76,28 @@ async def inspect(
     ways = []
     for preset in presets:
         resolved = preset.over(source.defaults)
-        snapshots = walk(
-            logits.row,
-            resolved.chain,
-            prompt_ids=ids,
-            seed=seed,
-            limit=resolved.generation.get("max_tokens"),
-            tokenizer=source.tokenizer,
-        )
-        ways.append((resolved, snapshots))
-    shown = _most_likely([s for _, snapshots in ways for s in snapshots], top)
+        for mode, chain in resolved.chains.items():
+            snapshots = walk(
+                logits.row,
+                chain,
+                prompt_ids=ids,
+                seed=seed,
+                limit=resolved.generation.get("max_tokens"),
+                tokenizer=source.tokenizer,
+            )
+            ways.append((resolved, mode, snapshots))
+    shown = _most_likely([s for _, _, snapshots in ways for s in snapshots], top)
     tokens = list(zip(shown, await source.texts(shown), strict=True))
     inspected = [
         Inspected(
             preset,
+            mode,
             snapshots,
             [await source.texts(s.removed[:_NAMED].tolist()) for s in snapshots],
         )
-        for preset, snapshots in ways
+        for preset, mode, snapshots in ways
     ]
-    stages = {name for preset, _ in ways for name in preset.chain.names}
+    stages = {snapshot.stage for _, _, snapshots in ways for snapshot in snapshots}
     inexact = [] if logits.absolute else sorted(stages & ABSOLUTE)
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
 
@@ -122,6 +128,7 @@ def _way(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
     return {
         "preset": inspected.preset.name,
         "digest": inspected.preset.digest,
+        "mode": inspected.mode,
         "stages": [
             {
                 "stage": snapshot.stage,

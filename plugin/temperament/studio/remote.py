@@ -63,7 +63,8 @@ class Server:
     async def logits(self, ids: Sequence[int]) -> Logits:
         """See `Source`: as many of the most likely tokens as the server's `--max-logprobs` has."""
         neutral = {name: PARAMETERS[name].neutral for name in VLLM.fields if name in PARAMETERS}
-        neutral |= {name: PARAMETERS[name].neutral for name in self.defaults.values}
+        below = [self.defaults.values, *(mode.values for mode in self.defaults.modes)]
+        neutral |= {name: PARAMETERS[name].neutral for values in below for name in values}
         body = {
             "model": self.name,
             "prompt": list(ids),
@@ -206,8 +207,8 @@ def _drawn(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
 
 def _preset(entry: Mapping[str, Any]) -> Preset:
     """A preset as `GET /v1/presets` tells it."""
-    order = {"order": entry["order"]} if entry["order"] else {}
-    values = {**entry["parameters"], **entry["generation"], **order}
+    said = {name: entry[name] for name in ("order", "modes", "start", "switch") if entry.get(name)}
+    values = {**entry["parameters"], **entry["generation"], **said}
     return schema.preset(entry["name"], values, where="--server")[0]
 
 

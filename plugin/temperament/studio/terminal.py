@@ -51,7 +51,8 @@ def _head(inspection: Inspection) -> RenderableType:
 
 
 def _preset(inspection: Inspection, inspected: Inspected, width: int) -> RenderableType:
-    parts: list[RenderableType] = ["", f"[bold cyan]{escape(inspected.preset.label)}[/]"]
+    mode = f", mode {escape(inspected.mode)}" if inspected.mode else ""
+    parts: list[RenderableType] = ["", f"[bold cyan]{escape(inspected.preset.label)}[/]{mode}"]
     parts.append(_numbers(inspected))
     for snapshot, removed in zip(inspected.snapshots, inspected.removed, strict=True):
         if removed:

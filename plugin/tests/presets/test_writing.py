@@ -26,7 +26,21 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("values", [VALUES, {}, {"temperature": 0}, {"stop": ": #", "top_p": 1}])
+MODES = {
+    "temperature": {"from": 1.3, "to": 0.7, "over": 200, "curve": "cosine"},
+    "modes": {"prose": {"top_p": 0.9}, "code": {"temperature": 0, "order": ["top_p", "min_p"]}},
+    "start": "prose",
+    "switch": [
+        {"from": "prose", "on": {"text": "```", "at_line_start": True}, "to": "code"},
+        {"from": "code", "on": {"end_of": ["```", "~~~"]}, "to": "back"},
+        {"from": "code", "on": {"tokens": 50}, "to": "prose"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "values", [VALUES, MODES, {}, {"temperature": 0}, {"stop": ": #", "top_p": 1}]
+)
 def test_a_written_preset_is_read_again(values: dict[str, object], tmp_path: Path) -> None:
     """The file that is written loads as the same preset, digest and all."""
     preset = as_preset(values, Catalogue({}))

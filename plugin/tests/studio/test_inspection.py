@@ -80,6 +80,19 @@ def test_any_width_shows_every_stage(looked: Inspection, width: int) -> None:
     assert sum(line.startswith("fish") for line in text.splitlines()) >= 2
 
 
+def test_a_preset_with_modes(known: KnownSource) -> None:
+    """Each mode has its own stages, beside each other."""
+    modes = {"calm": {"temperature": 0.5}, "wild": {"temperature": 2, "top_k": 3}}
+    rule = {"from": "calm", "on": {"tokens": 5}, "to": "wild"}
+    moody = preset(modes=modes, start="calm", switch=[rule])
+    looked = asyncio.run(inspect(known, [moody], "a"))
+    ways = as_json(looked)["presets"]
+
+    assert ["calm", "wild"] == [way["mode"] for way in ways]
+    assert ["", "temperature", "top_k"] == [stage["stage"] for stage in ways[1]["stages"]]
+    assert "mode wild" in show(looked, width=100)
+
+
 def test_what_a_server_does_not_tell_is_said() -> None:
     """If the source knows only a part of the mass, the table begins with it."""
     looked = asyncio.run(inspect(KnownSource(seen=0.93), [preset()], "a"))

@@ -51,7 +51,8 @@ def draw(
                 title = snapshot.stage or own
                 numbers = about.format(snapshot.entropy, int(snapshot.kept.sum()))
                 panel.set_title(f"{title}\n{numbers}", fontsize=9)
-            panels[row, 0].set_ylabel(inspected.preset.name, fontsize=11)
+            name = f"{inspected.preset.name} {inspected.mode}".strip()
+            panels[row, 0].set_ylabel(name, fontsize=11)
         save(figure, path)
 
 

@@ -1,0 +1,39 @@
+"""The playground alone: `temperament playground`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+
+from temperament.presets import Catalogue
+from temperament.studio.playground import routes
+from temperament.studio.source import Source
+
+
+def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
+    """The page at `/playground/`, talking to one source; `served` is the model for `vllm serve`."""
+
+    @asynccontextmanager
+    async def opened(_: Request) -> AsyncIterator[Source]:
+        yield source
+
+    playground = routes.Playground(opened, catalogue, served)
+    made = FastAPI(title="Temperament playground", docs_url=None, redoc_url=None, openapi_url=None)
+    made.include_router(routes.page())
+    made.include_router(routes.data(lambda: playground))
+
+    @made.get("/", include_in_schema=False)
+    async def home() -> Response:
+        return RedirectResponse("/playground/")
+
+    return made
+
+
+async def serve(app: FastAPI, host: str, port: int) -> None:
+    """Serves until it is interrupted."""
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning")
+    await uvicorn.Server(config).serve()

@@ -1,0 +1,36 @@
+"""Which mode each token of a text was drawn in, followed from the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from temperament.plan.follow import Follower
+from temperament.plan.machine import Switching, machine
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import Preset
+
+
+class ModeReader:
+    """Follows one text through a preset's modes.
+
+    It knows none ("") if the preset has none, or if its switches depend on what isn't in the
+    tokens: the entropy, or texts without the tokenizer.
+    """
+
+    def __init__(self, preset: Preset, tokenizer: Any, prompt_ids: Sequence[int]) -> None:
+        self._follower: Follower | None = None
+        switching = Switching.of(preset)
+        if switching is None or switching.forgets or tokenizer is None:
+            return
+        self._names = switching.modes
+        self._follower = Follower(machine(switching, TokenBytes.of(tokenizer)))
+        self._follower.read_prompt(prompt_ids)
+
+    def read(self, token: int) -> str:
+        """The mode that the next token was drawn in."""
+        if self._follower is None:
+            return ""
+        mode = self._names[self._follower.drawn_in]
+        self._follower.read([token])
+        return mode

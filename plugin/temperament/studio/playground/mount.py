@@ -1,0 +1,38 @@
+"""The playground inside a vLLM server: the page talks to the server that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+
+from temperament.presets import Catalogue
+from temperament.studio import remote
+from temperament.studio.playground import routes
+from temperament.studio.source import Source
+
+
+def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[], Any]) -> None:
+    """Adds the page at `/playground/` and its answers under `/v1/playground`, behind the API key.
+
+    Its requests go through the server's own HTTP layer, in this process, with the key that the
+    page's request brought. `served` is the model's path for `vllm serve`.
+    """
+
+    @asynccontextmanager
+    async def opened(request: Request) -> AsyncIterator[Source]:
+        key = request.headers.get("authorization")
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://itself",
+            headers={"Authorization": key} if key else {},
+            timeout=600,
+        ) as client:
+            yield await remote.connect(client, tokenizer())
+
+    playground = routes.Playground(opened, catalogue, served)
+    app.include_router(routes.page())
+    app.include_router(routes.data(lambda: playground))
