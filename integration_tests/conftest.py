@@ -17,6 +17,7 @@ V1_ARGS = [
     *("--max-num-seqs", "32"),
     *("--logprobs-mode", "processed_logprobs"),
     *("--max-logprobs", "-1"),
+    *("--additional-config", '{"temperament": {"playground": true}}'),
 ]
 V2_ARGS = [*V1_ARGS, "--served-model-name", "tiny"]
 

@@ -69,6 +69,11 @@ def add(command: Command, language: str) -> None:
     )
     _add_look(studied, language)
 
+    played = command("playground", playground, "a page to try presets on, on this machine")
+    _add_source(played)
+    played.add_argument("--host", default="127.0.0.1", help="127.0.0.1 if not given")
+    played.add_argument("--port", type=int, default=7860, help="7860 if not given")
+
     compared = command("compare", compare, "how presets differ in what a server writes")
     compared.add_argument("names", nargs="+", metavar="PRESET", help="a preset's name or alias")
     compared.add_argument("--server", required=True, metavar="URL", help="a running vLLM server")
@@ -153,6 +158,23 @@ async def _study(words: Namespace) -> str:
     figures.draw_all(models, out, words.theme, words.lang)
     made = tables.all_tables(numbers, words.lang)
     return "\n\n".join(f"{name}\n\n{table}" for name, table in made.items())
+
+
+def playground(words: Namespace) -> str:
+    """Nothing, once the page isn't served any more."""
+    return _studio(_playground(words))
+
+
+async def _playground(words: Namespace) -> str:
+    import sys
+
+    from temperament.studio.playground import app
+
+    async with opened(words) as (source, catalogue):
+        made = app.app(source, catalogue, words.model or source.name)
+        print(f"http://{words.host}:{words.port}/playground/", file=sys.stderr, flush=True)
+        await app.serve(made, words.host, words.port)
+    return ""
 
 
 def compare(words: Namespace) -> str:

@@ -14,7 +14,7 @@ WHERE = "additional_config.temperament"
 
 
 class Settings(BaseModel):
-    """Presets to load, the default one, and how chains are planned."""
+    """Presets to load, the default one, how chains are planned, and the playground."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -24,6 +24,8 @@ class Settings(BaseModel):
     default: str | None = None
     # whether chains run natively: `auto`, `native`, `residual`
     plan: Choice = "auto"
+    # whether the server answers the page at /playground/
+    playground: bool = False
 
 
 def read(additional_config: Any) -> Settings:

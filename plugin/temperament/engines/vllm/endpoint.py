@@ -39,6 +39,7 @@ class TemperamentEndpoint:
 
     def attach_router(self, app: FastAPI) -> None:
         """Called while the app is built, before vLLM adds its own middleware: ours is inside."""
+        self._app = app
         app.add_middleware(PresetMiddleware, admission=lambda: self._admission)
         app.include_router(routes.router(lambda: self._admission))
 
@@ -51,6 +52,8 @@ class TemperamentEndpoint:
         config: VllmConfig = engine_client.vllm_config
         admission = make_admission(config, state)
         self._admission = admission
+        if settings.read(config.additional_config).playground:
+            self._mount_playground(config, admission.catalogue)
         default = admission.default.label if admission.default is not None else "none"
         logger.info(
             "temperament %s: presets %s; default %s; plan %s on %s",
@@ -60,6 +63,15 @@ class TemperamentEndpoint:
             admission.choice,
             admission.platform,
         )
+
+    def _mount_playground(self, config: VllmConfig, catalogue: Catalogue) -> None:
+        from vllm.tokenizers import cached_tokenizer_from_config
+
+        from temperament.studio.playground.mount import mount
+
+        model = config.model_config
+        mount(self._app, catalogue, model.model, partial(cached_tokenizer_from_config, model))
+        logger.info("temperament: the playground is at /playground/")
 
 
 def make_admission(config: VllmConfig, state: Any) -> Admission:

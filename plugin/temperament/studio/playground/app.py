@@ -15,13 +15,16 @@ from temperament.studio.source import Source
 
 
 def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
-    """The page at `/playground/`, talking to one source; `served` is the model for `vllm serve`."""
+    """The page at `/playground/`, talking to one source.
+
+    `served` is what `vllm serve` would be told, and the model's name in requests to that server.
+    """
 
     @asynccontextmanager
     async def opened(_: Request) -> AsyncIterator[Source]:
         yield source
 
-    playground = routes.Playground(opened, catalogue, served)
+    playground = routes.Playground(opened, catalogue, served, served)
     made = FastAPI(title="Temperament playground", docs_url=None, redoc_url=None, openapi_url=None)
     made.include_router(routes.page())
     made.include_router(routes.data(lambda: playground))

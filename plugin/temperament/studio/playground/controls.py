@@ -8,7 +8,7 @@ from temperament.stages import STAGES, Parameter
 
 # Where a parameter's own range is open, or far wider than anybody uses: (low, high, step).
 _SLIDERS: dict[str, tuple[float, float, float]] = {
-    "adaptive_target": (-1, 1, 0.01),
+    "adaptive_target": (0, 1, 0.01),
     "dry_allowed_length": (1, 20, 1),
     "dry_base": (1, 4, 0.05),
     "dry_multiplier": (0, 5, 0.05),
@@ -22,7 +22,7 @@ _SLIDERS: dict[str, tuple[float, float, float]] = {
     "eta_cutoff": (0, 0.1, 0.0005),
     "exponential_decay_length_penalty": (0.9, 1.5, 0.005),
     "exponential_decay_start": (0, 1024, 8),
-    "forced_bos_token_id": (-1, 1000, 1),
+    "forced_bos_token_id": (0, 1000, 1),
     "min_new_tokens": (0, 256, 1),
     "mirostat_eta": (0, 1, 0.01),
     "mirostat_tau": (0, 10, 0.1),
@@ -70,7 +70,10 @@ def _control(parameter: Parameter) -> dict[str, Any]:
 
 
 def slider(parameter: Parameter) -> tuple[float, float, float]:
-    """Its lowest and highest value, and its step; a number beside it takes any other value."""
+    """Its lowest and highest value, and its step.
+
+    The number beside it takes any other value; emptied, the parameter is off.
+    """
     if parameter.name in _SLIDERS:
         return _SLIDERS[parameter.name]
     low, high = max(parameter.low, -_WIDE), min(parameter.high, _WIDE)

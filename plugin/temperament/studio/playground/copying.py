@@ -13,17 +13,26 @@ from temperament.presets.writing import fields, yaml_text
 
 
 def texts(
-    preset: Preset, *, name: str, model: str, prompt: str, chat: bool, seed: int, max_tokens: int
+    preset: Preset,
+    *,
+    name: str,
+    model: str,
+    served: str,
+    prompt: str,
+    chat: bool,
+    seed: int,
+    max_tokens: int,
 ) -> dict[str, str]:
     """Each form by its name: `yaml`, `extra_body`, `generate`, `serve`.
 
-    `name` is the preset's file name without its ending.
+    `name` is the preset's file name without its ending, `model` the model's name in a request,
+    `served` what `vllm serve` is told.
     """
     return {
         "yaml": yaml_text(preset),
         "extra_body": _request(preset, model, prompt, chat, seed, max_tokens),
         "generate": _generate(preset, prompt, chat, seed, max_tokens),
-        "serve": _serve(name, model),
+        "serve": _serve(name, served),
     }
 
 

@@ -53,13 +53,15 @@ _REMEMBERED = 32  # prompts whose logits are kept
 class Playground:
     """What the routes need: how to open the source of a request, and the presets.
 
-    `open` gets the request, since a server's source needs its key. `served` is the model's name
-    for `vllm serve`.
+    `open` gets the request, since a server's source needs its key. `served` is what `vllm serve`
+    is told.
     """
 
     open: Callable[[Request], AbstractAsyncContextManager[Source]]
     catalogue: Catalogue
     served: str
+    # the model's name in a request; "" if it is the source's
+    named: str = ""
     _logits: OrderedDict[tuple[int, ...], Logits] = field(default_factory=OrderedDict)
 
     def remembering(self, source: Source) -> Source:
@@ -191,7 +193,8 @@ async def _copy(ready: Playground, source: Source, asked: Mapping[str, Any]) -> 
     return copying.texts(
         preset,
         name=name,
-        model=ready.served,
+        model=ready.named or source.name,
+        served=ready.served,
         prompt=_text(asked, "prompt"),
         chat=asked.get("chat") is True,
         seed=_number(asked, "seed", 0, 2**62),

@@ -1,0 +1,43 @@
+// A distribution as bars: one for each token that is shown.
+import { word } from "./words.js";
+
+export function element(name, classes = "", text = "") {
+  const made = document.createElement(name);
+  if (classes) made.className = classes;
+  if (text) made.textContent = text;
+  return made;
+}
+
+// Shows one stage of a way in `box`; bars that are there already move. A share of 1 / scale is full.
+export function showBars(box, tokens, stage, scale) {
+  while (box.children.length > tokens.length) box.lastElementChild.remove();
+  tokens.forEach((token, place) => {
+    const bar = box.children[place] ?? box.appendChild(newBar());
+    const share = stage.probabilities[place];
+    const [text, track, told] = bar.children;
+    bar.classList.toggle("removed", share === null);
+    bar.dataset.token = token.id;
+    text.textContent = text.title = token.text;
+    track.firstElementChild.style.width = `${(share ?? 0) * scale * 100}%`;
+    told.textContent = share === null ? word("removed") : share.toFixed(4);
+  });
+}
+
+function newBar() {
+  const bar = element("div", "bar");
+  const track = element("span", "track");
+  track.append(element("div", "filled"));
+  bar.append(element("span", "token-text"), track, element("span", "share"));
+  return bar;
+}
+
+// What a stage did, in one line.
+export function numbers(stage) {
+  const parts = [`${word("kept")} ${stage.kept}`, `${word("entropy")} ${stage.entropy.toFixed(3)} ${word("nats")}`];
+  if (stage.stage) {
+    parts.push(`${word("removed")} ${stage.removed}`);
+    parts.push(`${word("gone")} ${stage.removed_mass.toFixed(4)}`);
+    parts.push(`${word("moved")} ${stage.moved.toFixed(4)}`);
+  }
+  return parts.join(" · ");
+}
