@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -441,22 +442,17 @@ def test_a_server_offers_the_page(
     assert names["answer"].choices[0].text
 
 
-def test_the_copied_flags_start_a_server(tmp_path: Path, tiny_path: Path) -> None:
-    """What `copy as vllm serve` gives, run by a shell in the folder of the saved file."""
-    from temperament.presets.writing import yaml_text
-    from temperament.studio.playground import copying
-
-    (tmp_path / "poems.yaml").write_text(yaml_text(WANTED), encoding="utf-8")
-    flags = copying.texts(
-        WANTED, name="poems", model="m", served=str(tiny_path), prompt="p", chat=False, seed=0,
-        max_tokens=4,
-    )["serve"].strip()  # fmt: skip
-    server = Server(tiny_path, env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
-    more = "--host 127.0.0.1 --enforce-eager --dtype float32 --max-model-len 512"
-    shell = f"cd '{tmp_path}' && {flags} {more} --port {server.port}"
-    server.command = ["bash", "-c", shell]
+def test_the_copied_flags_start_a_server(
+    forms: Callable[[str], dict[str, str]], local_url: str, smollm2_path: Path, tmp_path: Path
+) -> None:
+    """Pasted into a shell in the folder of the saved file, they serve the preset as the default."""
+    flags = forms(local_url)["serve"].strip()
+    server = Server(smollm2_path)
+    server.env["PATH"] = f"{Path(sys.executable).parent}:{server.env['PATH']}"
+    more = f"--host 127.0.0.1 --port {server.port} --enforce-eager --max-model-len 512"
+    server.command = ["bash", "-c", f"cd '{tmp_path}' && {flags} {more}"]
     with server, urllib.request.urlopen(f"{server.url}/v1/presets") as answer:
-        told = answer.read().decode()
+        told = json.loads(answer.read())
 
-    assert '"default":"poems"' in told
-    assert WANTED.digest in told
+    assert "poems" == told["default"]
+    assert WANTED.digest in [preset["digest"] for preset in told["data"]]
