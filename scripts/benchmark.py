@@ -2,6 +2,7 @@
 
     .venv/bin/python scripts/benchmark.py                  the ops, a table on stdout
     .venv/bin/python scripts/benchmark.py serve            tokens/s of a real `vllm serve`
+    .venv/bin/python scripts/benchmark.py profile          where a step's time goes in it
     .venv/bin/python scripts/benchmark.py --write          docs/benchmarks.md and its numbers
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
@@ -16,6 +17,7 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -495,6 +497,70 @@ def serve_table(served: Sequence[Served], starts: dict[str, float]) -> str:
     return f"{table}\n\nThe server was ready after: {took}."
 
 
+# Frames of the worker's stacks, the innermost that is found counts: what a sample was spent on.
+PARTS = {
+    "our processor": "temperament/",
+    "vLLM's sampler": "vllm/v1/sample/",
+    "the model": "vllm/model_executor/",
+    "attention": "vllm/v1/attention/",
+    "vLLM's runner": "vllm/v1/worker/",
+}
+
+
+def run_profile(quick: bool) -> dict[str, float]:
+    """The share of a busy worker's time that each part took, from py-spy's samples."""
+    from integration_tests.harness.models import model_path
+    from integration_tests.harness.server import Server
+
+    arguments = ["--served-model-name", "m", "--max-num-seqs", "32", "--max-model-len", "2048"]
+    fields = {"temperature": 1.3, "top_p": 0.95, "preset": "default", "ignore_eos": True}
+    seconds = 2 if quick else 20
+    path = model_path("tiny" if quick else "smollm2")
+    with Server(path, "v1", arguments) as server, ThreadPoolExecutor(32) as pool:
+        client = server.client()
+        end = time.monotonic() + seconds + 5
+
+        def ask(_: int) -> None:
+            while time.monotonic() < end:
+                client.completions.create(
+                    model="m", prompt="Once upon a time", max_tokens=48, extra_body=fields
+                )
+
+        asked = [pool.submit(ask, number) for number in range(32)]
+        time.sleep(3)
+        worker = worker_of(server.process.pid)
+        spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(worker)]
+        options = ["--format", "raw", "--duration", str(seconds), "--rate", "100", "--output", "-"]
+        done = subprocess.run([*spy, *options], capture_output=True, text=True, check=True)
+        for one in asked:
+            one.result()
+    counts = dict.fromkeys([*PARTS, "the rest"], 0)
+    for line in done.stdout.splitlines():
+        stack, _, count = line.rpartition(" ")
+        if "execute_model" not in stack and "sample_tokens" not in stack:
+            continue  # waits for the next step
+        frames = reversed(stack.split(";"))
+        found = (name for frame in frames for name, part in PARTS.items() if part in frame)
+        counts[next(found, "the rest")] += int(count)
+    total = sum(counts.values()) or 1
+    return {name: count / total for name, count in counts.items()}
+
+
+def worker_of(server: int) -> int:
+    """The process id of the server's worker: the one that holds the model."""
+    command = ["ps", "-eo", "pid,sid,rss,args"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = (line.split(None, 3) for line in listed.stdout.splitlines()[1:])
+    own = [(int(rss), int(pid)) for pid, session, rss, _ in rows if int(session) == server]
+    return max(own)[1]
+
+
+def profile_table(shares: dict[str, float]) -> str:
+    """Markdown: a line for each part."""
+    lines = [f"| {name} | {share:.1%} |" for name, share in shares.items()]
+    return "\n".join(["| part of a step | share |", "| --- | --- |", *lines])
+
+
 def plot(costs: Sequence[Cost], path: Path) -> None:
     """Cost against the batch, the vocabulary, the number of presets and the history's length."""
     import matplotlib as mpl
@@ -553,7 +619,7 @@ def write(part: str, text: str, data: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", nargs="?", choices=("ops", "serve"), default="ops")
+    parser.add_argument("what", nargs="?", choices=("ops", "serve", "profile"), default="ops")
     parser.add_argument("--json", action="store_true", help="the numbers in place of the table")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     parser.add_argument("--quick", action="store_true", help="small and few: does it run?")
@@ -562,6 +628,9 @@ def main() -> None:
     if words.what == "ops":
         costs = run_ops(words.quick)
         table, data = ops_table(costs), {**about, "costs": [asdict(cost) for cost in costs]}
+    elif words.what == "profile":
+        shares = run_profile(words.quick)
+        table, data = profile_table(shares), {**about, "shares": shares}
     else:
         served, starts = run_serve(words.quick)
         table = serve_table(served, starts)

@@ -57,8 +57,8 @@ def split(
 
     A chain is native as a whole if the engine has every stage, in an order with the same result,
     and takes every value; otherwise the stages that the engine runs before our slot may stay
-    native, and the rest is residual. `auto` also makes a chain residual on a `platform` on which
-    the engine is slower than we are; `native` doesn't, and `residual` gives everything to us.
+    native, and the rest is residual. `auto` also takes a stage from an engine that is slower than
+    we are on this `platform`; `native` doesn't, and `residual` gives everything to us.
     """
     live, idle = _without_idle(chain)
     reasons = [_unable(step, target) for step in live]
@@ -70,23 +70,27 @@ def split(
     elif choice == "residual":
         decisions = [Decision(step, "residual", "forced: plan is residual") for step in live]
     else:
-        whole = next(filter(None, reasons), None) or _misordered(live, target)
         slow = target.slow.get(platform or "", frozenset()) if choice == "auto" else frozenset()
-        slower = [step.stage for step in live if step.stage in slow]
-        if whole is None and not slower:
+        reasons = [
+            f"measured faster than {target.name}'s own {step.stage} on {platform}"
+            if reason is None and step.stage in slow
+            else reason
+            for step, reason in zip(live, reasons, strict=True)
+        ]
+        whole = next(filter(None, reasons), None) or _misordered(live, target)
+        if whole is None:
             decisions = [
                 Decision(step, "native", f"{target.name} does the same, in the same order")
                 for step in live
             ]
         else:
-            cause = whole or f"measured faster than {target.name}'s own {slower[0]} on {platform}"
             prefix = _prefix(live, target, reasons)
             for position, step in enumerate(live):
                 if position < prefix:
                     why = f"{target.name} does the same, before our slot"
                     decisions.append(Decision(step, "native", why))
                 else:
-                    decisions.append(Decision(step, "residual", reasons[position] or cause))
+                    decisions.append(Decision(step, "residual", reasons[position] or whole))
     decisions += [Decision(step, "idle", "temperature 0 leaves one token") for step in idle]
     return Plan(target, tuple(decisions))
 

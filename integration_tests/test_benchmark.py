@@ -1,0 +1,28 @@
+"""The benchmark runs, in its short form; what it measures is docs/benchmarks.md."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark.py"
+
+
+def benchmark() -> dict[str, Any]:
+    """The numbers of a short run."""
+    command = [sys.executable, str(SCRIPT), "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_ops() -> None:
+    """Every kind of work is measured, ours and each peer's that has it."""
+    costs = benchmark()["costs"]
+    peers = {cost["peer"] for cost in costs}
+
+    assert peers >= {"ours", "Transformers", "vLLM", "loop over rows"}
+    assert all(cost["milliseconds"] > 0 and cost["passes"] > 0 for cost in costs)
+    assert {"dry, 64 tokens", "xtc", "8 presets of the same stages"} <= {c["work"] for c in costs}
