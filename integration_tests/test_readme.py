@@ -82,9 +82,25 @@ def test_every_command_has_a_test() -> None:
     assert "def test_the_demo" in Path(__file__).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "command", [line for line in commands("README.md") if line.startswith("temperament ")]
-)
+COMMANDS = [line for line in commands("README.md") if line.startswith("temperament ")]
+LOOKING = [line for line in COMMANDS if " DIR" in line or "http:" in line]
+PLAYGROUND = "temperament playground --model DIR"  # test_playground.py runs it
+
+
+@pytest.mark.parametrize("command", [line for line in LOOKING if line != PLAYGROUND])
+def test_the_commands_that_look(
+    command: str, folder: Path, smollm2_path: Path, v1_server: Server
+) -> None:
+    """With a folder and a server in their places, each succeeds and prints something."""
+    (folder / "prompts.txt").write_text("Once upon a time\n", encoding="utf-8")
+    command = command.replace("DIR", str(smollm2_path))
+    done = shell(command.replace("http://localhost:8000", v1_server.url), folder)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line not in LOOKING])
 def test_the_command_line(command: str, folder: Path) -> None:
     """Each line of the command line tool succeeds and prints something."""
     done = shell(command, folder)

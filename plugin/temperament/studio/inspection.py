@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
 from temperament.presets.writing import fields
 from temperament.studio.source import Source
@@ -71,6 +72,7 @@ async def inspect(
     The `top` tokens that are shown are those that are most likely in any of the distributions.
     Raises `TemperamentError` for what a preset or the source can't do.
     """
+    refuse_unsettled(presets)
     ids = await source.encode(prompt, chat=chat)
     logits = await source.logits(ids)
     ways = []
@@ -100,6 +102,13 @@ async def inspect(
     stages = {snapshot.stage for _, _, snapshots in ways for snapshot in snapshots}
     inexact = [] if logits.absolute else sorted(stages & ABSOLUTE)
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
+
+
+def refuse_unsettled(presets: Sequence[Preset]) -> None:
+    """Raises `PresetError` for presets whose numbers depend on a model that isn't known."""
+    problems = [Problem(p.name, "", p.unsettled) for p in presets if p.unsettled]
+    if problems:
+        raise PresetError(problems)
 
 
 def _most_likely(snapshots: Sequence[Snapshot], top: int) -> list[int]:
