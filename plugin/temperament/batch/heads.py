@@ -34,7 +34,7 @@ def width_of(values: Mapping[str, Any]) -> int:
     """How many logits a chain with these values may run on; 0: on all."""
     k = values.get("top_k", 0)
     # A greedy row takes the lowest id of those tied, which may not be among them.
-    if not k or values.get("temperature") == 0 or Schedule in map(type, values.values()):
+    if not k or values.get("temperature") == 0:
         return 0
     # What changes with the position is computed for the rows of the batch.
     if any(isinstance(value, Schedule) for value in values.values()):

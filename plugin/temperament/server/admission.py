@@ -15,7 +15,7 @@ from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
 from temperament.plan import Choice, PresetPlan, encode, split_preset
-from temperament.plan.machine import unmatched
+from temperament.plan.machine import Switching, machine, unmatched
 from temperament.plan.parameters import BY_FIELD as REFERENCE_BY_FIELD
 from temperament.plan.parameters import BY_NAME as REFERENCE
 from temperament.plan.parameters import refusals
@@ -25,18 +25,22 @@ from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.catalogue import whole
 from temperament.presets.generation import GENERATION, SYNONYMS
+from temperament.server import trace as tracing
 from temperament.server.endpoints import Endpoint
 from temperament.server.scan import may_concern
 from temperament.server.selection import FIELD, select
+from temperament.server.trace import Trace
 from temperament.stages import BY_NAME, PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The body to go on with, and the preset's `name@digest` for the answer's header."""
+    """The body to go on with, the preset's `name@digest` for the answer's header, a trace."""
 
     body: dict[str, Any]
     label: str | None
+    # where the modes of the answer are asked for
+    trace: Trace | None = None
 
 
 MAX_SETTLED = 1024  # sets of words that are kept, with what became of them
@@ -139,19 +143,48 @@ class Admission:
                     )
                 )
             return None
-        if preset is None and self.default is None and not ours:
+        asked = body.get(tracing.FIELD)
+        if preset is None and self.default is None and not ours and asked is None:
             return None
         named = preset or self.default
         resolved, made = self._settle(preset, own, endpoint)
+        trace = self._trace(asked, resolved, body, endpoint)
 
-        changed = {name: value for name, value in body.items() if name != FIELD and name not in own}
+        left_out = {FIELD, tracing.FIELD, *own}
+        changed = {name: value for name, value in body.items() if name not in left_out}
+        if trace is not None:
+            changed[tracing.IDS] = True
         if "model" in body:
             changed["model"] = selection.model
         changed.update((name, value) for name, value in made.native.items() if value is not None)
         self._write_generation(changed, body, resolved, endpoint)
         label = named.label if named is not None else "request"
         self._write_xargs(changed, body, resolved, made, endpoint, label)
-        return Admitted(changed, named.label if named is not None else None)
+        return Admitted(changed, named.label if named is not None else None, trace)
+
+    def _trace(
+        self, asked: Any, resolved: Preset, body: Mapping[str, Any], endpoint: Endpoint
+    ) -> Trace | None:
+        """What a trace needs, if one is asked for. Raises `RequestError` if it can't be had."""
+        if asked is None or asked is False:
+            return None
+        switching, why = Switching.of(resolved), ""
+        if asked is not True:
+            why = "not allowed"
+        elif switching is None:
+            why = "the preset has no modes"
+        elif switching.forgets:
+            why = "the preset switches on entropy, which the tokens don't tell"
+        elif self.tokens is None or not endpoint.returns_ids:
+            why = f"can't be said on {endpoint.target.name}: it returns no token ids"
+        elif body.get("include_reasoning") is False:
+            why = "include_reasoning: false hides the tokens"
+        if why or switching is None or self.tokens is None:
+            raise RequestError(
+                Problem("request", tracing.FIELD, why, shown(asked), "true, or false")
+            )
+        vocabulary = self.tokens()
+        return Trace(machine(switching, vocabulary), vocabulary, body.get(tracing.IDS) is True)
 
     def _settle(
         self, preset: Preset | None, own: Mapping[str, Any], endpoint: Endpoint
@@ -305,7 +338,7 @@ def _is_native(name: str, value: Any) -> bool:
 def _fields(endpoint: Endpoint) -> frozenset[bytes]:
     """The fields that make a request ours: with none of them, and no default, it is not."""
     own = {*_SAMPLING, *_REFERENCE} - endpoint.target.fields.keys() - endpoint.knows
-    return frozenset(name.encode() for name in {*own, FIELD, "vllm_xargs"})
+    return frozenset(name.encode() for name in {*own, FIELD, tracing.FIELD, "vllm_xargs"})
 
 
 def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:

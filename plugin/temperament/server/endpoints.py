@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from temperament.plan.targets import VLLM, VLLM_MESSAGES, Target
 
@@ -20,6 +20,8 @@ class Endpoint:
     generation: Mapping[str, tuple[str, ...]]
     # Fields of ours that vLLM reads there too: a request with no others is vLLM's own.
     knows: frozenset[str] = frozenset()
+    # Whether it can return the ids of the tokens, from which a trace follows.
+    returns_ids: bool = False
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
 
@@ -39,12 +41,13 @@ _CHAT = Endpoint(
 )
 
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "/v1/chat/completions": _CHAT,
+    "/v1/chat/completions": replace(_CHAT, returns_ids=True),
     "/v1/chat/completions/batch": _CHAT,
     "/v1/completions": Endpoint(
         VLLM,
         {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",), **_SAMPLES},
         knows=_KNOWS,
+        returns_ids=True,
     ),
     # SageMaker's: a chat or a completion, by its fields
     "/invocations": Endpoint(
@@ -56,6 +59,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             **_SAMPLES,
         },
         knows=_KNOWS,
+        returns_ids=True,
     ),
     "/v1/responses": Endpoint(
         VLLM,

@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from temperament.errors import TemperamentError
-from temperament.server.admission import Admission
+from temperament.server.admission import Admission, Admitted
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 from temperament.server.scan import LARGE
 from temperament.server.selection import HEADER
+from temperament.server.trace import traced
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,38 +45,34 @@ class PresetMiddleware:
         if raw is None:  # the client has gone
             return
         try:
-            changed, label = _admit(raw, scope, endpoint, admission)
+            admitted = _admit(raw, scope, endpoint, admission)
         except TemperamentError as error:
             await _refuse(error, endpoint, send)
             return
-        if changed is not None:
-            raw = changed
+        answer = send
+        if admitted is not None:
+            raw = json.dumps(admitted.body).encode()
             headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
             length = (b"content-length", str(len(raw)).encode())
             scope = {**scope, "headers": [*headers, length]}
-
-        answer = send if label is None else _labelled(send, label)
+            answer = send if admitted.label is None else _labelled(send, admitted.label)
+            answer = answer if admitted.trace is None else traced(answer, admitted.trace)
         await self.app(scope, _replay(raw, receive), answer)
 
 
-def _admit(
-    raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
-) -> tuple[bytes | None, str | None]:
+def _admit(raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission) -> Admitted | None:
     headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
     if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
-        return None, None
+        return None
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        return None, None  # vLLM has its own answer to a body that isn't JSON
+        return None  # vLLM has its own answer to a body that isn't JSON
     if not isinstance(body, dict):
-        return None, None
+        return None
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
-    admitted = admission.admit(body, text, endpoint)
-    if admitted is None:
-        return None, None
-    return json.dumps(admitted.body).encode(), admitted.label
+    return admission.admit(body, text, endpoint)
 
 
 async def _read(receive: Receive) -> bytes | None:
