@@ -75,7 +75,8 @@ class Modes:
 
     def write(self, slot: int, switching: Switching) -> None:
         """A request with modes takes a slot; `read` tells what it has of tokens."""
-        made = machine(switching, None if self._vocabulary is None else self._vocabulary())
+        asks = self._vocabulary if switching.why_tokenizer else None
+        made = machine(switching, None if asks is None else asks())
         self._of[slot] = made
         self._machines.use(made, in_use=self._of.values())
         self.read(slot, [], [], 0)

@@ -57,6 +57,8 @@ class Rows:
         self._free: list[int] = []
         self._vocabulary = vocabulary
         self._newline: Tensor | None = None
+        # [rows] int64: the modes that the rows of the last batch were in, 0 without modes
+        self.drawn_in: Tensor | None = None
 
     def follows(self, slot: int) -> bool:
         """Whether the slot's request has a stage, or a mode, that needs its tokens."""
@@ -171,11 +173,11 @@ class Rows:
         else `new` bounds how many are new in any row.
         """
         given = self._given(slots, logits, history, ends)
-        drawn_in = self._modes.has(slots) if self._modes else np.zeros(len(slots), dtype=np.bool_)
+        modal = self._modes.has(slots) if self._modes else np.zeros(len(slots), dtype=np.bool_)
         places = self._places[slots, 0]
-        if not drawn_in.any():
+        if not modal.any():
             return execute(logits, self.table.steps(places, logits.shape[1]), given)
-        rows = np.flatnonzero(drawn_in)
+        rows = np.flatnonzero(modal)
         own = slots[rows]
         index = self._index(rows)
         assert given.history is not None
@@ -194,6 +196,8 @@ class Rows:
         )
         if given.position is not None:
             given.position.index_copy_(0, index, drawn.position)
+        self.drawn_in = torch.zeros(len(slots), dtype=torch.int64, device=self.device)
+        self.drawn_in.index_copy_(0, index, drawn.mode)
         if branches(logits):
             places[rows] = self._places[own, drawn.mode.numpy()]
             return execute(logits, self.table.steps(places, logits.shape[1]), given)

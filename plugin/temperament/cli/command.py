@@ -41,7 +41,7 @@ def language() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from temperament.cli import commands, interchange, studio
+    from temperament.cli import commands, interchange, studio, tracing
     from temperament.plan.split import CHOICES
     from temperament.plan.targets import TARGETS
 
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = command("explain", commands.explain, "what an engine does, what we do, and why")
     command("schema", commands.schema, "the JSON Schema of preset files, for editors")
 
+    check.add_argument("--model", metavar="DIR", help="a tokenizer that triggers must match in")
     check.add_argument("paths", nargs="*", metavar="PATH", help="preset files or folders of them")
     for made in (show, explain):
         made.add_argument("name", metavar="NAME", help="a preset's name or alias")
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--lang", choices=("en", "zh"), default=language(), help="of summaries")
     interchange.add(command)
     studio.add(command, language())
+    tracing.add(command)
     return parser
 
 

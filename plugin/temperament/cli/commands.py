@@ -7,11 +7,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from temperament.cli.modes import draw, switches
 from temperament.cli.table import table
-from temperament.plan import TARGETS, split
+from temperament.errors import PresetError
+from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.parameters import BY_FIELD, Engine, native
 from temperament.presets import Catalogue, Preset
 from temperament.presets import schema as preset_schema
+from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS
 
 
@@ -37,6 +40,8 @@ def show(words: Namespace) -> str:
         ("summary", _summary(preset, words.lang)),
         ("aliases", ", ".join(preset.aliases)),
         ("values", _equations(preset.values)),
+        *((f"mode {mode.name}", _equations(mode.values)) for mode in preset.modes),
+        *(("switch", f"{one}: {on}") for one, on in switches(preset)),
         ("order", ", ".join(preset.order) or "default"),
         ("generation", _equations(preset.generation)),
         ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
@@ -49,30 +54,59 @@ def show(words: Namespace) -> str:
 
 def check(words: Namespace) -> str:
     """How many presets there are; every problem is in the error."""
-    count = len(Catalogue.load([*words.presets, *words.paths]))
+    catalogue = Catalogue.load([*words.presets, *words.paths])
+    if words.model is not None:
+        from temperament.engines.tracing import tokenizer_at
+        from temperament.plan.machine import unmatched
+        from temperament.plan.vocabulary import TokenBytes
+
+        tokens = TokenBytes.of(tokenizer_at(words.model))
+        problems = [p for one in catalogue.values() for p in unmatched(one, tokens, one.origin)]
+        if problems:
+            raise PresetError(problems)
+    count = len(catalogue)
     return f"{count} preset{'' if count == 1 else 's'}, no problems"
 
 
 def explain(words: Namespace) -> str:
-    """Each stage of the chain: where it runs and why; then the engine's own fields."""
+    """The modes and their switches, each stage of each chain, then the engine's own fields."""
     preset = Catalogue.load(words.presets).resolve(words.name)
-    plan = split(preset.chain, TARGETS[words.engine], words.plan, words.platform)
+    plan = split_preset(preset, TARGETS[words.engine], words.plan, words.platform)
     if words.json:
-        stages = [
-            {
-                "stage": decision.step.stage,
-                "values": _plain(dict(decision.step.values)),
-                "side": decision.side,
-                "reason": decision.reason,
-                "source": BY_NAME[decision.step.stage].source,
-            }
-            for decision in plan.decisions
-        ]
         about = {"preset": preset.label, "engine": words.engine}
         about |= {"platform": words.platform, "plan": words.plan}
-        about["stages"] = stages
+        stages = {mode: [_stage(d) for d in own.decisions] for mode, own in plan.plans.items()}
+        if preset.modes:
+            about["modes"] = stages
+            about |= {"start": preset.start, "switch": [rule.words for rule in preset.switch]}
+        else:
+            about["stages"] = stages[""]
         about["generation"] = _generation(preset, words)
         return _json({**about, "fields": plan.native})
+    head = ", ".join(filter(None, (words.engine, words.platform, f"plan {words.plan}")))
+    parts = [f"{preset.label} on {head}", _summary(preset, words.lang)]
+    drawn = [draw(preset)] if preset.modes else []
+    chains = [_chain(mode, own) for mode, own in plan.plans.items()]
+    fields = [(name, f"{value}") for name, value in plan.native.items()]
+    own = f"Fields of {words.engine}:\n{table(fields)}"
+    more = [tuple(map(str, row.values())) for row in _generation(preset, words)]
+    beside = [table(more, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"))] if more else []
+    return "\n\n".join(("\n".join(filter(None, parts)), *drawn, *chains, own, *beside))
+
+
+def _stage(decision: Decision) -> dict[str, Any]:
+    return {
+        "stage": decision.step.stage,
+        "values": _plain(dict(decision.step.values)),
+        "side": decision.side,
+        "reason": decision.reason,
+        "source": BY_NAME[decision.step.stage].source,
+    }
+
+
+def _chain(mode: str, plan: Plan) -> str:
+    """One mode's stages, under its name."""
+    name = f"Mode {mode}:\n" if mode else ""
     rows = [
         (
             str(position),
@@ -84,17 +118,9 @@ def explain(words: Namespace) -> str:
         )
         for position, decision in enumerate(plan.decisions, 1)
     ]
-    head = ", ".join(filter(None, (words.engine, words.platform, f"plan {words.plan}")))
-    parts = [f"{preset.label} on {head}", _summary(preset, words.lang)]
-    if rows:
-        chain = table(rows, ("", "STAGE", "VALUES", "RUNS", "REASON", "SOURCE"))
-    else:
-        chain = "The chain is empty: the model's own distribution."
-    fields = [(name, f"{value}") for name, value in plan.native.items()]
-    own = f"Fields of {words.engine}:\n{table(fields)}"
-    more = [tuple(map(str, row.values())) for row in _generation(preset, words)]
-    beside = [table(more, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"))] if more else []
-    return "\n\n".join(("\n".join(filter(None, parts)), chain, own, *beside))
+    if not rows:
+        return f"{name}The chain is empty: the model's own distribution."
+    return name + table(rows, ("", "STAGE", "VALUES", "RUNS", "REASON", "SOURCE"))
 
 
 def _generation(preset: Preset, words: Namespace) -> list[dict[str, Any]]:
@@ -134,6 +160,8 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lists(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return value.words
     return [_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -146,12 +174,18 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "summary": dict(preset.summary),
         "values": _plain(preset.values),
         "order": preset.order,
+        **(_modes(preset) if preset.modes else {}),
         "generation": dict(preset.generation),
         "chain": chain,
         "source": preset.source,
         "digest": preset.digest,
         "origin": preset.origin,
     }
+
+
+def _modes(preset: Preset) -> dict[str, Any]:
+    modes = {mode.name: {**_plain(mode.values), "order": mode.order} for mode in preset.modes}
+    return {"modes": modes, "start": preset.start, "switch": [r.words for r in preset.switch]}
 
 
 def _summary(preset: Preset, language: str) -> str:
@@ -161,6 +195,8 @@ def _summary(preset: Preset, language: str) -> str:
 def _said(preset: Preset) -> str:
     order = {"order": preset.order} if preset.order else {}
     text = _equations({**preset.values, **preset.generation, **order})
+    modes = (f"{mode.name}({_equations(mode.values)})" for mode in preset.modes)
+    text = " ".join(filter(None, (text, *modes)))
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 

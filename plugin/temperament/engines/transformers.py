@@ -102,6 +102,12 @@ class PresetLogitsProcessor(LogitsProcessor):
                 self._read_modes(input_ids)
         return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
 
+    @property
+    def modes(self) -> list[int]:
+        """The mode that each row was drawn in last, by its number in its preset."""
+        assert self._rows is not None and self._rows.drawn_in is not None
+        return [int(mode) for mode in self._rows.drawn_in]
+
     def _goes_on(self, input_ids: Tensor) -> bool:
         """Whether this is a later step of the `generate` that has begun.
 

@@ -32,8 +32,8 @@ def load(key: str) -> dict[str, NDArray[Any]] | None:
     """The arrays that were stored under a key, None if there are none that can be read."""
     path = folder() / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays_:
+            arrays = dict(arrays_)
         os.utime(path)  # used now: what is unused longest goes first
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -69,17 +69,22 @@ def byte_table(patterns: Sequence[Pattern]) -> ByteTable:
     if by_line:
         number[(True, frozenset())] = 1
         states.append((True, frozenset()))
-    rows = []
+    rows: list[NDArray[np.int16]] = []
+    plain = len(states)  # nothing has begun there
     for state in states:  # grows while it is walked
-        row = np.zeros(256, dtype=np.int16)
-        for byte in (other, *letters):
-            if byte is None:
-                continue
+        blank, matched = state
+        if len(rows) < plain:
+            row = np.zeros(256, dtype=np.int16)
+            some = [byte for byte in (other, *letters) if byte is not None]
+        else:  # what no pattern goes on with does what it does where nothing has begun
+            row = rows[int(blank)].copy()
+            some = sorted(byte for one in matched for byte in _next_bytes(patterns, *one))
+        for byte in some:
             after = _step(patterns, state, byte, by_line)
             if after not in number:
                 number[after] = len(states)
                 states.append(after)
-            if byte == other:
+            if byte == other and len(rows) < plain:
                 row[:] = number[after]
             else:
                 row[byte] = number[after]
@@ -97,6 +102,15 @@ def byte_table(patterns: Sequence[Pattern]) -> ByteTable:
 
 def _whole(pattern: Pattern) -> int:
     return len(pattern.text) + pattern.whole_line
+
+
+def _next_bytes(patterns: Sequence[Pattern], number: int, count: int) -> frozenset[int]:
+    """The bytes with which a pattern goes on of which so many are there."""
+    pattern = patterns[number]
+    if count < len(pattern.text):
+        return frozenset({pattern.text[count]})
+    waits = pattern.whole_line and count == len(pattern.text)
+    return _BEHIND | {_NEWLINE} if waits else frozenset()
 
 
 def _step(patterns: Sequence[Pattern], state: _State, byte: int, by_line: bool) -> _State:

@@ -14,19 +14,42 @@ import temperament
 from temperament import Catalogue
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.plan import encode
+from temperament.plan.residual import Residual
 from temperament.plan.wire import KEY
 from temperament.presets import as_preset
 
 VOCABULARY, SLOTS = 40, 6
 NOTHING = Catalogue({})
 PENALTIES = {"repetition_penalty": 1.4, "frequency_penalty": 0.7, "presence_penalty": 0.5}
+# Modes that change often: on a few tokens, by count, by repetition.
+MODES: dict[str, Any] = {
+    "modes": {
+        "a": {"temperature": 0.5},
+        "b": {"temperature": {"from": 2, "to": 0.5, "over": 3}},
+        "c": {"top_k": 3, "presence_penalty": 1.5},
+    },
+    "switch": [
+        {"from": ["a", "c"], "on": {"token": 1}, "to": "b"},
+        {"from": ["b"], "on": {"tokens": 2}, "to": "back"},
+        {"from": ["a", "b"], "on": {"repeat": {"span": 1, "times": 2}}, "to": "c"},
+        {"from": ["c"], "on": {"token": 2}, "to": "a"},
+    ],
+}
 CHAINS: list[dict[str, Any]] = [
+    MODES,
+    {**MODES, "start": "b"},
     {},
     {"temperature": 0},
     {"order": ["top_k", "top_p", "temperature"], "top_k": 7, "top_p": 0.8, "temperature": 2.5},
     PENALTIES,
     {**PENALTIES, "temperature": 0.6, "min_p": 0.05, "logit_bias": {3: 150, 39: 1.5}},
 ]
+
+
+def residual(words: dict[str, Any]) -> Residual:
+    """What is left to us of a preset of which nothing is native."""
+    preset = as_preset(words, NOTHING)
+    return Residual(preset.chains, preset.start, preset.switch)
 
 
 class Runner:
@@ -84,7 +107,7 @@ class Runner:
     def request(self) -> tuple[dict[str, Any], list[int], list[int], Any]:
         """A new one."""
         chain = CHAINS[self.random.integers(len(CHAINS))]
-        extra = {KEY: encode(as_preset(chain, NOTHING).chain, "test")} if chain else None
+        extra = {KEY: encode(residual(chain), "test")} if chain else None
         params = SimpleNamespace(
             extra_args=extra, seed=None, max_tokens=None, all_stop_token_ids=set()
         )

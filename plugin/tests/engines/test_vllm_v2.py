@@ -14,13 +14,30 @@ import temperament
 from temperament import Catalogue
 from temperament.engines.vllm.v2 import V2Batch
 from temperament.plan import encode
+from temperament.plan.residual import Residual
 from temperament.plan.wire import KEY
 from temperament.presets import as_preset
 
 VOCABULARY, SLOTS, LONGEST, DRAFTS = 40, 6, 32, 3
 NOTHING = Catalogue({})
 PENALTIES = {"repetition_penalty": 1.4, "frequency_penalty": 0.7, "presence_penalty": 0.5}
+# Modes that change often: on a few tokens, by count, by repetition.
+MODES: dict[str, Any] = {
+    "modes": {
+        "a": {"temperature": 0.5},
+        "b": {"temperature": {"from": 2, "to": 0.5, "over": 3}},
+        "c": {"top_k": 3, "presence_penalty": 1.5},
+    },
+    "switch": [
+        {"from": ["a", "c"], "on": {"token": 1}, "to": "b"},
+        {"from": ["b"], "on": {"tokens": 2}, "to": "back"},
+        {"from": ["a", "b"], "on": {"repeat": {"span": 1, "times": 2}}, "to": "c"},
+        {"from": ["c"], "on": {"token": 2}, "to": "a"},
+    ],
+}
 CHAINS: list[dict[str, Any]] = [
+    MODES,
+    {**MODES, "start": "b"},
     {},
     {"temperature": 0},
     {"temperature": 1.7, "min_p": 0.05, "top_p": 0.9},
@@ -31,6 +48,12 @@ CHAINS: list[dict[str, Any]] = [
     {"logit_bias": {3: 150, 5: -2, 39: 1.5}, "frequency_penalty": -1},
     {"logit_bias": {0: -4}, "top_k": 3},
 ]
+
+
+def residual(words: dict[str, Any]) -> Residual:
+    """What is left to us of a preset of which nothing is native."""
+    preset = as_preset(words, NOTHING)
+    return Residual(preset.chains, preset.start, preset.switch)
 
 
 @dataclass(frozen=True)
@@ -50,12 +73,14 @@ class Runner:
     def __init__(self, drafts: int = DRAFTS) -> None:
         self.tokens = torch.randint(VOCABULARY, (SLOTS, LONGEST), dtype=torch.int32)  # stale
         self.prompts = torch.zeros(SLOTS, dtype=torch.int32)
+        self.filled = np.zeros(SLOTS, dtype=np.int32)
         states = SimpleNamespace(
             device=torch.device("cpu"),
             max_num_reqs=SLOTS,
             vocab_size=VOCABULARY,
             all_token_ids=SimpleNamespace(gpu=self.tokens),
-            prompt_len=SimpleNamespace(gpu=self.prompts),
+            prompt_len=SimpleNamespace(gpu=self.prompts, np=self.prompts.numpy()),
+            prefill_len=SimpleNamespace(np=self.filled),
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
         config: Any = SimpleNamespace(speculative_config=speculative)
@@ -66,7 +91,8 @@ class Runner:
         committed = row.prompt + row.output
         self.tokens[row.slot, : len(committed)] = torch.tensor(committed, dtype=torch.int32)
         self.prompts[row.slot] = len(row.prompt)
-        extra = {KEY: encode(as_preset(row.chain, NOTHING).chain, "test")} if row.chain else None
+        self.filled[row.slot] = len(committed)
+        extra = {KEY: encode(residual(row.chain), "test")} if row.chain else None
         params: Any = SimpleNamespace(
             extra_args=extra, seed=None, max_tokens=None, all_stop_token_ids=set()
         )
@@ -158,7 +184,7 @@ class TestSeveralRowsOfARequest:
         """Beside a request that has another one and one that has none."""
         torch.manual_seed(1)
         rows = [
-            Row(3, CHAINS[6], [1, 2, 3, 1], [2, 4], [1, 1]),
+            Row(3, CHAINS[8], [1, 2, 3, 1], [2, 4], [1, 1]),
             Row(0, chain, [1, 2], [3, 3, 3], [2, 3, 2]),
             Row(5, {}, [1], [], [1, 2]),
         ]
@@ -202,7 +228,7 @@ class TestSlots:
         """Tokens that the runner commits between steps count at the next one."""
         torch.manual_seed(0)
         runner = Runner(0)
-        rows = [Row(4, CHAINS[6], [1, 2], [], []), Row(1, CHAINS[4], [5], [6], [])]
+        rows = [Row(4, CHAINS[8], [1, 2], [], []), Row(1, CHAINS[6], [5], [6], [])]
         for row in rows:
             runner.add(row)
         for token in (3, 3, 1, 2):
@@ -216,7 +242,7 @@ class TestSlots:
     def test_nothing_to_do(self) -> None:
         """Where no request of the step has a chain, the same tensor comes back."""
         runner = Runner(0)
-        runner.add(Row(0, CHAINS[4], [1], [], []))
+        runner.add(Row(0, CHAINS[6], [1], [], []))
         idle = Row(1, {}, [1], [], [])
         runner.add(idle)
         logits = torch.randn(1, VOCABULARY)

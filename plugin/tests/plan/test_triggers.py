@@ -1,0 +1,185 @@
+"""Triggers over a vocabulary: built once, kept, and checked for what can never match."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from temperament import Catalogue
+from temperament.errors import PresetError
+from temperament.plan import cache, triggers
+from temperament.plan.machine import Switching, machine, unmatched
+from temperament.plan.patterns import MAX_STATES, Pattern, byte_table
+from temperament.plan.triggers import TriggerTable, trigger_table
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import as_preset
+
+LETTERS = TokenBytes(tuple(bytes([b]) for b in b"ab\n "), (), (), (("<end>", 3),))
+KEY = (Pattern(b"ab"), Pattern(b"a", at_line_start=True), 2)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A cache folder with nothing in it, and nothing in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "folder", lambda: tmp_path)
+        trigger_table.cache_clear()
+        yield tmp_path
+    trigger_table.cache_clear()
+
+
+def same(one: TriggerTable, other: TriggerTable) -> bool:
+    arrays = ("next", "event", "offsets", "token", "other_next", "other_event")
+    equal = [np.array_equal(getattr(one.automaton, n), getattr(other.automaton, n)) for n in arrays]
+    return all(equal) and one.automaton.events == other.automaton.events and one.ends == other.ends
+
+
+def problems(words: dict[str, Any], vocabulary: TokenBytes) -> list[str]:
+    base = {"modes": {"a": {}, "b": {}}, "switch": [{"from": "a", "on": words, "to": "b"}]}
+    return [str(p) for p in unmatched(as_preset(base, Catalogue({})), vocabulary)]
+
+
+class TestCache:
+    """Memory, then disk, then built."""
+
+    def test_the_same_content_is_built_once(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another process finds it on disk: the same table."""
+        first = trigger_table(KEY, LETTERS)
+        assert trigger_table(KEY, LETTERS) is first
+        trigger_table.cache_clear()
+        monkeypatch.setattr(triggers, "_build", lambda *_: pytest.fail("built again"))
+
+        assert same(trigger_table(KEY, LETTERS), first)
+        assert len(list(home.iterdir())) == 1
+
+    def test_other_content_is_another_table(self, home: Path) -> None:
+        """Another text, another flag, another vocabulary."""
+        trigger_table((Pattern(b"a"),), LETTERS)
+        trigger_table((Pattern(b"a", at_line_start=True),), LETTERS)
+        trigger_table((Pattern(b"b"),), LETTERS)
+        trigger_table((Pattern(b"a"),), TokenBytes((b"a", b"b")))
+
+        assert len(list(home.iterdir())) == 4
+
+    @pytest.mark.parametrize("wrong", [b"", b"nonsense", b"PK\x03\x04", "cut", "other"])
+    def test_a_file_that_can_not_be_read_is_built_anew(self, home: Path, wrong: Any) -> None:
+        """Empty, cut off, of another thing: never an error, never believed."""
+        first = trigger_table(KEY, LETTERS)
+        (file,) = home.iterdir()
+        raw = file.read_bytes()
+        if wrong == "other":
+            np.savez(file, next=np.zeros(3), words=np.frombuffer(b"[[],[]]", dtype=np.uint8))
+        else:
+            file.write_bytes(raw[: len(raw) // 2] if wrong == "cut" else wrong)
+        trigger_table.cache_clear()
+
+        assert same(trigger_table(KEY, LETTERS), first)
+
+    def test_several_at_once(self, home: Path) -> None:
+        """Each gets the same table, and one whole file is left."""
+        made: list[TriggerTable] = []
+        work = [
+            threading.Thread(target=lambda: made.append(trigger_table.__wrapped__(KEY, LETTERS)))
+            for _ in range(8)
+        ]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+
+        assert len(made) == 8
+        assert all(same(one, made[0]) for one in made)
+        assert [file.suffix for file in home.iterdir()] == [".npz"]
+
+    def test_the_folder_is_bounded(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was unused longest goes first."""
+        arrays = {"a": np.zeros(1000)}
+        monkeypatch.setattr(cache, "MAX_BYTES", 20_000)
+        for number in range(4):
+            cache.store(str(number), arrays)
+            time.sleep(0.02)
+            cache.load("0")
+
+        assert sorted(file.stem for file in home.iterdir()) == ["0", "3"]
+
+    def test_a_folder_that_can_not_be_written(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The table is built, and that is all."""
+        (home / "file").write_text("")
+        monkeypatch.setattr(cache, "folder", lambda: home / "file" / "inside")
+
+        assert trigger_table(KEY, LETTERS).automaton.states > 1
+
+
+class TestWhatCanNeverMatch:
+    """In a vocabulary that doesn't spell it."""
+
+    def test_texts(self) -> None:
+        """One of several suffices; a line's end must be there for what is alone in its line."""
+        assert problems({"text": "ab"}, LETTERS) == []
+        assert problems({"text": ["xyz", "b"]}, LETTERS) == []
+        assert problems({"text": "abc"}, LETTERS) == [
+            "switch.0.on: can never match: the tokens of this vocabulary don't spell it;"
+            " given: ['abc']"
+        ]
+        no_lines = TokenBytes((b"a", b"b"))
+        assert len(problems({"end_of": "a"}, no_lines)) == 1
+        assert problems({"text": "a", "at_line_start": True}, no_lines) == []
+        assert len(problems({"text": "a", "at_line_start": True}, TokenBytes((b"ba",)))) == 1
+
+    def test_tokens(self) -> None:
+        """Ids behind the last one, and names that nothing has."""
+        assert problems({"token": 3}, LETTERS) == []
+        assert problems({"token": "<end>"}, LETTERS) == []
+        assert problems({"token": 4}, LETTERS) == [
+            "switch.0.on.token: no such token; given: 4; allowed: ids below 4"
+        ]
+        assert problems({"token": "<ent>"}, LETTERS) == [
+            "switch.0.on.token: no such token; given: '<ent>'; did you mean '<end>'?"
+        ]
+
+    def test_special_tokens_count_as_they_are_written(self) -> None:
+        """A marker that is one special token is found by its text."""
+        special = TokenBytes((b"a", b""), (), ((1, b"</think>"),))
+
+        assert problems({"text": "</think>"}, special) == []
+
+
+def test_too_many_states() -> None:
+    """A bound that is said."""
+    random = Random(0)
+    patterns = [Pattern(random.randbytes(128)) for _ in range(60)]
+    with pytest.raises(PresetError, match=f"more than {MAX_STATES} states"):
+        byte_table(patterns)
+
+
+def test_a_large_vocabulary() -> None:
+    """Four triggers over 262,144 tokens: few exceptions, a few megabytes."""
+    random = Random(0)
+    letters = b"abcdefghijklmnopqrstuvwxyz `<>/\n"
+    tokens = tuple(bytes(random.choices(letters, k=random.randint(1, 9))) for _ in range(262_144))
+    vocabulary = TokenBytes(tokens)
+    words = {"modes": {"a": {}, "b": {}}, "switch": [
+        {"from": "a", "on": {"text": "```", "at_line_start": True}, "to": "b"},
+        {"from": "b", "on": {"end_of": "```"}, "to": "back"},
+        {"from": "a", "on": {"text": "<think>"}, "to": "b"},
+        {"from": "b", "on": {"text": "</think>"}, "to": "a"},
+    ]}  # fmt: skip
+    switching = Switching.of(as_preset(words, Catalogue({})))
+    assert switching is not None
+    table = machine(switching, vocabulary).table
+    automaton = table.automaton
+
+    assert len(automaton.next) == 262_144
+    assert automaton.next.nbytes + automaton.event.nbytes < 2_000_000
+    assert len(automaton.token) < len(automaton.next)

@@ -1,0 +1,260 @@
+"""Modes in a preset: what may be said, what they become, and every way in which they can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from temperament import Catalogue, Preset, PresetError
+from temperament.presets import as_preset
+from temperament.presets.markers import markers
+from temperament.presets.modes import MAX_TRIGGER_BYTES
+from temperament.presets.schedule import Schedule
+from temperament.presets.schema import json_schema
+
+NOTHING = Catalogue({})
+TWO: dict[str, Any] = {"modes": {"a": {}, "b": {"temperature": 0.5}}}
+
+
+def made(words: dict[str, Any]) -> Preset:
+    return as_preset(words, NOTHING)
+
+
+def problems(words: dict[str, Any]) -> list[str]:
+    with pytest.raises(PresetError) as caught:
+        made(words)
+    return [str(problem) for problem in caught.value.problems]
+
+
+TRIGGERS: list[tuple[Any, str]] = [
+    ({"text": "x"}, "'x'"),
+    ({"text": ["x", "y"]}, "'x' or 'y'"),
+    ({"text": "x", "at_line_start": True}, "'x' at a line's start"),
+    ({"end_of": "```"}, "'```' alone in a line"),
+    ({"token": 7}, "token 7"),
+    ({"token": "</think>"}, "token </think>"),
+    ({"tokens": 5}, "5 tokens"),
+    ({"entropy": {"above": 2, "for": 3}}, "entropy above 2 for 3 steps"),
+    ({"entropy": {"below": 0.5}}, "entropy below 0.5 for 1 steps"),
+    ({"repeat": {"span": 8, "times": 3}}, "a span of 8 tokens for the 3. time"),
+    ("reasoning.end", "reasoning.end"),
+]
+
+
+@pytest.mark.parametrize(("trigger", "text"), TRIGGERS, ids=lambda value: str(value)[:30])
+def test_every_trigger(trigger: Any, text: str) -> None:
+    """It is known by the schema for editors too, and says itself in the same words again."""
+    words = {**TWO, "switch": [{"from": "a", "on": trigger, "to": "b"}]}
+    jsonschema.validate(words, json_schema())
+    (rule,) = made(words).switch
+
+    assert str(rule.on) == text
+    again = made({**TWO, "switch": [rule.words]}).switch[0]
+    assert again.words == rule.words
+
+
+def test_a_marker_is_its_texts() -> None:
+    """What a preset carries to a worker needs no file."""
+    preset = made({**TWO, "switch": [{"on": "reasoning.end", "to": "b"}]})
+
+    assert preset.switch[0].on.texts == markers()["reasoning.end"]
+    assert {"</think>", "[/THINK]", "<channel|>"} < set(markers()["reasoning.end"])
+
+
+class TestValues:
+    """What a mode is drawn with."""
+
+    def test_a_mode_lies_over_its_preset(self) -> None:
+        """In values and order."""
+        words = {"top_k": 5, "top_p": 0.5, "order": ["top_k", "top_p"],
+                 "modes": {"a": {"top_p": 0.7}, "b": {"order": ["top_p", "top_k"]}},
+                 "switch": [{"on": {"text": "x"}, "to": "b"}]}  # fmt: skip
+        a, b = made(words).chains.values()
+
+        assert repr(a) == "Chain(top_k=5, top_p=0.7)"
+        assert repr(b) == "Chain(top_p=0.5, top_k=5)"
+
+    def test_a_mode_extends_a_mode_or_a_preset(self) -> None:
+        """A preset of the mode's own name too."""
+        catalogue = Catalogue.load(environment=False)
+        modes = {
+            "code": {"extends": "code"},
+            "b": {"extends": "code", "top_p": 0.9},
+            "c": {"extends": "creative"},
+        }
+        rules = [{"on": {"text": "x"}, "to": "b"}, {"on": {"text": "y"}, "to": "c"}]
+        words = {"modes": modes, "switch": rules}
+        chains = as_preset(words, catalogue).chains
+
+        assert repr(chains["code"]) == "Chain(temperature=0.0)"
+        assert repr(chains["b"]) == "Chain(temperature=0.0, top_p=0.9)"
+        assert repr(chains["c"]) == "Chain(temperature=1.5)"
+
+    def test_an_override_holds_in_every_mode(self) -> None:
+        """What lies over a preset with modes is said for all of them."""
+        base = made({**TWO, "switch": [{"on": {"text": "x"}, "to": "b"}]})
+        chains = made({"temperature": 0.9}).over(base).chains
+
+        assert [repr(chain) for chain in chains.values()] == ["Chain(temperature=0.9)"] * 2
+
+    def test_extends_merges_modes(self, tmp_path: Path) -> None:
+        """Named modes change what they name; the rules stay; top-level values hold in all."""
+        (tmp_path / "one.yaml").write_text(
+            "modes: {a: {temperature: 2, top_k: 3}, b: {}}\nswitch: [{on: {text: x}, to: b}]\n"
+        )
+        (tmp_path / "two.yaml").write_text("extends: one\nmin_p: 0.1\nmodes: {a: {top_k: 4}}\n")
+        catalogue = Catalogue.load([tmp_path], environment=False)
+        two = catalogue["two"]
+
+        assert repr(two.chains["a"]) == "Chain(temperature=2.0, top_k=4, min_p=0.1)"
+        assert repr(two.chains["b"]) == "Chain(min_p=0.1)"
+        assert two.switch == catalogue["one"].switch
+
+    def test_the_digest_covers_modes(self) -> None:
+        """Values, order of modes, start and rules."""
+        rule = {"on": {"text": "x"}, "to": "b"}
+        words = [
+            {**TWO, "switch": [rule]},
+            {**TWO, "switch": [rule], "start": "auto"},
+            {**TWO, "switch": [{"on": {"text": "y"}, "to": "b"}]},
+            {"modes": {"a": {}, "b": {"temperature": 0.6}}, "switch": [rule]},
+            {"modes": {"b": {}, "a": {}}, "switch": [{"on": {"text": "x"}, "to": "a"}]},
+        ]
+
+        assert len({made(one).digest for one in words}) == len(words)
+
+    def test_do_sample_false_is_greedy_in_every_mode(self) -> None:
+        """As it is without modes."""
+        preset = made({**TWO, "do_sample": False, "switch": [{"on": {"text": "x"}, "to": "b"}]})
+
+        assert {repr(chain) for chain in preset.chains.values()} == {"Chain(temperature=0.0)"}
+
+
+class TestSchedules:
+    """A number that changes with the position."""
+
+    def test_a_schedule_is_kept_as_it_is_said(self) -> None:
+        """Linear if not told otherwise."""
+        preset = made({"temperature": {"from": 1.3, "to": 0.7, "over": 200}})
+
+        assert preset.values["temperature"] == Schedule(1.3, 0.7, 200, "linear")
+        assert preset.chain.names == ("temperature",)
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ({"temperature": {"from": 1, "to": -1, "over": 5}}, "'to' is outside the range: -1"),
+            ({"top_p": {"from": 1.5, "to": 0, "over": 5}}, "'from' is outside the range: 1.5"),
+            ({"top_k": {"from": 0, "to": 5, "over": 5}}, "'from' is off: 0"),
+            ({"top_k": {"from": 2.5, "to": 5, "over": 5}}, "'from' is outside the range: 2.5"),
+            ({"temperature": {"from": 1, "to": 2}}, "temperature.over: has no value"),
+            ({"temperature": {"from": 1, "to": 2, "over": 0}}, "temperature.over: not allowed"),
+            ({"temperature": {"from": 1, "to": 2, "over": 5, "curve": "x"}}, "temperature.curve"),
+            ({"temperature": {"from": 1, "to": "2", "over": 5}}, "temperature.to: not allowed"),
+            ({"mirostat": {"from": 1, "to": 2, "over": 5}}, "mirostat: not allowed"),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_is_no_schedule(self, words: dict[str, Any], expected: str) -> None:
+        """Both ends lie in the parameter's range."""
+        assert any(expected in problem for problem in problems(words))
+
+
+RULE = {"from": "a", "on": {"text": "x"}, "to": "b"}
+BAD: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("unknown names, all at once", {**TWO, "start": "c", "switch": [
+        {"from": ["a", "d"], "on": {"text": "x"}, "to": "e"}]},
+     ["preset: start: unknown mode; given: 'c'; allowed: a, b, auto",
+      "preset: switch.0.from: unknown mode; given: 'd'; allowed: a, b",
+      "preset: switch.0.to: unknown mode; given: 'e'; allowed: a, b, back"]),
+    ("unreachable", {**TWO, "switch": []},
+     ["preset: modes.b: no rule leads here from 'a', where a text begins"]),
+    ("unreachable behind unreachable", {"modes": {"a": {}, "b": {}, "c": {}}, "switch": [
+        {"from": "b", "on": {"text": "x"}, "to": "c"}]},
+     ["preset: modes.b: no rule leads here from 'a', where a text begins",
+      "preset: modes.c: no rule leads here from 'a', where a text begins"]),
+    ("an empty text", {**TWO, "switch": [{"on": {"text": ["x", ""]}, "to": "b"}]},
+     ["preset: switch.0.on.text.1: not allowed; given: ''; allowed: a text or a list of 1 to 32"
+      " texts of 1 to 128 characters"]),
+    ("a rule that an earlier one hides", {**TWO, "switch": [
+        RULE, {"from": "a", "on": {"text": "ax"}, "to": "b"}]},
+     ["preset: switch.1.on: can never happen: an earlier rule takes every 'ax'"]),
+    ("two counts in a mode", {**TWO, "switch": [
+        {"on": {"tokens": 5}, "to": "b"}, {"from": "a", "on": {"tokens": 9}, "to": "b"}]},
+     ["preset: switch.1.on: the second of 'tokens' in mode 'a': one is looked at"]),
+    ("back from where nothing leads", {**TWO, "switch": [
+        RULE, {"from": "a", "on": {"text": "y"}, "to": "back"}]},
+     ["preset: switch.1.to: nothing lies behind: no rule leads to its modes; given: 'back'"]),
+    ("a mode named back", {"modes": {"back": {}}},
+     ["preset: modes.back: 'back' is a word of the rules, not a mode"]),
+    ("before a token", {**TWO, "switch": [{**RULE, "on": {"token": 1}, "effect": "before"}]},
+     ["preset: switch.0.effect: a trigger of kind 'token' has nothing before its last token;"
+      " given: 'before'; allowed: after"]),
+    ("rules without modes", {"switch": [RULE], "start": "a"},
+     ["preset: start: needs modes", "preset: switch: needs modes"]),
+    ("a circle", {"modes": {"a": {"extends": "b"}, "b": {"extends": "a"}}, "switch": [RULE]},
+     ["preset: modes.a.extends: goes in a circle: b -> a -> b",
+      "preset: modes.b.extends: goes in a circle: a -> b -> a"]),
+    ("no such parent", {"modes": {"a": {"extends": "proze"}, "prose": {}}},
+     ["preset: modes.a.extends: no mode and no preset has this name; given: 'proze'; allowed:"
+      " prose; did you mean 'prose'?"]),
+    ("a misspelt value in a mode", {"modes": {"a": {"temprature": 1, "top_p": 2}}},
+     ["preset: modes.a.top_p: not allowed; given: 2; allowed: a number in [0, 1]",
+      "preset: modes.a.temprature: unknown name; did you mean 'temperature'?"]),
+    ("max_tokens in a mode", {"modes": {"a": {"max_tokens": 1}}},
+     ["preset: modes.a.max_tokens: unknown name"]),
+    ("a misspelt marker", {**TWO, "switch": [{"on": "reasoning.nd", "to": "b"}]},
+     ["preset: switch.0.on: not allowed; given: 'reasoning.nd'"]),
+    ("two triggers in one", {**TWO, "switch": [{"on": {"text": "a", "tokens": 1}, "to": "b"}]},
+     ["preset: switch.0.on: says one of text, end_of, token, tokens, entropy, repeat, not 2"]),
+    ("too many bytes", {**TWO, "switch": [
+        {"from": "a", "on": {"text": ["x" * 99 + str(i) for i in range(20)]}, "to": "b"}]},
+     [f"preset: switch: 2010 bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"]),
+    ("too many modes", {"modes": {f"m{i}": {} for i in range(9)}},
+     ["preset: modes: more than 8 entries"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "expected"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_what_cannot_be(words: dict[str, Any], expected: list[str]) -> None:
+    """Every problem at once, with its place."""
+    found = problems(words)
+
+    assert len(found) == len(expected)
+    for one, wanted in zip(sorted(found), sorted(expected), strict=True):
+        assert one.startswith(wanted)
+
+
+def test_a_file_tells_the_line(tmp_path: Path) -> None:
+    """Of a rule, and of a value in a mode."""
+    (tmp_path / "bad.yaml").write_text(
+        "modes:\n  a: {}\n  b: {}\nswitch:\n  - {from: a, on: {text: x}, to: c}\n"
+    )
+    with pytest.raises(PresetError) as caught:
+        Catalogue.load([tmp_path], environment=False)
+
+    assert f"{tmp_path}/bad.yaml:5: switch.0.to: unknown mode" in str(caught.value)
+
+
+def test_a_mode_can_not_extend_a_preset_with_modes(tmp_path: Path) -> None:
+    """Modes have no modes."""
+    (tmp_path / "bad.yaml").write_text("modes:\n  a: {extends: reasoning}\n")
+    with pytest.raises(PresetError, match=r"bad\.yaml:2: modes\.a\.extends: has modes of its own"):
+        Catalogue.load([tmp_path], environment=False)
+
+
+@pytest.mark.parametrize("name", ["reasoning", "coding-assistant", "agent", "json-extraction",
+                                  "story", "quoted-translation", "anti-loop"])  # fmt: skip
+def test_the_shipped_presets_with_modes(name: str) -> None:
+    """Each has a source, a sentence in two languages, and a server's configuration."""
+    catalogue = Catalogue.load(environment=False)
+    preset = catalogue[name]
+    serve = Path(preset.origin.rpartition(":")[0]).parents[1] / "serve" / f"{name}.yaml"
+
+    assert len(preset.modes) > 1
+    assert preset.source
+    assert {"en", "zh"} <= preset.summary.keys()
+    assert f'"default": "{name}"' in serve.read_text(encoding="utf-8")
