@@ -1,0 +1,82 @@
+"""A short form of `scripts/evaluate_modes.py`, and what it measures."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from scripts import evaluate_modes as study
+
+from integration_tests.harness.server import Server
+
+ANSWER = """A sum, `a + b`:
+
+```python
+def add(a, b):
+    return a + b
+```
+
+It adds. Next:
+
+```python
+def add(a, b)
+```
+Then:
+```python
+open
+"""
+
+
+def test_code_and_prose_are_told_apart() -> None:
+    """Closed Python fences are code, what is in no fence and no backticks is prose."""
+    assert [True, False] == [study.parses(code) for code in study.blocks(ANSWER)]
+    spoken = ["a", "sum", ",", ":", "it", "adds", ".", "next", ":", "then", ":"]
+    assert spoken == study.prose(ANSWER)
+
+
+def test_diversity() -> None:
+    """Equal texts have a self-BLEU of 1, texts with no word in common 0."""
+    same, other = list("abcdef"), list("uvwxyz")
+
+    assert math.isclose(1, study.self_bleu([same, same]))
+    assert 0 == study.self_bleu([same, other])
+    assert 0.5 == study.distinct_2([same, same])
+    assert 1 == study.distinct_2([same, other])
+
+
+def test_loops() -> None:
+    """The same eight words three times are a loop, twice they aren't."""
+    words = "one two three four five six seven eight "
+
+    assert study.loops(words * 3)
+    assert not study.loops(words * 2)
+
+
+def test_there_are_enough_prompts() -> None:
+    """At least 200 for code, and no two are the same."""
+    assert 200 <= len(study.prompts("coding")) == len(set(study.prompts("coding")))
+
+
+def known(words: dict[str, Any]) -> dict[str, Any]:
+    """The words with a shipped preset for the study's own, which the shared server hasn't got."""
+    own = {"preset": words["preset"].removesuffix("-local")} if "preset" in words else {}
+    return {**words, **own}
+
+
+def test_a_short_study(v1_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two prompts of each kind give a number with its interval for every condition."""
+    monkeypatch.setattr(study, "TOKENS", {"coding": 24, "open": 24})
+    asked = study.wanted(2)
+    with ThreadPoolExecutor(len(asked)) as pool:
+        texts = list(
+            pool.map(lambda one: study.ask(v1_server, one[0], known(one[1]), one[2]), asked)
+        )
+    answers = {key: text for (key, _, _), text in zip(asked, texts, strict=True)}
+    numbers = study.measure(answers)
+
+    assert all(answers.values())
+    assert [2] * len(study.CODING) == [row["answers"] for row in numbers["coding"]]
+    for row in (*numbers["coding"], *numbers["open"]):
+        value, low, high = row["loops"]
+        assert 0 <= low <= value <= high <= 1
+    assert all(study.tables(numbers, language) for language in ("en", "zh"))
