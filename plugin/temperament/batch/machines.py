@@ -92,7 +92,8 @@ class Machines:
 
     def _join(self) -> Tables:
         automata = [one.table.automaton for one in self._list]
-        size = max(len(a.next) for a in automata)
+        # A column at least, so that tokens may be gathered where no rule looks at one.
+        size = max(1, *(len(a.next) for a in automata))
         states = np.array([a.states for a in automata])
         roots = np.cumsum(states) - states
         events = _starts([len(a.events) - 1 for a in automata])

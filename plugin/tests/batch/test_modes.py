@@ -20,7 +20,7 @@ from temperament.plan import cache
 from temperament.plan.follow import Follower
 from temperament.plan.machine import Switching, machine
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Preset
+from temperament.presets import Preset, as_preset
 from tests import rows
 from tests.ops.test_every_stage import without_branches
 from tests.plan.switches import NOTHING, some_preset, some_vocabulary
@@ -135,3 +135,21 @@ def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
         for slot in slots:
             kept = random.randint(0, len(drafts[slot]))
             outputs[slot] += [*drafts[slot][:kept], random.randrange(size)]
+
+
+@pytest.mark.parametrize("on", [{"tokens": 2}, {"repeat": {"span": 1, "times": 2}}], ids=str)
+def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
+    """No token is looked up where no rule looks at one."""
+    words = {
+        "modes": {"one": {"temperature": 1.0}, "two": {"temperature": 2.0}},
+        "switch": [{"from": "one", "on": on, "to": "two"}],
+    }
+    preset = as_preset(words, NOTHING)
+    done = process(torch.ones(1, 4), preset, output_ids=[[1, 1]], catalogue=NOTHING)
+
+    assert done.tolist() == [[0.5] * 4]
+    batch = Rows(1)
+    batch.write(0, request_of(preset), [0], [1])
+    batch.log.append(torch.tensor([1]), np.array([0]))
+
+    assert batch.run(torch.ones(1, 4), np.array([0])).tolist() == [[0.5] * 4]
