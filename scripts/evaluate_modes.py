@@ -36,6 +36,7 @@ HOME = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = HOME / "modes"
 SEEDS = 4
 DIVERSE = 50  # prompts whose prose is compared over seeds
+MILDER = 100  # prompts that are also asked with the milder prose
 TOKENS = {"coding": 128, "open": 256}
 AT_ONCE = 48
 LOCAL = """
@@ -68,6 +69,8 @@ def wanted(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
     made = []
     for number, prompt in enumerate(prompts("coding")[:count]):
         for condition, (words, diverse) in CODING.items():
+            if "0.6" in condition and number >= MILDER:
+                continue
             seeds = SEEDS if diverse and number < DIVERSE else 1
             made += [(("coding", condition, number, seed), words, prompt) for seed in range(seeds)]
     for number, prompt in enumerate(prompts("open")[:count]):

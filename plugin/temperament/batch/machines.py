@@ -12,6 +12,7 @@ from torch import Tensor
 
 from temperament.ops.inputs import Automata
 from temperament.plan.machine import NONE, STAYS, Counted, Machine
+from temperament.plan.triggers import NOTHING_LEFT, PLACES
 from temperament.presets.modes import MAX_MODES
 
 KEPT = 64  # machines, before those out of use are dropped
@@ -27,8 +28,16 @@ class Tables:
     exceptions: int
     # [machines] int64: the state of each in which nothing is matched
     root: Tensor
-    # [events, longest] int64: the marks of an event, 0 behind the last
+    # [events, longest] int64: the marks of an event, 0 behind the last, and their places
     marks: Tensor
+    places: Tensor
+    # [marks] int64: the machine's state after a switch there, STAYS for that behind the token
+    cleared: Tensor
+    # [states] int64: the machine's state where nothing has begun, at the same place of the line
+    blank: Tensor
+    # [rests] int64, ascending: the machine and place of a token; and what is left of it as a token
+    rest_key: Tensor
+    rest_token: Tensor
     # [marks, modes] int64: the rule that ends a mode there, or NONE
     choice: Tensor
     # [rules] int64: the mode that it leads to
@@ -56,6 +65,14 @@ class Tables:
         event = automata.ends(root + state, token, self.exceptions).long()
         stays = ~known | (after < 0)
         return torch.where(stays, state, after - root), torch.where(known, event, 0)
+
+    def rest(self, machine: Tensor, token: Tensor, place: Tensor) -> Tensor:
+        """[rows] what is left of a token behind a place, as a token."""
+        if not self.rest_key.shape[0]:
+            return torch.full_like(token, NOTHING_LEFT)
+        key = (machine * self.automata.next.shape[1] + token) * PLACES + place
+        found = torch.searchsorted(self.rest_key, key).clamp_max(self.rest_key.shape[0] - 1)
+        return torch.where(self.rest_key[found] == key, self.rest_token[found], NOTHING_LEFT)
 
 
 class Machines:
@@ -97,7 +114,7 @@ class Machines:
         states = np.array([a.states for a in automata])
         roots = np.cumsum(states) - states
         events = _starts([len(a.events) - 1 for a in automata])
-        marks = _starts([len(one.table.ends) - 1 for one in self._list])
+        marks = _starts([len(one.table.marks) - 1 for one in self._list])
         rules = _starts([len(one.switching.rules) for one in self._list])
         exceptions = _starts([len(a.token) for a in automata])
         plain, event = [], []
@@ -139,11 +156,17 @@ class Machines:
         )  # fmt: skip
         longest = max(one.longest_event for one in self._list)
         event_marks = np.zeros((int(events[-1]) + 1, longest), dtype=np.int64)
+        event_places = np.zeros_like(event_marks)
+        rest_keys = [
+            (one.table.rest_key // PLACES + number * size) * PLACES + one.table.rest_key % PLACES
+            for number, one in enumerate(self._list)
+        ]
         choice = [np.full((1, MAX_MODES), NONE, dtype=np.int64)]
         pending, target = [], []
         for number, (one, a) in enumerate(zip(self._list, automata, strict=True)):
             for place, known in enumerate(a.events[1:], int(events[number]) + 1):
                 event_marks[place, : len(known)] = [mark + marks[number] for _, mark in known]
+                event_places[place, : len(known)] = [end for end, _ in known]
             choice.append(self._rules(one.choice[1:], rules[number]))
             target.append(one.target)
             pending.append(one.pending)
@@ -169,6 +192,15 @@ class Machines:
             exceptions=max(int(np.diff(a.offsets).max(initial=0)) for a in automata),
             root=self._to_device(roots),
             marks=self._to_device(event_marks),
+            places=self._to_device(event_places),
+            cleared=self._to_device(
+                np.array([0, *(c for one in self._list for _, c in one.table.marks[1:])])
+            ),
+            blank=self._to_device(
+                np.concatenate([np.array(one.table.bytes.blank, np.int64) for one in self._list])
+            ),
+            rest_key=self._to_device(np.concatenate(rest_keys)),
+            rest_token=self._to_device(np.concatenate([o.table.rest_token for o in self._list])),
             choice=self._to_device(np.concatenate(choice)),
             target=self._to_device(np.concatenate([*target, none])),
             before=self._to_device(

@@ -22,6 +22,7 @@ from temperament.ops.cut import entropy
 from temperament.ops.inputs import History
 from temperament.plan.follow import Follower
 from temperament.plan.machine import NONE, STAYS, TO_BACK, Machine, Switching, machine
+from temperament.plan.triggers import NOTHING_LEFT
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.modes import MAX_DEPTH
 
@@ -204,17 +205,16 @@ class Modes:
         used, machine_ = self._machines.tables, fields[_MACHINE]
         place = fields[_READ].clamp(0, history.tokens.shape[1] - 1)
         token = history.tokens.gather(1, place[:, None])[:, 0]
-        after, event = used.step(machine_, fields[_STATE], token)
-        event = torch.where(live, event, 0)
-        fields[_STATE] = torch.where(live, after, fields[_STATE])
+        token = torch.where(live, token, NOTHING_LEFT)
         fields[_READ] = fields[_READ] + live
         count = fields[_READ] - history.prompt_end
         switched = torch.zeros_like(live)
-        if not branches(event) or bool(event.any()):
-            for position in range(used.longest_event):
-                mark = used.marks[event, position]
-                rule = used.choice[mark, fields[_MODE]]
-                switched = switched | self._take(fields, rule, count)
+        for _ in range(used.longest_event + 1):
+            # Behind each switch, what is left of the token is followed anew.
+            if branches(token) and not bool((token != NOTHING_LEFT).any()):
+                break
+            token, switches = self._follow(fields, token, count)
+            switched = switched | switches
         cell = machine_ * used.width + fields[_MODE]
         due = live & ~switched & (count > 0)
         limit_rule = used.counted.limit_rule[cell]
@@ -225,7 +225,33 @@ class Modes:
             other = torch.where(again, used.counted.repeat_rule[cell], NONE)
             both = (rule != NONE) & (other != NONE)
             rule = torch.where(both, rule.minimum(other), rule.maximum(other))
-        self._take(fields, rule, count)
+        self._clear(fields, self._take(fields, rule, count))
+
+    def _follow(self, fields: Fields, token: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Follows tokens up to their first switch: (what is left of them, which rows switched)."""
+        used, machine_ = self._machines.tables, fields[_MACHINE]
+        after, event = used.step(machine_, fields[_STATE], token)
+        if branches(event) and not bool(event.any()):
+            fields[_STATE] = after
+            return torch.full_like(token, NOTHING_LEFT), torch.zeros_like(token, dtype=torch.bool)
+        marks = used.marks[event]
+        rules = used.choice[marks, fields[_MODE][:, None]]
+        back = used.target[rules.clamp_min(0)] == TO_BACK
+        taken = (rules != NONE) & ~(back & (fields[_SIZE] == 0)[:, None])
+        first = taken.int().argmax(1, keepdim=True)
+        rule = torch.where(taken, rules, NONE).gather(1, first)[:, 0]
+        switches = self._take(fields, rule, count)
+        cleared = used.cleared[marks.gather(1, first)[:, 0]]
+        state = torch.where(cleared < 0, after, cleared)
+        fields[_STATE] = torch.where(switches, state, after)
+        rest = used.rest(machine_, token, used.places[event].gather(1, first)[:, 0])
+        return torch.where(switches, rest, NOTHING_LEFT), switches
+
+    def _clear(self, fields: Fields, switches: Tensor) -> None:
+        """Forgets what had begun, where a mode begins: a trigger counts what stands in its mode."""
+        used = self._machines.tables
+        blank = used.blank[used.root[fields[_MACHINE]] + fields[_STATE]]
+        fields[_STATE] = torch.where(switches, blank, fields[_STATE])
 
     def _repeats(
         self, fields: Fields, cell: Tensor, history: History, repeated: Tensor | None
@@ -286,7 +312,8 @@ class Modes:
             due & (low >= used.counted.below_steps[cell]), used.counted.below_rule[cell], NONE
         )
         both = (above != NONE) & (below != NONE)
-        self._take(fields, torch.where(both, above.minimum(below), above.maximum(below)), count)
+        rule = torch.where(both, above.minimum(below), above.maximum(below))
+        self._clear(fields, self._take(fields, rule, count))
 
     def _pending(self, fields: Fields, position: Tensor) -> tuple[Tensor, Tensor]:
         """(mode, position) where a rule takes effect before its trigger's last token."""

@@ -102,13 +102,15 @@ def run_over_tokens(
     tokens: tuple[bytes, ...],
     *,
     places: bool = True,
+    known: Events | None = None,
 ) -> Automaton:
     """A byte automaton, run over each token from each state.
 
     `marks` are a number for each state, 0 where nothing ends. Without `places` an event is only
-    that something ended.
+    that something ended. `known` are events that have numbers already.
     """
-    spelling, known = _spelling(tokens), _Events(places)
+    spelling = _spelling(tokens)
+    known = Events(places) if known is None else known
     after = np.zeros(len(tokens), dtype=np.int16)
     event = np.zeros(len(tokens), dtype=np.int32)
     for some in spelling.by_first:
@@ -134,7 +136,7 @@ def run_over_tokens(
 _NO_TOKENS = np.zeros(0, dtype=np.int64)
 
 
-class _Events:
+class Events:
     """The events that were met, each with its number."""
 
     def __init__(self, places: bool) -> None:
@@ -150,11 +152,15 @@ class _Events:
         longer = []
         for number, mark in pairs.T.tolist():
             event = (*self.events[number], (place, mark)) if self._places else ((0, 1),)
-            if event not in self._number:
-                self._number[event] = len(self.events)
-                self.events.append(event)
-            longer.append(self._number[event])
+            longer.append(self.number(event))
         return np.array(longer, dtype=np.int32)[inverse.reshape(-1)]
+
+    def number(self, event: Event) -> int:
+        """The number of an event."""
+        if event not in self._number:
+            self._number[event] = len(self.events)
+            self.events.append(event)
+        return self._number[event]
 
 
 class _Spelling:
@@ -178,7 +184,7 @@ class _Spelling:
         state: int,
         follow: NDArray[np.int16],
         marks: NDArray[np.int64],
-        known: _Events,
+        known: Events,
     ) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """(the state behind each token, the event within it).
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from temperament.plan.machine import NONE, STAYS, TO_BACK, Machine
+from temperament.plan.triggers import STAYS as STAYS_THERE
 from temperament.presets.modes import MAX_DEPTH
 
 PROMPT_TOKENS = 4096  # of a prompt's last turn are read at most
@@ -68,9 +69,7 @@ class Follower:
         while begin > stop and prompt[begin - 1] not in self.machine.turns:
             begin -= 1
         for token in prompt[begin:]:
-            self.state, event = self.machine.table.step(self.state, token)
-            for byte, mark in event:
-                self._take(int(self.machine.choice[mark, self.mode]), 0, byte)
+            self._follow(token, 0)
 
     def read(self, tokens: Iterable[int]) -> None:
         """Follows tokens of the output."""
@@ -79,19 +78,31 @@ class Follower:
 
     def _read_one(self, token: int) -> None:
         made = self.machine
-        self.state, event = made.table.step(self.state, token)
         self.count += 1
-        switched = False
-        for byte, mark in event:
-            switched |= self._take(int(made.choice[mark, self.mode]), self.count, byte)
+        switched = self._follow(token, self.count)
         repeated = self._repeated(token)
         if switched:
             return
         rules = [int(made.counted.repeat_rule[self.mode])] if repeated else []
         if self.count - self.entered >= made.counted.limit[self.mode]:
             rules.append(int(made.counted.limit_rule[self.mode]))
-        if rules:
-            self._take(min(rules), self.count, 0)
+        if rules and self._take(min(rules), self.count, 0):
+            self.state = made.table.cleared(self.state)
+
+    def _follow(self, token: int, count: int) -> bool:
+        """Follows a token's bytes; behind each switch, what is left of it anew."""
+        made, table, read, switched = self.machine, self.machine.table, 0, False
+        while True:
+            after, event = table.step(self.state, token)
+            for place, mark in event:
+                if self._take(int(made.choice[mark, self.mode]), count, read + place):
+                    cleared = table.marks[mark][1]
+                    self.state = after if cleared == STAYS_THERE else cleared
+                    token, read, switched = table.rest(token, place), read + place, True
+                    break
+            else:
+                self.state = after
+                return switched
 
     def _repeated(self, token: int) -> bool:
         """Whether the mode's span stands so many times, now that the token is there."""

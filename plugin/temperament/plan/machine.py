@@ -144,8 +144,8 @@ def machine(switching: Switching, vocabulary: TokenBytes | None) -> Machine:
     leaves = np.zeros((len(switching.rules), MAX_MODES), dtype=np.bool_)
     for number, rule in enumerate(switching.rules):
         leaves[number, : len(switching.modes)] = [rule.leaves(mode) for mode in switching.modes]
-    choice = np.full((len(table.ends), MAX_MODES), NONE, dtype=np.int64)
-    for mark, ended in enumerate(table.ends):
+    choice = np.full((len(table.marks), MAX_MODES), NONE, dtype=np.int64)
+    for mark, (ended, _) in enumerate(table.marks):
         for number in sorted({rule_of[d] for d in ended}, reverse=True):
             choice[mark, leaves[number]] = number
     return Machine(

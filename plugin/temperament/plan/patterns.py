@@ -42,6 +42,8 @@ class ByteTable:
     ends: tuple[frozenset[int], ...]
     # by state: the patterns that have begun, each with how many of its bytes are there
     begun: tuple[frozenset[tuple[int, int]], ...]
+    # by state: whether only spaces and tabs stand in the line so far, where a pattern asks for that
+    blank: tuple[bool, ...]
     # the state at a line's start
     start: int
 
@@ -96,6 +98,7 @@ def byte_table(patterns: Sequence[Pattern]) -> ByteTable:
         np.stack(rows),
         tuple(frozenset(p for p, k in own if k == _whole(patterns[p])) for _, own in states),
         tuple(frozenset((p, k) for p, k in own if k < _whole(patterns[p])) for _, own in states),
+        tuple(blank for blank, _ in states),
         1 if by_line else 0,
     )
 

@@ -255,7 +255,7 @@ class Admission:
                 )
                 for place in dict.fromkeys(spoilt)
             )
-        if self.tokens is not None and made.residual.switch:
+        if self.tokens is not None and resolved.modes:
             problems += unmatched(resolved, self.tokens(), "request")
         if problems:
             raise RequestError(problems)

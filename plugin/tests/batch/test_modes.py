@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from temperament import process
+from temperament import Run, process
+from temperament.batch.modes import Modes
 from temperament.batch.process import request_of
 from temperament.batch.rows import Rows
+from temperament.batch.run import execute_expanded
 from temperament.ops.inputs import History
 from temperament.plan import cache
 from temperament.plan.follow import Follower
@@ -22,7 +26,7 @@ from temperament.plan.machine import Switching, machine
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
 from tests import rows
-from tests.ops.test_every_stage import without_branches
+from tests.ops.test_every_stage import on_meta, without_branches
 from tests.plan.switches import NOTHING, some_preset, some_vocabulary
 
 
@@ -66,7 +70,7 @@ def batch_of(random: Random) -> tuple[TokenBytes, list[Preset], Rows]:
 
 @pytest.mark.parametrize("branching", [True, False], ids=["cpu", "masked"])
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -> None:
     """Step by step in a mixed batch, bit for bit; requests join with tokens that they had."""
     random = Random(seed)
@@ -99,7 +103,7 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
     """Several rows of a request, each with its own drafts; then only some of them are committed."""
     random = Random(seed)
@@ -153,3 +157,149 @@ def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
     batch.log.append(torch.tensor([1]), np.array([0]))
 
     assert batch.run(torch.ones(1, 4), np.array([0])).tolist() == [[0.5] * 4]
+
+
+def entropic(above: bool = True) -> Preset:
+    """Hot after two steps of high entropy, back after three tokens."""
+    on = {"above": 2.0, "for": 2} if above else {"below": 0.5, "for": 2}
+    words = {
+        "modes": {"calm": {"temperature": 0.5}, "hot": {"temperature": 2.0}},
+        "switch": [
+            {"from": "calm", "on": {"entropy": on}, "to": "hot"},
+            {"from": "hot", "on": {"tokens": 3}, "to": "back"},
+        ],
+    }
+    return as_preset(words, NOTHING)
+
+
+FLAT, STEEP = torch.zeros(1, 50), torch.cat([torch.full((1, 1), 20.0), torch.zeros(1, 49)], 1)
+
+
+class TestEntropy:
+    """Modes that depend on more than the tokens."""
+
+    @pytest.mark.parametrize("above", [True, False])
+    def test_after_so_many_steps(self, above: bool) -> None:
+        """The step whose entropy is the last of them is drawn in the new mode already."""
+        run = Run(entropic(above), rows=1, catalogue=NOTHING)
+        hit, miss = (FLAT, STEEP) if above else (STEEP, FLAT)
+        found = []
+        for x in (hit, miss, hit, hit, hit, hit, hit, hit):
+            run.run(x)
+            found.append(run._rows.drawn_in.tolist()[0])  # the mode shows nowhere else
+            run.accept([1])
+
+        assert found == [0, 0, 0, 1, 1, 1, 0, 1]
+
+    def test_a_step_counts_once(self) -> None:
+        """However often it is asked for."""
+        run = Run(entropic(), rows=1)
+        for _ in range(5):
+            run.run(FLAT)
+            assert run._rows.drawn_in.tolist() == [0]
+
+    def test_what_is_saved_comes_back(self) -> None:
+        """A request that was preempted goes on in its mode, though the tokens don't tell it."""
+        batch = Rows(2)
+        slots = np.array([0])
+        batch.write(0, request_of(entropic()), [1], [])
+        for _ in range(2):
+            batch.run(FLAT.clone(), slots)
+            batch.log.append(torch.tensor([1]), slots)
+        saved = batch.save(0)
+        batch.clear(0)
+        batch.write(1, request_of(entropic()), [1], [1, 1])
+        batch.restore(1, saved)
+        done = batch.run(STEEP.clone(), np.array([1]))
+
+        assert float(done[0, 0]) == 10.0
+
+    def test_nobody_else_has_anything_to_save(self) -> None:
+        """Where the tokens tell the mode, they are read again."""
+        batch = Rows(1)
+        words = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"tokens": 1}, "to": "b"}]}
+        batch.write(0, request_of(as_preset(words, NOTHING)))
+
+        assert batch.save(0) == {}
+
+
+@pytest.mark.parametrize("curve", ["linear", "cosine"])
+def test_schedules(curve: str) -> None:
+    """The number at each position in the mode; from the start again where the mode is entered."""
+    ramp = {"from": 2.0, "to": 0.5, "over": 4, "curve": curve}
+    words = {
+        "modes": {"a": {"temperature": ramp}, "b": {"temperature": 1.0}},
+        "switch": [{"from": "a", "on": {"token": 7}, "to": "b"},
+                   {"from": "b", "on": {"tokens": 1}, "to": "back"}],
+    }  # fmt: skip
+    run = Run(as_preset(words, NOTHING), rows=1)
+    x, found = torch.tensor([[3.0, -1.0]]), []
+    for token in (1, 1, 1, 1, 1, 7, 1, 1):
+        found.append(float(3.0 / run.run(x)[0, 0]))
+        run.accept([token])
+    ways = [0, 0.25, 0.5, 0.75, 1]
+    ways = [(1 - math.cos(math.pi * w)) / 2 for w in ways] if curve == "cosine" else ways
+    wanted = [2 - 1.5 * way for way in ways]
+
+    assert found == pytest.approx([*wanted, wanted[-1], 1.0, wanted[0]], rel=1e-6)
+
+
+def test_a_schedule_without_modes() -> None:
+    """A preset is one mode; whole numbers are rounded; a neighbour without one stays as it is."""
+    ramp = {"top_k": {"from": 1, "to": 4, "over": 2}}
+    run = Run([ramp, {"top_k": 2}], rows=2)
+    x, kept = torch.randn(2, 9), []
+    for _ in range(4):
+        kept.append((run.run(x) > -math.inf).sum(1).tolist())
+        run.accept([1, 1])
+
+    assert kept == [[1, 2], [2, 2], [4, 2], [4, 2]]
+
+
+@pytest.mark.parametrize("over", [1, 3, 1000])
+def test_a_row_on_a_ramp_does_not_depend_on_others(over: int) -> None:
+    """Bit for bit, at every position and in every batch."""
+    words = {"temperature": {"from": 1.7, "to": 0.3, "over": over, "curve": "cosine"}}
+    output = [[1] * length for length in range(40)]
+    x = torch.randn(40, 33)
+    together = process(x, words, output_ids=output, catalogue=NOTHING)
+    for row in range(40):
+        single = process(x[row : row + 1], words, output_ids=[output[row]], catalogue=NOTHING)
+        assert rows.same_bits(together[row : row + 1], single)
+
+
+def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Following the modes and running a batch that has some reads no data back, off the CPU."""
+    random = Random(5)
+    vocabulary, presets, batch = batch_of(random)
+    presets = [entropic() if preset is PLAIN else preset for preset in presets]
+    calls: list[Any] = []
+    for slot, preset in enumerate(presets):
+        batch.write(slot, request_of(preset), [0], [1, 2, 3])
+    advance = Modes.advance
+
+    def recorded(modes: Modes, *args: Any, **kwargs: Any) -> Any:
+        calls.append((modes, args, kwargs))
+        return advance(modes, *args, **kwargs)
+
+    monkeypatch.setattr(Modes, "advance", recorded)
+    monkeypatch.setattr("temperament.batch.rows.branches", lambda _: False)
+    expanded: list[Any] = []
+    monkeypatch.setattr(
+        "temperament.batch.rows.execute_expanded", lambda *args: expanded.extend(args) or args[0]
+    )
+    for slot in range(SLOTS):
+        batch.log.append(torch.tensor([2]), np.array([slot]))
+    batch.run(torch.randn(SLOTS, len(vocabulary)), np.arange(SLOTS))
+    (modes, args, kwargs) = calls[0]
+    tables = modes._machines.tables
+    kept = modes._kept
+    monkeypatch.setattr(modes, "_kept", kept.to("meta"))
+    monkeypatch.setattr(modes._machines, "_tables", on_meta(tables))
+    history, slots, new = args
+    given = {name: on_meta(value) for name, value in kwargs.items()}
+    drawn = advance(modes, on_meta(history), on_meta(slots), new, **given)
+    done = execute_expanded(*(on_meta(argument) for argument in expanded))
+
+    assert new == 1
+    assert drawn.mode.device.type == done.device.type == "meta"

@@ -73,18 +73,17 @@ def some_preset(random: Random, vocabulary: TokenBytes, start: str = "one") -> P
             continue
 
 
-def _ends(rule: Rule, text: bytes) -> bool:
-    """Whether one of a rule's texts ends where a text ends."""
+def _ends(rule: Rule, text: bytes, since: int) -> bool:
+    """Whether one of a rule's texts, all of it behind byte `since`, ends where a text ends."""
     for wanted in rule.on.texts:
-        own = re.escape(wanted.encode())
-        if rule.on.end_of:
-            pattern = rb"(?:\A|\n)[ \t]*" + own + rb"[ \t\r]*\n\Z"
-        elif rule.on.at_line_start:
-            pattern = rb"(?:\A|\n)[ \t]*" + own + rb"\Z"
-        else:
-            pattern = own + rb"\Z"
-        if re.search(pattern, text):
-            return True
+        own = wanted.encode()
+        before = rb"(?:\A|\n)[ \t]*" if rule.on.at_line_start or rule.on.end_of else b""
+        behind = rb"[ \t\r]*\n\Z" if rule.on.end_of else rb"\Z"
+        for begin in range(since, len(text) - len(own) + 1):
+            if re.match(re.escape(own) + behind, text[begin:]) and re.search(
+                before + rb"\Z", text[:begin]
+            ):
+                return True
     return False
 
 
@@ -100,9 +99,10 @@ def search(
     """(token, byte, mode before, mode after) of every switch: a plain search, byte by byte."""
     names = dict(vocabulary.added)
     mode, entered, stack, found, text = preset.start, 0, list[str](), [], b""
+    since = 0
 
     def take(rules: list[Rule], count: int, byte: int) -> bool:
-        nonlocal mode, entered
+        nonlocal mode, entered, since
         rule = next((rule for rule in rules if rule.leaves(mode)), None)
         if rule is None or (rule.to == BACK and not stack):
             return False
@@ -113,7 +113,7 @@ def search(
             stack.append(mode)
             del stack[:-MAX_DEPTH]
             mode = rule.to
-        entered = count - rule.before
+        entered, since = count - rule.before, len(text)
         found.append((entered, byte, before, mode))
         return True
 
@@ -124,7 +124,7 @@ def search(
         for byte in range(1, len(spelling) + 1):
             text += spelling[byte - 1 : byte]
             last = byte == len(spelling)
-            rules = [r for r in preset.switch if _ends(r, text) or (last and r in said)]
+            rules = [r for r in preset.switch if _ends(r, text, since) or (last and r in said)]
             switched |= take(rules, count, byte)
         if not spelling:
             switched |= take(said, count, 0)

@@ -1,17 +1,33 @@
 """A text followed through its modes: the switches of a plain search, however it is cut."""
 
+from collections.abc import Iterator
+from itertools import accumulate
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from temperament.plan.follow import Follower
+from temperament.plan import cache
+from temperament.plan.follow import Follower, spans
 from temperament.plan.machine import Switching, machine
-from tests.plan.switches import search, some_preset, some_vocabulary
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import as_preset
+from temperament.presets.modes import MAX_DEPTH
+from tests.plan.switches import NOTHING, search, some_preset, some_vocabulary
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_on_disk() -> Iterator[None]:
+    """Random tables are of no use to anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "load", lambda _: None)
+        patch.setattr(cache, "store", lambda *_: None)
+        yield
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
     """Random vocabularies, triggers and segmentations: the same places, to the byte."""
     random = Random(seed)
@@ -28,3 +44,96 @@ def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
         (switch.token, switch.byte, names[switch.source], names[switch.target])
         for switch in text.switches
     ]
+
+
+BYTES = TokenBytes(tuple(bytes([byte]) for byte in range(128)))
+FENCES = {
+    "modes": {"text": {}, "code": {"temperature": 0}},
+    "switch": [
+        {"from": "text", "on": {"text": "```", "at_line_start": True}, "to": "code"},
+        {"from": "code", "on": {"end_of": "```"}, "to": "back"},
+    ],
+}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["byte by byte", "one token"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\n```py\nb\n```\nc", [("text", "a\n```"), ("code", "py\nb\n```\n"), ("text", "c")]),
+        ("```\nb\n```\nc", [("text", "```"), ("code", "\nb\n```\n"), ("text", "c")]),
+        ("```    \n```  \nc", [("text", "```"), ("code", "    \n```  \n"), ("text", "c")]),
+        ("```x\nb```\n ```\nc", [("text", "```"), ("code", "x\nb```\n ```\n"), ("text", "c")]),
+        ("a ```b", [("text", "a ```b")]),
+    ],
+)  # fmt: skip
+def test_fences(text: str, expected: list[tuple[str, str]], whole: bool) -> None:
+    """An opening fence is not its own end, with or without a language, however it is cut."""
+    switching = Switching.of(as_preset(FENCES, NOTHING))
+    assert switching is not None
+    raw = text.encode()
+    vocabulary = TokenBytes((*BYTES.tokens, raw)) if whole else BYTES
+    follower = Follower(machine(switching, vocabulary))
+    follower.read([128] if whole else list(raw))
+    if whole:
+        names = switching.modes
+        assert [mode for mode, _ in expected[1:]] == [names[s.target] for s in follower.switches]
+        ends = list(accumulate(len(part.encode()) for _, part in expected))
+        assert [switch.byte for switch in follower.switches] == ends[:-1]
+    else:
+        assert expected == [(m, raw[a:b].decode()) for m, a, b in spans(follower)]
+
+
+def test_the_prompt_is_read_from_its_last_turn_on() -> None:
+    """What other turns say doesn't count; a marker's own special token is no turn."""
+    special = ((0, b"<|turn|>"), (1, b"<think>"))
+    vocabulary = TokenBytes((b"", b"", *BYTES.tokens[2:]), (), special)
+    words = {"modes": {"answer": {}, "think": {"top_k": 5}}, "start": "auto",
+             "switch": [{"from": "answer", "on": "reasoning.start", "to": "think"},
+                        {"from": "think", "on": "reasoning.end", "to": "answer"}]}  # fmt: skip
+    switching = Switching.of(as_preset(words, NOTHING))
+    assert switching is not None
+
+    def mode(*prompt: int) -> str:
+        text = Follower(machine(switching, vocabulary))
+        text.read_prompt(prompt)
+        return switching.modes[text.mode]
+
+    assert mode(0, *b"hi") == "answer"
+    assert mode(1, 0, *b"hi") == "answer"
+    assert mode(0, *b"hi", 1, *b"so") == "think"
+    assert mode(0, *b"<think>", *b"a</think>") == "answer"
+    assert mode() == "answer"
+
+
+def test_back_has_a_bound() -> None:
+    """Of more than so many modes, the oldest are forgotten; from nothing, nothing comes back."""
+    words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
+        {"from": ["a", "b"], "on": {"text": "("}, "to": "b"},
+        {"from": ["a", "b"], "on": {"text": ")"}, "to": "back"}]}  # fmt: skip
+    switching = Switching.of(as_preset(words, NOTHING))
+    assert switching is not None
+    text = Follower(machine(switching, BYTES))
+    text.read(b")" + b"(" * (MAX_DEPTH + 3))
+    assert (text.mode, len(text.stack), len(text.switches)) == (1, MAX_DEPTH, MAX_DEPTH + 3)
+    text.read(b")" * (MAX_DEPTH + 3))
+
+    assert (text.mode, text.stack, len(text.switches)) == (1, [], 2 * MAX_DEPTH + 3)
+
+
+def test_before_the_last_token() -> None:
+    """As soon as one token may complete the trigger it is drawn in the new mode, and belongs to it;
+    a token that doesn't complete it changes nothing."""
+    words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
+        {"from": "a", "on": {"text": "xyz"}, "to": "b", "effect": "before"}]}  # fmt: skip
+    switching = Switching.of(as_preset(words, NOTHING))
+    assert switching is not None
+    text = Follower(machine(switching, BYTES))
+    drawn = []
+    for byte in b"xyxyz.":
+        drawn.append(text.drawn_in)
+        text.read([byte])
+
+    assert drawn == [0, 0, 1, 0, 1, 1]
+    assert [(s.token, s.byte) for s in text.switches] == [(4, 1)]
+    assert spans(text) == [("a", 0, 4), ("b", 4, 6)]
