@@ -51,7 +51,8 @@ class Fake:
         count = len(PROBABILITIES) if self.most == -1 else body["logprobs"]
         values = [math.log(p) + self.shift for p in PROBABILITIES[:count]]
         top = {f"token_id:{token}": value for token, value in enumerate(values)}
-        top["token_id:4"] = top.get("token_id:4", -9999.0)  # the drawn one is told too
+        # the drawn one is told too
+        top["token_id:4"] = math.log(PROBABILITIES[4]) + self.shift
         return httpx.Response(200, json={"choices": [{"logprobs": {"top_logprobs": [top]}}]})
 
     def choice(self, token: int) -> dict[str, Any]:
