@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def local_url() -> Iterator[str]:
-    """`temperament playground --model` with SmolLM2."""
+@contextmanager
+def serving(*words: str) -> Iterator[str]:
+    """`temperament playground` with more words; the URL of its root."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
-    words = ["playground", "--model", str(model_path("smollm2")), "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "temperament.cli", *words],
+        [sys.executable, "-m", "temperament.cli", "playground", "--port", str(port), *words],
         env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
@@ -68,6 +67,13 @@ def local_url() -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def local_url() -> Iterator[str]:
+    """The playground with SmolLM2's weights."""
+    with serving("--model", str(model_path("smollm2"))) as url:
+        yield url
 
 
 class Tab:
@@ -440,6 +446,20 @@ def test_a_server_offers_the_page(
     assert one != other
     expect(tab.page.locator("#model")).to_have_text("smollm2")
     assert names["answer"].choices[0].text
+
+
+def test_alone_before_a_server(open_tab: Callable[..., Tab], v1_server: Server) -> None:
+    """`temperament playground --server` asks the server for everything, drawing too."""
+    with serving("--server", v1_server.url) as url:
+        tab = open_tab(url)
+        tab.choose(0, "code")
+        greedy = tab.shares(0, "temperature")
+        one, other = tab.generate(8)
+
+    assert ["1.0000", *["removed"] * 9] == greedy
+    assert one.strip()
+    assert one != other
+    expect(tab.page.locator("#model")).to_have_text("smollm2")
 
 
 def test_the_copied_flags_start_a_server(
