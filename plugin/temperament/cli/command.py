@@ -65,11 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     explain = command("explain", commands.explain, "what an engine does, what we do, and why")
     command("schema", commands.schema, "the JSON Schema of preset files, for editors")
 
-    check.add_argument("--model", metavar="DIR", help="a tokenizer that triggers must match in")
     check.add_argument("paths", nargs="*", metavar="PATH", help="preset files or folders of them")
     for made in (show, explain):
         made.add_argument("name", metavar="NAME", help="a preset's name or alias")
     explain.add_argument("--engine", required=True, choices=sorted(TARGETS))
+    for made in (listed, show, check, explain):
+        made.add_argument(
+            "--model", default="", help="a model's name, or a folder with its config.json; check reads its tokenizer too"
+        )
     explain.add_argument("--platform", choices=("cpu", "cuda"), help="where the engine runs")
     explain.add_argument("--plan", choices=CHOICES, default="auto", help="auto if not given")
     for made in (listed, show, explain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from temperament.cli.modes import draw, switches
@@ -12,7 +13,7 @@ from temperament.cli.table import table
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.parameters import BY_FIELD, Engine, native
-from temperament.presets import Catalogue, Preset
+from temperament.presets import Catalogue, Preset, models
 from temperament.presets import schema as preset_schema
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS
@@ -20,19 +21,30 @@ from temperament.stages import BY_NAME, PARAMETERS
 
 def list_presets(words: Namespace) -> str:
     """Every preset: name, aliases, parameters, summary."""
-    presets = Catalogue.load(words.presets).values()
+    catalogue = _catalogue(words)
+    presets = catalogue.values()
     if words.json:
-        return _json([_facts(preset) for preset in presets])
+        listed = [_facts(preset) for preset in presets]
+        if not words.model:
+            return _json(listed)
+        return _json({"model": _family(catalogue), "presets": listed})
     rows = [
         (preset.name, ", ".join(preset.aliases), _said(preset), _summary(preset, words.lang))
         for preset in presets
     ]
-    return table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
+    shown = table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
+    if not words.model:
+        return shown
+    why = [(preset.name, note) for preset in presets for note in _why(preset)]
+    parts = [_about_family(catalogue), shown]
+    if why:
+        parts.append(table(why, ("PRESET", "WHY")))
+    return "\n\n".join(parts)
 
 
 def show(words: Namespace) -> str:
     """All about one preset."""
-    preset = Catalogue.load(words.presets).resolve(words.name)
+    preset = _catalogue(words).resolve(words.name)
     if words.json:
         return _json(_facts(preset))
     rows = [
@@ -45,6 +57,9 @@ def show(words: Namespace) -> str:
         ("order", ", ".join(preset.order) or "default"),
         ("generation", _equations(preset.generation)),
         ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
+        ("relative", _relative(preset)),
+        ("scale", preset.temperature_scale),
+        ("because", "; ".join(_why(preset))),
         ("source", preset.source),
         ("digest", preset.digest),
         ("file", preset.origin),
@@ -55,22 +70,34 @@ def show(words: Namespace) -> str:
 def check(words: Namespace) -> str:
     """How many presets there are; every problem is in the error."""
     catalogue = Catalogue.load([*words.presets, *words.paths])
-    if words.model is not None:
-        from temperament.engines.tracing import tokenizer_at
-        from temperament.plan.machine import unmatched
-        from temperament.plan.vocabulary import TokenBytes
+    count = f"{len(catalogue)} preset{'' if len(catalogue) == 1 else 's'}"
+    if not words.model:
+        return f"{count}, no problems"
+    _check_triggers(catalogue, Path(words.model))
+    catalogue = catalogue.for_model(words.model)
+    told = [(p.name, text) for p in catalogue.values() for text in models.warnings(p)]
+    head = f"{_about_family(catalogue)}\n\n{count}, no problems, "
+    warned = f"{len(told)} warning{'' if len(told) == 1 else 's'}"
+    return head + warned + (f"\n\n{table(told, ('PRESET', 'WARNING'))}" if told else "")
 
-        tokens = TokenBytes.of(tokenizer_at(words.model))
-        problems = [p for one in catalogue.values() for p in unmatched(one, tokens, one.origin)]
-        if problems:
-            raise PresetError(problems)
-    count = len(catalogue)
-    return f"{count} preset{'' if count == 1 else 's'}, no problems"
+
+def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
+    """What must match in a tokenizer, where the model's folder has one."""
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return
+    from temperament.engines.tracing import tokenizer_at
+    from temperament.plan.machine import unmatched
+    from temperament.plan.vocabulary import TokenBytes
+
+    tokens = TokenBytes.of(tokenizer_at(str(folder)))
+    problems = [p for one in catalogue.values() for p in unmatched(one, tokens, one.origin)]
+    if problems:
+        raise PresetError(problems)
 
 
 def explain(words: Namespace) -> str:
     """The modes and their switches, each stage of each chain, then the engine's own fields."""
-    preset = Catalogue.load(words.presets).resolve(words.name)
+    preset = _catalogue(words).resolve(words.name)
     plan = split_preset(preset, TARGETS[words.engine], words.plan, words.platform)
     if words.json:
         about = {"preset": preset.label, "engine": words.engine}
@@ -141,6 +168,58 @@ def _generation(preset: Preset, words: Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def _catalogue(words: Namespace) -> Catalogue:
+    """The presets, settled for the model that was named, if one was."""
+    catalogue = Catalogue.load(words.presets)
+    return catalogue.for_model(words.model) if words.model else catalogue
+
+
+def _about_family(catalogue: Catalogue) -> str:
+    """Which family a model is of, and what its vendor recommends."""
+    family = catalogue.family
+    if family is None:
+        return "The model is of no family in configs/models: nothing is recommended for it."
+    rows = [
+        (
+            kind + (" (recommended)" if kind == family.recommended else ""),
+            _equations(values.values),
+            f"{values.source}, read {family.read[kind]}",
+            "" if family.verified[kind] else "not verified",
+        )
+        for kind, values in family.values.items()
+    ]
+    return f"{family.title}\n\n{table(rows, ('KIND', 'VALUES', 'SOURCE', ''))}"
+
+
+def _family(catalogue: Catalogue) -> dict[str, Any] | None:
+    family = catalogue.family
+    if family is None:
+        return None
+    values = {
+        kind: {
+            "values": _plain(made.values),
+            "source": made.source,
+            "read": family.read[kind],
+            "verified": family.verified[kind],
+        }
+        for kind, made in family.values.items()
+    }
+    return {"title": family.title, "recommended": family.recommended, "values": values}
+
+
+def _why(preset: Preset) -> list[str]:
+    """What was settled for the model, and why it couldn't be."""
+    return [*preset.notes, *([preset.unsettled] if preset.unsettled else [])]
+
+
+def _relative(preset: Preset) -> str:
+    words = [preset.from_model] if preset.from_model else []
+    words += [
+        f"{name} {factor:g} times the recommended" for name, factor in preset.relative.items()
+    ]
+    return ", ".join(words)
+
+
 def schema(words: Namespace) -> str:
     """The JSON Schema of a preset file."""
     return _json(preset_schema.json_schema())
@@ -180,6 +259,10 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "source": preset.source,
         "digest": preset.digest,
         "origin": preset.origin,
+        "relative": dict(preset.relative),
+        "from_model": preset.from_model,
+        "temperature_scale": preset.temperature_scale,
+        "notes": _why(preset),
     }
 
 
@@ -194,7 +277,10 @@ def _summary(preset: Preset, language: str) -> str:
 
 def _said(preset: Preset) -> str:
     order = {"order": preset.order} if preset.order else {}
-    text = _equations({**preset.values, **preset.generation, **order})
+    factors = {name: f"{factor:g}x recommended" for name, factor in preset.relative.items()}
+    if preset.from_model:
+        factors = {"from_model": preset.from_model, **factors}
+    text = _equations({**factors, **preset.values, **preset.generation, **order})
     modes = (f"{mode.name}({_equations(mode.values)})" for mode in preset.modes)
     text = " ".join(filter(None, (text, *modes)))
     return text if len(text) <= 80 else f"{text[:79]}…"

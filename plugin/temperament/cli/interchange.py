@@ -64,6 +64,8 @@ def import_file(words: Namespace) -> str:
 def export_preset(words: Namespace) -> str:
     """The other program's file; the notes go to stderr."""
     catalogue = Catalogue.load(words.presets)
+    if words.model:
+        catalogue = catalogue.for_model(words.model)
     preset = catalogue.resolve(words.name)
     if words.mode:
         preset = _mode(preset, words.mode)

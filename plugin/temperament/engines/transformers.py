@@ -28,6 +28,7 @@ from temperament.ops.inputs import History
 from temperament.plan import targets
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
+from temperament.presets.models import facts_of_config
 from temperament.stages import PARAMETERS
 
 # Fields of a GenerationConfig that are stages of ours. What a model's file sets for them lies
@@ -193,7 +194,8 @@ def generate_kwargs(
     `presets` is one preset for all prompts or one for each prompt of the batch. `tokenizer` tells
     the padding and is needed for `stop`. With `model` given, what its `generation_config.json`
     sets lies below the presets, as in vLLM, and the tokens that it ends a text with end it here;
-    without it, what the presets don't name is neutral. `seeds`, one for each prompt, fix what
+    its vendor's recommendations are what presets may be relative to. Without it, what the presets
+    don't name is neutral. `seeds`, one for each prompt, fix what
     stages with chance draw. `assistant_model` is passed on; what the presets say of assisted
     generation is written into its `generation_config`, where alone Transformers reads it.
 
@@ -201,7 +203,11 @@ def generate_kwargs(
     `generate` can't do (`plan.parameters`), or not for a batch: different generation parameters
     in one call, or `seed`.
     """
-    resolved, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    if model is not None:
+        config = model.config
+        catalogue = catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()))
+    resolved, _ = as_presets(presets, catalogue)
     if model is not None:
         base = model_defaults(model)
         resolved = [preset.over(base) for preset in resolved]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from temperament.errors import PresetError, Problem, TemperamentError, UnknownPreset, nearest, shown
-from temperament.presets import schema, source, switching
+from temperament.presets import models, schema, source, switching
 from temperament.presets.markers import configs as shipped
+from temperament.presets.models import Facts, Family
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
@@ -22,10 +23,15 @@ Presets = OnePreset | Sequence[OnePreset]
 
 @dataclass(frozen=True)
 class Catalogue(Mapping[str, Preset]):
-    """Presets by name; `resolve` also knows the aliases."""
+    """Presets by name; `resolve` also knows the aliases.
+
+    One that was made for a model (`for_model`) has its numbers settled for it.
+    """
 
     presets: Mapping[str, Preset]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    facts: Facts | None = None
+    family: Family | None = None
 
     def __getitem__(self, name: str) -> Preset:
         return self.presets[name]
@@ -60,6 +66,25 @@ class Catalogue(Mapping[str, Preset]):
                 nearest(name, known),
             )
         )
+
+    def for_model(self, model: str | Path | Facts) -> Catalogue:
+        """The same presets, settled for a model: its name, its folder, or what is known of it.
+
+        Raises `PresetError` if a folder's `config.json` can't be read.
+        """
+        facts = models.facts_of(model)
+        family = models.family_of(facts)
+        settled = {name: models.settle(p, facts, family) for name, p in self.presets.items()}
+        return Catalogue(settled, self.aliases, facts, family)
+
+    def settle(self, preset: Preset) -> Preset:
+        """`preset` settled for this catalogue's model.
+
+        Raises `PresetError` if its values depend on what isn't known of the model.
+        """
+        if self.facts is not None:
+            preset = models.settle(preset, self.facts, self.family)
+        return usable(preset)
 
     @classmethod
     def load(cls, paths: Iterable[str | Path] = (), *, environment: bool = True) -> Catalogue:
@@ -225,13 +250,22 @@ class _Loader:
 def as_preset(preset: str | Mapping[str, Any] | Preset, catalogue: Catalogue) -> Preset:
     """A name, a map of values (which may `extends` a name) or a `Preset`, as a `Preset`."""
     if isinstance(preset, Preset):
-        return preset
+        return usable(preset)
     if isinstance(preset, Mapping):
         made, parent = schema.preset("inline", dict(preset), where="preset")
         if parent is not None:
             made = made.extending(catalogue.resolve(parent, "preset.extends"))
-        return whole(made, catalogue, "preset")
-    return catalogue.resolve(preset)
+        return catalogue.settle(whole(made, catalogue, "preset"))
+    return usable(catalogue.resolve(preset))
+
+
+def usable(preset: Preset, where: str = "") -> Preset:
+    """`preset`. Raises `PresetError` if its values depend on what isn't known of the model."""
+    if preset.unsettled:
+        raise PresetError(
+            Problem(where or preset.origin or "preset", preset.name, preset.unsettled)
+        )
+    return preset
 
 
 def whole(preset: Preset, presets: Mapping[str, Preset], where: str) -> Preset:

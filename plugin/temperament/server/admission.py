@@ -23,7 +23,7 @@ from temperament.plan.targets import VLLM, Target
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
-from temperament.presets.catalogue import whole
+from temperament.presets.catalogue import usable, whole
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.server import trace as tracing
 from temperament.server.endpoints import Endpoint
@@ -198,8 +198,10 @@ class Admission:
         if said is not None and said in self._settled:
             return self._settled[said]
         overrides, _ = schema.preset("request", own, where="request")
+        if overrides.unsettled:
+            overrides = self.catalogue.settle(overrides)
         resolved = self.below(overrides.over(preset) if preset is not None else overrides)
-        resolved = whole(resolved, self.catalogue, "request")
+        resolved = usable(whole(resolved, self.catalogue, "request"), "request")
         made = self._split(resolved, endpoint)
         self._refuse(resolved, made, endpoint)
         if len(self._settled) >= MAX_SETTLED:

@@ -14,7 +14,9 @@ from temperament.errors import PresetError
 from temperament.plan.machine import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
+from temperament.presets.catalogue import usable
 from temperament.presets.markers import configs as shipped
+from temperament.presets.models import facts_of_config
 from temperament.server import routes, settings
 from temperament.server.admission import Admission
 from temperament.server.middleware import PresetMiddleware
@@ -56,8 +58,9 @@ class TemperamentEndpoint:
             self._mount_playground(config, admission.catalogue)
         default = admission.default.label if admission.default is not None else "none"
         logger.info(
-            "temperament %s: presets %s; default %s; plan %s on %s",
+            "temperament %s: model %s; presets %s; default %s; plan %s on %s",
             temperament.__version__,
+            family.title if (family := admission.catalogue.family) is not None else "not known",
             ", ".join(preset.label for preset in admission.catalogue.values()),
             default,
             admission.choice,
@@ -79,10 +82,15 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
     from vllm.platforms import current_platform
 
     chosen = settings.read(config.additional_config)
-    catalogue = Catalogue.load(chosen.presets)
+    model_config = config.model_config
+    entries = model_config.hf_config.to_dict()
+    catalogue = Catalogue.load(chosen.presets).for_model(
+        facts_of_config(model_config.model, entries)
+    )
     default = None
     if chosen.default is not None:
-        default = catalogue.resolve(chosen.default, f"{settings.WHERE}.default")
+        where = f"{settings.WHERE}.default"
+        default = usable(catalogue.resolve(chosen.default, where), where)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models

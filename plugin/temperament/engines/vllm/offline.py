@@ -10,7 +10,7 @@ from temperament.plan.parameters import refuse, vllm_fields
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, as_preset, schema
-from temperament.presets.catalogue import whole
+from temperament.presets.catalogue import usable, whole
 from temperament.presets.schema import SETTINGS
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def sampling_params(
     preset: str | Mapping[str, Any] | Preset,
     *,
+    model: str | None = None,
     model_defaults: Mapping[str, Any] | None = None,
     catalogue: Catalogue | None = None,
     plan: Choice = "auto",
@@ -28,7 +29,8 @@ def sampling_params(
     """The `SamplingParams` that draw as `preset` says.
 
     `overrides` are values that win over the preset's (`temperature=0.2`, `max_tokens=256`) and any
-    other field of `SamplingParams` (`n=4`, `logprobs=5`). `model_defaults` are values that lie
+    other field of `SamplingParams` (`n=4`, `logprobs=5`). `model` is the model's name or folder,
+    for what a preset leaves to its vendor's recommendations. `model_defaults` are values that lie
     below the preset, for instance `llm.model_config.get_diff_sampling_param()`.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation
@@ -38,12 +40,15 @@ def sampling_params(
     from vllm.platforms import current_platform
 
     catalogue = Catalogue.load() if catalogue is None else catalogue
+    if model is not None:
+        catalogue = catalogue.for_model(model)
     settings = {name: value for name, value in overrides.items() if name in SETTINGS}
     others = {name: value for name, value in overrides.items() if name not in SETTINGS}
     named = as_preset(preset, catalogue)
     resolved = whole(
         schema.preset("inline", settings, where="preset")[0].over(named), catalogue, "preset"
     )
+    usable(resolved)
     if model_defaults:
         resolved = resolved.over(as_preset(model_defaults, catalogue))
     made = split_preset(resolved, VLLM, plan, current_platform.device_type)

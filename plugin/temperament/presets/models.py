@@ -1,0 +1,413 @@
+"""What vendors recommend for their models, and presets that depend on it.
+
+A family of models is a file in `configs/models`: by which names and entries of `config.json` it is
+known, the values that its vendor recommends for thinking, for instructions and so on, each with
+its source, and how scales of temperature map to its weights. `settle` puts numbers in the place of
+what a preset leaves to the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from temperament.errors import PresetError, Problem, TemperamentError, shown
+from temperament.presets import schema, source
+from temperament.presets.markers import configs
+from temperament.presets.modes import Mode
+from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
+
+DIGITS = 10  # of a number that was computed: 1.3 - 0.7 is 0.6
+CUTS = frozenset(
+    parameter.name
+    for stage in BY_NAME.values()
+    if stage.group == "cut"
+    for parameter in stage.parameters
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model: its name (or folder), and entries of its `config.json`."""
+
+    name: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name in lower case, whole and without its owner."""
+        whole = self.name.replace("\\", "/").rstrip("/").lower()
+        return (whole, whole.rpartition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a scale: up to `up_to`, the number times `times` plus `plus`."""
+
+    up_to: float
+    times: float
+    plus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How temperatures on a scale map to these weights, piece by piece, and who says so."""
+
+    pieces: tuple[Piece, ...]
+    source: str
+
+    def local(self, value: float) -> float | None:
+        """The temperature for the weights; None outside the scale."""
+        for piece in self.pieces:
+            if value <= piece.up_to:
+                return round(value * piece.times + piece.plus, DIGITS)
+        return None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models with the same recommendations. `values` are by kind: thinking, instruct, ..."""
+
+    name: str
+    title: str
+    names: tuple[str, ...]
+    config: tuple[Mapping[str, Any], ...]
+    recommended: str
+    values: Mapping[str, Preset]
+    verified: Mapping[str, bool]
+    read: Mapping[str, str]
+    scales: Mapping[str, Scale]
+
+    def kind(self, name: str) -> Preset | None:
+        """The values of a kind; `recommended` is the one that the vendor has as default."""
+        return self.values.get(self.recommended if name == "recommended" else name)
+
+    def matches(self, facts: Facts) -> int:
+        """How well it fits: the length of the longest pattern of a name, 1 by config, 0 not."""
+        by_name = [len(p) for p in self.names if any(fnmatchcase(n, p) for n in facts.names)]
+        if by_name:
+            return 1 + max(by_name)
+        return int(any(all(facts.config.get(k) == v for k, v in c.items()) for c in self.config))
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Piece(_Strict):
+    up_to: float
+    times: float = 1.0
+    plus: float = 0.0
+
+
+class _Scale(_Strict):
+    pieces: list[_Piece] = Field(min_length=1)
+    source: str
+    read: str
+
+
+class _Family(_Strict):
+    title: str
+    names: list[str] = []
+    config: list[dict[str, str | int]] = []
+    recommended: str
+    values: dict[str, dict[str, Any]] = Field(min_length=1)
+    scales: dict[str, _Scale] = {}
+
+
+def read_family(path: Path) -> Family:
+    """A family's file. Raises `PresetError` with every problem."""
+    document = source.read(path)
+    problems = list(document.problems)
+    words: _Family | None = None
+    if not problems:
+        try:
+            words = _Family.model_validate(document.data)
+        except ValidationError as error:
+            problems += (
+                Problem(
+                    document.where(tuple(details["loc"])),
+                    ".".join(map(str, details["loc"])),
+                    str(details["msg"]),
+                    shown(details["input"]),
+                )
+                for details in error.errors(include_url=False)
+            )
+    values: dict[str, Preset] = {}
+    verified, read = {}, {}
+    for kind, given in (words.values if words is not None else {}).items():
+        place = document.where(("values", kind))
+        rest = dict(given)
+        verified[kind] = rest.pop("verified", True) is True
+        read[kind] = str(rest.pop("read", ""))
+        if not rest.get("source") or not read[kind]:
+            problems.append(Problem(place, f"values.{kind}", "has no source, or no date"))
+        try:
+            values[kind], _ = schema.preset(kind, rest, where=place)
+        except TemperamentError as error:
+            problems += error.problems
+    if words is not None and words.recommended not in values:
+        known = ", ".join(words.values)
+        problems.append(
+            Problem(document.where(("recommended",)), "recommended", "no such kind",
+                    words.recommended, known)
+        )  # fmt: skip
+    if problems or words is None:
+        raise PresetError(problems)
+    return Family(
+        path.stem,
+        words.title,
+        tuple(pattern.lower() for pattern in words.names),
+        tuple(words.config),
+        words.recommended,
+        values,
+        verified,
+        read,
+        {
+            name: Scale(
+                tuple(Piece(p.up_to, p.times, p.plus) for p in scale.pieces),
+                f"{scale.source}, {scale.read}",
+            )
+            for name, scale in words.scales.items()
+        },
+    )
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """The shipped families, by name. Raises `PresetError`."""
+    return tuple(read_family(path) for path in sorted((configs() / "models").glob("*.yaml")))
+
+
+def hottest() -> float:
+    """The highest temperature that any vendor recommends for local weights."""
+    return max(
+        float(values.values.get("temperature", 0.0))
+        for family in families()
+        for kind, values in family.values.items()
+        if family.verified[kind]
+    )
+
+
+def facts_of(given: str | Path | Facts) -> Facts:
+    """What is known of a model by its name, or by a folder with a `config.json`.
+
+    Raises `PresetError` if a folder's `config.json` can't be read.
+    """
+    if isinstance(given, Facts):
+        return given
+    path = Path(given)
+    path = path.parent if path.name == "config.json" else path
+    file = path / "config.json"
+    if not file.is_file():
+        return Facts(str(given))
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise PresetError(Problem(str(file), "", "can't be read as JSON")) from None
+    if not isinstance(config, dict):
+        raise PresetError(Problem(str(file), "", "not a JSON object"))
+    return facts_of_config(str(path.resolve()), config)
+
+
+def facts_of_config(name: str, config: Mapping[str, Any]) -> Facts:
+    """What is known by a name and the entries of a `config.json`."""
+    known = {key: config.get(key) for key in ("model_type", "vocab_size")}
+    architectures = config.get("architectures") or [None]
+    return Facts(name, {**known, "architecture": architectures[0]})
+
+
+def family_of(facts: Facts) -> Family | None:
+    """The family that fits best: by the longest pattern of a name, else by `config.json`."""
+    fitting = [(family.matches(facts), family) for family in families()]
+    best = max((score for score, _ in fitting), default=0)
+    return next(family for score, family in fitting if score == best) if best else None
+
+
+def settle(preset: Preset, facts: Facts, family: Family | None) -> Preset:
+    """`preset` for a model: sections, recommended values, factors and scales become numbers.
+
+    What can't be settled (no family, or one without these values) is told by `pending`, and a
+    preset that depends on no model stays as it is.
+    """
+    for pattern, section in preset.sections.items():
+        named = any(fnmatchcase(name, pattern) for name in facts.names)
+        if named or (family is not None and fnmatchcase(family.name, pattern)):
+            laid = section.over(preset)
+            preset = replace(
+                laid,
+                name=preset.name,
+                summary=preset.summary,
+                aliases=preset.aliases,
+                source=preset.source,
+                origin=preset.origin,
+                notes=preset.notes,
+            )
+            preset = _noted(preset, f"what it says for {pattern} lies over it")
+    preset = replace(preset, sections={})
+    if family is None:
+        return preset
+    preset = _onto_recommended(preset, family)
+    preset = _factors(preset, family)
+    preset = _on_scale(preset, family)
+    return _with_truncation(preset, family)
+
+
+def _noted(preset: Preset, note: str) -> Preset:
+    return replace(preset, notes=(*preset.notes, note))
+
+
+def _about(family: Family, kind: str) -> str:
+    name = family.recommended if kind == "recommended" else kind
+    doubt = "" if family.verified[name] else "; not verified"
+    return f"{family.values[name].source}, read {family.read[name]}{doubt}"
+
+
+def _onto_recommended(preset: Preset, family: Family) -> Preset:
+    kind = preset.from_model
+    if not kind:
+        return preset
+    base = family.kind(kind)
+    if base is None:
+        reason = f"{family.title} has no values for {kind}, only {', '.join(family.values)}"
+        return replace(preset, pending=reason)
+    below = Preset("", base.values, base.order, base.generation)
+    note = f"{family.title} for {kind}: {_about(family, kind)}"
+    return _noted(replace(preset.over(below), from_model=""), note)
+
+
+def _factors(preset: Preset, family: Family) -> Preset:
+    if not preset.relative or preset.pending:
+        return preset
+    base = family.kind("recommended")
+    assert base is not None
+    values = dict(preset.values)
+    for name, factor in preset.relative.items():
+        given = base.values.get(name)
+        if given is None:
+            reason = f"{family.title} has no recommended {name} to be a factor of"
+            return replace(preset, pending=reason)
+        number = round(given * factor, DIGITS)
+        values[name] = round(number) if PARAMETERS[name].kind == "integer" else number
+        note = f"{name} {values[name]:g} is {factor:g} times the {given:g} of {family.title}"
+        preset = _noted(preset, f"{note}: {_about(family, 'recommended')}")
+    try:
+        checked, _ = schema.preset(preset.name, {n: values[n] for n in preset.relative})
+    except PresetError as error:
+        return replace(preset, pending=str(error))
+    return replace(preset, values={**values, **checked.values}, relative={})
+
+
+def _on_scale(preset: Preset, family: Family) -> Preset:
+    name = preset.temperature_scale
+    if not name or preset.pending:
+        return preset
+    scale = family.scales.get(name)
+    if scale is None:
+        note = f"no mapping of {name} is known for {family.title}: the temperature stands"
+        return _noted(replace(preset, temperature_scale=""), note)
+    given = [value for value in _temperatures(preset) if isinstance(value, float)]
+    if any(scale.local(value) is None for value in given):
+        top = scale.pieces[-1].up_to
+        return replace(preset, pending=f"{name} ends at {top:g}")
+
+    mapped = {value: scale.local(value) for value in given}
+
+    def local(values: Mapping[str, Any]) -> dict[str, Any]:
+        value = values.get("temperature")
+        if isinstance(value, Schedule):
+            start, end = mapped[value.start], mapped[value.end]
+            value = value._replace(start=start or 0.0, end=end or 0.0)
+        elif value is not None:
+            value = mapped[float(value)]
+        return dict(values) if value is None else {**values, "temperature": value}
+
+    modes = tuple(replace(mode, values=local(mode.values)) for mode in preset.modes)
+    for value in dict.fromkeys(given):
+        note = f"temperature {value:g} on {name} is {scale.local(value):g} for {family.title}"
+        preset = _noted(preset, f"{note}: {scale.source}")
+    return replace(preset, values=local(preset.values), modes=modes, temperature_scale="")
+
+
+def _temperatures(preset: Preset) -> Iterable[Any]:
+    for values in (preset.values, *(mode.values for mode in preset.modes)):
+        value = values.get("temperature")
+        if isinstance(value, Schedule):
+            yield from (float(value.start), float(value.end))
+        elif value is not None:
+            yield float(value)
+
+
+def is_bare(values: Mapping[str, Any]) -> bool:
+    """Whether a temperature is above every vendor's for local weights, and nothing is cut."""
+    value = values.get("temperature", 1.0)
+    top = max(value.start, value.end) if isinstance(value, Schedule) else value
+    return top > hottest() and not any(
+        name in CUTS and STAGE_OF[name].name in _live(values) for name in values
+    )
+
+
+def _live(values: Mapping[str, Any]) -> set[str]:
+    stages = {STAGE_OF[name].name for name in values}
+    return {
+        name
+        for name in stages
+        if not BY_NAME[name].is_neutral({p.name: values.get(p.name, p.unset)
+                                         for p in BY_NAME[name].parameters})
+    }  # fmt: skip
+
+
+def _with_truncation(preset: Preset, family: Family) -> Preset:
+    """A temperature above every vendor's keeps the model's truncation, unless told otherwise.
+
+    Told otherwise is a preset that names any cut, a neutral one too.
+    """
+    base = family.kind("recommended")
+    if base is None or not family.verified[family.recommended] or preset.pending:
+        return preset
+    kept = {n: v for n, v in base.values.items() if n in CUTS and v != PARAMETERS[n].neutral}
+    if not kept:
+        return preset
+
+    def bare(values: Mapping[str, Any]) -> bool:
+        return is_bare(values) and not CUTS & values.keys()
+
+    said = " ".join(f"{name} {value:g}" for name, value in kept.items())
+    note = f"{said} of {family.title} stays, since the temperature is above any vendor's"
+    if preset.modes:
+        modes: tuple[Mode, ...] = tuple(
+            replace(mode, values={**kept, **mode.values})
+            if bare({**preset.values, **mode.values})
+            else mode
+            for mode in preset.modes
+        )
+        return _noted(replace(preset, modes=modes), note) if modes != preset.modes else preset
+    if not bare(preset.values):
+        return preset
+    return _noted(replace(preset, values={**kept, **preset.values}), note)
+
+
+def warnings(preset: Preset) -> list[str]:
+    """What a reader should know of a preset on local weights."""
+    told = []
+    if preset.unsettled:
+        told.append(preset.unsettled)
+    layers = [("", preset.values)] if not preset.modes else [
+        (f"mode {mode.name}: ", {**preset.values, **mode.values}) for mode in preset.modes
+    ]  # fmt: skip
+    for where, values in layers:
+        if is_bare(values):
+            told.append(
+                f"{where}temperature {values['temperature']} without truncation is outside every"
+                f" vendor's range for local weights (at most {hottest():g})"
+            )
+    return told
