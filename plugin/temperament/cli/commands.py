@@ -57,9 +57,7 @@ def show(words: Namespace) -> str:
         ("order", ", ".join(preset.order) or "default"),
         ("generation", _equations(preset.generation)),
         ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
-        ("relative", _relative(preset)),
-        ("scale", preset.temperature_scale),
-        ("because", "; ".join(_why(preset))),
+        *_of_the_model(preset),
         ("source", preset.source),
         ("digest", preset.digest),
         ("file", preset.origin),
@@ -210,6 +208,13 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
 def _why(preset: Preset) -> list[str]:
     """What was settled for the model, and why it couldn't be."""
     return [*preset.notes, *([preset.unsettled] if preset.unsettled else [])]
+
+
+def _of_the_model(preset: Preset) -> list[tuple[str, str]]:
+    """Rows of what a preset leaves to the model, or was given by it."""
+    rows = [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
+    rows += [("because", why) for why in _why(preset)]
+    return [row for row in rows if row[1]]
 
 
 def _relative(preset: Preset) -> str:

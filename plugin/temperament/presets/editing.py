@@ -68,11 +68,20 @@ def _set(text: str, name: str, value: Any) -> str:
         gap = "" if not text or text.endswith("\n") else "\n"
         return f"{text}{gap}{name}: {said}\n"
     key, node = found
-    start, end = node.start_mark.index, node.end_mark.index
-    if "\n" in text[key.end_mark.index : end].rstrip():  # a value over several lines
-        start, end = key.end_mark.index + 1, start + len(text[start:end].rstrip())
-        said = f" {said}"
+    start, end = node.start_mark.index, _end(text, node)
+    if "\n" in text[key.end_mark.index : end]:  # a value over several lines becomes one line
+        start, said = key.end_mark.index + 1, f" {said}"
     return f"{text[:start]}{said}{text[end:]}"
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Where a value ends: a block's own end mark lies behind the comments that follow it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        inner = _end(text, last[1] if isinstance(last, tuple) else last)
+        line = text.find("\n", inner)
+        return len(text) if line < 0 else line
+    return node.start_mark.index + len(text[node.start_mark.index : node.end_mark.index].rstrip())
 
 
 def _remove(text: str, name: str) -> str:
@@ -81,8 +90,5 @@ def _remove(text: str, name: str) -> str:
         raise PresetError(Problem("preset", name, "isn't there"))
     key, node = found
     start = text.rfind("\n", 0, key.start_mark.index) + 1
-    value_end = node.start_mark.index + len(
-        text[node.start_mark.index : node.end_mark.index].rstrip()
-    )
-    end = text.find("\n", max(value_end, key.end_mark.index))
+    end = text.find("\n", max(_end(text, node), key.end_mark.index))
     return text[:start] + ("" if end < 0 else text[end + 1 :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,8 @@ def flow(value: Any) -> str:
     said = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, width=10**9, sort_keys=False
     )
-    return str(said).removesuffix("\n").removesuffix("...").strip()
+    said = str(said).removesuffix("\n").removesuffix("...").strip()
+    return said if "\n" not in said else json.dumps(_lists(value), ensure_ascii=False)
 
 
 def _words(values: Mapping[str, Any], order: Sequence[str]) -> dict[str, Any]:

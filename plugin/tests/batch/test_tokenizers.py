@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import PretrainedConfig
 
 from temperament import EngineError, PresetError, Run, process
 from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
@@ -101,7 +102,10 @@ class TestWithATokenizer:
         after = process(x, {"min_new_tokens": 1}, tokenizer=tokenizer)
         assert torch.where(after[0] == X)[0].tolist() == [0]
         config = SimpleNamespace(eos_token_id=[3, 5])
-        for model, ends in ((None, [0]), (SimpleNamespace(generation_config=config), [3, 5])):
+        for model, ends in (
+            (None, [0]),
+            (SimpleNamespace(generation_config=config, config=PretrainedConfig()), [3, 5]),
+        ):
             kwargs = generate_kwargs({"min_new_tokens": 1}, tokenizer, model=model)
             after = kwargs["logits_processor"][0](torch.ones(1, 2).long(), x)
             assert torch.where(after[0] == X)[0].tolist() == ends

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import PretrainedConfig
 
 from temperament import Catalogue, EngineError, PresetError, process
 from temperament import transformers as adapter
@@ -167,7 +168,7 @@ class TestGenerateKwargs:
     def test_what_the_model_says_lies_below(self) -> None:
         """With `model=`, for what the preset doesn't name."""
         config = SimpleNamespace(temperature=0.1, top_k=3, top_p=None, min_p=0.2)
-        model = SimpleNamespace(generation_config=config)
+        model = SimpleNamespace(generation_config=config, config=PretrainedConfig())
         (processor,) = adapter.generate_kwargs("creative", model=model)["logits_processor"]
 
         assert dict(processor.presets[0].values) == {"temperature": 1.5, "top_k": 3, "min_p": 0.2}

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import PretrainedConfig
 from vllm import SamplingParams
 
 import temperament
@@ -127,7 +128,10 @@ class TestMakeAdmission:
     def config(self, additional: Any, speculative: Any = None, **defaults: Any) -> Any:
         """vLLM's configuration, as far as it is read."""
         model = SimpleNamespace(
-            get_diff_sampling_param=lambda: defaults, get_vocab_size=lambda: 100
+            get_diff_sampling_param=lambda: defaults,
+            get_vocab_size=lambda: 100,
+            model="m",
+            hf_config=PretrainedConfig(),
         )
         return SimpleNamespace(
             additional_config=additional, model_config=model, speculative_config=speculative

@@ -1,0 +1,287 @@
+"""What vendors recommend, and presets that depend on the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from temperament import Catalogue, PresetError
+from temperament.presets import as_preset, models
+from temperament.presets.models import Facts
+
+SHIPPED = Catalogue.load(environment=False)
+# name -> the family that it is of
+NAMES = {
+    "Qwen/Qwen3-8B": "qwen3",
+    "Qwen/Qwen3-30B-A3B-Instruct-2507-FP8": "qwen3-instruct-2507",
+    "Qwen/Qwen3.5-27B": "qwen3.5",
+    "Qwen/Qwen3.8-27B": "qwen3.8",
+    "deepseek-ai/DeepSeek-V3-0324": "deepseek-v3",
+    "deepseek-ai/DeepSeek-V3.2": "deepseek-v3.2",
+    "deepseek-ai/DeepSeek-V4": "deepseek-v4",
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": "deepseek-r1",
+    "moonshotai/Kimi-K2-Instruct": "kimi-k2",
+    "moonshotai/Kimi-K2-Thinking": "kimi-k2-thinking",
+    "moonshotai/Kimi-K2.5": "kimi-k2-thinking",
+    "openai/gpt-oss-20b": "gpt-oss",
+    "zai-org/GLM-4.6": "glm-4",
+    "zai-org/GLM-5": "glm-5",
+    "google/gemma-3-270m-it": "gemma-3",
+    "google/gemma-4-E4B-it": "gemma-4",
+    "meta-llama/Llama-3.3-70B-Instruct": "llama-3",
+    "meta-llama/Meta-Llama-3-8B-Instruct": "llama-3",
+    "mistralai/Mistral-Small-3.2-24B-Instruct-2506": "mistral-small-3",
+    "mistralai/Magistral-Small-2509": "magistral",
+    "mistralai/Ministral-3-8B-Instruct-2512": "ministral-3",
+    "mistralai/Ministral-3-8B-Reasoning-2512": "ministral-3-reasoning",
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": "nemotron-3-nano",
+    "MiniMaxAI/MiniMax-M3": "minimax-m3",
+    "microsoft/Phi-4-reasoning-plus": "phi-4-reasoning",
+    "HuggingFaceTB/SmolLM2-135M-Instruct": "smollm2",
+    "HuggingFaceTB/SmolLM3-3B": "smollm3",
+    "LiquidAI/LFM2.5-1.2B-Instruct": "lfm2.5",
+    "LiquidAI/LFM2.5-8B-A1B": "lfm2.5-8b-a1b",
+    "someone/something": None,
+}
+CONFIGS: list[tuple[dict[str, Any], str | None]] = [
+    ({"model_type": "qwen3"}, "qwen3"),
+    ({"model_type": "deepseek_v32"}, "deepseek-v3.2"),
+    ({"model_type": "llama", "vocab_size": 128256}, "llama-3"),
+    ({"model_type": "llama", "vocab_size": 49152}, "smollm2"),
+    ({"model_type": "llama", "vocab_size": 32000}, None),
+    ({"model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"]}, "gemma-3"),
+]
+
+
+def made(model: str, **values: Any) -> Any:
+    """A preset for a model."""
+    return as_preset(values, SHIPPED.for_model(model))
+
+
+class TestFamilies:
+    """The files in `configs/models`."""
+
+    def test_each_number_has_a_source_and_a_date(self) -> None:
+        """And a kind that is the recommended one."""
+        for family in models.families():
+            assert family.kind("recommended") is not None, family.name
+            for kind, values in family.values.items():
+                assert values.source and family.read[kind], (family.name, kind)
+                assert values.values, (family.name, kind)
+
+    def test_an_entry_of_a_config_is_of_one_family(self) -> None:
+        """No two families claim the same `config.json`."""
+        entries = [
+            json.dumps(entry, sort_keys=True) for f in models.families() for entry in f.config
+        ]
+
+        assert len(entries) == len(set(entries))
+
+    def test_the_hottest(self) -> None:
+        """No vendor recommends more than 1 for local weights."""
+        assert models.hottest() == 1.0
+
+    @pytest.mark.parametrize(("name", "expected"), NAMES.items())
+    def test_by_name(self, name: str, expected: str | None) -> None:
+        """The longest pattern wins, upper and lower case alike."""
+        family = models.family_of(models.facts_of(name))
+
+        assert expected == (family.name if family is not None else None)
+
+    @pytest.mark.parametrize(("config", "expected"), CONFIGS, ids=str)
+    def test_by_config(self, tmp_path: Path, config: dict[str, Any], expected: str | None) -> None:
+        """A folder with nothing but `config.json` is enough, and so is that file."""
+        folder = tmp_path / "weights"
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(config))
+        for given in (folder, folder / "config.json"):
+            family = models.family_of(models.facts_of(given))
+
+            assert expected == (family.name if family is not None else None)
+
+    @pytest.mark.parametrize("text", ["{", "[]"])
+    def test_a_broken_config(self, tmp_path: Path, text: str) -> None:
+        """Is a problem, not an unknown model."""
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(PresetError, match="JSON"):
+            models.facts_of(tmp_path)
+
+    def test_a_wrong_file(self, tmp_path: Path) -> None:
+        """Every problem at once."""
+        path = tmp_path / "x.yaml"
+        path.write_text(
+            "title: X\nrecommended: y\nvalues:\n  a: {temperature: -1, source: s, read: '2026'}\n"
+            "  b: {top_p: 0.5}\n"
+        )
+        with pytest.raises(PresetError) as caught:
+            models.read_family(path)
+
+        assert ["temperature", "values.b", "recommended"] == [p.path for p in caught.value.problems]
+
+
+class TestScales:
+    """`temperature_scale`."""
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [("code", 0.0), ("data", 0.3), ("chat", 0.6), ("translation", 0.6), ("creative", 0.8)],
+    )
+    def test_the_table_of_deepseek(self, name: str, expected: float) -> None:
+        """On its own weights it reads as its model card maps it, with the reason."""
+        preset = SHIPPED.for_model("deepseek-ai/DeepSeek-V3-0324")[name]
+
+        assert expected == preset.values["temperature"]
+        assert "DeepSeek-V3-0324 model card" in preset.notes[0]
+
+    @pytest.mark.parametrize("model", ["someone/something", "Qwen/Qwen3-8B"])
+    def test_without_a_mapping_the_number_stands(self, model: str) -> None:
+        """As it is in the file."""
+        assert SHIPPED.for_model(model)["chat"].values["temperature"] == 1.3
+
+    def test_kimis_scale(self) -> None:
+        """Its Anthropic-compatible API draws at 0.6 T."""
+        scaled = made(
+            "moonshotai/Kimi-K2-Instruct", temperature=1.0, temperature_scale="kimi-anthropic"
+        )
+
+        assert scaled.values["temperature"] == 0.6
+
+    def test_outside_the_scale(self) -> None:
+        """DeepSeek's API ends at 2."""
+        with pytest.raises(PresetError, match="deepseek-api ends at 2"):
+            made("deepseek-v3", temperature=2.5, temperature_scale="deepseek-api")
+
+    def test_a_number_of_ones_own_is_on_no_scale(self) -> None:
+        """A preset that extends another one and names a temperature means what it says."""
+        preset = made("deepseek-v3", extends="chat", temperature=0.5)
+
+        assert preset.values["temperature"] == 0.5
+
+    def test_modes_and_schedules(self) -> None:
+        """All temperatures of a preset are on its scale."""
+        preset = made(
+            "deepseek-v3",
+            temperature_scale="deepseek-api",
+            temperature={"from": 1.5, "to": 1.0, "over": 5},
+            modes={"a": {"temperature": 1.3}, "b": {}},
+            switch=[{"from": ["a"], "on": {"tokens": 5}, "to": "b"}],
+            start="a",
+        )
+        mode = {mode.name: mode for mode in preset.modes}
+
+        assert (0.8, 0.3) == (preset.values["temperature"].start, preset.values["temperature"].end)
+        assert mode["a"].values["temperature"] == 0.6
+
+
+class TestRecommended:
+    """`from_model`, and factors."""
+
+    def test_the_kinds(self) -> None:
+        """A preset without values of its own has the vendor's."""
+        qwen = SHIPPED.for_model("Qwen/Qwen3-8B")
+
+        assert {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0} == qwen[
+            "thinking"
+        ].values
+        assert qwen["recommended"].values == qwen["thinking"].values
+        assert qwen["instruct"].values["top_p"] == 0.8
+
+    def test_a_factor(self) -> None:
+        """Of the recommended value, laid over it."""
+        warmer = SHIPPED.for_model("Qwen/Qwen3-8B")["warmer"]
+
+        assert (0.72, 0.95) == (warmer.values["temperature"], warmer.values["top_p"])
+        assert "1.2 times the 0.6" in warmer.notes[-1]
+
+    @pytest.mark.parametrize(
+        ("model", "values", "reason"),
+        [
+            ("someone/something", {"from_model": "thinking"}, "the model must be known"),
+            (
+                "deepseek-v3",
+                {"from_model": "thinking"},
+                "has no values for thinking, only instruct",
+            ),
+            ("deepseek-v3", {"min_p": {"scale": 2}}, "no recommended min_p"),
+            ("qwen3-8b", {"top_p": {"scale": 2}}, "top_p: not allowed; given: 1.9"),
+        ],
+        ids=str,
+    )
+    def test_what_cant_be_settled(self, model: str, values: dict[str, Any], reason: str) -> None:
+        """Is refused where it would be drawn with, and told where it is looked at."""
+        with pytest.raises(PresetError, match=reason):
+            made(model, **values)
+
+    def test_without_a_model(self) -> None:
+        """The catalogue holds it, and nothing draws with it."""
+        assert "the model must be known" in SHIPPED["recommended"].unsettled
+        with pytest.raises(PresetError, match="the model must be known"):
+            as_preset("recommended", SHIPPED)
+
+    def test_words_of_its_own_win(self) -> None:
+        """A number beats the vendor's, and a factor of what lies below."""
+        preset = made("qwen3-8b", extends="warmer", temperature=0.9)
+
+        assert (0.9, 0.95) == (preset.values["temperature"], preset.values["top_p"])
+
+    def test_sections(self) -> None:
+        """`models` lies over the rest, by the model's name or its family's."""
+        words = {"temperature": 0.9, "models": {"qwen3*": {"top_k": 7}, "*-8b": {"min_p": 0.1}}}
+
+        assert {"temperature": 0.9, "top_k": 7, "min_p": 0.1} == made(
+            "Qwen/Qwen3-8B", **words
+        ).values
+        assert {"temperature": 0.9} == made("gpt-oss-20b", **words).values
+
+    def test_wrong_sections(self) -> None:
+        """Are told with their place."""
+        with pytest.raises(PresetError) as caught:
+            made("x", models={"a": {"top_p": 2, "aliases": ["x"]}, "b": 3})
+
+        assert ["models.a.aliases", "models.a.top_p", "models.b"] == [
+            problem.path for problem in caught.value.problems
+        ]
+
+
+class TestTruncation:
+    """A temperature above every vendor's, without a cut."""
+
+    def test_the_models_stays(self) -> None:
+        """`creative` keeps top_k and top_p of a model that has them recommended."""
+        assert {"temperature": 1.5, "top_k": 20, "top_p": 0.95} == SHIPPED.for_model(
+            "Qwen/Qwen3-8B"
+        )["creative"].values
+
+    @pytest.mark.parametrize(
+        ("model", "values"),
+        [
+            ("qwen3-8b", {"temperature": 1.0}),
+            ("qwen3-8b", {"temperature": 1.5, "top_p": 1.0}),
+            ("qwen3-8b", {"temperature": 1.5, "min_p": 0.1}),
+            ("kimi-k2", {"temperature": 1.5}),
+            ("smollm2-135m", {"temperature": 1.5}),
+            ("someone/something", {"temperature": 1.5}),
+        ],
+        ids=str,
+    )
+    def test_unless(self, model: str, values: dict[str, Any]) -> None:
+        """The temperature is usual, the preset names a cut, or nothing verified is known."""
+        assert values == made(model, **values).values
+
+    def test_the_warning(self) -> None:
+        """Where nothing cuts, `check --model` says so."""
+        (warning,) = models.warnings(made("kimi-k2", temperature=1.5))
+
+        assert "outside every vendor's range for local weights (at most 1)" in warning
+        assert models.warnings(made("qwen3-8b", temperature=1.5)) == []
+        assert models.warnings(made("x", temperature=1.5, min_p=0.05)) == []
+
+    def test_facts_may_be_given(self) -> None:
+        """By what an engine knows of its model."""
+        catalogue = SHIPPED.for_model(Facts("", {"model_type": "qwen3"}))
+
+        assert catalogue.family is not None
+        assert catalogue.family.title == "Qwen3"
