@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--engine", required=True, choices=sorted(TARGETS))
     for made in (listed, show, check, explain):
         made.add_argument(
-            "--model", default="", help="a model's name, or a folder with its config.json; check reads its tokenizer too"
+            "--model",
+            default="",
+            help="a model's name, or a folder with its config.json; check reads its tokenizer too",
         )
     explain.add_argument("--platform", choices=("cpu", "cuda"), help="where the engine runs")
     explain.add_argument("--plan", choices=CHOICES, default="auto", help="auto if not given")

@@ -85,6 +85,8 @@ def read(dialect: Dialect, given: Mapping[str, Any]) -> Reading:
         else:
             reading.note("lost", name, value, f"no parameter of ours, nor known of {dialect.title}")
     for ours, value in dialect.defaults.items():
+        if reading.words.get("mirostat") and STAGE_OF[ours].group == "cut":
+            continue  # which it replaces
         if ours not in reading.words and value != PARAMETERS[ours].neutral:
             reading.words[ours] = value
             reading.note("default", ours, value, f"not in the file: {dialect.title}'s default")

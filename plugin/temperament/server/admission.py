@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from temperament.errors import PresetError, Problem, RequestError, shown
+from temperament.interchange.sillytavern_request import MARKERS
 from temperament.plan import Choice, PresetPlan, encode, split_preset
 from temperament.plan.machine import Switching, machine, unmatched
 from temperament.plan.parameters import BY_FIELD as REFERENCE_BY_FIELD
@@ -41,6 +42,8 @@ class Admitted:
     label: str | None
     # where the modes of the answer are asked for
     trace: Trace | None = None
+    # what of a body of another program's isn't honoured
+    warning: str = ""
 
 
 MAX_SETTLED = 1024  # sets of words that are kept, with what became of them
@@ -340,7 +343,7 @@ def _is_native(name: str, value: Any) -> bool:
 def _fields(endpoint: Endpoint) -> frozenset[bytes]:
     """The fields that make a request ours: with none of them, and no default, it is not."""
     own = {*_SAMPLING, *_REFERENCE} - endpoint.target.fields.keys() - endpoint.knows
-    return frozenset(name.encode() for name in {*own, FIELD, tracing.FIELD, "vllm_xargs"})
+    return frozenset(name.encode() for name in {*own, *MARKERS, FIELD, tracing.FIELD, "vllm_xargs"})
 
 
 def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:

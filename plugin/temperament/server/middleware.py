@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 from temperament.errors import TemperamentError
+from temperament.interchange import sillytavern_request
 from temperament.server.admission import Admission, Admitted
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 from temperament.server.scan import LARGE
 from temperament.server.selection import HEADER
 from temperament.server.trace import traced
+
+# Names what of a SillyTavern-style body isn't honoured.
+WARNING = "x-sampling-warning"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -55,7 +60,8 @@ class PresetMiddleware:
             headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
             length = (b"content-length", str(len(raw)).encode())
             scope = {**scope, "headers": [*headers, length]}
-            answer = send if admitted.label is None else _labelled(send, admitted.label)
+            told = {HEADER: admitted.label, WARNING: admitted.warning}
+            answer = _labelled(send, {name: text for name, text in told.items() if text})
             answer = answer if admitted.trace is None else traced(answer, admitted.trace)
         await self.app(scope, _replay(raw, receive), answer)
 
@@ -72,7 +78,12 @@ def _admit(raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission) -
         return None
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
-    return admission.admit(body, text, endpoint)
+    if not sillytavern_request.is_request(body):
+        return admission.admit(body, text, endpoint)
+    body, notes = sillytavern_request.translate(body)
+    admitted = admission.admit(body, text, endpoint)
+    warning = sillytavern_request.header_text(notes)
+    return None if admitted is None else replace(admitted, warning=warning)
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -99,10 +110,15 @@ def _replay(raw: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _labelled(send: Send, label: str) -> Send:
+def _labelled(send: Send, told: Mapping[str, str]) -> Send:
+    """`send`, with more headers in the answer."""
+    if not told:
+        return send
+
     async def labelled(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", []), (HEADER.encode(), label.encode())]
+            headers = [*message.get("headers", [])]
+            headers += [(name.encode(), text.encode()) for name, text in told.items()]
             message = {**message, "headers": headers}
         await send(message)
 
