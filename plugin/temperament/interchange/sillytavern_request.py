@@ -6,12 +6,13 @@ asks for nothing, is honoured by leaving it out; every other field that we can't
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temperament.interchange import sillytavern, webui
 from temperament.interchange.base import Note, Reading
 from temperament.interchange.dialect import Dialect, Field, read
+from temperament.presets.schema import MOVABLE
 
 # A body with two of these is one of SillyTavern's.
 MARKERS = frozenset(
@@ -84,17 +85,24 @@ def _bans(value: Any) -> list[int] | None:
     return [int(part) for part in parts if str(part).strip()] or None
 
 
+def _order(fields: Mapping[str, Any]) -> Sequence[str]:
+    """The web UI's, if the body says anything of an order; else ours."""
+    if "sampler_priority" in fields or fields.get("temperature_last"):
+        return [*webui.order_of(fields), "skew"]
+    return MOVABLE
+
+
 DIALECT = Dialect(
     title="SillyTavern",
     fields={
         **webui.FIELDS,
         "adaptive_target": sillytavern.FIELDS["adaptive_target"],
         "skew": sillytavern.FIELDS["skew"],
-        "dry_penalty_last_n": sillytavern.FIELDS["dry_penalty_last_n"],
         "custom_token_bans": Field("suppress_tokens", _bans),
         "banned_strings": Field("banned_strings", lambda value: value or None),
     },
-    order=lambda fields: [*webui.order_of(fields), "skew"],
+    order=_order,
+    left={"sampler_priority": "the order", "temperature_last": "the order"},
     before_read=webui.before_read,
     after_read=webui.after_read,
 )
@@ -127,13 +135,11 @@ def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
         changed["min_new_tokens"] = changed["max_tokens"]  # until then nothing ends the text
     _orders(given, notes)
     given.setdefault("repetition_penalty_range", 0)
-    dry_range = given.get("dry_penalty_last_n", 0)
+    dry_range = given.pop("dry_penalty_last_n", None)
     reading = webui.without_orders(read(DIALECT, given))
     changed |= reading.words
-    if reading.words.get("dry_multiplier"):
+    if reading.words.get("dry_multiplier") and dry_range is not None:
         changed["dry_range"] = max(dry_range, 0)
-    else:
-        changed.pop("dry_range", None)
     return changed, notes.notes + [note for note in reading.notes if note.kind != "differs"]
 
 

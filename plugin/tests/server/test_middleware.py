@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
@@ -219,6 +219,43 @@ class TestPasses:
         asyncio.run(middleware(scope, receive, send))
 
         assert app.scope == {}
+
+
+class TestSillyTavern:
+    """A body of SillyTavern's, with all its fields at the top."""
+
+    BODY: ClassVar[dict[str, Any]] = {
+        "prompt": "x",
+        "temperature": 1.1,
+        "typical": 0.9,
+        "nsigma": 0,
+        "guidance_scale": 1.5,
+        "stopping_strings": ["a"],
+        "truncation_length": 2048,
+        "api_type": "vllm",
+    }
+
+    def test_what_isnt_honoured_is_named(self, admission: Admission) -> None:
+        """In a header; the rest reaches vLLM in our words."""
+        done = Exchange(admission, self.BODY)
+        body = json.loads(done.app.raw or b"")
+        told = done.headers[b"x-sampling-warning"].decode()
+
+        assert done.status == 200
+        assert body.keys() >= {"prompt", "stop", "vllm_xargs"}
+        assert not body.keys() & {"typical", "guidance_scale", "api_type", "stopping_strings"}
+        assert [part.partition(":")[0] for part in told.split("; ")] == [
+            "guidance_scale",
+            "api_type",
+            "truncation_length",
+        ]
+
+    def test_a_body_of_ones_own_is_refused(self, admission: Admission) -> None:
+        """Without SillyTavern's fields, what can't be honoured is answered 400."""
+        done = Exchange(admission, {"prompt": "x", "guidance_scale": 1.5})
+
+        assert done.status == 400
+        assert "second forward pass" in done.error["error"]["message"]
 
 
 class TestRefusals:

@@ -1,0 +1,191 @@
+"""`import`, `export`, `new`, `set`, and what depends on a model."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from temperament.cli import main
+from temperament.interchange import BY_NAME
+from temperament.presets import Catalogue
+
+
+@pytest.fixture(autouse=True)
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No presets but the shipped ones, and an empty folder."""
+    for name in ("TEMPERAMENT_PRESETS", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+class Ran:
+    """What a command printed, and its code."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
+        try:
+            self.code = main(list(words))
+        except SystemExit as error:
+            self.code = int(error.code or 0)
+        printed = capsys.readouterr()
+        self.out, self.err = printed.out, printed.err
+
+
+class TestImportAndExport:
+    """Files of other programs."""
+
+    @pytest.mark.parametrize("name", BY_NAME)
+    def test_there_and_back(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        """What `export` prints, `import` reads; the preset is the same."""
+        sent = Ran(capsys, "export", "joint", "--to", name)
+        monkeypatch.setattr("sys.stdin", io.StringIO(sent.out))
+        section = ("--section", "joint") if name == "litellm" else ()
+        brought = Ran(capsys, "import", "-", "--from", name, *section)
+        Path("joint2.yaml").write_text(brought.out, encoding="utf-8")
+        again = Catalogue.load(["joint2.yaml"])["joint2"].chain
+
+        assert (0, 0) == (sent.code, brought.code)
+        assert again.values == Catalogue.load()["joint"].chain.values or name == "ollama"
+
+    def test_notes_go_to_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """So that stdout is the file."""
+        Path("generation_config.json").write_text('{"do_sample": true, "eos_token_id": 2}')
+        ran = Ran(capsys, "import", "generation_config.json")
+
+        assert ran.out == "top_k: 50\n"
+        assert ran.err.splitlines() == [
+            "left: eos_token_id = 2: is the model's own, not a preset's",
+            "default: top_k = 50: not in the file: Transformers' default",
+        ]
+
+    def test_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """With the notes beside the text."""
+        shown = json.loads(Ran(capsys, "export", "reasoning", "--to", "webui", "--json").out)
+        one = json.loads(
+            Ran(capsys, "export", "reasoning", "--to", "sglang", "--mode", "think", "--json").out
+        )
+        Path("a.json").write_text('{"temperature": 0.5, "sampling_seed": 3, "max_new_tokens": 4}')
+        brought = json.loads(Ran(capsys, "import", "a.json", "--json").out)
+
+        assert ("lost", "modes") == (shown["notes"][0]["kind"], shown["notes"][0]["name"])
+        assert one["notes"] == []
+        assert json.loads(one["text"])["temperature"] == 0.6
+        assert brought["preset"] == {"temperature": 0.5, "seed": 3, "max_tokens": 4}
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("import", "none.json"), "none.json: can't be read"),
+            (("export", "chat", "--to", "ollma"), "did you mean 'ollama'"),
+            (("export", "caht", "--to", "ollama"), "did you mean 'chat'"),
+            (("export", "chat", "--to", "ollama", "--mode", "x"), "no such mode"),
+            (("export", "warmer", "--to", "ollama"), "the model must be known"),
+        ],
+    )
+    def test_what_is_wrong(
+        self, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+    ) -> None:
+        """Is told, and the code is 1."""
+        ran = Ran(capsys, *words)
+
+        assert (1, "") == (ran.code, ran.out)
+        assert message in ran.err
+
+    def test_for_a_model(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Its own values."""
+        ran = Ran(capsys, "export", "warmer", "--to", "sglang", "--model", "Qwen/Qwen3-8B")
+
+        assert json.loads(ran.out) == {
+            "temperature": 0.72, "top_k": 20, "top_p": 0.95, "min_p": 0.0
+        }  # fmt: skip
+
+
+class TestFilesOfOnesOwn:
+    """`new` and `set`."""
+
+    def test_a_new_preset(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Extends another one, and editors find the schema beside it."""
+        ran = Ran(capsys, "new", "poems", "--from", "创意写作", "--set", "top_p=0.9")
+        preset = Catalogue.load(["poems.yaml"])["poems"]
+
+        assert ran.code == 0
+        assert {"temperature": 1.5, "top_p": 0.9} == preset.values
+        assert "$schema=./preset.schema.json" in Path("poems.yaml").read_text()
+        assert "top_p" in json.loads(Path("preset.schema.json").read_text())["properties"]
+
+    def test_comments_stay(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`set` changes what it is told and nothing else."""
+        Path("p.yaml").write_text("# mine\ntop_p: 0.9  # the nucleus\nmin_p: 0.1\n")
+        ran = Ran(capsys, "set", "p.yaml", "top_p=0.8", "top_k=5", "--unset", "min_p")
+
+        assert ran.code == 0
+        assert Path("p.yaml").read_text() == "# mine\ntop_p: 0.8  # the nucleus\ntop_k: 5\n"
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("set", "p.yaml", "top_p=2"), "p.yaml:1: top_p: not allowed"),
+            (("set", "p.yaml", "top_p"), "not NAME=VALUE"),
+            (("set", "none.yaml", "top_p=1"), "none.yaml: can't be read"),
+            (("new", "p", "--from", "chat"), "is there already"),
+            (("new", "A B", "--from", "chat"), "not a preset's name"),
+            (("new", "x", "--from", "caht"), "did you mean 'chat'"),
+        ],
+    )
+    def test_what_is_wrong(
+        self, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+    ) -> None:
+        """Is told, and no file is touched."""
+        Path("p.yaml").write_text("top_p: 0.9\n")
+        ran = Ran(capsys, *words)
+
+        assert (1, "") == (ran.code, ran.out)
+        assert message in ran.err
+        assert Path("p.yaml").read_text() == "top_p: 0.9\n"
+        assert [path.name for path in Path().iterdir()] == ["p.yaml"]
+
+
+class TestModels:
+    """`--model`."""
+
+    def test_list_from_a_folder_with_a_config(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """`Qwen/Qwen3-8B` with only `config.json`: the vendor's numbers, the presets, and why."""
+        folder = Path("Qwen/Qwen3-8B")
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"model_type": "qwen3"}')
+        ran = Ran(capsys, "list", "--model", "Qwen/Qwen3-8B")
+        listed = json.loads(Ran(capsys, "list", "--model", "Qwen/Qwen3-8B", "--json").out)
+        creative = next(p for p in listed["presets"] if p["name"] == "creative")
+
+        assert ran.out.startswith("Qwen3\n")
+        assert "thinking (recommended)  temperature=0.6, top_k=20, top_p=0.95, min_p=0.0" in ran.out
+        assert "QwenLM/Qwen3@7a2f61f" in ran.out
+        assert listed["model"]["values"]["instruct"]["verified"]
+        assert {"temperature": 1.5, "top_k": 20, "top_p": 0.95} == creative["values"]
+        assert "stays, since the temperature is above any vendor's" in creative["notes"][-1]
+
+    def test_by_config_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The folder's name may say nothing."""
+        Path("config.json").write_text('{"model_type": "qwen3"}')
+
+        assert Ran(capsys, "list", "--model", ".").out.startswith("Qwen3\n")
+
+    def test_check_warns(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of temperatures that no vendor recommends, where nothing cuts."""
+        unknown = Ran(capsys, "check", "--model", "someone/something")
+        known = Ran(capsys, "check", "--model", "Qwen/Qwen3-8B")
+
+        assert (0, 0) == (unknown.code, known.code)
+        assert "chat                temperature 1.3 without truncation is outside" in unknown.out
+        assert "no problems, 0 warnings" in known.out
+
+    def test_show_tells_the_reason(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Why a number is what it is."""
+        shown = Ran(capsys, "show", "chat", "--model", "deepseek-ai/DeepSeek-V3-0324").out
+
+        assert "temperature=0.6" in shown
+        assert "temperature 1.3 on deepseek-api is 0.6 for DeepSeek V3" in shown
