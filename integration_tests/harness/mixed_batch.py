@@ -36,7 +36,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"extends": "chat", "order": ["min_p", "top_p", "top_k"], "min_p": 0.02, "top_k": 9},
         "auto",
     ),
-    "native penalties, residual cuts": ({"extends": "chat", **PENALTIES, "top_p": 0.9}, "auto"),
+    "native penalties, residual cuts": ({"extends": "chat", **PENALTIES, **ORDER}, "native"),
     "penalties": ({"extends": "chat", **PENALTIES}, "residual"),
     "frequency": ({"extends": "creative", "frequency_penalty": 1.5}, "residual"),
     "bias": ({"extends": "creative", "logit_bias": {"300": 150, "301": 149.5}}, "auto"),
@@ -51,6 +51,33 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         {"extends": "chat", "no_repeat_ngram_size": 2, **PENALTIES, "repetition_range": 8},
         "residual",
     ),
+    "dry, xtc": (
+        {
+            "extends": "chat",
+            "dry_multiplier": 0.8,
+            "dry_sequence_breakers": [],
+            "xtc_probability": 0.5,
+            "xtc_protect_structure": False,
+            "seed": 7,
+        },
+        "residual",
+    ),
+    "cuts": (
+        {"extends": "chat", "typical_p": 0.9, "eta_cutoff": 1e-4, "tfs": 0.95, "top_n_sigma": 2},
+        "residual",
+    ),
+    "shapes": (
+        {"dynatemp_low": 0.5, "dynatemp_high": 1.5, "smoothing_factor": 0.2, "skew": 0.1},
+        "residual",
+    ),
+    "reproducible": ({"extends": "creative", "reproducible": True, "seed": 3}, "residual"),
+    **{
+        f"stateful, {name}": ({"temperature": 1.5, **words}, "residual")
+        for name, words in {
+            "mirostat": {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5},
+            "adaptive-p": {"adaptive_target": 0.3, "adaptive_decay": 0.5},
+        }.items()
+    },
     "nothing": ({}, "auto"),
 }
 SLOTS = 12
@@ -223,6 +250,7 @@ def compare(
         alone[case] = preset if plan == "residual" else {**made.residual.values, **movable}
         if "logit_bias" in made.residual.values and plan == "auto":
             alone[case]["logit_bias"] = dict(alone[case]["logit_bias"])
+    steps: dict[str, dict[int, tuple[Any, Any]]] = {}  # stateful: request -> tokens -> step
     rows: Counter[str] = Counter()
     changed: Counter[str] = Counter()
     differing = []
@@ -232,6 +260,11 @@ def compare(
             prompt, output = finished[key]
             length = tokens if runner == "v1" else tokens - len(prompt)
             if length < 0:  # a part of the prompt: what is drawn there isn't used
+                continue
+            if case.startswith("stateful"):
+                rows[case] += 1
+                changed[case] += not torch.equal(before[row], after[row])
+                steps.setdefault(key, {})[length] = before[row : row + 1], after[row]
                 continue
             single = temperament.process(
                 before[row : row + 1],
@@ -244,6 +277,17 @@ def compare(
             changed[case] += not torch.equal(before[row], after[row])
             if not torch.equal(single.view(torch.int32), after[row].view(torch.int32)):
                 differing.append(f"step {step}, row {row} of {len(whose)}: {key} after {length}")
+    for key, known in steps.items():
+        prompt, output = finished[key]
+        alone_all_the_time = temperament.Run(
+            alone[key.partition(" #")[0]], prompt_ids=[prompt], catalogue=catalogue
+        )
+        for length in range(len(output)):
+            given, got = known[length]
+            single = alone_all_the_time.run(given)[0]
+            if not torch.equal(single.view(torch.int32), got.view(torch.int32)):
+                differing.append(f"{key} after {length} of {len(output)}")
+            alone_all_the_time.accept(output[length : length + 1])
     return Report(
         rows=rows,
         changed=changed,
