@@ -143,6 +143,11 @@ class Rows:
         self._states.reorder(parents)
         self._modes.reorder(parents)
 
+    def remembers(self, slot: int) -> bool:
+        """Whether something is kept of the slot that can't be had again from the tokens."""
+        one = np.array([slot])
+        return bool(self.uses(one, "state")[0] or self._modes.forgets(one))
+
     def save(self, slot: int) -> Snapshot:
         """What can't be had again from the tokens, for a request that may come back."""
         saved: Snapshot = {}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import mass, sums
+from temperament.ops.blocks import branches, mass, sums
 
 
 class Column(NamedTuple):
@@ -276,10 +276,16 @@ class State:
         maximum = logits.amax(dim=-1, keepdim=True)
         (total,) = sums(logits, maximum, mass)
         normaliser = (maximum + total.log()).float()[:, 0]
-        self.value[self.slots] = value
+        generated, before = history.end - history.prompt_end, self.count[self.slots]
+        # A runner that fills a row's tokens in again, in parts, draws nothing behind a part.
+        new = generated >= before
+        if not branches(logits) or not bool(new.all()):
+            logits = torch.where(new[:, None], logits, self.given[self.slots])
+        self.value[self.slots] = torch.where(new, value, self.value[self.slots])
         self.given.index_copy_(0, self.slots, logits)
-        self.normaliser[self.slots] = normaliser
-        self.count[self.slots] = history.end - history.prompt_end
+        old = self.normaliser[self.slots]
+        self.normaliser[self.slots] = torch.where(new, normaliser, old)
+        self.count[self.slots] = torch.where(new, generated, before)
         return normaliser
 
 

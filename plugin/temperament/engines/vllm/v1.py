@@ -6,7 +6,6 @@ list that the runner keeps, so a request that was preempted and comes back bring
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,13 @@ import torch
 from torch import Tensor
 
 from temperament.batch.rows import Rows
-from temperament.batch.states import Snapshot
 from temperament.engines.vllm.params import request_of, token_bytes
+from temperament.engines.vllm.parked import Parked
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
     from vllm.config import VllmConfig
     from vllm.v1.sample.logits_processor import BatchUpdate
-
-_PARKED = 256  # preempted requests whose state is kept
 
 
 class V1Batch:
@@ -34,9 +31,9 @@ class V1Batch:
         self.rows = Rows(slots, device, partial(token_bytes, vllm_config))
         # row -> the runner's own list of the request's output, for rows whose stages need it
         self._outputs: dict[int, list[int]] = {}
-        # row -> the request's parameters, an object that the runner keeps while it is preempted
+        # row -> the request's parameters, where a stage or mode keeps what tokens can't tell
         self._params: dict[int, SamplingParams] = {}
-        self._parked: OrderedDict[int, tuple[SamplingParams, Snapshot]] = OrderedDict()
+        self._parked = Parked()
 
     def update(self, update: BatchUpdate) -> None:
         """Follows the runner's removals, additions and moves, in that order."""
@@ -71,20 +68,22 @@ class V1Batch:
         if not self.rows.follows(row):
             return
         self._outputs[row] = output
-        self._params[row] = params
-        parked = self._parked.pop(id(params), None)
-        if parked is not None:
-            self.rows.restore(row, parked[1])
+        if self.rows.remembers(row):
+            self._params[row] = params
+            saved = self._parked.take(params, self._length(row)) if output else None
+            if saved is not None:
+                self.rows.restore(row, saved)
 
     def _leave(self, row: int) -> None:
         params = self._params.pop(row, None)
-        if params is not None and (saved := self.rows.save(row)):
-            # Whether it has ended or is preempted isn't told; its parameters' identity tells later.
-            self._parked[id(params)] = (params, saved)
-            if len(self._parked) > _PARKED:
-                self._parked.popitem(last=False)
+        if params is not None:
+            self._parked.put(params, self.rows.save(row), self._length(row))
         self._outputs.pop(row, None)
         self.rows.clear(row)
+
+    def _length(self, row: int) -> tuple[int, int]:
+        prompt = int(self.rows.log.prompt_ends[row])
+        return prompt, prompt + len(self._outputs[row])
 
     def _catch_up(self) -> None:
         """Appends what the runner has added to its lists since the last step."""

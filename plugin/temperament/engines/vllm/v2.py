@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.rows import TOKENS, Rows
+from temperament.batch.table import Slots
 from temperament.engines.vllm.params import request_of, token_bytes
+from temperament.engines.vllm.parked import Parked
 from temperament.ops.inputs import History
 
 if TYPE_CHECKING:
@@ -36,13 +38,28 @@ class V2Batch:
         self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary, heads=heads)
         # slots of requests with modes whose tokens weren't looked at yet
         self._unread: list[int] = []
+        # slot -> the request's parameters, where a stage or mode keeps what tokens can't tell
+        self._stateful: dict[int, SamplingParams] = {}
+        # [slots] its prompt, and all of its tokens at its last step
+        self._prompt = np.zeros(req_states.max_num_reqs, dtype=np.int64)
+        self._seen = np.zeros(req_states.max_num_reqs, dtype=np.int64)
+        self._parked = Parked()
+        # slots in which that was not yet asked for
+        self._returned: set[int] = set()
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; whether we change its logits."""
         request = request_of(params)
+        self._park(slot)
+        self._returned.discard(slot)
         self.rows.write(slot, request)
         if request.switching is not None:
             self._unread.append(slot)
+        if self.rows.remembers(slot):
+            self._stateful[slot] = params
+            self._prompt[slot] = self._states.prompt_len.np[slot]
+            self._seen[slot] = 0
+            self._returned.add(slot)
         return any(request.chains)
 
     def flush(self) -> None:
@@ -64,6 +81,9 @@ class V2Batch:
         slots = context.idx_mapping_np.astype(np.int64)
         if not self.rows.active(slots):
             return logits
+        if self._stateful:
+            self._take_back(slots)
+            self._seen[slots] = context.seq_lens_upper_bound_np
         history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
         # Between two steps so many tokens may be committed, and in front of a row stand as many.
         new = 2 * self._drafts + 1
@@ -74,6 +94,29 @@ class V2Batch:
         rows = context.expanded_idx_mapping.long()
         first = context.expanded_local_pos == 0
         return self.rows.run_expanded(logits, slots, rows, history, first=first, new=new)
+
+    def _park(self, slot: int) -> None:
+        """Keeps the state of a slot whose request has left."""
+        params = self._stateful.pop(slot, None)
+        if params is not None:
+            length = int(self._prompt[slot]), int(self._seen[slot])
+            self._parked.put(params, self.rows.save(slot), length)
+
+    def _take_back(self, slots: Slots) -> None:
+        """Gives requests that were preempted, and are in the batch again, their state."""
+        for slot in self._returned.intersection(slots.tolist()):
+            prompt, end = int(self._prompt[slot]), int(self._states.prefill_len.np[slot])
+            self._returned.remove(slot)
+            if end == prompt:  # a new one
+                continue
+            # It comes back one token after its last step, perhaps not to the slot that it had.
+            length = prompt, end - 1
+            for other in self._stateful.keys() - {*slots.tolist()}:
+                if (self._prompt[other], self._seen[other]) == length:
+                    self._park(other)
+            saved = self._parked.take(self._stateful[slot], length)
+            if saved is not None:
+                self.rows.restore(slot, saved)
 
     def _history(self, context: LogitsContext) -> History:
         """Committed tokens from the runner's table, then each row's own draft tokens."""
