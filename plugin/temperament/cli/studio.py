@@ -10,6 +10,7 @@ import asyncio
 from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from temperament.cli.table import table
@@ -243,7 +244,7 @@ async def opened(words: Namespace) -> AsyncIterator[tuple[Source, Catalogue]]:
     """The model or the server that `words` name, and the presets that can be named there."""
     catalogue = Catalogue.load(words.presets)
     if words.server is None:
-        yield local_model(words.model), catalogue
+        yield local_model(words.model), catalogue.for_model(words.model)
         return
     import httpx
 
@@ -252,10 +253,11 @@ async def opened(words: Namespace) -> AsyncIterator[tuple[Source, Catalogue]]:
     key = {"Authorization": f"Bearer {words.api_key}"} if words.api_key else {}
     async with httpx.AsyncClient(base_url=words.server, headers=key, timeout=600) as client:
         server = await remote.connect(client)
+        catalogue = catalogue.for_model(server.root)
         if server.presets is not None:  # the server's own presets win over ours of the same name
             presets = {**catalogue.presets, **server.presets.presets}
             aliases = {**catalogue.aliases, **server.presets.aliases}
-            catalogue = Catalogue(presets, aliases)
+            catalogue = replace(catalogue, presets=presets, aliases=aliases)
         yield server, catalogue
 
 

@@ -41,8 +41,11 @@ class Server:
         tokenizer: Any = None,
         presets: Catalogue | None = None,
         defaults: Preset | None = None,
+        root: str = "",
     ) -> None:
         self.name = name
+        # the folder or the name that the server was started with
+        self.root = root or name
         self.tokenizer = tokenizer
         # what can be named there; None on a server without our plugin
         self.presets = presets
@@ -190,12 +193,12 @@ async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
             {alias: entry["name"] for entry in told["data"] for alias in entry["aliases"]},
         )
         defaults = _preset(told["below"])
-    root = Path(served.get("root") or "")
-    if tokenizer is None and (root / "tokenizer_config.json").is_file():
+    root = served.get("root") or ""
+    if tokenizer is None and Path(root, "tokenizer_config.json").is_file():
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(root, local_files_only=True)
-    return Server(client, served["id"], tokenizer, presets, defaults)
+    return Server(client, served["id"], tokenizer, presets, defaults, root)
 
 
 def _drawn(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:

@@ -139,7 +139,7 @@ def data(playground: Callable[[], Playground | None]) -> APIRouter:
             return JSONResponse({"problems": [{"message": "the server is starting"}]}, 503)
         try:
             asked = await _body(request)
-            [preset] = _sides([asked.get("side")])
+            [preset] = _sides(ready, [asked.get("side")])
         except TemperamentError as error:
             return refusal(error)
         lines = _generate(ready, request, preset, asked)
@@ -165,8 +165,8 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
     }
 
 
-async def _inspect(_: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
-    presets = _sides(asked.get("sides"))
+async def _inspect(ready: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
+    presets = _sides(ready, asked.get("sides"))
     looked = await inspect(
         source,
         presets,
@@ -184,7 +184,7 @@ async def _inspect(_: Playground, source: Source, asked: Mapping[str, Any]) -> d
 
 
 async def _copy(ready: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, str]:
-    [preset] = _sides([asked.get("side")])
+    [preset] = _sides(ready, [asked.get("side")])
     name = asked.get("name")
     if not isinstance(name, str) or not schema.NAME.fullmatch(name):
         raise PresetError(
@@ -235,7 +235,7 @@ async def _body(request: Request) -> Any:
     return asked
 
 
-def _sides(sides: Any) -> list[Preset]:
+def _sides(ready: Playground, sides: Any) -> list[Preset]:
     """The presets of the page's sides. Each problem's `where` is the side's number."""
     if not isinstance(sides, list) or not 1 <= len(sides) <= 4:
         raise PresetError(Problem("playground", "sides", "not a list of 1 to 4 presets"))
@@ -243,7 +243,8 @@ def _sides(sides: Any) -> list[Preset]:
     problems: list[Problem] = []
     for place, side in enumerate(sides):
         try:
-            presets.append(schema.preset("playground", side, where=str(place))[0])
+            said, _ = schema.preset("playground", side, where=str(place))
+            presets.append(ready.catalogue.settle(said))
         except PresetError as error:
             problems += error.problems
     if problems:
