@@ -31,10 +31,10 @@ class Tables:
     # [events, longest] int64: the marks of an event, 0 behind the last, and their places
     marks: Tensor
     places: Tensor
-    # [marks] int64: the machine's state after a switch there, STAYS for that behind the token
+    # [marks] int64: the machine's state after a switch there; -1: that behind the token, cleared
     cleared: Tensor
-    # [states] int64: the machine's state where nothing has begun, at the same place of the line
-    blank: Tensor
+    # [states] int64: the machine's state after a switch
+    cleared_state: Tensor
     # [rests] int64, ascending: the machine and place of a token; and what is left of it as a token
     rest_key: Tensor
     rest_token: Tensor
@@ -49,6 +49,8 @@ class Tables:
     # [states, modes] int64
     pending: Tensor
     any_pending: bool
+    # whether a rule counts the tokens of its mode
+    any_limit: bool
     width: int = MAX_MODES
 
     @property
@@ -196,8 +198,8 @@ class Machines:
             cleared=self._to_device(
                 np.array([0, *(c for one in self._list for _, c in one.table.marks[1:])])
             ),
-            blank=self._to_device(
-                np.concatenate([np.array(one.table.bytes.blank, np.int64) for one in self._list])
+            cleared_state=self._to_device(
+                np.concatenate([np.array(one.table.bytes.cleared, np.int64) for one in self._list])
             ),
             rest_key=self._to_device(np.concatenate(rest_keys)),
             rest_token=self._to_device(np.concatenate([o.table.rest_token for o in self._list])),
@@ -208,6 +210,7 @@ class Machines:
             ),
             counted=counted,
             pending=self._to_device(joined_pending),
+            any_limit=any((one.counted.limit_rule != NONE).any() for one in self._list),
             any_pending=bool((joined_pending != STAYS).any()),
         )
 

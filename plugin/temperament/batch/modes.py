@@ -67,6 +67,10 @@ class Modes:
         self._kept = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
         self._kept[:, _MACHINE] = -1
         self._of: dict[int, Machine] = {}
+        # [slots] on the host: whether a slot has modes, and rules on repetitions and on entropy
+        self._modal = np.zeros(slots, dtype=np.bool_)
+        self._repeating = np.zeros(slots, dtype=np.bool_)
+        self._forgetting = np.zeros(slots, dtype=np.bool_)
         # [slots] on the host: how many tokens were read, where the host knows it
         self.known = np.zeros(slots, dtype=np.int64)
 
@@ -78,7 +82,7 @@ class Modes:
         """A request with modes takes a slot; `read` tells what it has of tokens."""
         asks = self._vocabulary if switching.why_tokenizer else None
         made = machine(switching, None if asks is None else asks())
-        self._of[slot] = made
+        self._set(slot, made)
         self._machines.use(made, in_use=self._of.values())
         self.read(slot, [], [], 0)
 
@@ -104,22 +108,30 @@ class Modes:
 
     def clear(self, slot: int) -> None:
         """The slot has no modes."""
-        if self._of.pop(slot, None) is not None:
+        if self._modal[slot]:
+            self._set(slot, None)
             self._kept[slot, _MACHINE] = -1
+
+    def _set(self, slot: int, made: Machine | None) -> None:
+        if made is None:
+            self._of.pop(slot, None)
+        else:
+            self._of[slot] = made
+        self._modal[slot] = made is not None
+        self._repeating[slot] = made is not None and made.switching.repeats
+        self._forgetting[slot] = made is not None and made.switching.forgets
 
     def has(self, slots: Slots) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """[rows] whether a slot has modes."""
-        return np.isin(slots, list(self._of))
+        return np.asarray(self._modal[slots])
 
     def repeats(self, slots: Slots) -> bool:
         """Whether one of the slots has a rule on repetitions."""
-        own = (self._of.get(int(slot)) for slot in slots)
-        return any(made is not None and made.switching.repeats for made in own)
+        return bool(self._repeating[slots].any())
 
     def forgets(self, slots: Slots) -> bool:
         """Whether the mode of one of the slots may depend on more than its tokens."""
-        own = (self._of.get(int(slot)) for slot in slots)
-        return any(made is not None and made.switching.forgets for made in own)
+        return bool(self._forgetting[slots].any())
 
     def save(self, slot: int) -> Tensor:
         """What `restore` needs."""
@@ -132,25 +144,14 @@ class Modes:
         self._kept[slot, _MACHINE] = own
         self.known[slot] = int(saved[_READ])
 
-    def copy(self, source: int, target: int) -> None:
-        """The modes of one slot, in another too."""
-        self._kept[target] = self._kept[source]
-        self.known[target] = self.known[source]
-        if source in self._of:
-            self._of[target] = self._of[source]
-        else:
-            self._of.pop(target, None)
-
     def swap(self, one: int, other: int) -> None:
         """Two slots change places."""
         pair, turned = [one, other], [other, one]
         self._kept[pair] = self._kept[turned]
         self.known[pair] = self.known[turned]
-        first, second = self._of.pop(one, None), self._of.pop(other, None)
-        if first is not None:
-            self._of[other] = first
-        if second is not None:
-            self._of[one] = second
+        first, second = self._of.get(one), self._of.get(other)
+        self._set(one, second)
+        self._set(other, first)
 
     def reorder(self, parents: Tensor) -> None:
         """Each slot goes on from the state of another: [slots] int64."""
@@ -215,6 +216,8 @@ class Modes:
                 break
             token, switches = self._follow(fields, token, count)
             switched = switched | switches
+        if not (used.any_limit or repeats):
+            return
         cell = machine_ * used.width + fields[_MODE]
         due = live & ~switched & (count > 0)
         limit_rule = used.counted.limit_rule[cell]
@@ -242,16 +245,19 @@ class Modes:
         rule = torch.where(taken, rules, NONE).gather(1, first)[:, 0]
         switches = self._take(fields, rule, count)
         cleared = used.cleared[marks.gather(1, first)[:, 0]]
-        state = torch.where(cleared < 0, after, cleared)
+        behind = used.cleared_state[used.root[machine_] + after]
+        state = torch.where(cleared < 0, behind, cleared)
         fields[_STATE] = torch.where(switches, state, after)
         rest = used.rest(machine_, token, used.places[event].gather(1, first)[:, 0])
         return torch.where(switches, rest, NOTHING_LEFT), switches
 
     def _clear(self, fields: Fields, switches: Tensor) -> None:
-        """Forgets what had begun, where a mode begins: a trigger counts what stands in its mode."""
+        """Forgets lines that had begun, where a mode begins."""
+        if branches(switches) and not bool(switches.any()):
+            return
         used = self._machines.tables
-        blank = used.blank[used.root[fields[_MACHINE]] + fields[_STATE]]
-        fields[_STATE] = torch.where(switches, blank, fields[_STATE])
+        cleared = used.cleared_state[used.root[fields[_MACHINE]] + fields[_STATE]]
+        fields[_STATE] = torch.where(switches, cleared, fields[_STATE])
 
     def _repeats(
         self, fields: Fields, cell: Tensor, history: History, repeated: Tensor | None
@@ -274,6 +280,8 @@ class Modes:
         target = used.target[known]
         back = target == TO_BACK
         takes = (rule != NONE) & ~(back & (fields[_SIZE] == 0))
+        if branches(takes) and not bool(takes.any()):
+            return takes
         push, pop = takes & ~back, takes & back
         stack = torch.stack(fields[_STACK:], 1)
         top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]

@@ -57,6 +57,8 @@ class Rows:
         self._free: list[int] = []
         self._vocabulary = vocabulary
         self._newline: Tensor | None = None
+        # needs -> [slots] whether a slot has one of them, until a request comes, goes or moves
+        self._used: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.bool_]]] = {}
         # [rows] int64: the modes that the rows of the last batch were in, 0 without modes
         self.drawn_in: Tensor | None = None
 
@@ -70,16 +72,19 @@ class Rows:
 
     def uses(self, slots: Slots, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """[rows] whether a slot's request needs one of these."""
-        used = np.asarray(self.table.uses(*needs)[self._places[slots]].any(axis=1))
-        if self._modes and "history" in needs:
-            used |= self._modes.has(slots)
-        return used
+        if needs not in self._used:
+            used = np.asarray(self.table.uses(*needs)[self._places].any(axis=1))
+            if self._modes and "history" in needs:
+                used |= self._modes.has(np.arange(len(used)))
+            self._used[needs] = used
+        return np.asarray(self._used[needs][slots])
 
     def write(
         self, slot: int, request: Request, prompt: Sequence[int] = (), output: Sequence[int] = ()
     ) -> None:
         """Gives a slot to a request with its tokens so far."""
         self.clear(slot)
+        self._used.clear()
         if request.switching is None:
             self.table.write(slot, request)
         else:
@@ -109,6 +114,7 @@ class Rows:
 
     def clear(self, slot: int) -> None:
         """Takes a slot back."""
+        self._used.clear()
         for place in set(self._places[slot].tolist()):
             self.table.clear(place)
             if place != slot:
@@ -123,6 +129,7 @@ class Rows:
 
     def swap(self, one: int, other: int) -> None:
         """The requests in two slots change places."""
+        self._used.clear()
         self.table.swap(one, other)
         pair, turned = [one, other], [other, one]
         self._places[pair] = self._places[turned]
@@ -191,13 +198,17 @@ class Rows:
         if ends is not None:
             new = max(0, int((ends[rows] - self._modes.known[own]).max()))
             self._modes.known[own] = np.maximum(self._modes.known[own], ends[rows])
+        past, matches = given.history, given.matches
+        if len(rows) < len(slots):
+            past = past.select(index)
+            matches = None if matches is None else Matches(matches.length.index_select(0, index))
         drawn = self._modes.advance(
-            given.history.select(index),
+            past,
             self._index(own),
             new,
             logits=logits.index_select(0, index) if self._modes.forgets(own) else None,
             repeats=self._modes.repeats(own),
-            repeated=None if given.matches is None else given.matches.length[index],
+            repeated=None if matches is None else matches.length,
         )
         if given.position is not None:
             given.position.index_copy_(0, index, drawn.position)

@@ -97,7 +97,7 @@ class Follower:
             for place, mark in event:
                 if self._take(int(made.choice[mark, self.mode]), count, read + place):
                     cleared = table.marks[mark][1]
-                    self.state = after if cleared == STAYS_THERE else cleared
+                    self.state = table.cleared(after) if cleared == STAYS_THERE else cleared
                     token, read, switched = table.rest(token, place), read + place, True
                     break
             else:

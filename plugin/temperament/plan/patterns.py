@@ -42,8 +42,8 @@ class ByteTable:
     ends: tuple[frozenset[int], ...]
     # by state: the patterns that have begun, each with how many of its bytes are there
     begun: tuple[frozenset[tuple[int, int]], ...]
-    # by state: whether only spaces and tabs stand in the line so far, where a pattern asks for that
-    blank: tuple[bool, ...]
+    # by state: the one in which no line has begun that a pattern wants whole, all else being equal
+    cleared: tuple[int, ...]
     # the state at a line's start
     start: int
 
@@ -91,6 +91,9 @@ def byte_table(patterns: Sequence[Pattern]) -> ByteTable:
             else:
                 row[byte] = number[after]
         rows.append(row)
+        if _cleared(patterns, state) not in number:
+            number[_cleared(patterns, state)] = len(states)
+            states.append(_cleared(patterns, state))
         if len(states) > MAX_STATES:
             message = f"the triggers' texts make more than {MAX_STATES} states"
             raise PresetError(Problem("switch", "", message, allowed="fewer or shorter texts"))
@@ -98,13 +101,18 @@ def byte_table(patterns: Sequence[Pattern]) -> ByteTable:
         np.stack(rows),
         tuple(frozenset(p for p, k in own if k == _whole(patterns[p])) for _, own in states),
         tuple(frozenset((p, k) for p, k in own if k < _whole(patterns[p])) for _, own in states),
-        tuple(blank for blank, _ in states),
+        tuple(number[_cleared(patterns, state)] for state in states),
         1 if by_line else 0,
     )
 
 
 def _whole(pattern: Pattern) -> int:
     return len(pattern.text) + pattern.whole_line
+
+
+def _cleared(patterns: Sequence[Pattern], state: _State) -> _State:
+    blank, matched = state
+    return blank, frozenset((p, k) for p, k in matched if not patterns[p].whole_line)
 
 
 def _next_bytes(patterns: Sequence[Pattern], number: int, count: int) -> frozenset[int]:

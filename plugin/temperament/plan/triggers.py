@@ -1,7 +1,8 @@
 """The triggers of a preset over a vocabulary: which of them end within a token, and where.
 
-A trigger counts what was written since its mode began. So where one ends and switches, the rest of
-the token is followed anew: the rests of tokens are tokens of their own here, behind the real ones.
+A line that a trigger wants whole counts if it was written since its mode began: an opening fence
+isn't its own end. So where a trigger ends and switches, such lines are forgotten, and the rest of
+the token is followed from there: rests are tokens of their own here, behind the real ones.
 
 Built once for each set of triggers and vocabulary; kept in memory and on disk by their content.
 """
@@ -23,7 +24,7 @@ from temperament.plan.automaton import Automaton, Event, Events, run_over_tokens
 from temperament.plan.patterns import ByteTable, Pattern, byte_table
 from temperament.plan.vocabulary import TokenBytes
 
-VERSION = 2  # of what is stored: another one is built anew
+VERSION = 3  # of what is stored: another one is built anew
 KEPT = 64  # tables in memory
 NOTHING_LEFT = -1  # of a token
 STAYS = -1  # where a token without bytes leaves the state
@@ -84,8 +85,8 @@ class TriggerTable:
         return self._rests.get(token * PLACES + place, NOTHING_LEFT)
 
     def cleared(self, state: int) -> int:
-        """The state in which nothing has begun, at the same place of the line."""
-        return int(self.bytes.blank[state])
+        """The state behind a switch."""
+        return self.bytes.cleared[state]
 
     def possible(self) -> frozenset[int]:
         """The detectors that can end in some text of this vocabulary, begun at a line's start."""
@@ -147,8 +148,8 @@ class _Builder:
         place = [number for number, d in enumerate(detectors) if isinstance(d, Pattern)]
         self._by_state = np.array(
             [
-                self._mark(frozenset(place[p] for p in own), int(blank)) if own else 0
-                for own, blank in zip(table.ends, table.blank, strict=True)
+                self._mark(frozenset(place[p] for p in own), cleared) if own else 0
+                for own, cleared in zip(table.ends, table.cleared, strict=True)
             ],
             dtype=np.int64,
         )
@@ -164,7 +165,7 @@ class _Builder:
         inner = self._rests(behind, written)
         size = len(self._tokens)
         keys = {token * PLACES + p: number[rest] for (token, p), rest in rests.items()}
-        # A rest is followed from a cleared state alone; there, what ends in it ends in its token.
+        # A rest is followed from a cleared state; there, what ends in it ends in its token too.
         keys |= {
             (size + token) * PLACES + place: number[rest]
             for (token, place), rest in inner.items()
@@ -216,7 +217,7 @@ class _Builder:
     def _also(self, events: Events, number: int, token: int, own: set[int], after: int) -> int:
         """The event with more detectors at its end."""
         event, end = events.events[number], len(self._tokens[token])
-        cleared = int(self._table.blank[after]) if end else STAYS
+        cleared = self._table.cleared[after] if end else STAYS
         if event and event[-1][0] == end:
             ended = self._marks[event[-1][1]][0] | own
             return events.number((*event[:-1], (end, self._mark(ended, cleared))))

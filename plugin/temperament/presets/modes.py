@@ -19,7 +19,8 @@ class Trigger:
     """What ends a mode: one of texts, a token, a count of tokens, entropy, a repetition.
 
     `texts` end anywhere in a token. `at_line_start` wants nothing but spaces and tabs before them
-    in their line; `end_of` wants the text alone in its line and ends with the line. `name` is the
+    in their line; `end_of` wants the text alone in its line, written since the mode began, and
+    ends with the line. `name` is the
     marker's, if the texts come from one.
     """
 

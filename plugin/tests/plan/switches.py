@@ -74,12 +74,12 @@ def some_preset(random: Random, vocabulary: TokenBytes, start: str = "one") -> P
 
 
 def _ends(rule: Rule, text: bytes, since: int) -> bool:
-    """Whether one of a rule's texts, all of it behind byte `since`, ends where a text ends."""
+    """Whether one of a rule's texts ends where a text ends; a whole line's, all behind `since`."""
     for wanted in rule.on.texts:
         own = wanted.encode()
         before = rb"(?:\A|\n)[ \t]*" if rule.on.at_line_start or rule.on.end_of else b""
         behind = rb"[ \t\r]*\n\Z" if rule.on.end_of else rb"\Z"
-        for begin in range(since, len(text) - len(own) + 1):
+        for begin in range(since if rule.on.end_of else 0, len(text) - len(own) + 1):
             if re.match(re.escape(own) + behind, text[begin:]) and re.search(
                 before + rb"\Z", text[:begin]
             ):

@@ -12,7 +12,7 @@ from temperament.plan import cache
 from temperament.plan.follow import Follower, spans
 from temperament.plan.machine import Switching, machine
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import as_preset
+from temperament.presets import Catalogue, as_preset
 from temperament.presets.modes import MAX_DEPTH
 from tests.plan.switches import NOTHING, search, some_preset, some_vocabulary
 
@@ -137,3 +137,25 @@ def test_before_the_last_token() -> None:
     assert drawn == [0, 0, 1, 0, 1, 1]
     assert [(s.token, s.byte) for s in text.switches] == [(4, 1)]
     assert spans(text) == [("a", 0, 4), ("b", 4, 6)]
+
+
+def test_the_shipped_coding_assistant() -> None:
+    """Fences with and without a language, tildes, inline code with a sign of theirs."""
+    preset = Catalogue.load(environment=False)["coding-assistant"]
+    switching = Switching.of(preset)
+    assert switching is not None
+    raw = b"So `x` is:\n```\na `b`\n```\nand\n  ```py\nc\n  ```\nor ```d``` it`s\n~~~\ne\n~~~\n."
+    for tokens in (list(raw), [128]):
+        follower = Follower(machine(switching, TokenBytes((*BYTES.tokens, raw))))
+        follower.read(tokens)
+        fences = [
+            s.byte for s in follower.switches if "fence" in (switching.modes[s.source],
+                                                             switching.modes[s.target])
+        ]  # fmt: skip
+
+        assert len(fences) == 6
+    found = Follower(machine(switching, TokenBytes(BYTES.tokens)))
+    found.read(raw)
+    inside = [raw[a:b].decode() for mode, a, b in spans(found) if mode == "fence"]
+
+    assert inside == ["\na `b`\n```\n", "py\nc\n  ```\n", "\ne\n~~~\n"]
