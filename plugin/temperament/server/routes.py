@@ -68,6 +68,8 @@ def summary(preset: Preset) -> dict[str, Any]:
         **(_modes(preset) if preset.modes else {}),
         "generation": _plain(preset.generation),
         "source": preset.source,
+        # what the model's vendor settled, or why it can't be drawn with here
+        "notes": [*preset.notes, *filter(None, [preset.unsettled])],
     }
 
 
