@@ -26,7 +26,7 @@ from integration_tests.harness.ask import (
 from integration_tests.harness.server import Server
 
 NAN, INFINITY = float("nan"), float("inf")
-KNOWN = "chat, code, creative, data, default, math, translation"
+KNOWN = "allowed: answers"
 CHAIN = json.dumps({"temperature": 2.5})
 OURS = "is written by the server"
 

@@ -166,7 +166,7 @@ def test_vllm_keeps_what_it_does_the_same(words: dict[str, Any], expected: list[
             {"presence_penalty": 1, "top_k": 5},
             "auto",
             "cpu",
-            ["presence_penalty residual", "top_k residual"],
+            ["presence_penalty native", "top_k residual"],
         ),
         ({**GREEDY, "top_p": 0.9}, "auto", "cpu", ["temperature native", "top_p idle"]),
         ({"temperature": 2.5}, "native", None, ["temperature residual"]),
