@@ -73,10 +73,24 @@ class Modes:
         self._forgetting = np.zeros(slots, dtype=np.bool_)
         # [slots] on the host: how many tokens were read, where the host knows it
         self.known = np.zeros(slots, dtype=np.int64)
+        # int64: how often a mode has switched, on the device and what the host knows of it
+        self._switched = torch.zeros((), dtype=torch.int64, device=device)
+        on_device = self._switched.device.type != "cpu"
+        self._switched_known = (
+            torch.zeros((), dtype=torch.int64, pin_memory=True) if on_device else self._switched
+        )
 
     def __bool__(self) -> bool:
         """Whether any slot has modes."""
         return bool(self._of)
+
+    @property
+    def switches(self) -> int:
+        """How often a mode has switched; on a device's, up to the last time that this was asked."""
+        known = int(self._switched_known)
+        if self._switched_known is not self._switched:
+            self._switched_known.copy_(self._switched, non_blocking=True)
+        return known
 
     def write(self, slot: int, switching: Switching) -> None:
         """A request with modes takes a slot; `read` tells what it has of tokens."""
@@ -178,6 +192,7 @@ class Modes:
         fields = list(self._kept.index_select(0, slots).unbind(1))
         has = fields[_MACHINE] >= 0
         fields[_MACHINE] = fields[_MACHINE].clamp_min(0)
+        entered = fields[_ENTERED]
         for _ in range(most):
             live = has & (fields[_READ] < history.end)
             if branches(live) and not bool(live.any()):
@@ -190,6 +205,8 @@ class Modes:
         if self._machines.tables.any_pending:
             mode, position = self._pending(fields, position)
         fields[_MACHINE] = torch.where(has, fields[_MACHINE], -1)
+        switched = fields[_ENTERED] != entered
+        self._switched += (switched if keep is None else switched & keep).sum()
         where = slots if keep is None else torch.where(keep, slots, self._kept.shape[0] - 1)
         self._kept.index_copy_(0, where, torch.stack(fields, 1))
         return Drawn(torch.where(has, mode, 0), torch.where(has, position, generated))

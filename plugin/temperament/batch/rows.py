@@ -61,10 +61,21 @@ class Rows:
         self._used: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.bool_]]] = {}
         # [rows] int64: the modes that the rows of the last batch were in, 0 without modes
         self.drawn_in: Tensor | None = None
+        # slot -> its preset's label
+        self._labels: dict[int, str] = {}
 
     def follows(self, slot: int) -> bool:
         """Whether the slot's request has a stage, or a mode, that needs its tokens."""
         return bool(self.uses(np.array([slot]), *TOKENS)[0])
+
+    def label(self, slot: int) -> str:
+        """The label of the preset of a slot's request, "" if it has none."""
+        return self._labels.get(slot, "")
+
+    @property
+    def switches(self) -> int:
+        """How many modes have switched so far, as far as is known without asking the device."""
+        return self._modes.switches
 
     def active(self, slots: Slots) -> bool:
         """Whether one of the slots has anything to run."""
@@ -85,6 +96,8 @@ class Rows:
         """Gives a slot to a request with its tokens so far."""
         self.clear(slot)
         self._used.clear()
+        if request.label:
+            self._labels[slot] = request.label
         if request.switching is None:
             self.table.write(slot, request)
         else:
@@ -115,6 +128,7 @@ class Rows:
     def clear(self, slot: int) -> None:
         """Takes a slot back."""
         self._used.clear()
+        self._labels.pop(slot, None)
         for place in set(self._places[slot].tolist()):
             self.table.clear(place)
             if place != slot:
@@ -131,6 +145,8 @@ class Rows:
         """The requests in two slots change places."""
         self._used.clear()
         self.table.swap(one, other)
+        labels = {one: self._labels.pop(other, ""), other: self._labels.pop(one, "")}
+        self._labels.update((slot, label) for slot, label in labels.items() if label)
         pair, turned = [one, other], [other, one]
         self._places[pair] = self._places[turned]
         for slot in pair:  # without modes, a slot's place is its own

@@ -57,7 +57,11 @@ def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], given: Given) -
 
 
 def _apply(logits: Tensor, step: BatchStep, given: Given) -> Tensor:
-    return OPS[step.stage](logits, **_arguments(step, given), **_needs(step, given))
+    try:
+        return OPS[step.stage](logits, **_arguments(step, given), **_needs(step, given))
+    except Exception as error:
+        error.add_note(step.stage)
+        raise
 
 
 def _arguments(step: BatchStep, given: Given) -> dict[str, Any]:

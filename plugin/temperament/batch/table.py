@@ -51,6 +51,8 @@ class Request:
     # with modes: the chains of the modes behind the first one, and how the text goes through them
     others: tuple[Chain, ...] = ()
     switching: Switching | None = None
+    # its preset's `name@digest`, for logs
+    label: str = ""
 
     @property
     def chains(self) -> tuple[Chain, ...]:

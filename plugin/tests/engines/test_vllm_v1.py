@@ -12,6 +12,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 import temperament
 from temperament import Catalogue
+from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.plan import encode
 from temperament.plan.residual import Residual
@@ -58,7 +59,7 @@ class Runner:
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
         config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
-        self.batch = V1Batch(config, torch.device("cpu"))
+        self.batch = V1Batch(config, torch.device("cpu"), Meter())
         # row -> (chain, prompt, output, the object that holds its parameters)
         self.rows: list[tuple[dict[str, Any], list[int], list[int], Any]] = []
         self.preempted: list[tuple[dict[str, Any], list[int], list[int], Any]] = []

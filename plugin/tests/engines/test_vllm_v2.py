@@ -12,6 +12,7 @@ import torch
 
 import temperament
 from temperament import Catalogue
+from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.v2 import V2Batch
 from temperament.plan import encode
 from temperament.plan.residual import Residual
@@ -84,7 +85,8 @@ class Runner:
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
         config: Any = SimpleNamespace(speculative_config=speculative)
-        self.batch = V2Batch(config, states)  # type: ignore[arg-type]
+        self.meter = Meter()
+        self.batch = V2Batch(config, states, self.meter)  # type: ignore[arg-type]
 
     def add(self, row: Row) -> bool:
         """A request takes a slot; the tokens that it has are committed."""

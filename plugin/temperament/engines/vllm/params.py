@@ -69,7 +69,7 @@ def request_of(params: SamplingParams) -> Request:
     seed = params.seed if params.seed is not None else preset.generation.get("seed", 0)
     limit = -1 if params.max_tokens is None else params.max_tokens
     ends = tuple(sorted(params.all_stop_token_ids))
-    return replace(batch_request(preset, ends), seed=seed, limit=limit)
+    return replace(batch_request(preset, ends), seed=seed, limit=limit, label=preset.name)
 
 
 def token_bytes(vllm_config: VllmConfig) -> TokenBytes:

@@ -15,6 +15,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
     LogitsProcessor as V2LogitsProcessor,
 )
 
+from temperament.engines.vllm.meter import Meter, folder_of
 from temperament.engines.vllm.params import validate
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.engines.vllm.v2 import V2Batch
@@ -34,7 +35,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
         self._v1: V1Batch | None = None
         self._v2: V2Batch | None = None
         if len(arguments) == 1:
-            self._v2 = V2Batch(vllm_config, arguments[0])
+            self._v2 = V2Batch(vllm_config, arguments[0], meter_of(vllm_config))
             return
         device, _pin_memory = arguments
         named = vllm_config.model_config.logits_processors
@@ -48,7 +49,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
                     "--no-async-scheduling, or the V2 runner (VLLM_USE_V2_MODEL_RUNNER=1)",
                 )
             )
-        self._v1 = V1Batch(vllm_config, device)
+        self._v1 = V1Batch(vllm_config, device, meter_of(vllm_config))
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
@@ -84,3 +85,10 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
             return self._v1.apply(logits)
         assert self._v2 is not None and ctx is not None
         return self._v2.apply(logits, ctx)
+
+
+def meter_of(vllm_config: VllmConfig) -> Meter:
+    """The counts of this process: tensor-parallel ranks do the same, and the first one counts."""
+    from vllm.distributed.parallel_state import get_tensor_model_parallel_rank
+
+    return Meter(None if get_tensor_model_parallel_rank() else folder_of(vllm_config))

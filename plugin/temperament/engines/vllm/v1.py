@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.rows import Rows
+from temperament.batch.table import Slots
+from temperament.engines.vllm.guard import Guard
+from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.params import request_of, token_bytes
 from temperament.engines.vllm.parked import Parked
 
@@ -26,9 +29,15 @@ if TYPE_CHECKING:
 class V1Batch:
     """The rows of a V1 runner."""
 
-    def __init__(self, vllm_config: VllmConfig, device: torch.device) -> None:
-        slots = vllm_config.scheduler_config.max_num_seqs
-        self.rows = Rows(slots, device, partial(token_bytes, vllm_config))
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, meter: Meter) -> None:
+        self._slots = vllm_config.scheduler_config.max_num_seqs
+        self._device = device
+        self._vocabulary = partial(token_bytes, vllm_config)
+        self._guard = Guard(meter, self._give_up, self._restart)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.rows = Rows(self._slots, self._device, self._vocabulary)
         # row -> the runner's own list of the request's output, for rows whose stages need it
         self._outputs: dict[int, list[int]] = {}
         # row -> the request's parameters, where a stage or mode keeps what tokens can't tell
@@ -39,27 +48,42 @@ class V1Batch:
         """Follows the runner's removals, additions and moves, in that order."""
         from vllm.v1.sample.logits_processor import MoveDirectionality
 
+        attempt = self._guard.attempt
         for row in update.removed:
-            self._leave(row)
+            attempt(row, partial(self._leave, row))
         for row, params, prompt, output in update.added:
-            self._leave(row)
-            self._enter(row, params, prompt or [], output)
+            attempt(row, partial(self._leave, row))
+            attempt(row, partial(self._enter, row, params, prompt or [], output))
         for source, target, direction in update.moved:
-            if direction == MoveDirectionality.SWAP:
-                self.rows.swap(source, target)
-                _swap(self._outputs, source, target)
-                _swap(self._params, source, target)
-            else:
-                self._leave(target)
-                self.rows.move(source, target)
-                _swap(self._outputs, source, target)
-                _swap(self._params, source, target)
+            if direction != MoveDirectionality.SWAP:
+                attempt(target, partial(self._leave, target))
+            attempt(target, partial(self._swap, source, target))
 
     def apply(self, logits: Tensor) -> Tensor:
         """[rows, vocab] float32, changed in place."""
-        if self._outputs:
-            self._catch_up()
-        return self.rows.run(logits, np.arange(logits.shape[0], dtype=np.int64))
+        slots = np.arange(logits.shape[0], dtype=np.int64)
+        if not self.rows.active(slots):
+            return logits
+        return self._guard.run(logits, slots, self._step, self._row, lambda: self.rows.switches)
+
+    def _row(self, row: int) -> Tensor:
+        return torch.tensor([row], device=self._device)
+
+    def _step(self, logits: Tensor, slots: Slots, _rows: Tensor | None) -> Tensor:
+        self._catch_up([row for row in slots.tolist() if row in self._outputs])
+        return self.rows.run(logits, slots)
+
+    def _swap(self, one: int, other: int) -> None:
+        self.rows.swap(one, other)
+        _swap(self._outputs, one, other)
+        _swap(self._params, one, other)
+
+    def _give_up(self, row: int) -> str:
+        label = self.rows.label(row)
+        self._outputs.pop(row, None)
+        self._params.pop(row, None)
+        self.rows.clear(row)
+        return label
 
     def _enter(
         self, row: int, params: SamplingParams, prompt: list[int], output: list[int]
@@ -85,9 +109,11 @@ class V1Batch:
         prompt = int(self.rows.log.prompt_ends[row])
         return prompt, prompt + len(self._outputs[row])
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, rows: list[int]) -> None:
         """Appends what the runner has added to its lists since the last step."""
-        log, rows = self.rows.log, list(self._outputs)
+        if not rows:
+            return
+        log = self.rows.log
         ends = log.prompt_ends[rows] + [len(self._outputs[row]) for row in rows]
         behind = ends - log.ends[rows]
         if (behind == 1).all():

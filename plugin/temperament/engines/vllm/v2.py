@@ -15,6 +15,8 @@ from torch import Tensor
 
 from temperament.batch.rows import TOKENS, Rows
 from temperament.batch.table import Slots
+from temperament.engines.vllm.guard import Guard
+from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.params import request_of, token_bytes
 from temperament.engines.vllm.parked import Parked
 from temperament.ops.inputs import History
@@ -28,29 +30,39 @@ if TYPE_CHECKING:
 class V2Batch:
     """The rows of a V2 runner."""
 
-    def __init__(self, vllm_config: VllmConfig, req_states: LogitsProcRequestState) -> None:
-        vocabulary = partial(token_bytes, vllm_config)
+    def __init__(
+        self, vllm_config: VllmConfig, req_states: LogitsProcRequestState, meter: Meter
+    ) -> None:
+        self._vocabulary = partial(token_bytes, vllm_config)
         self._states = req_states
         speculative = vllm_config.speculative_config
         self._drafts = speculative.num_speculative_tokens if speculative else 0
+        self._guard = Guard(meter, self._give_up, self._restart)
+        self._restart()
+
+    def _restart(self) -> None:
+        slots, device = self._states.max_num_reqs, self._states.device
         # A row must not differ by a bit between steps with draft tokens and without.
-        heads = not self._drafts
-        self.rows = Rows(req_states.max_num_reqs, req_states.device, vocabulary, heads=heads)
+        self.rows = Rows(slots, device, self._vocabulary, heads=not self._drafts)
         # slots of requests with modes whose tokens weren't looked at yet
         self._unread: list[int] = []
         # slot -> the request's parameters, where a stage or mode keeps what tokens can't tell
         self._stateful: dict[int, SamplingParams] = {}
         # [slots] its prompt, and all of its tokens at its last step
-        self._prompt = np.zeros(req_states.max_num_reqs, dtype=np.int64)
-        self._seen = np.zeros(req_states.max_num_reqs, dtype=np.int64)
+        self._prompt = np.zeros(slots, dtype=np.int64)
+        self._seen = np.zeros(slots, dtype=np.int64)
         self._parked = Parked()
         # slots in which that was not yet asked for
         self._returned: set[int] = set()
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; whether we change its logits."""
+        self._guard.attempt(slot, partial(self._park, slot))
+        self._guard.attempt(slot, partial(self._add, slot, params))
+        return self.rows.active(np.array([slot]))
+
+    def _add(self, slot: int, params: SamplingParams) -> None:
         request = request_of(params)
-        self._park(slot)
         self._returned.discard(slot)
         self.rows.write(slot, request)
         if request.switching is not None:
@@ -60,7 +72,6 @@ class V2Batch:
             self._prompt[slot] = self._states.prompt_len.np[slot]
             self._seen[slot] = 0
             self._returned.add(slot)
-        return any(request.chains)
 
     def flush(self) -> None:
         """Brings new parameters to the device.
@@ -68,32 +79,61 @@ class V2Batch:
         What a request with modes has of tokens is read from there, once: a request that was
         preempted brings its output along, and `start: auto` looks at the prompt.
         """
-        self.rows.table.flush()
+        try:
+            self.rows.table.flush()
+        except Exception as error:
+            self._guard.lost(error)
         for slot in dict.fromkeys(self._unread):
-            middle = int(self._states.prompt_len.np[slot])
-            end = int(self._states.prefill_len.np[slot])
-            tokens = self._states.all_token_ids.gpu[slot, :end].tolist()
-            self.rows.read(slot, tokens[:middle], tokens[middle:])
+            self._guard.attempt(slot, partial(self._read, slot))
         self._unread.clear()
+
+    def _read(self, slot: int) -> None:
+        middle = int(self._states.prompt_len.np[slot])
+        end = int(self._states.prefill_len.np[slot])
+        tokens = self._states.all_token_ids.gpu[slot, :end].tolist()
+        self.rows.read(slot, tokens[:middle], tokens[middle:])
 
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
         """[rows, vocab] float32, changed in place."""
         slots = context.idx_mapping_np.astype(np.int64)
         if not self.rows.active(slots):
             return logits
+
+        def rows_of(slot: int) -> Tensor:
+            mapping: Tensor = context.expanded_idx_mapping
+            return (mapping == slot).nonzero()[:, 0]
+
+        step = partial(self._step, context=context)
+        return self._guard.run(logits, slots, step, rows_of, lambda: self.rows.switches)
+
+    def _step(
+        self, logits: Tensor, slots: Slots, part: Tensor | None, context: LogitsContext
+    ) -> Tensor:
+        lengths = context.seq_lens_upper_bound_np.astype(np.int64)
+        if part is not None:
+            lengths = lengths[context.idx_mapping_np == slots[0]]
         if self._stateful:
             self._take_back(slots)
-            self._seen[slots] = context.seq_lens_upper_bound_np
+            self._seen[slots] = lengths
         history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
+        rows, first = context.expanded_idx_mapping.long(), context.expanded_local_pos == 0
+        if part is not None:
+            history = None if history is None else history.select(part)
+            rows, first = rows.index_select(0, part), first.index_select(0, part)
         # Between two steps so many tokens may be committed, and in front of a row stand as many.
         new = 2 * self._drafts + 1
-        if logits.shape[0] == len(slots):
+        if context.expanded_idx_mapping.shape[0] == len(context.idx_mapping_np):
             # exact only where no drafts are tried
-            ends = None if self._drafts else context.seq_lens_upper_bound_np.astype(np.int64)
+            ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
-        rows = context.expanded_idx_mapping.long()
-        first = context.expanded_local_pos == 0
         return self.rows.run_expanded(logits, slots, rows, history, first=first, new=new)
+
+    def _give_up(self, slot: int) -> str:
+        label = self.rows.label(slot)
+        self._stateful.pop(slot, None)
+        self._returned.discard(slot)
+        self.rows.clear(slot)
+        return label
 
     def _park(self, slot: int) -> None:
         """Keeps the state of a slot whose request has left."""

@@ -1,0 +1,115 @@
+"""What an engine's process counts, brought to `/metrics` of the API server: a file that both map.
+
+The file has the form of Prometheus's multi-process mode. With several API servers vLLM uses that
+mode itself and its folder is ours too; with one, the API server makes a folder named after the
+engine (`folder_of`), and its registry reads it. Where nobody made one, nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # seconds
+
+_RETRY = 1.0  # seconds between two looks for the folder
+_STEP = "temperament_step_seconds"
+_STEP_HELP = "Time of the presets' part of a decoding step, on the host"
+_SWITCHES = "temperament_mode_switches"
+_SWITCHES_HELP = "Switches from one mode of a preset to another"
+_FALLBACKS = "temperament_fallbacks"
+_FALLBACKS_HELP = "Requests whose preset was given up after an error of ours, by stage"
+
+
+def folder_of(vllm_config: VllmConfig) -> Path:
+    """Where the processes of one server leave their counts."""
+    shared = os.environ.get(MULTIPROCESS)
+    if shared:
+        return Path(shared)
+    # An engine of several data-parallel ones has a suffix of its own.
+    name = str(vllm_config.instance_id).partition("_dp")[0]
+    return Path(tempfile.gettempdir(), f"temperament-{name}")
+
+
+class Meter:
+    """The counts of one engine process; without a `folder` they stay here."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.fallbacks: dict[str, int] = {}  # by stage
+        self.switches = 0
+        self._buckets = [0] * (len(BUCKETS) + 1)
+        self._seconds = 0.0
+        self._folder = folder
+        self._files: Mapping[str, Any] | None = None
+        self._looked = -_RETRY
+
+    def step(self, seconds: float, switches: int) -> None:
+        """A step of the batch took so long; so many modes have switched since the start."""
+        place = sum(seconds > bound for bound in BUCKETS)
+        self._buckets[place] += 1
+        self._seconds += seconds
+        files = self._open()
+        if files is None:
+            self.switches = switches
+            return
+        self._write_step(files["histogram"], place)
+        if switches != self.switches:
+            self.switches = switches
+            files["counter"].write_value(_key(_SWITCHES, "_total", _SWITCHES_HELP), switches, 0.0)
+
+    def fallback(self, stage: str) -> None:
+        """A request went on without its preset."""
+        self.fallbacks[stage] = self.fallbacks.get(stage, 0) + 1
+        files = self._open()
+        if files is not None:
+            self._write_fallback(files["counter"], stage)
+
+    def _write_step(self, file: Any, place: int) -> None:
+        bound = [*map(str, BUCKETS), "+Inf"][place]
+        key = _key(_STEP, "_bucket", _STEP_HELP, le=bound)
+        file.write_value(key, self._buckets[place], 0.0)
+        file.write_value(_key(_STEP, "_sum", _STEP_HELP), self._seconds, 0.0)
+
+    def _write_fallback(self, file: Any, stage: str) -> None:
+        key = _key(_FALLBACKS, "_total", _FALLBACKS_HELP, stage=stage)
+        file.write_value(key, self.fallbacks[stage], 0.0)
+
+    def _open(self) -> Mapping[str, Any] | None:
+        """The files, once there is a folder for them; they begin with what was counted before."""
+        now = time.monotonic()
+        if self._files is not None or self._folder is None or now - self._looked < _RETRY:
+            return self._files
+        self._looked = now
+        if not self._folder.is_dir():
+            return None
+        try:
+            from prometheus_client.mmap_dict import MmapedDict
+
+            made: Any = MmapedDict  # untyped
+            self._files = {
+                kind: made(str(self._folder / f"{kind}_temperament{os.getpid()}.db"))
+                for kind in ("histogram", "counter")
+            }
+            for place in range(len(self._buckets)):
+                self._write_step(self._files["histogram"], place)
+            counter = self._files["counter"]
+            counter.write_value(_key(_SWITCHES, "_total", _SWITCHES_HELP), self.switches, 0.0)
+            for stage in self.fallbacks:
+                self._write_fallback(counter, stage)
+        except (OSError, ImportError):  # a full disk; without the client nobody reads them
+            self._folder, self._files = None, None
+        return self._files
+
+
+def _key(metric: str, suffix: str, text: str, **labels: str) -> str:
+    from prometheus_client.mmap_dict import mmap_key
+
+    return str(mmap_key(metric, metric + suffix, list(labels), list(labels.values()), text))
