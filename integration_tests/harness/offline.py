@@ -1,9 +1,10 @@
 """`vllm.LLM` in a process of its own: a job as JSON on standard input, the answers at the end.
 
 The job has `model`, `options` of `LLM`, and `requests`: each the ids of a prompt and what
-`temperament.vllm.sampling_params` is given. They are all handed over at once, so they share
-batches. The answer has, for each request, each sample's token ids and, if the request asked for
-`logprobs`, the probabilities of the most likely tokens at each position.
+`temperament.vllm.sampling_params` is given. They are handed over at once, so they share batches;
+the first `alone` of them one at a time. The answer has, for each request, each sample's token ids
+and, if the request asked for `logprobs`, the probabilities of the most likely tokens at each
+position.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ def generate(
     requests: Sequence[Mapping[str, Any]],
     *,
     runner: Runner = "v1",
+    alone: int = 0,
     **options: Any,
 ) -> tuple[list[list[list[int]]], str]:
-    """(the token ids of each sample of each request, what vLLM wrote to its log)."""
-    answers, log = _run(model, requests, runner, options)
+    """(the token ids of each sample of each request, what vLLM wrote to its log).
+
+    The first `alone` requests are handed over one at a time, before the others.
+    """
+    answers, log = _run(model, requests, runner, options, alone)
     return [[sample.tokens for sample in samples] for samples in answers], log
 
 
@@ -64,9 +69,15 @@ def distributions(
 
 
 def _run(
-    model: Path, requests: Sequence[Mapping[str, Any]], runner: Runner, options: Mapping[str, Any]
+    model: Path,
+    requests: Sequence[Mapping[str, Any]],
+    runner: Runner,
+    options: Mapping[str, Any],
+    alone: int = 0,
 ) -> tuple[list[list[Sample]], str]:
-    job = json.dumps({"model": str(model), "requests": list(requests), "options": dict(options)})
+    job = json.dumps(
+        {"model": str(model), "requests": list(requests), "options": options, "alone": alone}
+    )
     env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     done = subprocess.run(
         [sys.executable, "-m", "integration_tests.harness.offline"],
@@ -97,7 +108,13 @@ def main() -> None:
         temperament.vllm.sampling_params(request["preset"], **request.get("overrides", {}))
         for request in job["requests"]
     ]
-    outputs = llm.generate(prompts, params, use_tqdm=False)
+    alone = job["alone"]
+    groups = [slice(place, place + 1) for place in range(alone)] + [slice(alone, None)]
+    outputs = [
+        output
+        for group in groups
+        for output in llm.generate(prompts[group], params[group], use_tqdm=False)
+    ]
     answers = [
         [
             (

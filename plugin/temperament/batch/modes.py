@@ -34,8 +34,10 @@ _ENTERED = 3  # the token of the output at which the mode began
 _READ = 4  # how many tokens of the history were read
 _TOP, _SIZE = 5, 6  # of the stack, a ring
 _HIGH, _LOW = 7, 8  # steps in a row with entropy over and under the mode's bounds
-_WEIGHED = 9  # the position whose entropy was looked at last
-_STACK = 10
+# The entropy of the last step, as the bits of a float64, and that step's position. It counts once
+# the next token is read: a step may come twice, its logits those of a part of the prompt at first.
+_NATS, _WEIGHED = 9, 10
+_STACK = 11
 _FIELDS = _STACK + MAX_DEPTH
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
@@ -197,13 +199,21 @@ class Modes:
             live = has & (fields[_READ] < history.end)
             if branches(live) and not bool(live.any()):
                 break
+            if logits is not None:
+                self._weigh(fields, live, fields[_READ] - history.prompt_end)
             self._read_one(fields, live, history, repeats, repeated if most == 1 else None)
-        if logits is not None:
-            self._weigh(fields, has, history, logits)
         generated = history.end - history.prompt_end
-        mode, position = fields[_MODE], (generated - fields[_ENTERED]).clamp_min(0)
+        drawn = list(fields)
+        if logits is not None:
+            due = has & (fields[_READ] == history.end)
+            nats = entropy(logits)[2][:, 0].double().view(torch.int64)
+            fields[_NATS] = torch.where(due, nats, fields[_NATS])
+            fields[_WEIGHED] = torch.where(due, generated, fields[_WEIGHED])
+            drawn = list(fields)
+            self._weigh(drawn, due, generated)
+        mode, position = drawn[_MODE], (generated - drawn[_ENTERED]).clamp_min(0)
         if self._machines.tables.any_pending:
-            mode, position = self._pending(fields, position)
+            mode, position = self._pending(drawn, position)
         fields[_MACHINE] = torch.where(has, fields[_MACHINE], -1)
         switched = fields[_ENTERED] != entered
         self._switched += (switched if keep is None else switched & keep).sum()
@@ -318,18 +328,16 @@ class Modes:
         fields[_LOW] = torch.where(takes, 0, fields[_LOW])
         return takes
 
-    def _weigh(self, fields: Fields, has: Tensor, history: History, logits: Tensor) -> None:
-        """Counts steps of high and low entropy, each position once."""
+    def _weigh(self, fields: Fields, rows: Tensor, count: Tensor) -> None:
+        """Counts a step of high or low entropy, in the `rows` whose last is that of `count`."""
         used = self._machines.tables
-        count = history.end - history.prompt_end
-        due = has & (fields[_READ] == history.end) & (count >= 0) & (fields[_WEIGHED] < count)
-        nats = entropy(logits)[2][:, 0]
+        due = rows & (count >= 0) & (fields[_WEIGHED] == count)
+        nats = fields[_NATS].view(torch.float64)
         cell = fields[_MACHINE] * used.width + fields[_MODE]
         high = torch.where(nats > used.counted.above[cell], fields[_HIGH] + 1, 0)
         low = torch.where(nats < used.counted.below[cell], fields[_LOW] + 1, 0)
         fields[_HIGH] = torch.where(due, high, fields[_HIGH])
         fields[_LOW] = torch.where(due, low, fields[_LOW])
-        fields[_WEIGHED] = torch.where(due, count, fields[_WEIGHED])
         above = torch.where(
             due & (high >= used.counted.above_steps[cell]), used.counted.above_rule[cell], NONE
         )

@@ -141,3 +141,57 @@ def test_rows_keep_their_requests(seed: int) -> None:
         runner.update()
         for _ in range(int(runner.random.integers(0, 3))):
             runner.check()
+
+
+ENTROPY: dict[str, Any] = {
+    "modes": {"calm": {"temperature": 0.5}, "hot": {"temperature": 2}},
+    "switch": [
+        {"from": "calm", "on": {"entropy": {"above": 2.5, "for": 2}}, "to": "hot"},
+        {"from": "hot", "on": {"entropy": {"below": 2.5, "for": 2}}, "to": "back"},
+    ],
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
+    """As in a loop of its own: while others join, and over parts of a prompt, which draw nothing.
+
+    A request that comes back is run on parts of its text at first; their logits don't count.
+    """
+    torch.manual_seed(seed)
+    runner = Runner(seed)
+    alone = temperament.Run(ENTROPY, prompt_ids=[[3, 4]], catalogue=NOTHING)
+
+    def request(words: dict[str, Any], prompt: list[int]) -> tuple[Any, list[int], list[int]]:
+        params = SimpleNamespace(
+            extra_args={KEY: encode(residual(words), "test")},
+            seed=None, max_tokens=None, all_stop_token_ids=set(),
+        )  # fmt: skip
+        return params, prompt, []
+
+    def joins(row: int, one: tuple[Any, list[int], list[int]], removed: list[int]) -> None:
+        size = len(outputs)
+        runner.batch.update(
+            BatchUpdate(batch_size=size, removed=removed, added=[(row, *one)], moved=[])
+        )
+
+    own = request(ENTROPY, [3, 4])
+    outputs = [own[2]]
+    joins(0, own, [])
+    for step in range(40):
+        if runner.random.random() < 0.3:  # another one joins, perhaps in another's place
+            other = request(MODES, [5, 6])
+            outputs[1:] = [other[2]]
+            joins(1, other, [])
+        elif runner.random.random() < 0.2:  # preempted
+            outputs[1:] = []
+            joins(0, own, [1])
+            runner.batch.apply(torch.randn(1, VOCABULARY) * float(runner.random.choice([0.1, 9])))
+        scale = 0.3 if step // 5 % 2 else 6.0
+        logits = torch.randn(1, VOCABULARY) * scale
+        rows = torch.cat([logits, torch.randn(len(outputs) - 1, VOCABULARY)])
+
+        assert torch.equal(runner.batch.apply(rows)[0], alone.run(logits)[0]), step
+        for output in outputs:
+            output.extend(runner.ids(1, 2))
+        alone.accept(torch.tensor(outputs[0][-1:]))

@@ -116,12 +116,13 @@ class V1Batch:
         log = self.rows.log
         ends = log.prompt_ends[rows] + [len(self._outputs[row]) for row in rows]
         behind = ends - log.ends[rows]
-        if (behind == 1).all():
-            last = torch.tensor([self._outputs[row][-1] for row in rows])
-            log.append(last.to(log.device), np.array(rows))
-            return
+        # Only these: what a mode knows of entropies is lost where an output is written anew.
+        one = np.array(rows)[behind == 1]
+        if one.size:
+            last = torch.tensor([self._outputs[row][-1] for row in one.tolist()])
+            log.append(last.to(log.device), one)
         for row, missing in zip(rows, behind, strict=True):
-            if missing:
+            if missing not in (0, 1):
                 self.rows.rewrite_output(row, self._outputs[row])
 
 
