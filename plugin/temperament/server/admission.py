@@ -28,6 +28,7 @@ from temperament.presets.catalogue import usable, whole
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.server import trace as tracing
 from temperament.server.endpoints import Endpoint
+from temperament.server.restrictions import Restrictions, own_size
 from temperament.server.scan import may_concern
 from temperament.server.selection import FIELD, select
 from temperament.server.trace import Trace
@@ -74,6 +75,7 @@ class Admission:
     # whether draft tokens are tried, which no state from step to step can follow
     speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
+    restrictions: Restrictions = field(default_factory=Restrictions)
     _settled: dict[tuple[str | None, str, Endpoint], tuple[Preset, PresetPlan]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -109,7 +111,8 @@ class Admission:
 
     def may_concern(self, raw: bytes, endpoint: Endpoint) -> bool:
         """Whether a body may be other than vLLM is to read it, without parsing it."""
-        return self.default is not None or may_concern(raw, _fields(endpoint))
+        always = self.default is not None or bool(self.restrictions.locked)
+        return always or may_concern(raw, _fields(endpoint))
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
@@ -118,7 +121,7 @@ class Admission:
 
         Raises `RequestError` or `PresetError` with every problem.
         """
-        selection = select(body, header, self.catalogue, self.serves)
+        selection = select(body, header, self.catalogue, self.serves, self.restrictions)
         xargs = body.get("vllm_xargs")
         if isinstance(xargs, Mapping) and KEY in xargs:
             raise RequestError(
@@ -145,12 +148,18 @@ class Admission:
                         "false, or no preset",
                     )
                 )
+            if self.restrictions.locked:
+                searched = schema.preset("request", own, where="request")[0]
+                self._restrict(body, own, searched.over(self.model_defaults), endpoint)
             return None
         asked = body.get(tracing.FIELD)
-        if preset is None and self.default is None and not ours and asked is None:
+        indifferent = self.default is None and not self.restrictions.locked
+        if preset is None and indifferent and not ours and asked is None:
             return None
         named = preset or self.default
         resolved, made = self._settle(preset, own, endpoint)
+        if self.restrictions.locked:
+            self._restrict(body, own, resolved, endpoint)
         trace = self._trace(asked, resolved, body, endpoint)
 
         left_out = {FIELD, tracing.FIELD, *own}
@@ -161,9 +170,31 @@ class Admission:
             changed["model"] = selection.model
         changed.update((name, value) for name, value in made.native.items() if value is not None)
         self._write_generation(changed, body, resolved, endpoint)
-        label = named.label if named is not None else "request"
-        self._write_xargs(changed, body, resolved, made, endpoint, label)
-        return Admitted(changed, named.label if named is not None else None, trace)
+        label = named.label if named is not None else None
+        self._write_xargs(changed, body, resolved, made, endpoint, label or "request")
+        return Admitted(changed, label, trace)
+
+    def _restrict(
+        self,
+        body: Mapping[str, Any],
+        own: Mapping[str, Any],
+        resolved: Preset,
+        endpoint: Endpoint,
+    ) -> None:
+        """Raises `RequestError` if the request goes beyond what the operator allows."""
+        said = {
+            name: body[spelling]
+            for name, spellings in endpoint.generation.items()
+            for spelling in reversed(spellings)
+            if body.get(spelling) is not None
+        }
+        problems = [
+            *self.restrictions.set({**own, **said}),
+            *self.restrictions.drawn(resolved),
+            *self.restrictions.generated({**resolved.generation, **said}),
+        ]
+        if problems:
+            raise RequestError(dict.fromkeys(problems))
 
     def _trace(
         self, asked: Any, resolved: Preset, body: Mapping[str, Any], endpoint: Endpoint
@@ -195,12 +226,14 @@ class Admission:
         """What is drawn and where, by the words alone: the same words are checked once."""
         try:
             # As text, 1 and 1.0 and true differ.
-            said = (None if preset is None else preset.name, json.dumps(own), endpoint)
+            said = (self._called(preset), json.dumps(own), endpoint)
         except RecursionError:  # lists in lists in lists: no values of ours, as the schema will say
             said = None
         if said is not None and said in self._settled:
             return self._settled[said]
         overrides, _ = schema.preset("request", own, where="request")
+        if problems := list(own_size(overrides)):
+            raise RequestError(problems)
         if overrides.unsettled:
             overrides = self.catalogue.settle(overrides)
         resolved = self.below(overrides.over(preset) if preset is not None else overrides)
@@ -212,6 +245,12 @@ class Admission:
         if said is not None:
             self._settled[said] = resolved, made
         return resolved, made
+
+    def _called(self, preset: Preset | None) -> str | None:
+        """What tells a preset from others: of the catalogue its name, else its content too."""
+        if preset is None:
+            return None
+        return preset.name if self.catalogue.get(preset.name) is preset else preset.label
 
     def _refuse(self, resolved: Preset, made: PresetPlan, endpoint: Endpoint) -> None:
         own_draw = "reproducible" in made.residual.names  # which knows the seed

@@ -1,4 +1,4 @@
-"""Which preset a request names: a field, the model's suffix, a header, a word in `vllm_xargs`."""
+"""Which preset a request names or brings: a field, the model's suffix, a header, `vllm_xargs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from temperament.errors import Problem, RequestError, TemperamentError, shown
-from temperament.presets import Catalogue, Preset
+from temperament.presets import Catalogue, Preset, as_preset
+from temperament.server.restrictions import Restrictions, own_size
 
 FIELD = "preset"
 HEADER = "x-sampling-preset"
@@ -27,11 +28,12 @@ def select(
     header: str | None,
     catalogue: Catalogue,
     serves: Callable[[str], bool],
+    restrictions: Restrictions,
 ) -> Selection:
-    """The preset that a request names.
+    """The preset that a request names, or brings.
 
     `serves` tells whether a text is a served model's name. Raises `RequestError` with every
-    unknown name and with words that disagree.
+    unknown name, with words that disagree, and with what isn't allowed.
     """
     words: dict[str, Any] = {}
     model = body.get("model")
@@ -51,10 +53,14 @@ def select(
     problems: list[Problem] = []
     for where, word in words.items():
         try:
-            found[where] = catalogue.resolve(word, where="request")
+            if where == FIELD and isinstance(word, Mapping):
+                found[where] = _inline(word, catalogue, restrictions)
+            else:
+                found[where] = catalogue.resolve(word, where="request")
+                problems += restrictions.named(found[where], where, catalogue)
         except TemperamentError as error:
             problems += (
-                Problem("request", where, p.message, p.given, p.allowed, p.nearest)
+                Problem("request", _inside(where, p.path), p.message, p.given, p.allowed, p.nearest)
                 for p in error.problems
             )
     if len({preset.name for preset in found.values()}) > 1:
@@ -71,3 +77,16 @@ def select(
     if problems:
         raise RequestError(problems)
     return Selection(next(iter(found.values()), None), model)
+
+
+def _inline(given: Mapping[str, Any], catalogue: Catalogue, restrictions: Restrictions) -> Preset:
+    restrictions.bring(given, catalogue)
+    preset = as_preset(given, catalogue)
+    if problems := list(own_size(preset)):
+        raise RequestError(problems)
+    return preset
+
+
+def _inside(where: str, path: str) -> str:
+    """The place of a problem with a name, or with a value inside a preset."""
+    return where if path in ("", FIELD) else f"{where}.{path.removeprefix(f'{FIELD}.')}"

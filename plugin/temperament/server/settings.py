@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.plan import Choice
+from temperament.server.restrictions import Bounds
 
 WHERE = "additional_config.temperament"
 
 
 class Settings(BaseModel):
-    """Presets to load, the default one, how chains are planned, and the playground."""
+    """Presets to load, the default one, how chains are planned, what is offered and allowed."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -26,6 +27,14 @@ class Settings(BaseModel):
     plan: Choice = "auto"
     # whether the server answers the page at /playground/
     playground: bool = False
+    # whether `GET /v1/models` also lists MODEL:PRESET
+    advertise: bool = False
+    # the presets that a request may name, or patterns of them; all, if not given
+    allow: list[str] | None = None
+    # whether a request may bring a preset of its own
+    inline: bool = True
+    # parameters that a request can't set, or within what bounds they must lie
+    locked: dict[str, Bounds] = Field(default={})
 
 
 def read(additional_config: Any) -> Settings:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from temperament import Catalogue, RequestError
+from temperament.server.restrictions import Restrictions
 from temperament.server.selection import select
 from tests.server.conftest import serves
 
@@ -15,7 +16,7 @@ def chosen(
     catalogue: Catalogue, body: dict[str, Any], header: str | None = None
 ) -> tuple[str | None, Any]:
     """(the preset's name, the model)."""
-    selection = select(body, header, catalogue, serves)
+    selection = select(body, header, catalogue, serves, Restrictions())
     return selection.preset.name if selection.preset else None, selection.model
 
 
@@ -61,7 +62,16 @@ class TestSelect:
             ({"preset": ""}, None, ["preset"]),
             ({"preset": 0}, None, ["preset"]),
             ({"preset": False}, None, ["preset"]),
-            ({"preset": {}}, None, ["preset"]),
+            (
+                {"preset": {"temprature": 1, "top_p": 2}},
+                None,
+                ["preset.top_p", "preset.temprature"],
+            ),
+            ({"preset": {"extends": "nope"}}, None, ["preset.extends"]),
+            ({"preset": {"extends": 5}}, None, ["preset.extends"]),
+            ({"preset": {5: 5}}, None, ["preset.5"]),
+            ({"vllm_xargs": {"preset": {"top_p": 1}}}, None, ["vllm_xargs.preset"]),
+            ({"preset": {"temperature": 1}, "model": "m:code"}, None, ["preset"]),
             ({"preset": ["chat"]}, None, ["preset"]),
             ({"model": "m:nope"}, None, ["model"]),
             ({"model": "m:"}, None, ["model"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from temperament.presets.models import facts_of_config
 from temperament.server import routes, settings
 from temperament.server.admission import Admission
 from temperament.server.middleware import PresetMiddleware
+from temperament.server.restrictions import Restrictions
+from temperament.server.restrictions import problems as restricted
 from temperament.stages import PARAMETERS
 
 if TYPE_CHECKING:
@@ -87,10 +90,18 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
     catalogue = Catalogue.load(chosen.presets).for_model(
         facts_of_config(model_config.model, entries)
     )
+    restrictions = Restrictions(
+        None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
+    )
+    wrong = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
+    if wrong:
+        raise PresetError(wrong)
     default = None
     if chosen.default is not None:
         where = f"{settings.WHERE}.default"
         default = usable(catalogue.resolve(chosen.default, where), where)
+        if beyond := list(restrictions.drawn(default)):
+            raise PresetError(replace(problem, where=where) for problem in beyond)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models
@@ -118,6 +129,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         tokens=partial(token_bytes, config),
         speculative=config.speculative_config is not None,
         serves=serves,
+        restrictions=restrictions,
     )
 
 

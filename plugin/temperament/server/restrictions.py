@@ -1,0 +1,201 @@
+"""What an operator leaves to requests: which presets they may name, and which values they may say.
+
+`allow` names presets, `inline` says whether a request may bring one of its own, `locked` says of
+parameters that a request can't set them (`{}`) or within what bounds they must lie in the end,
+wherever the value comes from (`{min, max}`). `"*"` stands for all that aren't named there, but
+for those that say when to stop and how many samples are wanted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from temperament.errors import Problem, RequestError, UnknownPreset, nearest, shown
+from temperament.presets import Catalogue, Preset, schema
+from temperament.presets.generation import SYNONYMS
+from temperament.presets.schedule import Schedule
+from temperament.stages import PARAMETERS
+
+EVERY = "*"
+
+# What a request may bring of its own, as a preset or as fields.
+MAX_INLINE = 16 * 1024  # characters of the preset as JSON
+MAX_STAGES = 64  # of all modes together
+MAX_STATES = 256  # bytes of texts that are looked for: each is a state of an automaton
+
+# What "*" leaves free.
+_FREE = {"max_tokens", "stop", "seed", "num_return_sequences", "eos_token_id"}
+# The numbers beside the stages' that a bound may be put on, and what they are if nobody says.
+_NUMBERS = {"max_tokens": float("inf"), "num_return_sequences": 1}
+
+
+class Bounds(BaseModel):
+    """The least and the greatest value; with neither, a request can't set it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may set the parameter at all."""
+        return self.min is not None or self.max is not None
+
+    @property
+    def words(self) -> str:
+        """What is allowed."""
+        low = "" if self.min is None else f"at least {self.min:g}"
+        high = "" if self.max is None else f"at most {self.max:g}"
+        return " and ".join(filter(None, (low, high)))
+
+    def hold(self, value: float) -> bool:
+        """Whether a value lies within."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """What requests may name and say; with nothing given, all."""
+
+    # names of presets, or patterns of them; None: all
+    allow: tuple[str, ...] | None = None
+    inline: bool = True
+    locked: Mapping[str, Bounds] = field(default_factory=dict)
+
+    def allows(self, preset: Preset) -> bool:
+        """Whether a request may name a preset of the catalogue."""
+        return self.allow is None or any(fnmatchcase(preset.name, name) for name in self.allow)
+
+    def named(self, preset: Preset, where: str, catalogue: Catalogue) -> Iterator[Problem]:
+        """Why a request may not name a preset."""
+        if not self.allows(preset):
+            allowed = ", ".join(p.name for p in catalogue.values() if self.allows(p))
+            message = "this server doesn't allow this preset in requests"
+            yield Problem("request", where, message, shown(preset.name), allowed or "none")
+
+    def bring(self, given: Mapping[str, Any], catalogue: Catalogue) -> None:
+        """Raises `RequestError` if a request may not bring this preset."""
+        problems: list[Problem] = []
+        if not self.inline:
+            names = ", ".join(p.name for p in catalogue.values() if self.allows(p))
+            allowed = f"the name of one: {names}"
+            message = "this server takes no presets from requests"
+            problems.append(Problem("request", "preset", message, shown(given), allowed))
+        elif _length(given) > MAX_INLINE:
+            allowed = f"at most {MAX_INLINE} characters"
+            problems.append(Problem("request", "preset", "too large", allowed=allowed))
+        elif isinstance(given.get("extends"), str):
+            problems += self._extended(given["extends"], catalogue)
+        if not problems:
+            problems += self.set(given, "preset.")
+        if problems:
+            raise RequestError(problems)
+
+    def _extended(self, name: str, catalogue: Catalogue) -> Iterator[Problem]:
+        where = "preset.extends"
+        try:
+            yield from self.named(catalogue.resolve(name), where, catalogue)
+        except UnknownPreset as error:
+            yield from (replace(problem, where="request", path=where) for problem in error.problems)
+
+    def set(self, names: Iterable[str], path: str = "") -> Iterator[Problem]:
+        """Why a request may not set parameters, whatever their values."""
+        for name in names:
+            field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
+            bounds = self.locked.get(field_)
+            if bounds is None and field_ in schema.SETTINGS - _FREE:
+                bounds = self.locked.get(EVERY)
+            if bounds is not None and not bounds.open:
+                yield Problem(
+                    "request",
+                    f"{path}{name}",
+                    "this server doesn't let requests set it",
+                    allowed="a request without it",
+                )
+
+    def drawn(self, preset: Preset) -> Iterator[Problem]:
+        """Which values of what is drawn in the end lie out of bounds."""
+        for name, bounds in self.locked.items():
+            if not bounds.open or name not in PARAMETERS:
+                continue
+            parameter = PARAMETERS[name]
+            unset = parameter.default if parameter.neutral is None else parameter.neutral
+            for mode, chain in preset.chains.items():
+                value = chain.values.get(name, unset)
+                ends = value[:2] if isinstance(value, Schedule) else (value,)
+                if not all(map(bounds.hold, ends)):
+                    path = f"modes.{mode}.{name}" if mode else name
+                    yield _beyond(path, value, bounds, name in preset.values)
+
+    def generated(self, generation: Mapping[str, Any]) -> Iterator[Problem]:
+        """Which of the numbers beside the stages' lie out of bounds."""
+        for name, bounds in self.locked.items():
+            if bounds.open and name in _NUMBERS:
+                value = generation.get(name, _NUMBERS[name])
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                if not number or not bounds.hold(value):
+                    yield _beyond(name, value, bounds, name in generation)
+
+
+def own_size(preset: Preset) -> Iterator[Problem]:
+    """Why what a request brings is too much for one request."""
+    if not preset.modes and not any(PARAMETERS[name].kind == "texts" for name in preset.values):
+        return
+    stages = sum(len(chain.steps) for chain in preset.chains.values())
+    texts = {text for rule in preset.switch for text in rule.on.texts}
+    for values in (preset.values, *(mode.values for mode in preset.modes)):
+        for name, value in values.items():
+            if PARAMETERS[name].kind == "texts":
+                texts.update(value)
+    states = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    for path, count, most, noun in (
+        ("modes", stages, MAX_STAGES, "stages in all of its modes together"),
+        ("switch", states, MAX_STATES, "bytes of texts to look for"),
+    ):
+        if count > most:
+            message = "too much for a request; a preset file may have more"
+            yield Problem("request", path, message, f"{count} {noun}", f"at most {most}")
+
+
+def problems(
+    allow: Iterable[str] | None, locked: Mapping[str, Bounds], catalogue: Catalogue, where: str
+) -> Iterator[Problem]:
+    """What is wrong with an operator's restrictions."""
+    for number, name in enumerate(allow or ()):
+        if not any(fnmatchcase(preset, name) for preset in catalogue):
+            close = nearest(name, list(catalogue))
+            given, path = shown(name), f"allow.{number}"
+            yield Problem(where, path, "no such preset", given, ", ".join(catalogue), close)
+    for name, bounds in locked.items():
+        if name != EVERY and name not in schema.SETTINGS:
+            close = nearest(name, [EVERY, *schema.SETTINGS])
+            yield Problem(where, f"locked.{name}", "unknown parameter", nearest=close)
+            continue
+        number_like = name in _NUMBERS or (
+            name in PARAMETERS and PARAMETERS[name].kind in ("number", "integer")
+        )
+        if bounds.open and not number_like:
+            yield Problem(
+                where, f"locked.{name}", "has no bounds", bounds.words, "{}: requests can't set it"
+            )
+        if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
+            yield Problem(where, f"locked.{name}", "nothing lies between", bounds.words)
+
+
+def _beyond(path: str, value: Any, bounds: Bounds, said: bool) -> Problem:
+    given = shown(value) if said else f"{shown(value)}, since nobody says another"
+    return Problem("request", path, "out of this server's bounds", given, bounds.words)
+
+
+def _length(given: Mapping[str, Any]) -> int:
+    try:
+        return len(json.dumps(given))
+    except RecursionError:
+        return MAX_INLINE + 1

@@ -1,0 +1,372 @@
+"""What an operator leaves to requests, and presets that a request brings along."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from temperament import Catalogue, TemperamentError
+from temperament.presets import as_preset
+from temperament.server.admission import Admission
+from temperament.server.endpoints import ENDPOINTS
+from temperament.server.restrictions import (
+    MAX_INLINE,
+    MAX_STAGES,
+    MAX_STATES,
+    Bounds,
+    Restrictions,
+    problems,
+)
+
+CHAT = ENDPOINTS["/v1/chat/completions"]
+MESSAGES = ENDPOINTS["/v1/messages"]
+CAP = {"temperature": Bounds(max=1.0)}
+
+
+def refused(admission: Admission, body: dict[str, Any], header: str | None = None) -> list[str]:
+    """Each problem with which a request is refused: its place and its message."""
+    with pytest.raises(TemperamentError) as error:
+        admission.admit(body, header, CHAT)
+    return [f"{p.path}: {p.message}; {p.given}; {p.allowed}" for p in error.value.problems]
+
+
+def restricted(admission: Admission, **words: Any) -> Admission:
+    """A server with restrictions."""
+    return replace(admission, restrictions=Restrictions(**words))
+
+
+class TestAllow:
+    """The presets that a request may name."""
+
+    @pytest.mark.parametrize(
+        ("body", "header"),
+        [
+            ({"preset": "chat"}, None),
+            ({"preset": "对话"}, None),
+            ({"model": "m:answers-top-p"}, None),
+            ({}, "answers"),
+            ({"vllm_xargs": {"preset": "chat"}}, None),
+            ({"preset": {"extends": "chat", "top_p": 0.9}}, None),
+            ({"temperature": 2, "min_p": 0.1}, None),
+        ],
+        ids=str,
+    )
+    def test_by_name_or_pattern(
+        self, admission: Admission, body: dict[str, Any], header: str | None
+    ) -> None:
+        """An alias is its preset."""
+        server = restricted(admission, allow=("chat", "answers*"))
+
+        server.admit(body, header, CHAT)
+
+    @pytest.mark.parametrize(
+        ("body", "header", "place"),
+        [
+            ({"preset": "creative"}, None, "preset"),
+            ({"preset": "创意写作"}, None, "preset"),
+            ({"model": "m:creative"}, None, "model"),
+            ({}, "creative", "header x-sampling-preset"),
+            ({"vllm_xargs": {"preset": "creative"}}, None, "vllm_xargs.preset"),
+            ({"preset": {"extends": "creative"}}, None, "preset.extends"),
+        ],
+        ids=str,
+    )
+    def test_others_are_refused(
+        self, admission: Admission, body: dict[str, Any], header: str | None, place: str
+    ) -> None:
+        """In each way of naming one, with those that are allowed."""
+        [problem] = refused(restricted(admission, allow=("chat", "code")), body, header)
+
+        assert problem == (
+            f"{place}: this server doesn't allow this preset in requests; 'creative'; chat, code"
+        )
+
+    def test_none(self, admission: Admission) -> None:
+        """Then the server's default is all there is."""
+        server = restricted(admission, allow=())
+        [problem] = refused(server, {"preset": "chat"})
+
+        assert problem.endswith("; none")
+
+
+class TestInline:
+    """A preset in the request itself."""
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            {},
+            {"temperature": 0.5, "min_p": 0.1},
+            {"extends": "creative", "top_p": 0.9},
+            {"order": ["top_p", "temperature"], "top_p": 0.5},
+            {
+                "modes": {"a": {"temperature": 1.0}, "b": {"temperature": 0.1}},
+                "switch": [{"from": ["a"], "on": {"text": "```"}, "to": "b"}],
+            },
+        ],
+        ids=str,
+    )
+    def test_draws_as_one_of_a_file(self, admission: Admission, words: dict[str, Any]) -> None:
+        """Its label tells its content."""
+        made = admission.admit({"preset": words}, None, CHAT)
+        wanted = as_preset(words, admission.catalogue)
+        named = {**admission.catalogue, "mine": replace(wanted, name="mine")}
+        server = replace(admission, catalogue=Catalogue(named))
+        by_name = server.admit({"preset": "mine"}, None, CHAT)
+
+        assert made is not None and by_name is not None
+        assert made.label == f"inline@{wanted.digest}"
+        assert by_name.label == f"mine@{wanted.digest}"
+        plain = [str(one.body).replace(one.label or "", "") for one in (made, by_name)]
+        assert plain[0] == plain[1]
+
+    def test_two_are_not_taken_for_each_other(self, admission: Admission) -> None:
+        """What is kept of requests' words tells them apart."""
+        values = [
+            admission.admit({"preset": {"temperature": t}}, None, CHAT) for t in (0.5, 0.25, 0.5)
+        ]
+
+        assert [one.body["temperature"] for one in values if one] == [0.5, 0.25, 0.5]
+
+    def test_the_requests_own_fields_win(self, admission: Admission) -> None:
+        """As over a named one."""
+        made = admission.admit({"preset": {"temperature": 0.5}, "temperature": 0.9}, None, CHAT)
+
+        assert made is not None
+        assert made.body["temperature"] == 0.9
+
+    def test_switched_off(self, admission: Admission) -> None:
+        """Fields of the body are another matter."""
+        server = restricted(admission, inline=False, allow=("chat",))
+        [problem] = refused(server, {"preset": {"temperature": 0.5}})
+
+        assert problem.startswith("preset: this server takes no presets from requests; {'temp")
+        assert problem.endswith("the name of one: chat")
+        assert server.admit({"preset": "chat", "temperature": 0.5}, None, CHAT) is not None
+
+    def test_too_large(self, admission: Admission) -> None:
+        """Also where it is deep."""
+        deep: Any = []
+        for _ in range(100_000):
+            deep = [deep]
+        for source in ("x" * MAX_INLINE, deep):
+            [problem] = refused(admission, {"preset": {"source": source}})
+            assert problem.startswith("preset: too large; ")
+
+    @pytest.mark.parametrize("inside", [True, False])
+    def test_too_many_states(self, admission: Admission, inside: bool) -> None:
+        """Texts are looked for by automata; a file may have longer ones."""
+        words: dict[str, Any] = {
+            "modes": {"a": {}, "b": {"banned_strings": ["x" * 100]}},
+            "switch": [
+                {"from": ["a"], "on": {"text": ["y" * 100]}, "to": "b"},
+                {"from": ["b"], "on": {"text": ["z" * (MAX_STATES - 200)]}, "to": "a"},
+            ],
+        }
+        admission.admit({"preset": words} if inside else words, None, CHAT)
+        words["switch"][1]["on"]["text"].append("ab")
+        [problem] = refused(admission, {"preset": words} if inside else words)
+
+        assert problem == (
+            f"{'preset.' if inside else ''}switch: too much for a request; a preset file may have"
+            f" more; {MAX_STATES + 2} bytes of texts to look for; at most {MAX_STATES}"
+        )
+
+    def test_too_many_stages(self, admission: Admission) -> None:
+        """Of all modes together."""
+        values = {
+            "temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 3, "typical_p": 0.9,
+            "xtc_probability": 0.5, "eta_cutoff": 0.1, "epsilon_cutoff": 0.1, "top_a": 0.2,
+        }  # fmt: skip
+        words = {
+            "modes": dict.fromkeys("abcdefgh", values),
+            "switch": [
+                {"from": [one], "on": {"tokens": 5}, "to": other}
+                for one, other in zip("abcdefgh", "bcdefgha", strict=True)
+            ],
+        }
+        [problem] = refused(admission, {"preset": words})
+
+        assert problem.startswith("preset.modes: too much for a request")
+        assert problem.endswith(f"72 stages in all of its modes together; at most {MAX_STAGES}")
+
+
+class TestLocked:
+    """What requests can't set, or only within bounds."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"preset": "code"},
+            {"preset": "default"},
+            {"temperature": 1},
+            {"temperature": 0.3, "top_p": 0.9},
+            {},
+            {"model": "m", "max_tokens": 5},
+            {"preset": "creative", "temperature": 0.9},
+            {"preset": {"temperature": {"from": 1.0, "to": 0.2, "over": 5}}},
+            {"use_beam_search": True},
+        ],
+        ids=str,
+    )
+    def test_within_a_cap(self, admission: Admission, body: dict[str, Any]) -> None:
+        """Wherever the value comes from."""
+        restricted(admission, locked=CAP).admit(body, None, CHAT)
+
+    @pytest.mark.parametrize(
+        ("body", "place", "given"),
+        [
+            ({"preset": "creative"}, "temperature", "1.5"),
+            ({"temperature": 1.1}, "temperature", "1.1"),
+            ({"preset": "code", "temperature": 2}, "temperature", "2.0"),
+            ({"preset": {"temperature": 1.01}}, "temperature", "1.01"),
+            (
+                {"preset": {"temperature": {"from": 0.1, "to": 1.2, "over": 5}}},
+                "temperature",
+                "0.1 to 1.2 over 5 tokens (linear)",
+            ),
+            ({"preset": "story"}, "modes.narration.temperature", "1.5"),
+            ({"use_beam_search": True, "temperature": 1.5}, "temperature", "1.5"),
+        ],
+        ids=str,
+    )
+    def test_beyond_a_cap(
+        self, admission: Admission, body: dict[str, Any], place: str, given: str
+    ) -> None:
+        """With the reason."""
+        found = refused(restricted(admission, locked=CAP), body)[0]
+
+        assert found.startswith(f"{place}: out of this server's bounds; {given}")
+        assert found.endswith("; at most 1")
+
+    def test_what_nobody_says_counts_too(self, admission: Admission) -> None:
+        """A cap below the neutral value wants a word; the server's default may say it."""
+        server = restricted(admission, locked={"temperature": Bounds(max=0.5)})
+        [problem] = refused(server, {"model": "m"})
+
+        assert problem == (
+            "temperature: out of this server's bounds; 1.0, since nobody says another; at most 0.5"
+        )
+        cool = replace(server, default=as_preset({"temperature": 0.2}, admission.catalogue))
+        assert cool.admit({"model": "m"}, None, CHAT) is not None
+
+    @pytest.mark.parametrize(
+        ("body", "places"),
+        [
+            ({"temperature": 0.5}, ["temperature"]),
+            ({"preset": {"temperature": 0.5, "top_p": 0.9}}, ["preset.temperature"]),
+            ({"preset": {"extends": "chat", "temperature": 0.5}}, ["preset.temperature"]),
+            ({"seed": 1, "preset": "chat"}, ["seed"]),
+            ({"seed": 1, "temperature": 0}, ["temperature", "seed"]),
+        ],
+        ids=str,
+    )
+    def test_cannot_be_set(
+        self, admission: Admission, body: dict[str, Any], places: list[str]
+    ) -> None:
+        """By the request itself; a preset of the server's sets what it will."""
+        server = restricted(admission, locked={"temperature": Bounds(), "seed": Bounds()})
+        found = refused(server, body)
+
+        assert sorted(found) == sorted(
+            f"{place}: this server doesn't let requests set it; ; a request without it"
+            for place in places
+        )
+        assert server.admit({"preset": "creative", "top_p": 0.5}, None, CHAT) is not None
+
+    def test_a_preset_is_forced(self, admission: Admission, catalogue: Catalogue) -> None:
+        """By a default, no names and no values; how much is wanted stays the request's."""
+        server = replace(
+            admission,
+            default=catalogue["chat"],
+            restrictions=Restrictions(allow=(), inline=False, locked={"*": Bounds()}),
+        )
+        for body in (
+            {"preset": "code"},
+            {"preset": {}},
+            {"temperature": 0},
+            {"top_p": 0.1},
+            {"min_p": 0.1},
+            {"logit_bias": {"5": 100}},
+            {"do_sample": False},
+            {"order": ["top_p"]},
+            {"modes": {"a": {}}},
+        ):
+            assert refused(server, body)
+        made = server.admit({"max_tokens": 5, "stop": "x", "seed": 3, "n": 2}, None, CHAT)
+
+        assert made is not None
+        assert made.body["temperature"] == 1.3
+        assert made.label == f"chat@{catalogue['chat'].digest}"
+
+    def test_how_many_and_how_long(self, admission: Admission) -> None:
+        """Under each of an endpoint's names; without a number the text may be as long as can be."""
+        locked = {"max_tokens": Bounds(max=10), "num_return_sequences": Bounds(max=2)}
+        server = restricted(admission, locked=locked)
+        for body in ({"max_tokens": 10}, {"max_completion_tokens": 3, "n": 2}):
+            server.admit(body, None, CHAT)
+        server.admit({"max_tokens": 3}, None, MESSAGES)
+
+        assert refused(server, {"max_tokens": 11, "n": 3}) == [
+            "max_tokens: out of this server's bounds; 11; at most 10",
+            "num_return_sequences: out of this server's bounds; 3; at most 2",
+        ]
+        assert refused(server, {"max_completion_tokens": 11, "max_tokens": 1})
+        assert refused(server, {"max_tokens": "many"})
+        assert "inf, since nobody says another" in refused(server, {})[0]
+
+    def test_large_bodies_are_looked_at(self, admission: Admission) -> None:
+        """Where anything may go beyond."""
+        raw = b'{"model": "m", "temperature": 2, "image": "' + b"x" * 100_000 + b'"}'
+
+        assert not admission.may_concern(raw, CHAT)
+        assert restricted(admission, locked=CAP).may_concern(raw, CHAT)
+
+
+class TestSettings:
+    """What an operator may write."""
+
+    @pytest.mark.parametrize(
+        ("allow", "locked", "words"),
+        [
+            (["chta"], {}, "allow.0: no such preset; given: 'chta'"),
+            (["answers*", "x*"], {}, "allow.1: no such preset; given: 'x*'"),
+            (None, {"temprature": Bounds()}, "locked.temprature: unknown parameter; did you mean"),
+            (None, {"stop": Bounds(max=1)}, "locked.stop: has no bounds; given: at most 1"),
+            (None, {"reproducible": Bounds(min=1)}, "locked.reproducible: has no bounds"),
+            (None, {"*": Bounds(min=1)}, "locked.*: has no bounds; given: at least 1"),
+            (
+                None,
+                {"top_p": Bounds(min=0.9, max=0.5)},
+                "locked.top_p: nothing lies between; given: at least 0.9 and at most 0.5",
+            ),
+        ],
+        ids=str,
+    )
+    def test_wrong_ones(
+        self, catalogue: Catalogue, allow: Any, locked: dict[str, Bounds], words: str
+    ) -> None:
+        """They end the start."""
+        [problem] = problems(allow, locked, catalogue, "here")
+
+        assert words in str(problem)
+
+    def test_right_ones(self, catalogue: Catalogue) -> None:
+        """Nothing to say."""
+        locked = {"*": Bounds(), "top_p": Bounds(min=0.5, max=0.5), "max_tokens": Bounds(max=5)}
+
+        assert not list(problems(["chat", "answers*"], locked, catalogue, "here"))
+
+
+def test_all_problems_at_once(admission: Admission) -> None:
+    """A wrong name and a wrong preset in one answer, each with its place."""
+    server = restricted(admission, allow=("chat",), inline=False)
+
+    assert [
+        p.partition(":")[0] for p in refused(server, {"preset": {"a": 1}, "model": "m:no"})
+    ] == [
+        "model",
+        "preset",
+    ]
