@@ -16,6 +16,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+# A wrong value, an unknown preset, words that disagree, what a server's operator doesn't allow,
+# what can't be done here.
+Reason = Literal["value", "unknown_preset", "contradiction", "restricted", "unsupported"]
 
 _SHOWN = 80  # characters of a given value that a message repeats
 
@@ -25,7 +30,8 @@ class Problem:
     """One thing that is wrong: where, what was given, what is allowed, the nearest names.
 
     `where` is a file and line (`chat.yaml:3`) or the source's name (`request`); `path` is the
-    place inside it (`logit_bias.50000`), empty where it is the whole.
+    place inside it (`logit_bias.50000`), empty where it is the whole. `reason` is what the server's
+    metrics count it under.
     """
 
     where: str
@@ -34,6 +40,7 @@ class Problem:
     given: str = ""
     allowed: str = ""
     nearest: tuple[str, ...] = ()
+    reason: Reason = "value"
 
     def __str__(self) -> str:
         parts = (_one_line(self.where), _one_line(self.path), self.message)

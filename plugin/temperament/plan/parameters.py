@@ -382,10 +382,12 @@ def refusals(generation: Mapping[str, Any], engine: Engine, where: str) -> list[
             continue
         route = reference.route(engine)
         if route.how == "refused":
-            problems.append(Problem(where, name, route.reason[0], shown(value)))
+            problems.append(
+                Problem(where, name, route.reason[0], shown(value), reason="unsupported")
+            )
         elif route.how == "flag":
             message = f"is set when the engine starts, by {route.where}: {route.reason[0]}"
-            problems.append(Problem(where, name, message, shown(value)))
+            problems.append(Problem(where, name, message, shown(value), reason="unsupported"))
     return problems
 
 

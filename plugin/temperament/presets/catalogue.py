@@ -64,6 +64,7 @@ class Catalogue(Mapping[str, Preset]):
                 shown(name),
                 ", ".join(self.presets) or "none is loaded",
                 nearest(name, known),
+                "unknown_preset",
             )
         )
 

@@ -45,6 +45,8 @@ class Admitted:
     trace: Trace | None = None
     # what of a body of another program's isn't honoured
     warning: str = ""
+    # what the answer is to call its model; "": as the engine does
+    model: str = ""
 
 
 MAX_SETTLED = 1024  # sets of words that are kept, with what became of them
@@ -76,9 +78,16 @@ class Admission:
     speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
     restrictions: Restrictions = field(default_factory=Restrictions)
+    # whether `GET /v1/models` also lists MODEL:PRESET
+    advertise: bool = False
     _settled: dict[tuple[str | None, str, Endpoint], tuple[Preset, PresetPlan]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def offered(self) -> list[Preset]:
+        """The presets that a request can name."""
+        return [preset for preset in self.catalogue.values() if self.restrictions.allows(preset)]
 
     def below(self, preset: Preset) -> Preset:
         """`preset` with the server's default and the model's values below it."""
@@ -146,6 +155,7 @@ class Admission:
                         "searches, it doesn't draw: a preset has no meaning there",
                         "true",
                         "false, or no preset",
+                        reason="contradiction",
                     )
                 )
             if self.restrictions.locked:
@@ -172,7 +182,7 @@ class Admission:
         self._write_generation(changed, body, resolved, endpoint)
         label = named.label if named is not None else None
         self._write_xargs(changed, body, resolved, made, endpoint, label or "request")
-        return Admitted(changed, label, trace)
+        return Admitted(changed, label, trace, model=selection.alias)
 
     def _restrict(
         self,
@@ -215,7 +225,14 @@ class Admission:
             why = "include_reasoning: false hides the tokens"
         if why or switching is None or self.tokens is None:
             raise RequestError(
-                Problem("request", tracing.FIELD, why, shown(asked), "true, or false")
+                Problem(
+                    "request",
+                    tracing.FIELD,
+                    why,
+                    shown(asked),
+                    "true, or false",
+                    reason="unsupported",
+                )
             )
         vocabulary = self.tokens()
         return Trace(machine(switching, vocabulary), vocabulary, body.get(tracing.IDS) is True)
@@ -256,7 +273,13 @@ class Admission:
         own_draw = "reproducible" in made.residual.names  # which knows the seed
         problems = refusals(resolved.generation, "server", "request")
         problems += (
-            Problem("request", name, f"can't be said on {endpoint.target.name}", shown(value))
+            Problem(
+                "request",
+                name,
+                f"can't be said on {endpoint.target.name}",
+                shown(value),
+                reason="unsupported",
+            )
             for name, value in resolved.generation.items()
             if _is_native(name, value)
             and name not in endpoint.generation
@@ -271,6 +294,7 @@ class Admission:
                 f" {endpoint.target.name} can't override it",
                 shown(resolved.values.get(name)),
                 "that value, another endpoint, or a server with --generation-config vllm",
+                reason="unsupported",
             )
             for name in self._filled(endpoint)
             if native.get(name) != self.model_defaults.values[name]
@@ -296,6 +320,7 @@ class Admission:
                     place,
                     "keeps a state that draft tokens would spoil",
                     allowed="a server without speculative decoding",
+                    reason="unsupported",
                 )
                 for place in dict.fromkeys(spoilt)
             )

@@ -2,71 +2,105 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from temperament.errors import TemperamentError
 from temperament.interchange import sillytavern_request
 from temperament.server.admission import Admission, Admitted
+from temperament.server.answer import Message, Send, called, labelled, rewritten
 from temperament.server.endpoints import ENDPOINTS, Endpoint
+from temperament.server.metrics import FIELDS, NONE, Metrics
 from temperament.server.scan import LARGE
-from temperament.server.selection import HEADER
+from temperament.server.selection import FIELD, HEADER, SEPARATOR
+from temperament.server.served import Served
 from temperament.server.trace import traced
 
 # Names what of a SillyTavern-style body isn't honoured.
 WARNING = "x-sampling-warning"
+MODELS = "/v1/models"
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
+Scope = Message
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class PresetMiddleware:
     """Lets a request name its preset. It stands inside vLLM's authentication.
 
-    `admission` is called at each request: it returns None until the server has started.
+    Until the server has started, everything goes through.
     """
 
-    def __init__(self, app: App, admission: Callable[[], Admission | None]) -> None:
+    def __init__(self, app: App, served: Served, metrics: Metrics) -> None:
         self.app = app
-        self.admission = admission
+        self.served = served
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
-        endpoint = None
-        if scope["type"] == "http" and scope["method"] == "POST":
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            endpoint = ENDPOINTS.get(path.rstrip("/"))
-        admission = self.admission()
-        if endpoint is None or admission is None:
+        admission = self.served.admission
+        if scope["type"] != "http" or admission is None:
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+        if scope["method"] == "GET" and path == MODELS and admission.advertise:
+            await self.app(scope, receive, rewritten(send, partial(advertise, admission=admission)))
+            return
+        endpoint = ENDPOINTS.get(path) if scope["method"] == "POST" else None
+        if endpoint is None:
             await self.app(scope, receive, send)
             return
         raw = await _read(receive)
         if raw is None:  # the client has gone
             return
         try:
-            admitted = _admit(raw, scope, endpoint, admission)
+            admitted = await _admit(raw, scope, endpoint, admission)
         except TemperamentError as error:
+            self.metrics.refusal(error.problems)
             await _refuse(error, endpoint, send)
             return
-        answer = send
-        if admitted is not None:
-            raw = json.dumps(admitted.body).encode()
-            headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
-            length = (b"content-length", str(len(raw)).encode())
-            scope = {**scope, "headers": [*headers, length]}
-            told = {HEADER: admitted.label, WARNING: admitted.warning}
-            answer = _labelled(send, {name: text for name, text in told.items() if text})
-            answer = answer if admitted.trace is None else traced(answer, admitted.trace)
-        await self.app(scope, _replay(raw, receive), answer)
+        if admitted is None:
+            self.metrics.request(NONE)
+            await self.app(scope, _replay(raw, receive), send)
+            return
+        self.metrics.request((admitted.label or FIELDS).partition("@")[0])
+        raw = json.dumps(admitted.body).encode()
+        headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
+        length = (b"content-length", str(len(raw)).encode())
+        scope = {**scope, "headers": [*headers, length]}
+        await self.app(scope, _replay(raw, receive), _answer(send, admitted))
 
 
-def _admit(raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission) -> Admitted | None:
+def _answer(send: Send, admitted: Admitted) -> Send:
+    """`send`, with what is told of an answer."""
+    told = {HEADER: admitted.label, WARNING: admitted.warning}
+    send = labelled(send, {name: text for name, text in told.items() if text})
+    if admitted.model:
+        send = rewritten(send, called(admitted.model))
+    return send if admitted.trace is None else rewritten(send, traced(admitted.trace))
+
+
+def advertise(answer: dict[str, Any], admission: Admission) -> None:
+    """Adds MODEL:PRESET to the list of models, for every preset that can be named here."""
+    models = answer.get("data")
+    if not isinstance(models, list):
+        return
+    names = [preset.name for preset in admission.offered if not preset.unsettled]
+    models += [
+        {**model, "id": f"{model['id']}{SEPARATOR}{name}", "parent": model["id"]}
+        for model in list(models)
+        for name in names
+    ]
+
+
+async def _admit(
+    raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
+) -> Admitted | None:
     headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
     if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
         return None
@@ -79,6 +113,9 @@ def _admit(raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission) -
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
     if not sillytavern_request.is_request(body):
+        if any(isinstance(body.get(name), dict) for name in (FIELD, "modes")):
+            # A table for its texts may have to be made; others are answered meanwhile.
+            return await asyncio.to_thread(admission.admit, body, text, endpoint)
         return admission.admit(body, text, endpoint)
     body, notes = sillytavern_request.translate(body)
     admitted = admission.admit(body, text, endpoint)
@@ -108,21 +145,6 @@ def _replay(raw: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": raw, "more_body": False}
 
     return replay
-
-
-def _labelled(send: Send, told: Mapping[str, str]) -> Send:
-    """`send`, with more headers in the answer."""
-    if not told:
-        return send
-
-    async def labelled(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message.get("headers", [])]
-            headers += [(name.encode(), text.encode()) for name, text in told.items()]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return labelled
 
 
 async def _refuse(error: TemperamentError, endpoint: Endpoint, send: Send) -> None:

@@ -78,7 +78,8 @@ class Restrictions:
         if not self.allows(preset):
             allowed = ", ".join(p.name for p in catalogue.values() if self.allows(p))
             message = "this server doesn't allow this preset in requests"
-            yield Problem("request", where, message, shown(preset.name), allowed or "none")
+            yield Problem("request", where, message, shown(preset.name), allowed or "none",
+                          reason="restricted")  # fmt: skip
 
     def bring(self, given: Mapping[str, Any], catalogue: Catalogue) -> None:
         """Raises `RequestError` if a request may not bring this preset."""
@@ -87,10 +88,14 @@ class Restrictions:
             names = ", ".join(p.name for p in catalogue.values() if self.allows(p))
             allowed = f"the name of one: {names}"
             message = "this server takes no presets from requests"
-            problems.append(Problem("request", "preset", message, shown(given), allowed))
+            problems.append(
+                Problem("request", "preset", message, shown(given), allowed, reason="restricted")
+            )
         elif _length(given) > MAX_INLINE:
             allowed = f"at most {MAX_INLINE} characters"
-            problems.append(Problem("request", "preset", "too large", allowed=allowed))
+            problems.append(
+                Problem("request", "preset", "too large", allowed=allowed, reason="restricted")
+            )
         elif isinstance(given.get("extends"), str):
             problems += self._extended(given["extends"], catalogue)
         if not problems:
@@ -118,6 +123,7 @@ class Restrictions:
                     f"{path}{name}",
                     "this server doesn't let requests set it",
                     allowed="a request without it",
+                    reason="restricted",
                 )
 
     def drawn(self, preset: Preset) -> Iterator[Problem]:
@@ -161,7 +167,8 @@ def own_size(preset: Preset) -> Iterator[Problem]:
     ):
         if count > most:
             message = "too much for a request; a preset file may have more"
-            yield Problem("request", path, message, f"{count} {noun}", f"at most {most}")
+            yield Problem("request", path, message, f"{count} {noun}", f"at most {most}",
+                          reason="restricted")  # fmt: skip
 
 
 def problems(
@@ -191,7 +198,8 @@ def problems(
 
 def _beyond(path: str, value: Any, bounds: Bounds, said: bool) -> Problem:
     given = shown(value) if said else f"{shown(value)}, since nobody says another"
-    return Problem("request", path, "out of this server's bounds", given, bounds.words)
+    message = "out of this server's bounds"
+    return Problem("request", path, message, given, bounds.words, reason="restricted")
 
 
 def _length(given: Mapping[str, Any]) -> int:

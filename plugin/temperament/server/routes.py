@@ -1,8 +1,8 @@
-"""`GET /v1/presets` and `GET /v1/presets/{name}`: what can be named here, and how it is drawn."""
+"""Routes of our own: what can be named here, how it is drawn, and reading the presets again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -16,15 +16,16 @@ from temperament.presets.schedule import Schedule
 from temperament.presets.switching import first
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
+from temperament.server.served import Log, Served
 
 
-def router(admission: Callable[[], Admission | None]) -> APIRouter:
-    """The routes; `admission` returns None until the server has started."""
+def router(served: Served, log: Log) -> APIRouter:
+    """The routes; until the server has started they answer 503."""
     routes = APIRouter(tags=["presets"])
 
     @routes.get("/v1/presets", summary="The presets that a request can name")
     async def list_presets() -> JSONResponse:
-        admitted = admission()
+        admitted = served.admission
         if admitted is None:
             return _error(503, "the server is starting")
         default = admitted.default.name if admitted.default is not None else None
@@ -35,19 +36,33 @@ def router(admission: Callable[[], Admission | None]) -> APIRouter:
                 "default": default,
                 # what lies below each request: the default preset and the model's own values
                 "below": summary(admitted.below(Preset("below"))),
-                "data": [summary(preset) for preset in admitted.catalogue.values()],
+                "data": [summary(preset) for preset in admitted.offered],
+                # when they were read, and why a later version of the files isn't in use
+                "loaded": served.loaded,
+                "problems": [str(problem) for problem in served.problems],
             }
         )
 
+    @routes.post("/v1/presets/reload", summary="Reads the preset files again")
+    async def reload_presets() -> JSONResponse:
+        if served.admission is None:
+            return _error(503, "the server is starting")
+        if not await asyncio.to_thread(served.reload, log):
+            told = "\n".join(str(problem) for problem in served.problems)
+            return _error(400, f"the presets stay as they were: {told}", "BadRequestError")
+        return JSONResponse({"object": "reload", "loaded": served.loaded})
+
     @routes.get("/v1/presets/{name}", summary="One preset, with its plan on this server")
     async def show_preset(name: str) -> JSONResponse:
-        admitted = admission()
+        admitted = served.admission
         if admitted is None:
             return _error(503, "the server is starting")
         try:
             preset = admitted.catalogue.resolve(name)
         except UnknownPreset as error:
             return _error(404, str(error))
+        if forbidden := list(admitted.restrictions.named(preset, "preset", admitted.catalogue)):
+            return _error(404, str(forbidden[0]))
         plans = {path: plan(admitted, preset, endpoint) for path, endpoint in ENDPOINTS.items()}
         return JSONResponse(
             {**summary(preset), "plan": plans["/v1/chat/completions"], "plans": plans}
@@ -111,8 +126,8 @@ def _plain(values: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _error(status: int, message: str) -> JSONResponse:
+def _error(status: int, message: str, kind: str = "NotFoundError") -> JSONResponse:
     return JSONResponse(
-        {"error": {"message": message, "type": "NotFoundError", "param": None, "code": status}},
+        {"error": {"message": message, "type": kind, "param": None, "code": status}},
         status_code=status,
     )

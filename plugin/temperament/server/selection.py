@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from temperament.errors import Problem, RequestError, TemperamentError, shown
@@ -21,6 +21,8 @@ class Selection:
 
     preset: Preset | None
     model: Any
+    # the model's name with a preset's, where that was said
+    alias: str = ""
 
 
 def select(
@@ -36,11 +38,12 @@ def select(
     unknown name, with words that disagree, and with what isn't allowed.
     """
     words: dict[str, Any] = {}
+    alias = ""
     model = body.get("model")
     if isinstance(model, str) and SEPARATOR in model and not serves(model):
         served, _, suffix = model.rpartition(SEPARATOR)
         if serves(served):
-            words["model"], model = suffix, served
+            words["model"], model, alias = suffix, served, model
     if body.get(FIELD) is not None:
         words[FIELD] = body[FIELD]
     if header is not None:
@@ -60,8 +63,7 @@ def select(
                 problems += restrictions.named(found[where], where, catalogue)
         except TemperamentError as error:
             problems += (
-                Problem("request", _inside(where, p.path), p.message, p.given, p.allowed, p.nearest)
-                for p in error.problems
+                replace(p, where="request", path=_inside(where, p.path)) for p in error.problems
             )
     if len({preset.name for preset in found.values()}) > 1:
         said = ", ".join(f"{where} says {preset.name}" for where, preset in found.items())
@@ -72,11 +74,12 @@ def select(
                 f"ways of naming a preset disagree: {said}",
                 shown(list(words.values())),
                 "one preset",
+                reason="contradiction",
             )
         )
     if problems:
         raise RequestError(problems)
-    return Selection(next(iter(found.values()), None), model)
+    return Selection(next(iter(found.values()), None), model, alias)
 
 
 def _inline(given: Mapping[str, Any], catalogue: Catalogue, restrictions: Restrictions) -> Preset:

@@ -6,20 +6,16 @@ ids, and they are followed here.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from temperament.plan.follow import Follower, spans
 from temperament.plan.machine import Machine
 from temperament.plan.vocabulary import TokenBytes
+from temperament.server.answer import Change
 
 FIELD = "preset_trace"
 IDS = "return_token_ids"
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -66,72 +62,29 @@ def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]
     }
 
 
-def traced(send: Send, trace: Trace) -> Send:
-    """`send`, with the trace in every choice: of one JSON answer, or of the stream's last chunk."""
-    return _Answer(send, trace).send
+def traced(trace: Trace) -> Change:
+    """The change that puts the trace in every choice (in a stream, in its last chunk)."""
+    return _Traced(trace).change
 
 
-class _Answer:
-    """One answer on its way out."""
+class _Traced:
+    """The texts of one answer."""
 
-    def __init__(self, send: Send, trace: Trace) -> None:
-        self._out = send
+    def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._start: Message = {}
-        self._streams = False
-        self._rest = b""
         self._texts: dict[int, _Text] = {}
         # that of a chat, where it stands once for all choices
         self._prompt: list[int] = []
 
-    async def send(self, message: Message) -> None:
-        """One message of the application."""
-        if message["type"] == "http.response.start":
-            headers = {name.lower(): value for name, value in message.get("headers", [])}
-            self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
-            self._start = message
-            if self._streams:
-                await self._out(message)
+    def change(self, answer: dict[str, Any]) -> None:
+        """One object of the answer."""
+        if not isinstance(answer.get("choices"), list):
             return
-        if message["type"] != "http.response.body":
-            await self._out(message)
-            return
-        self._rest += message.get("body", b"")
-        more = message.get("more_body", False)
-        if self._streams:
-            *events, self._rest = self._rest.split(b"\n\n")
-            events += [] if more else [self._rest]
-            body = b"\n\n".join(
-                [*map(self._event, events), b""] if more else map(self._event, events)
-            )
-            await self._out({**message, "body": body})
-        elif not more:
-            body = self._rewritten(self._rest)
-            headers_ = [(k, v) for k, v in self._start.get("headers", [])
-                        if k.lower() != b"content-length"]  # fmt: skip
-            headers_.append((b"content-length", str(len(body)).encode()))
-            await self._out({**self._start, "headers": headers_})
-            await self._out({**message, "body": body})
-
-    def _event(self, event: bytes) -> bytes:
-        prefix = b"data: "
-        if not event.startswith(prefix) or event == b"data: [DONE]":
-            return event
-        return prefix + self._rewritten(event.removeprefix(prefix))
-
-    def _rewritten(self, raw: bytes) -> bytes:
-        try:
-            answer = json.loads(raw)
-        except ValueError:
-            return raw
-        if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
-            return raw
         self._prompt = answer.get("prompt_token_ids") or self._prompt
         for choice in answer["choices"]:
             self._add(choice)
         if not self._trace.keeps_ids:
             answer.pop("prompt_token_ids", None)
-        return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _add(self, choice: dict[str, Any]) -> None:
         text = self._texts.setdefault(choice.get("index", 0), _Text())

@@ -12,8 +12,8 @@ from transformers import PretrainedConfig
 from vllm import SamplingParams
 
 import temperament
-from temperament import Catalogue, PresetError, TemperamentError
-from temperament.engines.vllm.endpoint import make_admission
+from temperament import Catalogue, EngineError, PresetError, TemperamentError
+from temperament.engines.vllm.endpoint import first_line, make_admission, refuse
 from temperament.engines.vllm.params import validate
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
 from temperament.plan.wire import KEY
@@ -170,6 +170,14 @@ class TestMakeAdmission:
             ({"default": "caht"}, "additional_config.temperament.default.*did you mean 'chat'"),
             ({"presets": ["/no/such/folder"]}, "no such file or folder"),
             ({"plan": "fast"}, "plan"),
+            ({"allow": ["caht"]}, "allow.0: no such preset.*did you mean 'chat'"),
+            ({"locked": {"temprature": {}}}, "locked.temprature: unknown.*'temperature'"),
+            ({"locked": {"temperature": {"most": 1}}}, "locked.temperature.most"),
+            ({"locked": {"temperature": {"max": float("nan")}}}, "locked.temperature.max"),
+            (
+                {"default": "creative", "locked": {"temperature": {"max": 1}}},
+                "temperament.default: temperature: out of this server's bounds; given: 1.5",
+            ),
         ],
         ids=str,
     )
@@ -177,6 +185,56 @@ class TestMakeAdmission:
         """With an error that says what is wrong."""
         with pytest.raises(PresetError, match=words):
             make_admission(self.config({"temperament": content}), self.state("m"))
+
+    def test_restrictions(self) -> None:
+        """As the operator says."""
+        content = {
+            "allow": ["chat", "answers*"],
+            "inline": False,
+            "advertise": True,
+            "locked": {"temperature": {"max": 1}, "*": {}},
+        }
+        admission = make_admission(self.config({"temperament": content}), self.state("m"))
+
+        assert admission.advertise
+        assert [preset.name for preset in admission.offered] == [
+            "answers-top-1", "answers-top-p", "answers", "chat",
+        ]  # fmt: skip
+        assert not admission.restrictions.inline
+        assert admission.restrictions.locked["temperature"].max == 1
+
+    def test_the_first_line(self) -> None:
+        """The version, the runner, the presets, the default, and who does what."""
+        config = self.config({"temperament": {"default": "chat", "allow": ["chat"]}})
+        config.use_v2_model_runner = True
+        line = first_line(config, make_admission(config, self.state("m")))
+        chat = Catalogue.load(environment=False)["chat"].label
+
+        assert line == (
+            f"temperament {temperament.__version__}: V2 runner on cpu; model not known; presets"
+            f" {chat}; default {chat}; plan auto: vLLM does logit_bias, repetition_penalty,"
+            " frequency_penalty, presence_penalty, temperature, min_p, all else is ours"
+        )
+        config.additional_config["temperament"] = {"plan": "residual"}
+        line = first_line(config, make_admission(config, self.state("m")))
+
+        assert line.endswith("default none; plan residual: vLLM does nothing, all else is ours")
+
+    @pytest.mark.parametrize(("v2", "speculative"), [(True, True), (True, False), (False, False)])
+    def test_runners_that_load_us(self, v2: bool, speculative: bool) -> None:
+        """V2 in any case, V1 without draft tokens."""
+        config = self.config({}, speculative=object() if speculative else None)
+        config.use_v2_model_runner = v2
+
+        refuse(config)
+
+    def test_v1_with_draft_tokens(self) -> None:
+        """There vLLM would leave the processor out without a word."""
+        config = self.config({}, speculative=object())
+        config.use_v2_model_runner = False
+
+        with pytest.raises(EngineError, match=r"VLLM_USE_V2_MODEL_RUNNER=1"):
+            refuse(config)
 
     def test_a_models_value_that_is_none_of_ours(self) -> None:
         """A generation_config may hold what no preset could say."""

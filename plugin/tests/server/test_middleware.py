@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from temperament import Catalogue
 from temperament.server.admission import Admission
+from temperament.server.endpoints import ENDPOINTS
+from temperament.server.metrics import Metrics
 from temperament.server.middleware import Message, PresetMiddleware, Receive, Scope, Send
+from temperament.server.restrictions import Restrictions
+from temperament.server.served import Served
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
@@ -66,7 +72,8 @@ class Exchange:
         self.app = Echo()
         own = [(b"content-length", str(len(raw)).encode()), *headers]
         self.given = {"type": "http", "method": "POST", "path": path, "headers": own, **scope}
-        middleware = PresetMiddleware(self.app, lambda: admission)
+        self.registry = CollectorRegistry()
+        middleware = PresetMiddleware(self.app, Served(admission), Metrics(self.registry))
         asyncio.run(middleware(self.given, self.receive, self.send))
 
     async def receive(self) -> Message:
@@ -203,7 +210,8 @@ class TestPasses:
 
     def test_a_client_that_goes_early(self, admission: Admission) -> None:
         """The application isn't called."""
-        middleware = PresetMiddleware(app := Echo(), lambda: admission)
+        metrics = Metrics(CollectorRegistry())
+        middleware = PresetMiddleware(app := Echo(), Served(admission), metrics)
         pieces: list[Message] = [
             {"type": "http.request", "body": b'{"preset"', "more_body": True},
             {"type": "http.disconnect"},
@@ -305,3 +313,192 @@ class TestRefusals:
 
         assert done.status == 400
         assert "unknown preset" in done.error["error"]["message"]
+
+
+class TestMetrics:
+    """What is counted."""
+
+    @pytest.mark.parametrize(
+        ("body", "preset"),
+        [
+            ({"preset": "对话"}, "chat"),
+            ({"preset": {"top_p": 0.5}}, "inline"),
+            ({"top_a": 0.5}, "(fields)"),
+            ({"temperature": 0.5}, "(none)"),
+        ],
+        ids=str,
+    )
+    def test_requests_by_preset(
+        self, admission: Admission, body: dict[str, Any], preset: str
+    ) -> None:
+        """By its name, whatever it was called."""
+        done = Exchange(admission, body)
+        count = done.registry.get_sample_value("temperament_requests_total", {"preset": preset})
+
+        assert count == 1
+
+    @pytest.mark.parametrize(
+        ("body", "reasons"),
+        [
+            ({"preset": "nope"}, {"unknown_preset"}),
+            ({"preset": "code", "model": "m:chat"}, {"contradiction"}),
+            ({"top_h": 7, "min_p": -1}, {"value"}),
+            ({"guidance_scale": 2.0}, {"unsupported"}),
+            ({"preset": "chat", "use_beam_search": True}, {"contradiction"}),
+            ({"preset": "creative"}, {"restricted"}),
+            ({"preset": "nope", "model": "m:creative"}, {"restricted", "unknown_preset"}),
+        ],
+        ids=str,
+    )
+    def test_refusals_by_reason(
+        self, admission: Admission, body: dict[str, Any], reasons: set[str]
+    ) -> None:
+        """Each reason once for a request."""
+        server = replace(admission, restrictions=Restrictions(allow=("code", "chat")))
+        done = Exchange(server, body)
+        counted = {
+            sample.labels["reason"]
+            for metric in done.registry.collect()
+            for sample in metric.samples
+            if sample.name == "temperament_refusals_total"
+        }
+
+        assert done.status == 400
+        assert counted == reasons
+
+
+class Fixed:
+    """An application with one answer."""
+
+    def __init__(self, answer: Any, kind: bytes = b"application/json") -> None:
+        self.raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", self.kind), (b"content-length", b"%d" % len(self.raw))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for place in range(0, len(self.raw), 50):
+            more = place + 50 < len(self.raw)
+            part = self.raw[place : place + 50]
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+def answer_of(
+    admission: Admission, app: Fixed, body: Any = None, path: str = CHAT
+) -> tuple[bytes, dict[bytes, bytes]]:
+    """What a client gets from an application behind the middleware."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    method = "GET" if body is None else "POST"
+    scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
+    middleware = PresetMiddleware(app, Served(admission), Metrics(CollectorRegistry()))
+    asyncio.run(middleware(scope, receive, send))
+    return b"".join(message["body"] for message in sent[1:]), dict(sent[0]["headers"])
+
+
+class TestModelNames:
+    """MODEL:PRESET, in the list of models and in an answer."""
+
+    MODELS: ClassVar = {
+        "object": "list",
+        "data": [{"id": "m", "root": "/m", "parent": None}, {"id": "poet", "parent": "m"}],
+    }
+
+    def test_advertised(self, admission: Admission) -> None:
+        """For each model and each preset that a request can name."""
+        server = replace(
+            admission,
+            advertise=True,
+            restrictions=Restrictions(allow=("chat", "code", "recommended")),
+        )
+        raw, headers = answer_of(server, Fixed(self.MODELS), path="/v1/models")
+        found = {one["id"]: one for one in json.loads(raw)["data"]}
+
+        assert list(found) == ["m", "poet", "m:chat", "m:code", "poet:chat", "poet:code"]
+        assert found["m:chat"] == {"id": "m:chat", "root": "/m", "parent": "m"}
+        assert int(headers[b"content-length"]) == len(raw)
+
+    @pytest.mark.parametrize("answer", [b"no JSON", {"data": None}, {"error": 1}, [1]], ids=str)
+    def test_other_answers_go_through(self, admission: Admission, answer: Any) -> None:
+        """An error, for instance."""
+        raw, _ = answer_of(replace(admission, advertise=True), Fixed(answer), path="/v1/models")
+
+        assert raw == answer if isinstance(answer, bytes) else json.loads(raw) == answer
+
+    def test_not_advertised(self, admission: Admission) -> None:
+        """The list is vLLM's."""
+        raw, _ = answer_of(admission, Fixed(self.MODELS), path="/v1/models")
+
+        assert json.loads(raw) == self.MODELS
+
+    @pytest.mark.parametrize(
+        ("answer", "wanted"),
+        [
+            ({"model": "m", "choices": []}, {"model": "m:chat", "choices": []}),
+            ({"response": {"model": "m"}}, {"response": {"model": "m:chat"}}),
+            ({"message": {"model": "m"}, "x": 1}, {"message": {"model": "m:chat"}, "x": 1}),
+            ({"error": "no"}, {"error": "no"}),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("streams", [False, True])
+    def test_an_answer_has_the_name_that_was_asked_for(
+        self, admission: Admission, answer: Any, wanted: Any, streams: bool
+    ) -> None:
+        """In one object, and in each event of a stream."""
+        text = json.dumps(answer)
+        raw = f"event: x\ndata: {text}\n\ndata: {text}\n\ndata: [DONE]\n\n" if streams else text
+        kind = b"text/event-stream; charset=utf-8" if streams else b"application/json"
+        made, _ = answer_of(
+            admission, Fixed(raw.encode(), kind), {"model": "m:chat", "messages": []}
+        )
+        lines = made.decode().splitlines() if streams else [f"data: {made.decode()}"]
+        data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+
+        assert [json.loads(one) for one in data if one != "[DONE]"] == [wanted] * (1 + streams)
+        assert not streams or made.startswith(b"event: x\ndata: {")
+        assert not streams or made.endswith(b"data: [DONE]\n\n")
+
+    def test_another_way_of_naming_leaves_it(self, admission: Admission) -> None:
+        """The answer isn't touched."""
+        raw = b'{"model":  "m"}'
+        made, _ = answer_of(admission, Fixed(raw), {"model": "m", "preset": "chat"})
+
+        assert made == raw
+
+
+def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) -> None:
+    """Behind vLLM's own middleware: not a byte of the body is asked for, and nothing is counted."""
+    from vllm.entrypoints.serve.middleware.authenticate import AuthenticationMiddleware
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was asked for")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    registry = CollectorRegistry()
+    inner = PresetMiddleware(Echo(), Served(admission), Metrics(registry))
+    app = AuthenticationMiddleware(inner, ["secret"])
+    for path in (*ENDPOINTS, "/v1/presets/reload"):
+        if path == "/invocations":  # which vLLM itself leaves open
+            continue
+        for key in (b"Bearer wrong", b"secret", b""):
+            scope: Scope = {
+                "type": "http",
+                "method": "POST",
+                "path": path,
+                "headers": [(b"authorization", key)],
+            }
+            asyncio.run(app(scope, receive, send))
+
+            assert sent[-2]["status"] == 401
+    assert not [s for m in registry.collect() for s in m.samples if "requests" in s.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import pytest
@@ -13,12 +14,13 @@ from temperament.presets import as_preset
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.routes import router
+from temperament.server.served import Served
 
 
 def client(admission: Admission | None) -> TestClient:
     """A client of an application with our routes alone."""
     app = FastAPI()
-    app.include_router(router(lambda: admission))
+    app.include_router(router(Served(admission), logging.getLogger()))
     return TestClient(app)
 
 

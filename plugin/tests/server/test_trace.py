@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from temperament import Catalogue
 from temperament.errors import RequestError
@@ -16,7 +17,9 @@ from temperament.plan.wire import KEY
 from temperament.presets import as_preset
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
+from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware
+from temperament.server.served import Served
 
 TOKENS = TokenBytes(tuple(bytes([byte]) for byte in range(128)), (), ((0, b"<|turn|>"),))
 WORDS = {
@@ -69,7 +72,9 @@ def answered(body: dict[str, Any], parts: list[bytes], kind: bytes) -> tuple[Any
 
     scope = {"type": "http", "method": "POST", "path": CHAT, "headers": []}
     made = admission()
-    asyncio.run(PresetMiddleware(app, lambda: made)(scope, receive, send))
+    asyncio.run(
+        PresetMiddleware(app, Served(made), Metrics(CollectorRegistry()))(scope, receive, send)
+    )
     return sent, asked
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 from argparse import Namespace
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
 
 import temperament
+from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.params import token_bytes
-from temperament.errors import PresetError
+from temperament.errors import EngineError, PresetError, Problem
 from temperament.plan.machine import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
@@ -20,9 +25,11 @@ from temperament.presets.markers import configs as shipped
 from temperament.presets.models import facts_of_config
 from temperament.server import routes, settings
 from temperament.server.admission import Admission
+from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware
 from temperament.server.restrictions import Restrictions
 from temperament.server.restrictions import problems as restricted
+from temperament.server.served import Served
 from temperament.stages import PARAMETERS
 
 if TYPE_CHECKING:
@@ -39,14 +46,13 @@ class TemperamentEndpoint:
     name = "temperament"
     required_tasks = ("generate",)
 
-    def __init__(self) -> None:
-        self._admission: Admission | None = None
-
     def attach_router(self, app: FastAPI) -> None:
         """Called while the app is built, before vLLM adds its own middleware: ours is inside."""
         self._app = app
-        app.add_middleware(PresetMiddleware, admission=lambda: self._admission)
-        app.include_router(routes.router(lambda: self._admission))
+        metrics = Metrics()
+        self._served = Served(told=lambda ok: metrics.reload(ok=ok))
+        app.add_middleware(PresetMiddleware, served=self._served, metrics=metrics)
+        app.include_router(routes.router(self._served, logger))
 
     async def init_state(
         self, engine_client: EngineClient | None, state: Any, args: Namespace
@@ -55,20 +61,14 @@ class TemperamentEndpoint:
         if engine_client is None:
             return
         config: VllmConfig = engine_client.vllm_config
-        admission = make_admission(config, state)
-        self._admission = admission
-        if settings.read(config.additional_config).playground:
+        refuse(config)
+        chosen = settings.read(config.additional_config)
+        admission = self._served.start(partial(make_admission, config, state))
+        self._served.watch(chosen.presets, logger)
+        collect(folder_of(config))
+        if chosen.playground:
             self._mount_playground(config, admission.catalogue)
-        default = admission.default.label if admission.default is not None else "none"
-        logger.info(
-            "temperament %s: model %s; presets %s; default %s; plan %s on %s",
-            temperament.__version__,
-            family.title if (family := admission.catalogue.family) is not None else "not known",
-            ", ".join(preset.label for preset in admission.catalogue.values()),
-            default,
-            admission.choice,
-            admission.platform,
-        )
+        logger.info(first_line(config, admission))
 
     def _mount_playground(self, config: VllmConfig, catalogue: Catalogue) -> None:
         from vllm.tokenizers import cached_tokenizer_from_config
@@ -78,6 +78,51 @@ class TemperamentEndpoint:
         model = config.model_config
         mount(self._app, catalogue, model.model, partial(cached_tokenizer_from_config, model))
         logger.info("temperament: the playground is at /playground/")
+
+
+def refuse(config: VllmConfig) -> None:
+    """Raises `EngineError` where vLLM would leave our part out without a word."""
+    if config.speculative_config is not None and not config.use_v2_model_runner:
+        raise EngineError(
+            Problem(
+                "vLLM's V1 runner",
+                "speculative_config",
+                "loads no plugin's logits processors",
+                "on",
+                "no speculative decoding, or the V2 runner (VLLM_USE_V2_MODEL_RUNNER=1)",
+                reason="unsupported",
+            )
+        )
+
+
+def first_line(config: VllmConfig, admission: Admission) -> str:
+    """What an operator sees at the start, in one line."""
+    catalogue, default = admission.catalogue, admission.default
+    slow = VLLM.slow.get(admission.platform or "", frozenset())
+    can = [name for name in (*VLLM.before, *VLLM.order) if admission.choice != "auto" or
+           name not in slow] if admission.choice != "residual" else []  # fmt: skip
+    return (
+        f"temperament {temperament.__version__}:"
+        f" {'V2' if config.use_v2_model_runner else 'V1'} runner on {admission.platform};"
+        f" model {catalogue.family.title if catalogue.family is not None else 'not known'};"
+        f" presets {', '.join(preset.label for preset in admission.offered) or 'none'};"
+        f" default {default.label if default is not None else 'none'};"
+        f" plan {admission.choice}: vLLM does {', '.join(dict.fromkeys(can)) or 'nothing'},"
+        f" all else is ours"
+    )
+
+
+def collect(folder: Path) -> None:
+    """Shows in this process's `/metrics` what the engines' processes count in a folder."""
+    from prometheus_client import REGISTRY
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    if os.environ.get(MULTIPROCESS):  # vLLM's registry reads it
+        return
+    folder.mkdir(exist_ok=True)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made: Any = MultiProcessCollector  # untyped
+    made(REGISTRY, str(folder))
 
 
 def make_admission(config: VllmConfig, state: Any) -> Admission:
@@ -130,6 +175,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         speculative=config.speculative_config is not None,
         serves=serves,
         restrictions=restrictions,
+        advertise=chosen.advertise,
     )
 
 

@@ -1,0 +1,104 @@
+"""An answer on its way out, changed: one JSON object, or each object of a stream of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Change = Callable[[dict[str, Any]], None]
+
+_DATA = b"data: "
+
+
+def labelled(send: Send, told: Mapping[str, str]) -> Send:
+    """`send`, with more headers in the answer."""
+    if not told:
+        return send
+
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", [])]
+            headers += [(name.encode(), text.encode()) for name, text in told.items()]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return with_headers
+
+
+def rewritten(send: Send, change: Change) -> Send:
+    """`send`, with `change` made to every JSON object of the answer; what isn't one goes through.
+
+    An object is changed in place, in the order in which they are sent.
+    """
+    return _Answer(send, change).send
+
+
+def called(model: str) -> Change:
+    """The change by which an answer calls its model so."""
+
+    def change(answer: dict[str, Any]) -> None:
+        # The events of /v1/responses and /v1/messages hold the object that has the name.
+        for one in (answer, answer.get("response"), answer.get("message")):
+            if isinstance(one, dict) and "model" in one:
+                one["model"] = model
+
+    return change
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, send: Send, change: Change) -> None:
+        self._out = send
+        self._change = change
+        self._start: Message = {}
+        self._streams = False
+        self._rest = b""
+
+    async def send(self, message: Message) -> None:
+        """One message of the application."""
+        if message["type"] == "http.response.start":
+            headers = {name.lower(): value for name, value in message.get("headers", [])}
+            self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+            self._start = message
+            if self._streams:
+                await self._out(message)
+            return
+        if message["type"] != "http.response.body":
+            await self._out(message)
+            return
+        self._rest += message.get("body", b"")
+        more = message.get("more_body", False)
+        if self._streams:
+            *events, self._rest = self._rest.split(b"\n\n")
+            events += [] if more else [self._rest]
+            body = b"\n\n".join(
+                [*map(self._event, events), b""] if more else map(self._event, events)
+            )
+            await self._out({**message, "body": body})
+        elif not more:
+            body = self._object(self._rest)
+            headers_ = [(k, v) for k, v in self._start.get("headers", [])
+                        if k.lower() != b"content-length"]  # fmt: skip
+            headers_.append((b"content-length", str(len(body)).encode()))
+            await self._out({**self._start, "headers": headers_})
+            await self._out({**message, "body": body})
+
+    def _event(self, event: bytes) -> bytes:
+        return b"\n".join(
+            _DATA + self._object(line.removeprefix(_DATA)) if line.startswith(_DATA) else line
+            for line in event.split(b"\n")
+        )
+
+    def _object(self, raw: bytes) -> bytes:
+        try:
+            answer = json.loads(raw)
+        except ValueError:
+            return raw
+        if not isinstance(answer, dict):
+            return raw
+        self._change(answer)
+        return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,47 @@
+"""What an API server counts, for vLLM's own `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
+
+from temperament.errors import Problem
+
+# Instead of a preset's name: a request with fields of ours alone, and one that is vLLM's own.
+FIELDS, NONE = "(fields)", "(none)"
+
+
+class Metrics:
+    """The counters of one process."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._requests = Counter(
+            "temperament_requests",
+            f"Requests by preset; {FIELDS}: parameters without a preset, {NONE}: neither",
+            ["preset"],
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "temperament_refusals", "Requests that were refused, by reason", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        self._reloads = Counter(
+            "temperament_reloads", "Reloads of the presets, by result", ["result"],
+            registry=registry,
+        )  # fmt: skip
+        for result in ("ok", "failed"):
+            self._reloads.labels(result)
+
+    def request(self, preset: str) -> None:
+        """A request goes on to the engine."""
+        self._requests.labels(preset).inc()
+
+    def refusal(self, problems: Sequence[Problem]) -> None:
+        """A request was refused; each of its reasons counts once."""
+        for reason in dict.fromkeys(problem.reason for problem in problems):
+            self._refusals.labels(reason).inc()
+
+    def reload(self, *, ok: bool) -> None:
+        """The presets were read again."""
+        self._reloads.labels("ok" if ok else "failed").inc()

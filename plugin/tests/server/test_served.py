@@ -1,0 +1,200 @@
+"""What a server admits by, and how it is renewed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from temperament import Catalogue, PresetError
+from temperament.server import served
+from temperament.server.admission import Admission
+from temperament.server.endpoints import ENDPOINTS
+from temperament.server.routes import router
+from temperament.server.served import Served, fingerprint
+
+LOG = logging.getLogger("temperament.test")
+CHAT = ENDPOINTS["/v1/chat/completions"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A preset of the operator's."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("temperature: 0.5\n")
+    return path
+
+
+def started(file: Path) -> tuple[Served, list[bool]]:
+    """A server that has read the file, and what its reloads came to."""
+    told: list[bool] = []
+    made = Served(told=told.append)
+    made.start(lambda: Admission(Catalogue.load([file.parent], environment=False)))
+    return made, told
+
+
+def temperature(server: Served) -> object:
+    """What the preset draws with."""
+    assert server.admission is not None
+    admitted = server.admission.admit({"preset": "mine"}, None, CHAT)
+    assert admitted is not None
+    return admitted.body["temperature"]
+
+
+class TestReload:
+    """Asked for."""
+
+    def test_what_has_changed_holds(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """And is told by name."""
+        caplog.set_level(logging.INFO, logger=LOG.name)
+        server, told = started(file)
+        file.write_text("temperature: 0.75\n")
+        (file.parent / "new.yaml").write_text("top_p: 0.5\n")
+
+        assert temperature(server) == 0.5
+        assert server.reload(LOG)
+        assert temperature(server) == 0.75
+        assert told == [True]
+        assert caplog.messages == ["temperament: presets read again; changed: mine, new"]
+
+    @pytest.mark.parametrize("text", ["temperature: hot\n", "{", "tempreature: 1\n"])
+    def test_a_broken_file_changes_nothing(
+        self, file: Path, text: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The last good set stays, and the problem is told until it's mended."""
+        server, told = started(file)
+        loaded = server.loaded
+        file.write_text(text)
+
+        assert not server.reload(LOG)
+        assert temperature(server) == 0.5
+        assert server.loaded == loaded
+        assert "mine.yaml:1" in str(server.problems[0])
+        assert "the presets stay as they were" in caplog.text
+        file.write_text("temperature: 0.25\n")
+        assert server.reload(LOG)
+        assert (temperature(server), server.problems, told) == (0.25, (), [False, True])
+
+    def test_a_start_with_a_broken_file(self, file: Path) -> None:
+        """There is no last good set: it's raised."""
+        file.write_text("temperature: hot\n")
+
+        with pytest.raises(PresetError):
+            started(file)
+
+    def test_a_folder_that_is_gone(self, file: Path) -> None:
+        """The same as a broken file."""
+        server, told = started(file)
+        file.unlink()
+        file.parent.rmdir()
+
+        assert not server.reload(LOG)
+        assert told == [False]
+        assert temperature(server) == 0.5
+
+    def test_a_request_that_runs_keeps_its_plan(self, file: Path) -> None:
+        """It has all of it with it."""
+        server, _ = started(file)
+        file.write_text("temperature: 0.5\nmin_p: 0.1\ndry_multiplier: 1.0\n")
+        server.reload(LOG)
+        assert server.admission is not None
+        before = server.admission.admit({"preset": "mine"}, None, CHAT)
+        assert before is not None
+        text = json.dumps(before.body)
+        file.write_text("temperature: 2.0\n")
+        server.reload(LOG)
+
+        assert json.dumps(before.body) == text
+
+
+class TestWatch:
+    """By itself."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda file: file.write_text("temperature: 0.75\n# longer\n"),
+            lambda file: (file.parent / "z.yaml").write_text("extends: mine\n"),
+            lambda file: file.rename(file.with_name("mine.yml")),
+        ],
+    )
+    def test_a_change_is_noticed(
+        self, file: Path, change: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a file, and of what a folder holds; nothing else leads to a reload."""
+        monkeypatch.setattr(served, "LOOK", 0.01)
+        server, told = started(file)
+
+        async def run() -> None:
+            server.watch([file.parent], LOG)
+            await asyncio.sleep(0.1)
+            assert told == []
+            change(file)
+            for _ in range(300):
+                await asyncio.sleep(0.01)
+                if told:
+                    break
+            await asyncio.sleep(0.1)
+
+        asyncio.run(run())
+
+        assert told == [True]
+
+    def test_nothing_to_watch(self) -> None:
+        """The shipped presets don't change."""
+        server = Served()
+
+        async def run() -> None:
+            server.watch([], LOG)
+
+        asyncio.run(run())
+
+        assert server._task is None
+
+    def test_what_cannot_be_looked_at(self, tmp_path: Path) -> None:
+        """Is a state like another."""
+        missing = tmp_path / "missing"
+        before = fingerprint([missing])
+        missing.mkdir()
+
+        assert before != fingerprint([missing]) == ()
+
+
+class TestRoutes:
+    """Over HTTP."""
+
+    def test_reload(self, file: Path) -> None:
+        """The answer says what came of it, and so does the list."""
+        server, _ = started(file)
+        app = FastAPI()
+        app.include_router(router(server, LOG))
+        client = TestClient(app)
+        file.write_text("temperature: hot\n")
+        broken = client.post("/v1/presets/reload")
+        listed = client.get("/v1/presets").json()
+
+        assert broken.status_code == 400
+        assert "mine.yaml:1: temperature: not allowed" in broken.json()["error"]["message"]
+        assert "mine.yaml:1: temperature" in listed["problems"][0]
+        file.write_text("temperature: 0.75\n")
+        assert client.post("/v1/presets/reload").json() == {
+            "object": "reload",
+            "loaded": server.loaded,
+        }
+        listed = client.get("/v1/presets").json()
+        assert listed["problems"] == []
+        assert listed["loaded"] == server.loaded
+        assert client.get("/v1/presets/mine").json()["parameters"] == {"temperature": 0.75}
+
+    def test_before_the_start(self) -> None:
+        """There is nothing yet."""
+        app = FastAPI()
+        app.include_router(router(Served(), LOG))
+
+        assert TestClient(app).post("/v1/presets/reload").status_code == 503
