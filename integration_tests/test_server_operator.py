@@ -1,0 +1,291 @@
+"""What an operator relies on: keys, restrictions, reloads, metrics, the list of models, faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from openai import BadRequestError
+
+from integration_tests.harness.ask import CHAT, ENDPOINTS, MESSAGES, RESPONSES, ask, body, post
+from integration_tests.harness.models import model_path
+from integration_tests.harness.server import Server, ServerError
+
+KEY = "the-operators-key"
+PROMPT = "A sentence that no log may hold."
+FAULTS = Path(__file__).parent / "harness" / "faults"
+# vLLM's own choices for a start as short as can be, on the runner that a CPU gets
+ARGS = ["--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "256"]
+SETTINGS: dict[str, Any] = {
+    "advertise": True,
+    "allow": ["mine", "code", "chat", "coding-assistant", "broken"],
+    "locked": {"temperature": {"max": 1.3}, "seed": {}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's presets."""
+    made = tmp_path_factory.mktemp("presets")
+    (made / "mine.yaml").write_text("temperature: 0.5\nmin_p: 0.1\n")
+    (made / "broken.yaml").write_text("temperature: 0\nskew: 0.5\nmin_p: 0.0\n")
+    (made / "coding-assistant.yaml").write_text(
+        "modes: {prose: {temperature: 1.0}, code: {temperature: 0.0}}\n"
+        "switch: [{from: [prose], on: {tokens: 2}, to: code}]\n"
+    )
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """A server with a key, restrictions, and an error in the stage `skew`."""
+    settings = {"temperament": {**SETTINGS, "presets": [str(folder)]}}
+    path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH")]))
+    env = {"PYTHONPATH": path, "TEMPERAMENT_TEST_FAULT": "skew"}
+    args = [*ARGS, "--additional-config", json.dumps(settings)]
+    with Server(model_path("tiny"), "v1", args, env=env, api_key=KEY) as running:
+        yield running
+
+
+def get(server: Server, path: str, key: str = KEY) -> httpx.Response:
+    """Any route."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.get(f"{server.url}{path}", headers=headers, timeout=30)
+
+
+def metrics(server: Server) -> dict[str, float]:
+    """Our samples among vLLM's."""
+    lines = get(server, "/metrics").text.splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if line.startswith("temperament_")]
+    return {name: float(value) for name, value in pairs}
+
+
+def log(server: Server) -> str:
+    """What the server's processes wrote."""
+    return server.log.read_text(errors="replace")
+
+
+class TestStart:
+    """The first line, and starts that end."""
+
+    def test_one_line_says_it_all(self, server: Server) -> None:
+        """The version, the runner, presets with their digests, the default, who does what."""
+        [line] = re.findall(r"temperament \d+\.\d+\.\d+: .*", log(server))
+
+        assert "V1 runner on cpu; model not known; presets " in line
+        assert "mine@" in line
+        assert "creative@" not in line
+        assert line.endswith(
+            "default none; plan auto: vLLM does logit_bias, repetition_penalty,"
+            " frequency_penalty, presence_penalty, temperature, min_p, all else is ours"
+        )
+
+    def test_draft_tokens_on_v1(self) -> None:
+        """vLLM would load no logits processor there."""
+        drafts = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3}
+        server = Server(
+            model_path("tiny"), "v1", [*ARGS, "--speculative-config", json.dumps(drafts)]
+        )
+        with pytest.raises(ServerError, match="vLLM ended"), server:
+            pass
+
+        assert "speculative_config: loads no plugin's logits processors" in log(server)
+        assert "VLLM_USE_V2_MODEL_RUNNER=1" in log(server)
+
+    def test_a_pooling_model_is_left_alone(self) -> None:
+        """It draws no tokens: it starts and answers as without us."""
+        with Server(model_path("tiny"), "v1", [*ARGS, "--runner", "pooling"]) as pooling:
+            answer = httpx.post(
+                f"{pooling.url}/pooling", json={"model": "tiny", "input": "a"}, timeout=60
+            )
+
+            assert answer.status_code == 200
+            assert httpx.get(f"{pooling.url}/v1/presets", timeout=30).status_code == 404
+
+
+class TestKey:
+    """Nothing of ours without the key."""
+
+    def test_routes_and_requests(self, server: Server) -> None:
+        """Refused by vLLM, before us: nothing is counted, and no preset is named."""
+        before = {k: v for k, v in metrics(server).items() if "requests" in k or "refusals" in k}
+        for key in ("none", "wrong"):
+            headers = {"Authorization": f"Bearer {key}"}
+            for path in ENDPOINTS:
+                answer = post(server, path, {**body(path, "tiny"), "preset": "nope"}, headers)
+                assert answer.status == 401
+                assert "preset" not in str(answer.json)
+            for path in ("/v1/presets", "/v1/presets/mine", "/v1/models"):
+                assert get(server, path, key).status_code == 401
+            assert post(server, "/v1/presets/reload", {}, headers).status == 401
+
+        assert before == {
+            k: v for k, v in metrics(server).items() if "requests" in k or "refusals" in k
+        }
+
+    def test_our_log_lines_hold_no_prompt_and_no_key(self, server: Server) -> None:
+        """Whatever is asked."""
+        ask(server, CHAT, "tiny", PROMPT, preset="mine")
+        ask(server, CHAT, "tiny", PROMPT, preset="broken")
+        ask(server, CHAT, "tiny", PROMPT, preset="nope")
+        ours = [line for line in log(server).splitlines() if "temperament" in line]
+
+        assert ours
+        assert not [line for line in ours if KEY in line]
+        assert PROMPT not in log(server)
+
+
+class TestRestrictions:
+    """`allow` and `locked`."""
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_within(self, server: Server, path: str) -> None:
+        """Named, brought along, or neither."""
+        assert ask(server, path, "tiny").status == 200
+        assert (ask(server, path, "tiny", preset="mine").label or "").startswith("mine@")
+        inline = {"extends": "mine", "top_k": 5, "xtc_probability": 0.5}
+        assert (ask(server, path, "tiny", preset=inline).label or "").startswith("inline@")
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    @pytest.mark.parametrize(
+        ("fields", "words"),
+        [
+            ({"preset": "creative"}, "doesn't allow this preset"),
+            ({"temperature": 1.31}, "out of this server's bounds; given: 1.31; allowed: at most"),
+            ({"preset": {"temperature": 1.5}}, "out of this server's bounds; given: 1.5"),
+            ({"preset": {"extends": "story"}}, "preset.extends: this server doesn't allow"),
+        ],
+        ids=str,
+    )
+    def test_beyond(self, server: Server, path: str, fields: dict[str, Any], words: str) -> None:
+        """400, with the reason."""
+        answer = ask(server, path, "tiny", **fields)
+
+        assert answer.status == 400
+        assert words in answer.message
+
+    def test_locked(self, server: Server) -> None:
+        """Also under the name that the endpoint has for it."""
+        answer = ask(server, CHAT, "tiny", preset="mine", seed=3)
+
+        assert answer.status == 400
+        assert "seed: this server doesn't let requests set it" in answer.message
+
+    def test_names_are_no_paths(self, server: Server, folder: Path) -> None:
+        """No file is opened for a word of a request."""
+        for word in (str(folder / "mine.yaml"), "../mine", "/etc/passwd", "file:///etc/passwd"):
+            answer = ask(server, CHAT, "tiny", preset=word)
+            assert (answer.status, "unknown preset" in answer.message) == (400, True)
+            assert get(server, f"/v1/presets/{word}").status_code == 404
+
+
+class TestModels:
+    """MODEL:PRESET, as a chat front end sees it."""
+
+    def test_listed(self, server: Server) -> None:
+        """Those that may be named."""
+        names = [model.id for model in server.client().models.list()]
+
+        assert names[0] == "tiny"
+        assert set(names[1:]) == {f"tiny:{name}" for name in SETTINGS["allow"]}
+
+    def test_works(self, server: Server) -> None:
+        """And every answer calls its model so, streaming too."""
+        client, name = server.client(), "tiny:mine"
+        messages: Any = [{"role": "user", "content": "a"}]
+        chat = client.chat.completions.create(model=name, messages=messages, max_tokens=3)
+        stream = client.chat.completions.create(
+            model=name, messages=messages, max_tokens=3, stream=True
+        )
+        text = client.completions.create(model=name, prompt="a", max_tokens=3)
+        response = client.responses.create(model=name, input="a", max_output_tokens=16)
+        events = client.responses.create(model=name, input="a", max_output_tokens=16, stream=True)
+        streamed = [e.response.model for e in events if hasattr(e, "response")]
+
+        assert {chat.model, text.model, response.model, *streamed} == {name}
+        assert {chunk.model for chunk in stream} == {name}
+        assert post(server, MESSAGES, body(MESSAGES, name)).json["model"] == name
+        assert post(server, RESPONSES, body(RESPONSES, "tiny")).json["model"] == "tiny"
+
+    def test_one_that_is_not_allowed(self, server: Server) -> None:
+        """The same refusal as for the field."""
+        with pytest.raises(BadRequestError, match="doesn't allow this preset"):
+            server.client().completions.create(model="tiny:creative", prompt="a")
+
+
+class TestReload:
+    """A preset is changed while the server runs."""
+
+    def test_a_change_a_mistake_and_its_mending(self, server: Server, folder: Path) -> None:
+        """Noticed by itself and when asked for; a mistake changes nothing and is told."""
+        file, old = folder / "mine.yaml", ask(server, CHAT, "tiny", preset="mine").label
+        file.write_text("temperature: 0.25\nmin_p: 0.1\n")
+        for _ in range(100):
+            time.sleep(0.2)
+            new = ask(server, CHAT, "tiny", preset="mine", max_tokens=1).label
+            if new != old:
+                break
+        assert new != old
+        failed = metrics(server)['temperament_reloads_total{result="failed"}']
+
+        file.write_text("temperature: hot\n")
+        answer = post(server, "/v1/presets/reload", {})
+        listed = get(server, "/v1/presets").json()
+
+        assert answer.status == 400
+        assert "mine.yaml:1: temperature: not allowed; given: 'hot'" in answer.message
+        assert "mine.yaml:1" in listed["problems"][0]
+        assert ask(server, CHAT, "tiny", preset="mine").label == new
+        assert metrics(server)['temperament_reloads_total{result="failed"}'] > failed
+        assert "the presets stay as they were" in log(server)
+
+        file.write_text("temperature: 0.5\nmin_p: 0.1\n")
+        assert post(server, "/v1/presets/reload", {}).status == 200
+        assert ask(server, CHAT, "tiny", preset="mine").label == old
+        assert get(server, "/v1/presets").json()["problems"] == []
+
+
+class TestFault:
+    """An error in a stage, in the engine's process."""
+
+    def test_the_engine_lives(self, server: Server) -> None:
+        """The request is answered without its preset; it's logged with its preset and counted."""
+        count = 'temperament_fallbacks_total{stage="skew"}'
+        before = metrics(server).get(count, 0)
+        answer = ask(server, CHAT, "tiny", preset="broken", temperature=0.7)
+        label = get(server, "/v1/presets/broken").json()["digest"]
+
+        assert answer.status == 200
+        assert answer.text
+        assert f"broken@{label} goes on without a preset; ZeroDivisionError" in log(server)
+        assert metrics(server)[count] == before + 1
+        assert ask(server, CHAT, "tiny", preset="mine").status == 200
+
+
+class TestMetrics:
+    """On vLLM's own `/metrics`."""
+
+    def test_what_is_counted(self, server: Server) -> None:
+        """Requests by preset, refusals by reason, the time of a step, switches of modes."""
+        before = metrics(server)
+        assert ask(server, CHAT, "tiny", preset="coding-assistant").status == 200
+        ask(server, CHAT, "tiny", preset="nope")
+        ask(server, CHAT, "tiny", preset="creative")
+        after = metrics(server)
+
+        def grown(name: str) -> float:
+            return after[name] - before.get(name, 0)
+
+        assert grown('temperament_requests_total{preset="coding-assistant"}') == 1
+        assert grown('temperament_refusals_total{reason="unknown_preset"}') == 1
+        assert grown('temperament_refusals_total{reason="restricted"}') == 1
+        assert grown("temperament_step_seconds_count") == 4
+        assert grown("temperament_step_seconds_sum") > 0
+        assert grown("temperament_mode_switches_total") == 1
