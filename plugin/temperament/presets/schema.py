@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from temperament.errors import PresetError, Problem, nearest, shown
+from temperament.presets import switching
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.presets.markers import markers
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES, Mode
@@ -382,6 +383,7 @@ def preset(
             if details["type"] != "too_short" or details["loc"] not in wrong_inside:
                 problems.append(_problem(details, data, place))
     if checked is None or problems:
+        problems += switching.unknown_modes(words, place)
         raise PresetError(dict.fromkeys(problems))
     given = {name: getattr(checked, name) for name in checked.model_fields_set}
     summary = given.get("summary")

@@ -83,6 +83,30 @@ def problems(preset: Preset, place: Place) -> list[Problem]:
     return found
 
 
+def unknown_modes(words: Mapping[str, Any], place: Place) -> list[Problem]:
+    """The modes that `start` and rules name and that aren't there.
+
+    For words of which some are wrong: all is told at once. What a parent has isn't known here.
+    """
+    modes, rules = words.get("modes"), words.get("switch")
+    if not isinstance(modes, Mapping) or "extends" in words:
+        return []
+    named: list[tuple[Path, Any, str]] = [(("start",), words.get("start"), AUTO)]
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, Mapping):
+            sources = rule.get("from")
+            named += [
+                (("switch", number, "from"), source, "")
+                for source in (sources if isinstance(sources, list) else [sources])
+            ]
+            named.append((("switch", number, "to"), rule.get("to"), BACK))
+    return [
+        _problem(place, path, "unknown mode", name, [*map(str, modes), *filter(None, [word])])
+        for path, name, word in named
+        if isinstance(name, str) and name and name != word and name not in modes
+    ]
+
+
 def first(preset: Preset) -> str:
     """The mode in which a text begins, as far as the prompt doesn't tell another."""
     return preset.modes[0].name if preset.start in ("", AUTO) else preset.start

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from temperament import Catalogue
+from temperament.batch.machines import KEPT, Machines
 from temperament.errors import PresetError
 from temperament.plan import cache, triggers
 from temperament.plan.machine import Switching, machine, unmatched
@@ -44,6 +45,13 @@ def same(one: TriggerTable, other: TriggerTable) -> bool:
 def problems(words: dict[str, Any], vocabulary: TokenBytes) -> list[str]:
     base = {"modes": {"a": {}, "b": {}}, "switch": [{"from": "a", "on": words, "to": "b"}]}
     return [str(p) for p in unmatched(as_preset(base, Catalogue({})), vocabulary)]
+
+
+def switching_on(text: str) -> Switching:
+    words = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"text": text}, "to": "b"}]}
+    made = Switching.of(as_preset(words, Catalogue({})))
+    assert made is not None
+    return made
 
 
 class TestCache:
@@ -110,6 +118,20 @@ class TestCache:
             cache.load("0")
 
         assert sorted(file.stem for file in home.iterdir()) == ["0", "3"]
+
+    def test_memory_is_bounded(self, home: Path) -> None:
+        """The latest tables and machines are kept; on a device also those in use."""
+        machines = Machines()
+        held = machine(switching_on("held"), LETTERS)
+        machines.use(held, [held])
+        for number in range(100):
+            made = machine(switching_on(f"a{number}"), LETTERS)
+            machines.use(made, [held, made])
+
+        assert trigger_table.cache_info().currsize == triggers.KEPT
+        assert machine.cache_info().currsize == machine.cache_info().maxsize == 64
+        assert machines.tables.root.shape == (KEPT,)
+        assert machines.number(held) == 0
 
     def test_a_folder_that_can_not_be_written(
         self, home: Path, monkeypatch: pytest.MonkeyPatch

@@ -170,6 +170,14 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
      ["preset: start: unknown mode; given: 'c'; allowed: a, b, auto",
       "preset: switch.0.from: unknown mode; given: 'd'; allowed: a, b",
       "preset: switch.0.to: unknown mode; given: 'e'; allowed: a, b, back"]),
+    ("unknown names beside what isn't allowed", {**TWO, "start": "c", "top_k": "x", "switch": [
+        {"from": ["a", "d"], "on": {"text": ""}, "to": "e"}]},
+     ["preset: top_k: not allowed; given: 'x'; allowed: an integer in [0, 2147483647]",
+      "preset: switch.0.on.text: not allowed; given: ''; allowed: a text or a list of 1 to 32 texts"
+      " of 1 to 128 characters",
+      "preset: start: unknown mode; given: 'c'; allowed: a, b, auto",
+      "preset: switch.0.from: unknown mode; given: 'd'; allowed: a, b",
+      "preset: switch.0.to: unknown mode; given: 'e'; allowed: a, b, back"]),
     ("unreachable", {**TWO, "switch": []},
      ["preset: modes.b: no rule leads here from 'a', where a text begins"]),
     ("unreachable behind unreachable", {"modes": {"a": {}, "b": {}, "c": {}}, "switch": [

@@ -1,0 +1,334 @@
+"""Presets with modes on real engines: the same tokens and the same switches; traces over HTTP."""
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+)
+
+import temperament
+from integration_tests.harness.ask import CHAT, COMPLETIONS, ask, body, post
+from integration_tests.harness.offline import generate
+from integration_tests.harness.server import Server
+from temperament.engines.transformers import PresetLogitsProcessor
+from temperament.plan.follow import Follower, Switch
+from temperament.plan.machine import Switching, machine
+from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import Catalogue, as_preset
+
+# Cooler than DeepSeek's scale, so that a small model comes to its fences and quotation marks.
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("Write a Python function that adds two numbers, in a code block, and explain it.",
+     {"extends": "coding-assistant", "modes": {"prose": {"temperature": 0.6}}}),
+    ("Answer in JSON with the keys name and city: Bob lives in Rome.",
+     {"extends": "json-extraction"}),
+    ('Write a dialogue of a cat and a dog, each line in quotation marks: "Hello."',
+     {"extends": "story", "modes": {"narration": {"temperature": 0.7}}}),
+    ("Write the word sea many times.", {"extends": "anti-loop"}),
+    ("Why is the sky blue?",
+     {"modes": {"hot": {"temperature": {"from": 1.5, "to": 0.2, "over": 12, "curve": "cosine"}},
+                "cold": {"temperature": 0.7, "top_k": 20}},
+      "switch": [{"from": "hot", "on": {"tokens": 15}, "to": "cold"},
+                 {"from": "cold", "on": {"text": [".", ",", "\n"]}, "to": "back"}]}),
+    ("Name three rivers.",
+     {"modes": {"calm": {"temperature": 0.7}, "bold": {"temperature": 1.2, "top_p": 0.9}},
+      "switch": [{"from": "calm", "on": {"entropy": {"above": 1.5, "for": 2}}, "to": "bold"},
+                 {"from": "bold", "on": {"tokens": 4}, "to": "back"}]}),
+]  # fmt: skip
+TOKENS = 40
+SEEDS = 1  # of each; docs/modes.md tells what more of them gave
+
+Requests = list[dict[str, Any]]
+Texts = list[list[int]]
+
+
+def requests_at(folder: Path, chat: bool = True) -> Requests:
+    """A prompt for each preset, with seeds of its own."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    made = []
+    for seed, (text, words) in enumerate(CASES * SEEDS):
+        messages = [{"role": "user", "content": text}]
+        ids = (
+            tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+            if chat
+            else tokenizer(text)["input_ids"][:20]
+        )
+        preset = {**words, "reproducible": True, "seed": 3000 + seed}
+        made.append({"ids": ids, "preset": preset, "overrides": {"max_tokens": TOKENS}})
+    return made
+
+
+@cache
+def loaded(folder: Path) -> tuple[Any, Any]:
+    """(tokenizer, model) of a folder, in float32."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return AutoTokenizer.from_pretrained(folder), model
+
+
+def by_transformers(folder: Path, requests: Requests) -> Texts:
+    """What Transformers draws, one prompt at a time, in float32."""
+    tokenizer, model = loaded(folder)
+    texts = []
+    for request in requests:
+        kwargs = temperament.transformers.generate_kwargs(request["preset"], tokenizer)
+        ids = torch.tensor([request["ids"]])
+        done = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS,
+                              pad_token_id=tokenizer.eos_token_id, **kwargs)  # fmt: skip
+        texts.append(done[0, ids.shape[1] :].tolist())
+    return texts
+
+
+def common(one: Texts, other: Texts) -> list[tuple[list[int], list[int]]]:
+    """Pairs of texts as far as both go: an end that only one side reports is no difference."""
+    lengths = [min(len(a), len(b)) for a, b in zip(one, other, strict=True)]
+    return [(a[:n], b[:n]) for a, b, n in zip(one, other, lengths, strict=True)]
+
+
+def parted(one: Texts, other: Texts) -> int:
+    """How many texts differ."""
+    return sum(a != b for a, b in common(one, other))
+
+
+def switches(folder: Path, requests: Requests, texts: Texts) -> list[list[Switch]]:
+    """Where each text switched, as far as its tokens tell."""
+    vocabulary = TokenBytes.of(AutoTokenizer.from_pretrained(folder))
+    catalogue = Catalogue.load()
+    found = []
+    for request, tokens in zip(requests, texts, strict=True):
+        switching = Switching.of(as_preset(request["preset"], catalogue))
+        assert switching is not None
+        text = Follower(machine(switching, vocabulary))
+        text.read_prompt(request["ids"])
+        text.read(tokens)
+        found.append([] if switching.forgets else text.switches)
+    return found
+
+
+def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
+    """Transformers, V1 alone, and V1 in a mixed batch that is preempted, with a real model."""
+    requests = requests_at(smollm2_path)
+    count = len(requests)
+    wanted = by_transformers(smollm2_path, requests)
+    # Others without modes among them, in a cache of few blocks: requests are preempted.
+    plain = {"temperature": 1.0, "reproducible": True, "seed": 1}
+    mixed = [one for r in requests for one in (r, {**r, "preset": plain})]
+    done, log = generate(
+        smollm2_path, [*requests, *mixed], alone=count, max_num_seqs=2 * count,
+        num_gpu_blocks_override=14 * SEEDS, block_size=32, enable_prefix_caching=False,
+        dtype="float32", max_model_len=256,
+    )  # fmt: skip
+    preemptions = sum(map(float, re.findall(r"preemption\S* ([\d.]+)", log)))
+    texts = [samples[0] for samples in done]
+    alone, among_others = texts[:count], texts[count::2]
+    apart = {"Transformers, V1": parted(wanted, alone), "alone, mixed": parted(alone, among_others)}
+    print(f"\nparted, of {count} each: {apart}; {preemptions:.0f} preemptions")
+    places = switches(smollm2_path, requests, wanted)
+    print(f"switches: {[len(own) for own in places]}")
+
+    assert preemptions > 0
+    assert sum(map(len, places)) > 10
+    assert set(apart.values()) == {0}
+    for one, other in ((wanted, alone), (alone, among_others)):
+        pairs = common(one, other)
+        sides = [[pair[side] for pair in pairs] for side in (0, 1)]
+        assert switches(smollm2_path, requests, sides[0]) == switches(
+            smollm2_path, requests, sides[1]
+        )
+
+
+def test_the_same_text_on_the_second_runner(tiny_path: Path) -> None:
+    """V2 with a tiny model: the same tokens as Transformers, and so the same switches."""
+    requests = requests_at(tiny_path, chat=False)
+    wanted = by_transformers(tiny_path, requests)
+    done, _ = generate(tiny_path, requests, runner="v2", dtype="float32", max_model_len=128)
+    texts = [samples[0] for samples in done]
+    print(f"\nparted: Transformers against V2 {parted(wanted, texts)} of {len(requests)}")
+
+    assert parted(wanted, texts) == 0
+
+
+class Listener(LogitsProcessor):
+    """Notes each row's text and mode at every step of `generate`."""
+
+    def __init__(self, inner: PresetLogitsProcessor) -> None:
+        self.inner = inner
+        self.seen: list[tuple[list[int], int]] = []
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        done = self.inner(input_ids, scores)
+        self.seen += zip(input_ids.tolist(), self.inner.modes, strict=True)
+        return done
+
+
+@pytest.mark.parametrize("rows", ["num_beams", "num_return_sequences"])
+def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, rows: str) -> None:
+    """Whatever beams change places: as if its text were followed anew, at every step."""
+    tokenizer, model = loaded(smollm2_path)
+    vocabulary, catalogue = TokenBytes.of(tokenizer), Catalogue.load()
+    beams = rows == "num_beams"
+    words: dict[str, Any] = {
+        "modes": {"dull": {"top_k": 3}, "word": {"top_k": 50}, "line": {"top_k": 20}},
+        "switch": [
+            {"from": "dull", "on": {"text": [" the", " and", " a"]}, "to": "word"},
+            {"from": ["dull", "word"], "on": {"text": "\n"}, "to": "line"},
+            {"from": "word", "on": {"tokens": 2}, "to": "back"},
+            {"from": "line", "on": {"text": ["e", "o"]}, "to": "dull"},
+        ],
+        rows: 3,
+    }
+    switching = Switching.of(as_preset(words, catalogue))
+    assert switching is not None
+    text = "Write a poem of four lines about the sea and the wind."
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
+    )
+    ids = torch.tensor([prompt])
+    kwargs = temperament.transformers.generate_kwargs(words, tokenizer)
+    listener = Listener(kwargs.pop("logits_processor")[0])
+    torch.manual_seed(5)
+    model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=20,
+        pad_token_id=tokenizer.eos_token_id, logits_processor=LogitsProcessorList([listener]),
+        **kwargs,
+    )  # fmt: skip
+    found, wanted = [], []
+    for tokens, mode in listener.seen:
+        own = Follower(machine(switching, vocabulary))
+        own.read(tokens[len(prompt) :])
+        found.append(mode)
+        wanted.append(own.drawn_in)
+    texts = [tokens for tokens, _ in listener.seen]
+    moved = sum(later[:-1] != earlier for earlier, later in zip(texts, texts[3:], strict=False))
+
+    assert found == wanted
+    assert set(wanted) == {0, 1, 2}
+    assert (moved > 0) == beams
+
+
+FENCED = {"messages": [{"role": "user", "content": CASES[0][0]}], "temperature": 0}
+# A temperature of the request's own is that of all modes.
+WITHOUT_VALUES = {
+    "modes": {"prose": {}, "code": {"top_k": 5}},
+    "switch": [{"from": "prose", "on": {"text": "```", "at_line_start": True}, "to": "code"},
+               {"from": "code", "on": {"end_of": "```"}, "to": "back"}],
+}  # fmt: skip
+MODAL = {**FENCED, **WITHOUT_VALUES, "max_tokens": 70}
+
+
+def trace_of(server: Server, path: str, **fields: Any) -> tuple[str, dict[str, Any], Any]:
+    """(text, trace, the whole answer) of one request."""
+    answer = ask(server, path, "smollm2", preset_trace=True, **fields)
+    assert answer.status == 200, answer.json
+    return answer.text, answer.json["choices"][0]["preset_trace"], answer.json
+
+
+class TestTraces:
+    """`"preset_trace": true` on a real server."""
+
+    def test_the_spans_are_the_text(self, v1_server: Server) -> None:
+        """Joined, they give the answer; the fence is in its mode."""
+        text, trace, answer = trace_of(v1_server, CHAT, **MODAL)
+        spans = trace["spans"]
+
+        assert "".join(span["text"] for span in spans).startswith(text)
+        assert "code" in {span["mode"] for span in spans}
+        places = [switch["token"] for switch in trace["switches"]]
+        assert {span["start"] for span in spans} - {0} <= set(places)
+        assert "token_ids" not in answer["choices"][0]
+
+    def test_a_stream_has_the_same(self, v1_server: Server) -> None:
+        """The same text, and the trace in its last chunk."""
+        words: dict[str, Any] = {"preset": "coding-assistant", "reproducible": True, "seed": 11}
+        asked = {"messages": FENCED["messages"], **words, "max_tokens": 70}
+        text, wanted, _ = trace_of(v1_server, CHAT, **asked)
+        fields = {**body(CHAT, "smollm2"), **asked, "stream": True, "preset_trace": True}
+        with httpx.stream("POST", f"{v1_server.url}{CHAT}", json=fields, timeout=120) as answer:
+            lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
+        choices = [c for one in lines if one != "[DONE]" for c in json.loads(one)["choices"]]
+
+        assert "".join(c["delta"].get("content") or "" for c in choices) == text
+        assert [c["preset_trace"] for c in choices if "preset_trace" in c] == [wanted]
+        assert "preset_trace" in choices[-1]
+
+    def test_a_prompt_inside_a_fence_goes_on_in_code(self, v1_server: Server) -> None:
+        """`start: auto`, on a completion."""
+        prompt = "Here it is:\n```python\ndef add(a, b):\n"
+        words = {**WITHOUT_VALUES, "start": "auto", "temperature": 0, "max_tokens": 20}
+        _, trace, _ = trace_of(v1_server, COMPLETIONS, prompt=prompt, **words)
+
+        assert trace["spans"][0]["mode"] == "code"
+
+
+TWO = {"a": {}, "b": {"top_k": 1}}
+MANY_TEXTS = [f"{number:02d}" + "x" * 40 for number in range(30)]
+BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "no modes to trace": ({"preset": "chat", "preset_trace": True}, ("preset_trace",)),
+    "an unknown start": ({"modes": {"a": {}}, "start": "b"}, ("start", "'b'")),
+    "everything at once": (
+        {"modes": {**TWO, "c": {"top_q": 1}},
+         "switch": [{"from": "a", "on": {"text": ""}, "to": "b"},
+                    {"from": "a", "on": {"tokens": 0}, "to": "d"}]},
+        ("modes.c.top_q: unknown name", "switch.0.on.text: not allowed; given: ''",
+         "switch.1.on.tokens: not allowed; given: 0",
+         "switch.1.to: unknown mode; given: 'd'; allowed: a, b, c, back"),
+    ),
+    "a token beyond the vocabulary": (
+        {"modes": TWO, "switch": [{"on": {"token": 10**6}, "to": "b"}]},
+        ("switch.0.on.token", "no such token", "1000000"),
+    ),
+    "a token of another vocabulary": (
+        {"modes": TWO, "switch": [{"on": {"token": "<|im_stop|>"}, "to": "b"}]},
+        ("switch.0.on.token", "no such token", "<|im_end|>"),
+    ),
+    "too many states": (
+        {"modes": TWO, "switch": [{"on": {"text": MANY_TEXTS}, "to": "b"}]},
+        ("switch: 1260 bytes of texts, more than 1000: each is a state",),
+    ),
+    "a mode that is never reached": (
+        {"modes": {**TWO, "c": {}}, "switch": [{"on": {"tokens": 3}, "to": "b"}]},
+        ("modes.c",),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_modes_are_refused(v1_server: Server, name: str) -> None:
+    """With 400 and every problem at once."""
+    fields, words = BAD[name]
+    answer = post(v1_server, CHAT, {**body(CHAT, "smollm2"), **fields})
+
+    assert answer.status == 400, answer.json
+    assert all(word in answer.message for word in words), answer.message
+
+
+def test_good_modes_among_bad_ones(v1_server: Server) -> None:
+    """The server goes on, in the same batch."""
+    good = ask(v1_server, CHAT, "smollm2", preset="coding-assistant")
+
+    assert good.status == 200
+    assert good.label is not None and good.label.startswith("coding-assistant@")
+
+
+def test_the_command(smollm2_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`temperament trace` prints the text by its modes, and where it switched."""
+    from temperament.cli import main
+
+    run: Callable[[list[str]], int] = main
+    words = ["trace", "json-extraction", "--model", str(smollm2_path), "--prompt", CASES[1][0]]
+
+    assert run([*words, "--max-tokens", "24", "--color", "always"]) == 0
+    printed = capsys.readouterr().out
+    assert "object → value" in printed
+    assert "\033[" in printed
