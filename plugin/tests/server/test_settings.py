@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from temperament import PresetError
+from temperament import Catalogue, PresetError
+from temperament.server.restrictions import Bounds, problems
 from temperament.server.settings import Settings, read
 
 
@@ -54,3 +58,15 @@ class TestRead:
             read({"temperament": {"defualt": 1, "plan": 2, "presets": 3}})
 
         assert len(error.value.problems) == 3
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_example(readme: str, catalogue: Catalogue) -> None:
+    """Is what an operator may write."""
+    text = (Path(__file__).parents[3] / readme).read_text(encoding="utf-8")
+    [block] = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)
+    made = read(json.loads(block))
+
+    assert made.advertise
+    assert made.locked["logit_bias"] == Bounds()
+    assert not list(problems(made.allow, made.locked, catalogue, "here"))
