@@ -263,15 +263,16 @@ class TestRoutes:
 
         assert preset["name"] == "creative"
         assert preset["digest"] == Catalogue.load()["creative"].digest
-        assert preset["plan"]["residual"] == ["temperature", "top_k", "top_p"]
-        assert preset["plan"]["native"]["repetition_penalty"] == 1.3
+        ours = ["repetition_penalty", "temperature", "top_k", "top_p"]
+        assert preset["plan"]["residual"] == ours
+        assert preset["plan"]["native"]["repetition_penalty"] == 1.0
         assert preset["plan"]["native"]["temperature"] == 1.0
         assert "cpu" in preset["plan"]["stages"][-1]["reason"]
         assert preset["plans"].keys() >= set(ENDPOINTS)
 
     def test_a_plan_that_is_native(self, server: Server) -> None:
-        """`wide` leaves the temperature alone, and vLLM does that."""
-        plan = self.get(server, "wide").json()["plan"]
+        """On /v1/messages vLLM fills the model's penalty in, and then does all that `wide` says."""
+        plan = self.get(server, "wide").json()["plans"][MESSAGES]
 
         assert plan["residual"] == []
         assert plan["native"]["temperature"] == 1.3

@@ -41,7 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], bool]] = {
         for name in ("code", "math", "data", "chat", "translation", "creative", "default")
     },
     "min_p": ({"preset": "creative", "min_p": 0.1}, NATIVE),
-    "penalties": ({"preset": "chat", **PENALTIES}, NATIVE),
+    "penalties": ({"preset": "chat", **PENALTIES}, RESIDUAL),
     "bias": ({"preset": "default", "logit_bias": {"260": 4.5, "28": -3}}, NATIVE),
     "top_k": ({"preset": "chat", "top_k": 12}, RESIDUAL),
     "top_p": ({"preset": "chat", "top_p": 0.7}, RESIDUAL),

@@ -83,8 +83,7 @@ class TestStart:
         assert "mine@" in line
         assert "creative@" not in line
         assert line.endswith(
-            "default none; plan auto: vLLM does logit_bias, repetition_penalty,"
-            " frequency_penalty, presence_penalty, temperature, min_p, all else is ours"
+            "default none; plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
         )
 
     def test_draft_tokens_on_v1(self) -> None:

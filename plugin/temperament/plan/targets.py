@@ -95,9 +95,13 @@ VLLM = Target(
             ),
         ),
     },
-    # On the CPU vLLM sorts the vocabulary for a top_p: docs/benchmarks.md. On a GPU its fused
-    # kernels stay.
-    slow={"cpu": frozenset({"top_k", "top_p"})},
+    # On the CPU vLLM sorts the vocabulary for a top_p, and counts tokens in a table of the whole
+    # vocabulary for a penalty: docs/benchmarks.md. On a GPU its fused kernels stay.
+    slow={
+        "cpu": frozenset(
+            {"top_k", "top_p", "repetition_penalty", "frequency_penalty", "presence_penalty"}
+        )
+    },
 )
 
 # /v1/messages carries three sampling fields; the others would be dropped without a word.

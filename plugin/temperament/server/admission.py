@@ -116,7 +116,9 @@ class Admission:
             return target
         order = tuple(name for name in VLLM.order if name in (*target.order, *filled))
         before = tuple(name for name in VLLM.before if name in (*target.before, *filled))
-        return replace(target, order=order, before=before)
+        # What vLLM does in any case isn't ours to do, however slowly it does it.
+        slow = {platform: names.difference(filled) for platform, names in target.slow.items()}
+        return replace(target, order=order, before=before, slow=slow)
 
     def may_concern(self, raw: bytes, endpoint: Endpoint) -> bool:
         """Whether a body may be other than vLLM is to read it, without parsing it."""

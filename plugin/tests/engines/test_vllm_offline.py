@@ -212,8 +212,8 @@ class TestMakeAdmission:
 
         assert line == (
             f"temperament {temperament.__version__}: V2 runner on cpu; model not known; presets"
-            f" {chat}; default {chat}; plan auto: vLLM does logit_bias, repetition_penalty,"
-            " frequency_penalty, presence_penalty, temperature, min_p, all else is ours"
+            f" {chat}; default {chat}; plan auto: vLLM does logit_bias, temperature,"
+            " min_p, all else is ours"
         )
         config.additional_config["temperament"] = {"plan": "residual"}
         line = first_line(config, make_admission(config, self.state("m")))

@@ -410,3 +410,19 @@ class TestSeeds:
         admission = replace(admission, catalogue=catalogue)
 
         assert self.chain(admission, MESSAGES) == (7, None)
+
+
+def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
+    """On a CPU ours is faster; but where vLLM fills it in, ours would be the second."""
+    server = replace(defaults(admission, repetition_penalty=1.3), platform="cpu")
+    chat = changed(server, {"preset": "chat"})
+    messages = changed(server, {"preset": "chat"}, MESSAGES)
+
+    assert chat["repetition_penalty"] == 1.0
+    assert chat["chain"] == {
+        "repetition_penalty": 1.3,
+        "temperature": 1.3,
+        "order": ["temperature"],
+    }
+    assert "chain" not in messages
+    assert messages["temperature"] == 1.3
