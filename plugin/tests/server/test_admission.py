@@ -419,10 +419,7 @@ def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
     messages = changed(server, {"preset": "chat"}, MESSAGES)
 
     assert chat["repetition_penalty"] == 1.0
-    assert chat["chain"] == {
-        "repetition_penalty": 1.3,
-        "temperature": 1.3,
-        "order": ["temperature"],
-    }
+    assert chat["chain"]["repetition_penalty"] == 1.3
+    assert chat["chain"]["temperature"] == 1.3
     assert "chain" not in messages
     assert messages["temperature"] == 1.3
