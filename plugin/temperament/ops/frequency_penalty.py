@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.inputs import Column, History
-from temperament.ops.occurrences import subtract
+from temperament.ops.occurrences import subtract_each
 
 
 def apply(logits: Tensor, *, frequency_penalty: Column, history: History) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    return subtract(logits, history, frequency_penalty.per_row(), each=True)
+    return subtract_each(logits, history, frequency_penalty.per_row())

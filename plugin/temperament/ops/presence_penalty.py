@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.inputs import Column, History
-from temperament.ops.occurrences import subtract
+from temperament.ops.occurrences import subtract_once
 
 
 def apply(logits: Tensor, *, presence_penalty: Column, history: History) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    return subtract(logits, history, presence_penalty.per_row(), each=False)
+    return subtract_once(logits, history, presence_penalty.per_row())
