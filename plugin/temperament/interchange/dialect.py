@@ -23,6 +23,10 @@ def _same(value: Any) -> Any:
     return value
 
 
+# Among the fields that are left: one that `order` reads.
+READ_BY_ORDER = "the order"
+
+
 @dataclass(frozen=True)
 class Field:
     """One of their fields: our parameter, and the way there and back.
@@ -46,8 +50,8 @@ class Dialect:
     `fields` are its names. `order` is the order in which it runs the stages from temperature on,
     fixed or read from the fields; `put_order` writes one. `defaults` are what it does where a field
     is missing, by our names. `fixed` are parameters it has no field for, with the value that they
-    have there. `left` are fields that aren't sampling, with the reason. `before_read` and
-    `after_read`, `before_write` and `after_write` are the places for what tables can't say.
+    have there. `left` are fields that aren't sampling, with the reason, or `READ_BY_ORDER`.
+    `before_read` and `after_read`, `before_write` and `after_write` are for what tables can't say.
     """
 
     title: str
@@ -81,7 +85,8 @@ def read(dialect: Dialect, given: Mapping[str, Any]) -> Reading:
         if made is not None:
             _read_field(name, value, made, reading)
         elif name in dialect.left:
-            reading.note("left", name, value, dialect.left[name])
+            if dialect.left[name] != READ_BY_ORDER:
+                reading.note("left", name, value, dialect.left[name])
         else:
             reading.note("lost", name, value, f"no parameter of ours, nor known of {dialect.title}")
     for ours, value in dialect.defaults.items():

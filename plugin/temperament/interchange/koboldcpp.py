@@ -13,7 +13,7 @@ from typing import Any
 
 from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing, exact
 from temperament.interchange.breakers import breakers_of
-from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import json_object, looks_like_json
 from temperament.interchange.llamacpp import all_or, put_dynatemp, range_of
 from temperament.presets import Preset
@@ -180,7 +180,7 @@ DIALECT = Dialect(
     put_order=_put_order,
     defaults={"temperature": 0.7, "top_k": 100, "top_p": 0.92},
     fixed={"xtc_protect_structure": False, "xtc_protected": ()},
-    left={"sampler_order": "the order", **dict.fromkeys(_LEFT, "isn't sampling")},
+    left={"sampler_order": READ_BY_ORDER, **dict.fromkeys(_LEFT, "isn't sampling")},
     before_read=_before_read,
     after_read=_after_read,
     before_write=_before_write,
@@ -188,9 +188,7 @@ DIALECT = Dialect(
 
 
 def _read(text: str, section: str) -> Reading:
-    reading = read(DIALECT, json_object(text, TITLE))
-    reading.notes = [note for note in reading.notes if note.message != "the order"]
-    return reading
+    return read(DIALECT, json_object(text, TITLE))
 
 
 def _write(preset: Preset) -> tuple[str, list[Note]]:

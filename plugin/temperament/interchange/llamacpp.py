@@ -20,7 +20,7 @@ from temperament.interchange.base import (
     exact,
     plain,
 )
-from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import json_object, looks_like_json
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
@@ -293,7 +293,7 @@ DIALECT = Dialect(
     defaults={"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05},
     fixed={"xtc_protect_structure": False, "xtc_protected": ()},
     left={
-        "samplers": "the order",
+        "samplers": READ_BY_ORDER,
         **dict.fromkeys(
             ("prompt", "messages", "model", "stream", "cache_prompt", "id_slot", "n_keep",
              "n_probs", "n_discard", "n_indent", "t_max_predict_ms", "grammar", "json_schema",
@@ -314,9 +314,7 @@ def _read_server(text: str, section: str) -> Reading:
 
 def read_fields(fields: Mapping[str, Any]) -> Reading:
     """What the server's fields say, in our words."""
-    reading = read(DIALECT, fields)
-    reading.notes = [note for note in reading.notes if note.message != "the order"]
-    return reading
+    return read(DIALECT, fields)
 
 
 def _write_server(preset: Preset) -> tuple[str, list[Note]]:

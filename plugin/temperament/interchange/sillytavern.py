@@ -13,7 +13,7 @@ from typing import Any
 from temperament.interchange import webui
 from temperament.interchange.base import Format, Note, Reading, Writing
 from temperament.interchange.breakers import breakers_json, breakers_of
-from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import json_object, looks_like_json
 from temperament.presets import Preset
 
@@ -127,8 +127,8 @@ DIALECT = Dialect(
     put_order=_put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
     left={
-        "sampler_priority": "the order",
-        "temperature_last": "the order",
+        "sampler_priority": READ_BY_ORDER,
+        "temperature_last": READ_BY_ORDER,
         **dict.fromkeys(_INTERFACE, "belongs to the interface"),
     },
     before_read=_before_read,
@@ -138,7 +138,7 @@ DIALECT = Dialect(
 
 
 def _read(text: str, section: str) -> Reading:
-    return webui.without_orders(read(DIALECT, json_object(text, TITLE)))
+    return read(DIALECT, json_object(text, TITLE))
 
 
 def _write(preset: Preset) -> tuple[str, list[Note]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from temperament.interchange import sillytavern, webui
 from temperament.interchange.base import Note, Reading
-from temperament.interchange.dialect import Dialect, Field, read
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read
 from temperament.presets.schema import MOVABLE
 
 # A body with two of these is one of SillyTavern's.
@@ -102,7 +102,7 @@ DIALECT = Dialect(
         "banned_strings": Field("banned_strings", lambda value: value or None),
     },
     order=_order,
-    left={"sampler_priority": "the order", "temperature_last": "the order"},
+    left={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
     before_read=webui.before_read,
     after_read=webui.after_read,
 )
@@ -136,7 +136,7 @@ def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
     _orders(given, notes)
     given.setdefault("repetition_penalty_range", 0)
     dry_range = given.pop("dry_penalty_last_n", None)
-    reading = webui.without_orders(read(DIALECT, given))
+    reading = read(DIALECT, given)
     changed |= reading.words
     if reading.words.get("dry_multiplier") and dry_range is not None:
         changed["dry_range"] = max(dry_range, 0)

@@ -13,7 +13,7 @@ import yaml
 
 from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
 from temperament.interchange.breakers import breakers_of
-from temperament.interchange.dialect import Dialect, Field, read, same_order, write
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, same_order, write
 from temperament.interchange.files import looks_like_yaml, yaml_map
 from temperament.presets import Preset
 
@@ -148,7 +148,7 @@ DIALECT = Dialect(
     put_order=_put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
     left={
-        "temperature_last": "the order",
+        "temperature_last": READ_BY_ORDER,
         **dict.fromkeys(("add_bos_token", "skip_special_tokens", "generate_window"),
                         "isn't sampling"),
     },
@@ -166,7 +166,6 @@ def _read(text: str, section: str) -> Reading:
         if known and (entry.get("force") or entry.get("additive")):
             forced.append((name, entry))
     reading = read(DIALECT, fields)
-    reading.notes = [note for note in reading.notes if note.message != "the order"]
     for name, entry in forced:
         message = "a request's own value wins with us, whatever a preset says"
         reading.note("differs", name, entry, message)

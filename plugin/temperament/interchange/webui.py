@@ -14,7 +14,7 @@ import yaml
 
 from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing, scaled
 from temperament.interchange.breakers import breakers_of, breakers_text
-from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import looks_like_yaml, yaml_map
 from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS
@@ -207,7 +207,7 @@ DIALECT = Dialect(
     order=order_of,
     put_order=put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
-    left={"sampler_priority": "the order", "temperature_last": "the order"},
+    left={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
     before_read=before_read,
     after_read=after_read,
     before_write=before_write,
@@ -215,13 +215,7 @@ DIALECT = Dialect(
 
 
 def _read(text: str, section: str) -> Reading:
-    return without_orders(read(DIALECT, yaml_map(text, TITLE)))
-
-
-def without_orders(reading: Reading) -> Reading:
-    """An order that was read needs no note."""
-    reading.notes = [note for note in reading.notes if note.message != "the order"]
-    return reading
+    return read(DIALECT, yaml_map(text, TITLE))
 
 
 def _write(preset: Preset) -> tuple[str, list[Note]]:
