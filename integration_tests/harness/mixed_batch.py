@@ -122,6 +122,8 @@ class Recorder:
 
     records: list[tuple[list[tuple[str, int]], Any, Any]] = field(default_factory=list)
     rows: dict[int, Any] = field(default_factory=dict)
+    # case and number -> the request's parameters as the engine has them
+    params: dict[str, Any] = field(default_factory=dict)
     moves: int = 0
 
     @contextmanager
@@ -138,6 +140,7 @@ class Recorder:
                 for row in update.removed:
                     self.rows.pop(row, None)
                 for row, params, _, output in update.added:
+                    self.params[params.extra_args["case"]] = params
                     self.rows[row] = (params.extra_args["case"], output)
                 for source, target, direction in update.moved:
                     self.moves += 1
@@ -149,6 +152,7 @@ class Recorder:
             own[0](processor, update)
 
         def add_request(processor: Any, slot: int, params: Any) -> bool:
+            self.params[params.extra_args["case"]] = params
             self.rows[slot] = params.extra_args["case"]
             return own[1](processor, slot, params)
 
