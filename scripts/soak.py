@@ -32,7 +32,7 @@ import httpx
 import numpy as np
 import psutil
 from integration_tests.harness import captured
-from integration_tests.harness.ask import CHAT, COMPLETIONS, HEADER, MESSAGES, RESPONSES, naming
+from integration_tests.harness.ask import CHAT, COMPLETIONS, MESSAGES, RESPONSES, naming
 from integration_tests.harness.models import ROOT, model_path
 from integration_tests.harness.random_presets import (
     NOTHING,
@@ -50,7 +50,7 @@ from temperament.presets import as_preset
 MODEL: dict[Runner, str] = {"v1": "smollm2", "v2": "tiny"}
 SIZE: dict[Runner, int] = {"v1": 49152, "v2": 1024}
 AT_ONCE = 32
-BLOCKS: dict[Runner, int] = {"v1": 44, "v2": 30}  # of 32 tokens: too few for 32 requests
+BLOCKS: dict[Runner, int] = {"v1": 32, "v2": 24}  # of 32 tokens: too few for 32 requests
 TOP = 20  # tokens whose log-probabilities are compared
 GRAMMARS: tuple[dict[str, Any], ...] = (
     {"structured_outputs": {"choice": ["red", "green", "blue"]}},
@@ -114,6 +114,8 @@ class Report:
     errors_in_log: list[str] = field(default_factory=list)
     # resident memory of all of the server's processes, in MiB
     memory: dict[str, float] = field(default_factory=dict)
+    # the same over the run for each of them
+    processes: dict[str, list[int]] = field(default_factory=dict)
     # samples that were repeated alone
     repeated: dict[str, int] = field(default_factory=dict)
     # samples that parted although the model's logits were the same
@@ -164,11 +166,9 @@ class Asker:
         sampled = random.random() < 0.08
         longest = 48 if random.random() < 0.06 else 12
         tokens = random.randint(1, longest)
-        path = COMPLETIONS if sampled else random.choices(
-            [COMPLETIONS, CHAT, RESPONSES, MESSAGES], [60, 34, 3, 3])[0]  # fmt: skip
-        if path == MESSAGES:  # which says no seed and no limit but its own
-            fields = {name: fields[name] for name in ("model", "preset") if name in fields}
-            fields |= {} if "preset" in fields or preset in self.files else {"temperature": 2.5}
+        path = COMPLETIONS
+        if not sampled:
+            path = random.choices([COMPLETIONS, CHAT, RESPONSES, MESSAGES], [60, 34, 3, 3])[0]
         fields["stream"] = random.random() < 0.4
         fields |= self._content(path, tokens, random, kinds)
         if sampled:
@@ -287,7 +287,10 @@ async def soak(server: Server, asker: Asker, said: argparse.Namespace, report: R
                 kind = parting(together, alone, asker.remembers[request.preset])
                 found[kind] += 1
                 if kind == "parted":
-                    report.parted.append(f"request {request.number}, sample {sample}")
+                    tokens = [[token for token, _ in one] for one in (together, alone)]
+                    equal = [a[1] == b[1] for a, b in zip(together, alone, strict=False)]
+                    where = f"request {request.number}, sample {sample}, {request.preset}"
+                    report.parted.append(f"{where}: {tokens[0]}, alone {tokens[1]}; {equal}")
         report.repeated = dict(found)
 
 
@@ -350,6 +353,7 @@ class Watch:
         self.server, self.report = server, report
         self.pids = {process.pid for process in processes(server)}
         self.samples: list[tuple[int, float]] = []
+        self.parts: dict[str, list[int]] = {}  # MiB of each process
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -359,7 +363,12 @@ class Watch:
 
     def resident(self) -> float:
         """MiB."""
-        return sum(process.memory_info().rss for process in processes(self.server)) / 2**20
+        whole = 0.0
+        for process in processes(self.server):
+            size = process.memory_info().rss / 2**20
+            self.parts.setdefault(f"{process.name()} {process.pid}", []).append(round(size))
+            whole += size
+        return whole
 
     def finish(self) -> None:
         """Writes what was seen to the report."""
@@ -375,6 +384,7 @@ class Watch:
             "largest": round(float(done[:, 1].max()), 1),
             "slope per 1,000 requests": round(float(slope), 2),
         }
+        self.report.processes = {name: sizes[:: len(sizes) // 40 + 1] for name, sizes in self.parts.items()}
 
 
 async def watched(server: Server, asker: Asker, said: argparse.Namespace, report: Report) -> None:

@@ -87,7 +87,9 @@ def _preset(random: Random, vocabulary: Vocabulary, stages: Sequence[Stage]) -> 
 
 
 def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Words:
-    return {p.name: _value(p, random, vocabulary) for p in stage.parameters if random.random() < 0.9}
+    return {
+        p.name: _value(p, random, vocabulary) for p in stage.parameters if random.random() < 0.9
+    }
 
 
 def _value(parameter: Parameter, random: Random, vocabulary: Vocabulary) -> Any:
@@ -176,5 +178,3 @@ def _trigger(random: Random, vocabulary: Vocabulary) -> tuple[Any, Words]:
             level = random.uniform(0.1, 6)
             return {"entropy": {side: level, "for": random.randint(1, 3)}}, {}
     return {"repeat": {"span": random.randint(1, 3), "times": random.randint(2, 3)}}, {}
-
-

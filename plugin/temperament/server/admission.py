@@ -147,6 +147,7 @@ class Admission:
         if not body.get("use_beam_search"):
             own |= _asked(body, endpoint)
         ours = own.keys() - endpoint.target.fields.keys() - endpoint.knows
+        ours |= {name for name, value in own.items() if isinstance(value, Mapping)}  # schedules
         preset = selection.preset
         if body.get("use_beam_search"):
             if preset is not None or ours:
