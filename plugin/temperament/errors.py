@@ -16,6 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 # A wrong value, an unknown preset, words that disagree, what a server's operator doesn't allow,
@@ -23,6 +24,7 @@ from typing import Literal
 Reason = Literal["value", "unknown_preset", "contradiction", "restricted", "unsupported"]
 
 _SHOWN = 80  # characters of a given value that a message repeats
+MOST = 100  # problems that an error tells one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,17 @@ class Problem:
 
 
 class TemperamentError(ValueError):
-    """Base of all errors of this package; `problems` holds every problem that was found."""
+    """Base of all errors of this package; `problems` holds every problem that was found.
+
+    Behind the first `MOST` of them one says how many there are more.
+    """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        found = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        if len(found) > MOST:
+            more = Problem("", "", f"and {len(found) - MOST} more problems")
+            found = (*found[:MOST], more)
+        self.problems: tuple[Problem, ...] = found
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
@@ -83,10 +90,21 @@ class EngineError(TemperamentError):
 def shown(value: object) -> str:
     """`repr(value)`, cut to a length that fits a message, and without line breaks."""
     try:
-        text = repr(value[: _SHOWN * 2]) if isinstance(value, (str, bytes, list)) else repr(value)
+        text = repr(_cut(value))
     except (ValueError, RecursionError):  # an integer of thousands of digits; a very deep list
         text = f"{type(value).__name__} that is too long to show"
     return _one_line(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _cut(value: object) -> object:
+    """As much of a value as can be shown: one of megabytes isn't written out for that."""
+    if isinstance(value, (str, bytes)):
+        return value[: _SHOWN * 2]
+    if isinstance(value, list):
+        return [_cut(item) for item in value[:_SHOWN]]
+    if type(value) is dict:
+        return {_cut(key): _cut(item) for key, item in islice(value.items(), _SHOWN)}
+    return value
 
 
 def _one_line(text: str) -> str:

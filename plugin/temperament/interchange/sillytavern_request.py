@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from temperament.errors import Problem, RequestError, shown
 from temperament.interchange import sillytavern, webui
 from temperament.interchange.base import Note, Reading
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read
@@ -69,6 +70,11 @@ _OFF: Mapping[str, Any] = {
     "speculative_ngram": False,
     "cache_prompt": True,
 }
+# What is compared or counted with before it is a parameter of ours.
+_NUMBERS = (
+    "epsilon_cutoff", "eta_cutoff", "dry_penalty_last_n", "repetition_penalty_range",
+    "rep_pen_range", "repeat_last_n",
+)  # fmt: skip
 _UNHONOURED = {
     "api_server": "tells SillyTavern where the server is",
     "api_type": "tells SillyTavern what the server is",
@@ -114,8 +120,18 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
-    """(the body in our words, a note for each field that isn't honoured)."""
+    """(the body in our words, a note for each field that isn't honoured).
+
+    Raises `RequestError` for what must be a number here and isn't.
+    """
     given = {name: value for name, value in body.items() if value is not None}
+    wrong = [
+        Problem("request", name, "not allowed", shown(given[name]), "a number")
+        for name in _NUMBERS
+        if name in given and (type(given[name]) not in (int, float) or given[name] != given[name])
+    ]
+    if wrong:
+        raise RequestError(wrong)
     notes = Reading()
     _one_name_each(given, notes)
     for name, off in _OFF.items():

@@ -23,14 +23,14 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from temperament.errors import PresetError, Problem, nearest, shown
+from temperament.errors import MOST, PresetError, Problem, nearest, shown
 from temperament.presets import switching
 from temperament.presets.generation import GENERATION, SYNONYMS
 from temperament.presets.markers import markers
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES, Mode
 from temperament.presets.preset import Preset
 from temperament.presets.schedule import Schedule
-from temperament.presets.source import Document
+from temperament.presets.source import MAX_VALUES, Document
 from temperament.presets.words import IN_RULES, RuleWords, ScheduleWords, as_list
 from temperament.stages import FLOAT32_MAX, FLOAT32_TINY, PARAMETERS, STAGES, Parameter
 
@@ -367,6 +367,8 @@ def preset(
         raise PresetError(
             Problem(place(()), "", "not a preset", shown(data), "a map of names to values")
         )
+    if _too_many(data):
+        raise PresetError(Problem(place(()), "", "too many values", allowed=f"at most {MAX_VALUES}"))
     problems: list[Problem] = []
     words, relative = _words(data, place, problems)
     sections = _sections(name, words.pop("models", None), document, where, problems)
@@ -374,7 +376,7 @@ def preset(
     try:
         checked = model().model_validate(words)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = error.errors(include_url=False)[: MOST + 1]
         wrong_inside = {
             details["loc"][:length] for details in found for length in range(len(details["loc"]))
         }
@@ -409,6 +411,18 @@ def preset(
         ),
         given.get("extends"),
     )
+
+
+def _too_many(data: Any) -> bool:
+    """Whether there are more names and values than any preset needs: each may be a problem."""
+    count, waiting = 0, [data]
+    while waiting and count <= MAX_VALUES:
+        inner = waiting.pop()
+        is_map = isinstance(inner, Mapping)
+        count += 2 * len(inner) if is_map else len(inner)
+        values = inner.values() if is_map else inner
+        waiting += [value for value in values if isinstance(value, (Mapping, list, tuple))]
+    return count > MAX_VALUES
 
 
 def _words(

@@ -16,7 +16,7 @@ from temperament.server.admission import Admission, Admitted
 from temperament.server.answer import Message, Send, called, labelled, rewritten
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 from temperament.server.metrics import FIELDS, NONE, Metrics
-from temperament.server.scan import LARGE
+from temperament.server.scan import LARGE, parse
 from temperament.server.selection import FIELD, HEADER, SEPARATOR
 from temperament.server.served import Served
 from temperament.server.trace import traced
@@ -105,7 +105,9 @@ async def _admit(
     if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
         return None
     try:
-        body = json.loads(raw)
+        body = parse(raw)
+    except TemperamentError:
+        raise
     except (ValueError, RecursionError):
         return None  # vLLM has its own answer to a body that isn't JSON
     if not isinstance(body, dict):
