@@ -254,7 +254,7 @@ async def soak(server: Server, asker: Asker, said: argparse.Namespace, report: R
 
         async def worker() -> None:
             for number in numbers:
-                if time.monotonic() > end:
+                if time.monotonic() > end or server.process.poll() is not None:
                     return
                 request = asker.request(number)
                 status, message, drawn = await attempt(client, request)
@@ -384,7 +384,9 @@ class Watch:
             "largest": round(float(done[:, 1].max()), 1),
             "slope per 1,000 requests": round(float(slope), 2),
         }
-        self.report.processes = {name: sizes[:: len(sizes) // 40 + 1] for name, sizes in self.parts.items()}
+        self.report.processes = {
+            name: sizes[:: len(sizes) // 40 + 1] for name, sizes in self.parts.items()
+        }
 
 
 async def watched(server: Server, asker: Asker, said: argparse.Namespace, report: Report) -> None:
