@@ -59,14 +59,13 @@ class Problem:
 class TemperamentError(ValueError):
     """Base of all errors of this package; `problems` holds every problem that was found.
 
-    Behind the first `MOST` of them one says how many there are more.
+    Behind the first `MOST` of them one says that there are more.
     """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         found = (problems,) if isinstance(problems, Problem) else tuple(problems)
         if len(found) > MOST:
-            more = Problem("", "", f"and {len(found) - MOST} more problems")
-            found = (*found[:MOST], more)
+            found = (*found[:MOST], Problem("", "", "and more problems"))
         self.problems: tuple[Problem, ...] = found
         super().__init__("\n".join(str(problem) for problem in self.problems))
 

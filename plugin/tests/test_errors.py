@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
+
 import pytest
 
 from temperament.errors import (
+    MOST,
     EngineError,
     PresetError,
     Problem,
@@ -93,3 +97,24 @@ def test_every_error_is_a_value_error_with_problems(kind: type[TemperamentError]
     assert (one, two) == kind(iter([one, two])).problems
     assert "a: first\nb: second" == str(kind([one, two]))
     assert issubclass(kind, (TemperamentError, ValueError))
+
+
+def test_at_most_a_hundred_problems_are_told() -> None:
+    """Behind them, that there are more."""
+    problems = [Problem("a", "b", str(number)) for number in range(MOST + 5)]
+    told = PresetError(problems).problems
+
+    assert told[:MOST] == tuple(problems[:MOST])
+    assert [str(problem) for problem in told[MOST:]] == ["and more problems"]
+
+
+def test_a_value_of_megabytes_is_not_written_out() -> None:
+    """What is shown of it is cut before."""
+    size = sys.getsizeof(big := "a" * 10_000_000)
+    tracemalloc.start()
+    texts = [shown(value) for value in (big, [big], {"a": {"b": [big]}}, {big: 1}, [big] * 99)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < size / 10
+    assert all(len(text) <= 80 for text in texts)

@@ -368,7 +368,9 @@ def preset(
             Problem(place(()), "", "not a preset", shown(data), "a map of names to values")
         )
     if _too_many(data):
-        raise PresetError(Problem(place(()), "", "too many values", allowed=f"at most {MAX_VALUES}"))
+        raise PresetError(
+            Problem(place(()), "", "too many values", allowed=f"at most {MAX_VALUES}")
+        )
     problems: list[Problem] = []
     words, relative = _words(data, place, problems)
     sections = _sections(name, words.pop("models", None), document, where, problems)

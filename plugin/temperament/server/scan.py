@@ -56,7 +56,9 @@ def parse(raw: bytes) -> Any:
         return json.loads(raw)
     if too_many(raw):
         raise RequestError(
-            Problem("request", "", "the body holds too many values", allowed=f"about {MOST} of them")
+            Problem(
+                "request", "", "the body holds too many values", allowed=f"about {MOST} of them"
+            )
         )
     try:
         return from_json(raw, cache_strings="none")  # with no copy of the whole as text

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from temperament.errors import RequestError
 from temperament.interchange.sillytavern_request import header_text, is_request, translate
 from temperament.presets import schema
 
@@ -132,3 +133,20 @@ class TestTranslate:
         translate(body)
 
         assert body == BODY
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("repetition_penalty_range", "a"),
+        ("rep_pen_range", [1]),
+        ("repeat_last_n", {}),
+        ("epsilon_cutoff", True),
+        ("eta_cutoff", float("nan")),
+        ("dry_penalty_last_n", "1"),
+    ],
+)
+def test_a_number_that_is_none(name: str, value: object) -> None:
+    """It is refused, by its own name."""
+    with pytest.raises(RequestError, match=f"request: {name}: not allowed"):
+        translate({"api_type": "mancer", "dry_multiplier": 1, name: value})

@@ -8,7 +8,7 @@ import pytest
 
 from temperament.cli import main
 from temperament.errors import PresetError
-from temperament.presets import Catalogue
+from temperament.presets import Catalogue, schema
 from temperament.presets.catalogue import shipped
 from temperament.presets.schema import MAX_BIASES, MOVABLE
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH
@@ -714,3 +714,30 @@ def test_check_tells_the_same_and_exits_with_1(
         printed.out,
         printed.err.replace(f"{tmp_path}/", "").splitlines(),
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("suppress_tokens: [" + "1," * 16_400 + "1]", "bad.yaml:1: too many values"),
+        ("a: 1\n" * 9_000, "too many values"),
+        ("stop: [" + "1," * 4_000 + "1]", "and more problems"),
+        ("".join(f"k{number}: 1\n" for number in range(500)), "and more problems"),
+    ],
+    ids=["values", "names", "wrong entries", "unknown names"],
+)
+def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> None:
+    """A file holds so many values, and an error tells so many problems."""
+    write(tmp_path, {"bad.yaml": content})
+
+    with pytest.raises(PresetError) as caught:
+        Catalogue.load([tmp_path], environment=False)
+
+    assert expected in str(caught.value).replace(f"{tmp_path}/", "")
+    assert len(caught.value.problems) <= 101
+
+
+def test_a_request_has_no_more_values_than_a_file() -> None:
+    """The same limit, for values that come as JSON."""
+    with pytest.raises(PresetError, match="too many values"):
+        schema.preset("request", {"bad_words_ids": [[1, 2, 3]] * 4096}, where="request")

@@ -262,6 +262,12 @@ class TestPrecedence:
         wanted = {"temperature": 0.6, "top_k": 8, "top_p": 0.6, "min_p": 0.05}
         assert made["chain"].items() >= wanted.items()
 
+    def test_a_schedule_alone(self, admission: Admission) -> None:
+        """vLLM reads numbers: a schedule makes a request ours, whatever its field."""
+        words = {"from": 0.2, "to": 0.9, "over": 5, "curve": "linear"}
+
+        assert changed(admission, {"temperature": words})["chain"]["temperature"] == words
+
     def test_beam_search_on_a_server_with_a_default(
         self, admission: Admission, catalogue: Catalogue
     ) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from temperament.errors import RequestError
 from temperament.presets import Catalogue, Preset
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.scan import LARGE, MANY, may_concern
+from temperament.server.scan import LARGE, MANY, MOST, UNUSUAL, may_concern, parse, too_many
 
 NAMES = frozenset({b"preset", b"min_p"})
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 9000}}
@@ -87,3 +88,71 @@ class TestAdmission:
         admission = Admission(Catalogue({}), default=Preset("chat"))
 
         assert admission.may_concern(text(), ENDPOINTS["/v1/chat/completions"])
+
+
+class TestEncodings:
+    """vLLM reads what Python's JSON reads: UTF-16 and UTF-32 too."""
+
+    @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-be"])
+    def test_a_name_in_another_encoding_may_be_ours(self, coding: str) -> None:
+        """In its bytes it doesn't stand as one."""
+        assert may_concern(text(preset="chat").decode().encode(coding), NAMES)
+
+    def test_a_mark_before_utf_8(self) -> None:
+        """Such a body is looked at as any other."""
+        assert may_concern(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
+        assert not may_concern(text().decode().encode("utf-8-sig"), NAMES)
+
+
+class TestParsing:
+    """As Python's own parser, but for what would take too much."""
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"a": [1, -0.0, 1e300, 10**30, float("inf"), None, True, {"b": {}}]},
+            {"a": "\ud800 half a character"},
+            {"a": '\U0001f600\n\\"'},
+        ],
+    )
+    def test_a_large_body(self, more: dict[str, Any]) -> None:
+        """The same values."""
+        assert {**BODY, **more} == parse(text(**more))
+
+    def test_the_last_of_a_name_counts(self) -> None:
+        """As for vLLM."""
+        raw = text()[:-1] + b', "preset": "a", "preset": "b"}'
+
+        assert parse(raw)["preset"] == json.loads(raw)["preset"] == "b"
+
+    @pytest.mark.parametrize("raw", [text()[:-1], b"[" * 200_000, b'{"a": ' + b"1" * 100_000])
+    def test_what_is_no_json(self, raw: bytes) -> None:
+        """Is no JSON here either."""
+        with pytest.raises((ValueError, RecursionError)):
+            parse(raw)
+
+    @pytest.mark.parametrize(
+        "part", ["0,", "[],", '{"a":[]},', '"a",', '"\\\\",', '"\\"",'], ids=repr
+    )
+    def test_too_many_values(self, part: str) -> None:
+        """Refused before anything is made of them."""
+        raw = f'{{"preset": "chat", "prompt": [{part * MOST}0]}}'.encode()
+
+        with pytest.raises(RequestError, match="the body holds too many values"):
+            parse(raw)
+
+    def test_a_text_of_commas_and_brackets(self) -> None:
+        """Is one value."""
+        prompt = '[{"a", "b"}], ' * 40_000
+        raw = json.dumps({"preset": "chat", "prompt": prompt * 2}).encode()
+
+        assert raw.count(b",") + 8 * (raw.count(b"[") + raw.count(b"{")) > MOST
+        assert too_many(raw)  # more quotes than are looked at
+        assert not too_many(raw.replace(b'\\"', b""))
+
+    def test_a_very_large_body_that_is_unusual(self) -> None:
+        """It would be copied as text, four bytes a character."""
+        raw = json.dumps({"preset": "chat", "prompt": "\ud800" + "a" * UNUSUAL}).encode()
+
+        with pytest.raises(RequestError, match="JSON in UTF-8"):
+            parse(raw)
