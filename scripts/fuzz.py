@@ -214,11 +214,11 @@ def load(case: File, folder: Path) -> Outcome:
 def cases(seed: int, count: int) -> Iterator[Request | File]:
     """So many cases: every field with every value once, among random ones."""
     random = Random(seed)
-    grid: list[Request | File] = [*hostile.grid(), *hostile.file_grid()]
+    grid: list[Callable[[], Request | File]] = [*hostile.grid(), *hostile.file_grid()]
     random.shuffle(grid)
     for _ in range(count):
         if grid and random.random() < 0.5:
-            yield grid.pop()
+            yield grid.pop()()
         elif random.random() < 0.75:
             yield hostile.request(random)
         else:
@@ -236,6 +236,7 @@ def run(said: argparse.Namespace, report: Report) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         door.ask(Request("warm", b'{"preset": "chat", "typical_p": 2}'))
+        load(File("warm", b"typical_p: 2"), folder)
         bar = tqdm(cases(said.seed, said.count), total=said.count, desc="fuzz", mininterval=2)
         for number, case in enumerate(bar):
             if time.monotonic() > end:
@@ -298,10 +299,9 @@ def measure(
 def over_http(server: Server, said: argparse.Namespace, report: Report) -> None:
     """Sends requests to a real server."""
     random = Random(said.seed + 1)
-    grids = [*hostile.grid()]
-    random.shuffle(grids)
+    grid = random.sample(hostile.grid(), said.http)
     chosen = [
-        grids[n] if n % 3 == 0 else hostile.request(random, big=0.005) for n in range(said.http)
+        grid[n]() if n % 3 == 0 else hostile.request(random, big=0.005) for n in range(said.http)
     ]
     statuses: Counter[str] = Counter()
     limits = httpx.Limits(max_connections=16)

@@ -15,6 +15,7 @@ same bit for bit. Ends with 1 if something that must not happen has happened.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -306,10 +307,8 @@ async def attempt(client: httpx.AsyncClient, request: Request) -> tuple[int | st
 
 
 def _short(message: str) -> str:
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         message = str(json.loads(message)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        pass
     return re.sub(r"\d[\d.e+-]*", "#", message)[:160]
 
 

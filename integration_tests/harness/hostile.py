@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -90,6 +91,11 @@ BIG: tuple[Callable[[int], bytes], ...] = (
     lambda size: b'"' + "é".encode() * (size // 2) + b'"',
     lambda size: b'"' + "\U0001f600".encode() * (size // 4) + b'"',
     lambda size: b'"' + b"\\u00e9" * (size // 6) + b'"',
+    lambda size: '"\U0001f600'.encode() + b"a" * size + b'"',
+    lambda size: '{"a":"\U0001f600'.encode() + b"a" * size + b'"}',
+    lambda size: '["\\ud800","\U0001f600'.encode() + b"a" * size + b'"]',
+    lambda size: b'"' + b'\\"' * (size // 2) + b'"',
+    lambda size: b'"' + b'{\\"[,' * (size // 5) + b'"',
     lambda size: b'"' + b"\\n" * (size // 2) + b'"',
     lambda size: b"[" + b"0," * (size // 2) + b"0]",
     lambda size: b"[" + b"1234567," * (size // 8) + b"0]",
@@ -123,6 +129,9 @@ IN_FILES = tuple(
 
 def text(value: Any) -> str:
     """A value as JSON; a list of pairs in `Pairs` may hold a name twice."""
+    known = _TEXTS.get(id(value))
+    if known is not None:
+        return known
     if isinstance(value, Raw):
         return value.text
     if isinstance(value, Pairs):
@@ -132,6 +141,10 @@ def text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(text, value)) + "]"
     return json.dumps(value)
+
+
+_TEXTS: dict[int, str] = {}  # of `VALUES`, some of which are long
+_TEXTS.update({id(value): text(value) for value in VALUES})
 
 
 @dataclass(frozen=True)
@@ -151,15 +164,19 @@ def plain(random: Random) -> Words:
     return words
 
 
-def grid() -> Iterator[Request]:
+def grid() -> list[Callable[[], Request]]:
     """Every field with every value, once."""
-    for number, name in enumerate(FIELDS):
-        for place, value in enumerate(VALUES):
-            random = Random(number * 1000 + place)
-            words = plain(random) | {name: value}
-            yield Request(
-                "every field with every value", text(words).encode(), random.choice(PATHS)
-            )
+    return [
+        partial(_cell, number, place)
+        for number in range(len(FIELDS))
+        for place in range(len(VALUES))
+    ]
+
+
+def _cell(number: int, place: int) -> Request:
+    random = Random(number * 1000 + place)
+    words = plain(random) | {FIELDS[number]: VALUES[place]}
+    return Request("every field with every value", text(words).encode(), random.choice(PATHS))
 
 
 def request(random: Random, big: float = 0.002) -> Request:
@@ -362,16 +379,23 @@ WIDE: tuple[Callable[[int], bytes], ...] = (
 NAMES = ("hostile.yaml", "hostile.yml", "Hostile.yaml", "a b.yaml", ".yaml", "é.yaml", "x" * 70 + ".yaml", "chat.yaml", "-.yaml")  # fmt: skip
 
 
-def file_grid() -> Iterator[File]:
+def file_grid() -> list[Callable[[], File]]:
     """Every field with every value as files, each hostile document, and each kind of size."""
-    for name in IN_FILES:
-        for value in VALUES:
-            yield File("every field with every value", text({name: value}).encode())
-    for document in YAML:
-        yield File("tags, aliases, syntax", document.encode("utf-8", "surrogatepass"))
-    for size in (200, 20_000, 60_000, 250_000, 10 * MEBIBYTE):
-        for make in WIDE:
-            yield File("by size", make(size))
+    made = [partial(_field, name, place) for name in IN_FILES for place in range(len(VALUES))]
+    made += [
+        partial(File, "tags, aliases, syntax", document.encode("utf-8", "surrogatepass"))
+        for document in YAML
+    ]
+    sizes = (200, 20_000, 60_000, 250_000, 10 * MEBIBYTE)
+    return made + [partial(_sized, make, size) for size in sizes for make in WIDE]
+
+
+def _field(name: str, place: int) -> File:
+    return File("every field with every value", text({name: VALUES[place]}).encode())
+
+
+def _sized(make: Callable[[int], bytes], size: int) -> File:
+    return File("by size", make(size))
 
 
 def file(random: Random) -> File:
