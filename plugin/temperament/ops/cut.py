@@ -16,7 +16,8 @@ from temperament.ops.sorting import descending
 from temperament.stages import FLOAT32_MAX
 
 HEAD = 128  # how many of the largest logits a threshold is first looked for among
-BODY = 16384  # and then, in the rows where it isn't there
+BODIES = (1024, 16384)  # and then, in the rows where it isn't there
+PROBE = 8  # of so many rows one shows whether it's worth while
 GROUP = 32  # columns of which the largest is found first
 
 # (values [n, m] descending, further numbers [n, 1] ...)
@@ -144,10 +145,21 @@ def cut(logits: Tensor, threshold: Threshold, *numbers: Tensor, most: int = 0) -
         return keep_at_least(logits, threshold(largest(logits, most), *numbers)[0])
     top = head(logits, min(HEAD, vocabulary))
     found, sufficed = threshold(top.values, *numbers)
-    for count in (min(BODY, vocabulary), vocabulary):
+
+    def look(rows: Tensor, count: int) -> Tensor:
+        """Looks among the `count` largest of some rows; which of them that sufficed for."""
+        values = descending(logits, count, rows)
+        found[rows], sufficed[rows] = threshold(values, *(number[rows] for number in numbers))
+        return sufficed[rows, 0]
+
+    for count in (*BODIES, vocabulary):
         rows = torch.where(~sufficed[:, 0])[0]
-        if len(rows) and count > top.values.shape[1]:
-            found[rows], sufficed[rows] = threshold(
-                descending(logits, count, rows), *(number[rows] for number in numbers)
-            )
+        if not len(rows) or not top.values.shape[1] < count <= vocabulary:
+            continue
+        probe = rows[::PROBE]
+        last = count == vocabulary
+        if last or len(probe) == len(rows) or look(probe, count).float().mean() >= 0.5:
+            rest = rows if last else torch.where(~sufficed[:, 0])[0]
+            if len(rest):
+                look(rest, count)
     return keep_head(logits, top, found) if covers(top, found) else keep_at_least(logits, found)
