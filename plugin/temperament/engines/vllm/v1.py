@@ -18,7 +18,7 @@ from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.params import request_of, token_bytes
-from temperament.engines.vllm.parked import Parked
+from temperament.engines.vllm.parked import Parked, Text
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -40,8 +40,8 @@ class V1Batch:
         self.rows = Rows(self._slots, self._device, self._vocabulary)
         # row -> the runner's own list of the request's output, for rows whose stages need it
         self._outputs: dict[int, list[int]] = {}
-        # row -> the request's parameters, where a stage or mode keeps what tokens can't tell
-        self._params: dict[int, SamplingParams] = {}
+        # row -> the request's parameters and prompt, where a stage or mode remembers
+        self._params: dict[int, tuple[SamplingParams, list[int]]] = {}
         self._parked = Parked()
 
     def update(self, update: BatchUpdate) -> None:
@@ -93,21 +93,17 @@ class V1Batch:
             return
         self._outputs[row] = output
         if self.rows.remembers(row):
-            self._params[row] = params
-            saved = self._parked.take(params, self._length(row)) if output else None
+            self._params[row] = params, prompt
+            saved = self._parked.take(params, _text(prompt, output)) if output else None
             if saved is not None:
                 self.rows.restore(row, saved)
 
     def _leave(self, row: int) -> None:
-        params = self._params.pop(row, None)
-        if params is not None:
-            self._parked.put(params, self.rows.save(row), self._length(row))
+        if row in self._params:
+            params, prompt = self._params.pop(row)
+            self._parked.put(params, self.rows.save(row), _text(prompt, self._outputs[row]))
         self._outputs.pop(row, None)
         self.rows.clear(row)
-
-    def _length(self, row: int) -> tuple[int, int]:
-        prompt = int(self.rows.log.prompt_ends[row])
-        return prompt, prompt + len(self._outputs[row])
 
     def _catch_up(self, rows: list[int]) -> None:
         """Appends what the runner has added to its lists since the last step."""
@@ -124,6 +120,10 @@ class V1Batch:
         for row, missing in zip(rows, behind, strict=True):
             if missing not in (0, 1):
                 self.rows.rewrite_output(row, self._outputs[row])
+
+
+def _text(prompt: list[int], output: list[int]) -> Text:
+    return len(prompt), torch.tensor([*prompt, *output])
 
 
 def _swap(table: dict[int, Any], one: int, other: int) -> None:

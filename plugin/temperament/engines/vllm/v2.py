@@ -18,7 +18,7 @@ from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.params import request_of, token_bytes
-from temperament.engines.vllm.parked import Parked
+from temperament.engines.vllm.parked import Parked, Text
 from temperament.ops.inputs import History
 
 if TYPE_CHECKING:
@@ -139,8 +139,12 @@ class V2Batch:
         """Keeps the state of a slot whose request has left."""
         params = self._stateful.pop(slot, None)
         if params is not None:
-            length = int(self._prompt[slot]), int(self._seen[slot])
-            self._parked.put(params, self.rows.save(slot), length)
+            # A new request's tokens aren't in the table before its staged writes are applied.
+            text = self._text(slot, int(self._prompt[slot]), int(self._seen[slot]))
+            self._parked.put(params, self.rows.save(slot), text)
+
+    def _text(self, slot: int, prompt: int, end: int) -> Text:
+        return prompt, self._states.all_token_ids.gpu[slot, :end].clone()
 
     def _take_back(self, slots: Slots) -> None:
         """Gives requests that were preempted, and are in the batch again, their state."""
@@ -150,11 +154,11 @@ class V2Batch:
             if end == prompt:  # a new one
                 continue
             # It comes back one token after its last step, perhaps not to the slot that it had.
-            length = prompt, end - 1
             for other in self._stateful.keys() - {*slots.tolist()}:
-                if (self._prompt[other], self._seen[other]) == length:
+                if (self._prompt[other], self._seen[other]) == (prompt, end - 1):
                     self._park(other)
-            saved = self._parked.take(self._stateful[slot], length)
+            text = self._text(slot, prompt, end - 1)
+            saved = self._parked.take(self._stateful[slot], text)
             if saved is not None:
                 self.rows.restore(slot, saved)
 

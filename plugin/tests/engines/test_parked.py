@@ -1,0 +1,140 @@
+"""What is remembered of a preempted request comes back to it, and to no other that is alike."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from vllm.v1.sample.logits_processor import BatchUpdate
+
+import temperament
+from temperament.engines.vllm.meter import Meter
+from temperament.engines.vllm.parked import MOST, Parked
+from temperament.engines.vllm.v1 import V1Batch
+from temperament.plan import encode
+from temperament.plan.wire import KEY
+from tests.engines import test_vllm_v2 as v2
+from tests.engines.test_vllm_v1 import NOTHING, SLOTS, VOCABULARY, residual
+
+MIROSTAT = {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5}
+STEPS, AWAY = 12, 5
+# Of one length, and equal but for one token.
+PROMPTS = [[1, 2, 3], [1, 2, 4], [5, 2, 3]]
+
+
+def params() -> Any:
+    """The parameters of a request: every one has the same chain and seed."""
+    return SimpleNamespace(
+        extra_args={KEY: encode(residual(MIROSTAT), "test")},
+        seed=7, max_tokens=None, all_stop_token_ids=set(),
+    )  # fmt: skip
+
+
+class V1:
+    """Requests in rows that they get anew when they come back, in the opposite order."""
+
+    def __init__(self) -> None:
+        config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+        self.batch = V1Batch(config, torch.device("cpu"), Meter())
+
+    def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:
+        """Request i takes row rows[i]."""
+        added = sorted(zip(rows, given, PROMPTS, outputs, strict=True), key=lambda one: one[0])
+        self.batch.update(BatchUpdate(batch_size=len(rows), removed=[], added=added, moved=[]))
+
+    def leave(self, rows: list[int]) -> None:
+        """All are preempted."""
+        self.batch.update(BatchUpdate(batch_size=0, removed=rows, added=[], moved=[]))
+
+    def step(self, rows: list[int], logits: torch.Tensor, outputs: list[list[int]]) -> torch.Tensor:
+        """[requests, vocab] in and out."""
+        del outputs  # the runner's own lists
+        order = torch.tensor(rows).argsort()
+        done = self.batch.apply(logits[order].clone())
+        return done[torch.tensor(rows)]
+
+
+class V2:
+    """Requests in slots that they get anew when they come back, in the opposite order."""
+
+    def __init__(self) -> None:
+        self.runner = v2.Runner(drafts=0)
+
+    def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:
+        """Request i takes slot rows[i]; tokens are written when all have joined, as vLLM does."""
+        runner = self.runner
+        for i, slot in enumerate(rows):
+            runner.prompts[slot] = len(PROMPTS[i])
+            runner.filled[slot] = len(PROMPTS[i]) + len(outputs[i])
+            runner.batch.add(slot, given[i])
+        self._write(rows, outputs)
+
+    def leave(self, rows: list[int]) -> None:
+        """V2 tells nothing."""
+
+    def step(self, rows: list[int], logits: torch.Tensor, outputs: list[list[int]]) -> torch.Tensor:
+        """[requests, vocab] in and out."""
+        self._write(rows, outputs)
+        own = [v2.Row(slot, {}, PROMPTS[i], outputs[i], []) for i, slot in enumerate(rows)]
+        return self.runner.step(own, logits.clone())
+
+    def _write(self, rows: list[int], outputs: list[list[int]]) -> None:
+        for i, slot in enumerate(rows):
+            tokens = torch.tensor([*PROMPTS[i], *outputs[i]], dtype=torch.int32)
+            self.runner.tokens[slot, : len(tokens)] = tokens
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["parameters each", "one n > 1 request"])
+@pytest.mark.parametrize("runner", [V1, V2])
+def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: bool) -> None:
+    """One chain, one seed, one length; all are preempted at once and come back elsewhere.
+
+    In a worker of another process the parameters are new objects then; the samples of one request
+    share one. Each goes on as if it had never left.
+    """
+    torch.manual_seed(0)
+    engine = runner()
+    outputs: list[list[int]] = [[], [], []]
+    runs = [temperament.Run(MIROSTAT, prompt_ids=[own], catalogue=NOTHING) for own in PROMPTS]
+    rows, one = [0, 1, 2], params()
+    engine.join(rows, [one if shared else params() for _ in PROMPTS], outputs)
+    for step in range(STEPS):
+        if step == AWAY:
+            engine.leave(rows)
+            rows = [2, 0, 1] if runner is V1 else [5, 3, 4]
+            outputs = [[*output] for output in outputs]
+            engine.join(rows, [one if shared else params() for _ in PROMPTS], outputs)
+        logits = torch.randn(3, VOCABULARY) * 3
+        done = engine.step(rows, logits, outputs)
+        for i, run in enumerate(runs):
+            wanted = run.run(logits[i : i + 1])[0]
+
+            assert torch.equal(done[i].view(torch.int32), wanted.view(torch.int32)), (step, i)
+            token = int(done[i].argmax())
+            outputs[i].append(token)
+            run.accept(torch.tensor([token]))
+
+
+def test_the_oldest_is_forgotten() -> None:
+    """A state that nobody comes back for doesn't stay for ever."""
+    parked = Parked()
+    saved = {"mirostat": (torch.zeros(1),)}
+    for number in range(MOST + 1):
+        parked.put(params(), saved, (1, torch.tensor([number])))
+
+    assert parked.take(params(), (1, torch.tensor([0]))) is None
+    assert parked.take(params(), (1, torch.tensor([1]))) is saved
+    assert parked.take(params(), (1, torch.tensor([1]))) is None
+
+
+def test_a_placeholder_is_any_token() -> None:
+    """V1's async scheduling has -1 where the last token isn't known yet when a request leaves."""
+    parked = Parked()
+    saved = {"mirostat": (torch.zeros(1),)}
+    parked.put(params(), saved, (1, torch.tensor([4, 5, -1])))
+
+    assert parked.take(params(), (1, torch.tensor([4, 6, 7]))) is None
+    assert parked.take(params(), (2, torch.tensor([4, 5, 7]))) is None
+    assert parked.take(params(), (1, torch.tensor([4, 5, 7]))) is saved
