@@ -1,0 +1,38 @@
+"""What each rank of a server did: vLLM mixes `Ranks` into its workers by `--worker-extension-cls`.
+
+With `VLLM_SERVER_DEV_MODE=1`, `POST /collective_rpc {"method": "temperament_drawn"}` asks them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Ranks:
+    """More methods of a worker."""
+
+    rank: int
+    model_runner: Any
+
+    def temperament_watch(self) -> dict[str, int]:
+        """From now on, keeps what our processor on this rank gives back."""
+        import torch
+
+        from temperament.engines.vllm.processor import TemperamentLogitsProcessor as Processor
+
+        every = self.model_runner.input_batch.logitsprocs.all
+        [ours] = [one for one in every if isinstance(one, Processor)]
+        apply = ours.apply
+        self.drawn: list[list[int]] = []
+
+        def watched(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
+            after: torch.Tensor = apply(logits, *rest)
+            self.drawn.append(after.argmax(dim=-1).tolist())
+            return after
+
+        ours.apply = watched
+        return {"rank": self.rank}
+
+    def temperament_drawn(self) -> dict[str, Any]:
+        """This rank, and the largest token of each row of each step since then."""
+        return {"rank": self.rank, "drawn": self.drawn}

@@ -1,0 +1,158 @@
+"""docs/deployment: manifests fit Kubernetes' schema, commands fit the programs' own parsers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+from vllm_router.launch_router import parse_router_args
+
+from temperament.presets import Catalogue
+from temperament.server import settings
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = [DOCS / "deployment.md", DOCS / "deployment.zh-CN.md"]
+MANIFESTS = sorted((DOCS / "deployment").glob("*.yaml"))
+KUBERNETES = "1.37"
+NOT_CHECKED = ("ray start ", "curl ")
+
+
+def lines(page: Path) -> list[str]:
+    """The commands of a page."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def documents(manifest: Path) -> list[dict[str, Any]]:
+    """The objects of a manifest."""
+    return list(yaml.safe_load_all(manifest.read_text(encoding="utf-8")))
+
+
+def containers(manifest: Path) -> Iterator[dict[str, Any]]:
+    """The containers of a manifest."""
+    for document in documents(manifest):
+        yield from (
+            document["spec"]["template"]["spec"]["containers"]
+            if "template" in document.get("spec", {})
+            else ()
+        )
+
+
+def commands(manifest: Path) -> Iterator[list[str]]:
+    """The words that a manifest's containers run; of a shell's script, its last program."""
+    for container in containers(manifest):
+        words = [*container["command"], *container["args"]]
+        if words[:2] == ["sh", "-c"]:
+            script = words[2].partition("exec ")[2]
+            values = {"$RANK": "0", "$headless": "--headless", "$NAMESPACE": "default"}
+            words = [values.get(word, word) for word in shlex.split(script)]
+        yield words
+
+
+def check(words: list[str]) -> None:
+    """Exits if the program's own parser doesn't know a word."""
+    words = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S+", word)]
+    if words[:2] == ["vllm", "serve"]:
+        parser: ArgumentParser = make_arg_parser(FlexibleArgumentParser())
+        parser.parse_args(words[2:])
+    else:
+        assert words[0] == "vllm-router", words
+        parse_router_args(words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_known(page: Path) -> None:
+    """Each command of the page; those of Ray need a package that isn't here."""
+    checked = [line for line in lines(page) if not line.startswith(NOT_CHECKED)]
+    for line in checked:
+        check(shlex.split(line))
+
+    assert len(checked) >= 10
+
+
+def test_an_unknown_word_is_noticed() -> None:
+    """The check above can fail."""
+    for words in (
+        ["vllm", "serve", "M", "--tensor-parallel", "x"],
+        ["vllm-router", "--polcy", "x"],
+    ):
+        with pytest.raises(SystemExit):
+            check(words)
+
+
+def test_both_languages_show_the_same_commands() -> None:
+    """Line by line."""
+    assert lines(PAGES[0]) == lines(PAGES[1])
+
+
+def test_every_file_is_told_of() -> None:
+    """The pages link each file of the folder, and nothing that isn't there."""
+    names = {path.name for path in (DOCS / "deployment").iterdir()}
+    for page in PAGES:
+        assert set(re.findall(r"\(deployment/([^)]+)\)", page.read_text(encoding="utf-8"))) == names
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
+class TestManifests:
+    """Without a cluster."""
+
+    def test_it_fits_the_schema(self, manifest: Path) -> None:
+        """With no word that the schema doesn't know."""
+        for document in documents(manifest):
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+    def test_a_misspelt_word_does_not_fit(self, manifest: Path) -> None:
+        """The check above can fail."""
+        document = {**documents(manifest)[0], "metdata": {}}
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+    def test_its_programs_know_their_words(self, manifest: Path) -> None:
+        """As a container runs them."""
+        for words in commands(manifest):
+            check(words)
+
+    def test_what_is_named_is_there(self, manifest: Path) -> None:
+        """Selectors find their pods, mounts their volumes, volumes their ConfigMaps."""
+        every = documents(manifest)
+        labels = [
+            one["spec"]["template"]["metadata"]["labels"]
+            for one in every
+            if "template" in one.get("spec", {})
+        ]
+        maps = {one["metadata"]["name"] for one in every if one["kind"] == "ConfigMap"}
+        for one in every:
+            selector = one.get("spec", {}).get("selector")
+            if selector:
+                assert selector.get("matchLabels", selector) in labels
+            if "template" in one.get("spec", {}):
+                pod = one["spec"]["template"]["spec"]
+                volumes = {volume["name"] for volume in pod.get("volumes", ())}
+                mounts = {m["name"] for c in pod["containers"] for m in c.get("volumeMounts", ())}
+                assert mounts == volumes
+                used = {v["configMap"]["name"] for v in pod.get("volumes", ()) if "configMap" in v}
+                assert used == maps
+
+
+def test_the_presets_of_the_manifest_are_good(tmp_path: Path) -> None:
+    """They load, and the server's options name one of them."""
+    [presets] = [one for one in documents(DOCS / "deployment" / "server.yaml") if "data" in one]
+    for name, text in presets["data"].items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    catalogue = Catalogue.load([tmp_path])
+    [words] = commands(DOCS / "deployment" / "server.yaml")
+    parsed = make_arg_parser(FlexibleArgumentParser()).parse_args(words[2:])
+    chosen = settings.read(parsed.additional_config)
+
+    assert [*map(str, chosen.presets)] == ["/presets"]
+    assert chosen.default is not None
+    assert catalogue.resolve(chosen.default).values["top_p"] == 0.95

