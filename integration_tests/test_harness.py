@@ -6,7 +6,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from triton.backends import backends
 
 from integration_tests.harness.server import Server, ServerError
 
@@ -40,8 +39,3 @@ class TestServers:
             pass
         with pytest.raises(ProcessLookupError):
             os.killpg(server.process.pid, 0)
-
-
-def test_the_shim_is_still_needed() -> None:
-    """Triton has no `cpu` backend of its own: once it has, drop harness/shim."""
-    assert "cpu" not in backends

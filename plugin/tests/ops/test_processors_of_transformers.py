@@ -121,9 +121,27 @@ def some_row(random: Random) -> tuple[Tensor, list[int], int]:
     return x, ids, random.randint(max(1, len(ids) - 7), len(ids))
 
 
+def takes_token_0() -> bool:
+    """Whether biases of sequences are as they should be.
+
+    Transformers 5.16 and older refuse the token 0, and pass over a sequence of which all but the
+    last token is the whole text.
+    """
+    try:
+        theirs.SequenceBiasLogitsProcessor([[[0], 1.0]])
+    except ValueError:
+        return False
+    return True
+
+
+OF_SEQUENCES = ("sequence_bias", "bad_words_ids")
+
+
 @pytest.mark.parametrize("stage", CASES)
 def test_the_same(stage: str) -> None:
     """300 rows; many of them change."""
+    if stage in OF_SEQUENCES and not takes_token_0():
+        pytest.skip("this Transformers gets biases of sequences wrong")
     random = Random(stage)
     values_of, make = CASES[stage]
     changed = 0

@@ -1,0 +1,140 @@
+"""scripts/matrix: what it plans, how it goes on, what it writes; and its checks, right here."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from integration_tests.harness.models import ROOT
+from integration_tests.harness.server import environment
+
+SCRIPT = ROOT / "scripts" / "matrix"
+
+
+@pytest.fixture
+def matrix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The script, with results of its own and no documents to write."""
+    loader = SourceFileLoader("matrix_script", str(SCRIPT))
+    module = ModuleType(loader.name)
+    monkeypatch.setitem(sys.modules, loader.name, module)  # dataclasses look there
+    module.__file__ = str(SCRIPT)
+    loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "matrix.json")
+    return module
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version to compare."""
+    return tuple(map(int, version.split(".")))
+
+
+def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
+    """pyproject.toml's lower bounds are the matrix's oldest versions; all came out well."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = " ".join([f"python{project['requires-python']}", *extras["vllm"],
+                      *extras["transformers"]])  # fmt: skip
+    claimed = dict(re.findall(r"(\w+)>=([\d.]+)", asked))
+    kept = json.loads((ROOT / "docs" / "matrix.json").read_text(encoding="utf-8"))
+    good = [one for one in kept.values() if not one["fails"]]
+    for name, least in claimed.items():
+        oldest = min(numbers(one[name]) for one in good if one[name])
+
+        assert oldest[: len(numbers(least))] == numbers(least), name
+    too_old = [numbers(one["vllm"]) for one in kept.values() if one["fails"]]
+    assert too_old
+    assert all(one < numbers(claimed["vllm"]) for one in too_old)
+    assert kept.keys() == {cell.name for cell in matrix.CELLS}
+    assert "failed" not in json.dumps(kept)
+
+
+def test_it_goes_on_where_it_ended(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A cell that has a result isn't run again; what fails is told, and doesn't end the others."""
+    made: list[str] = []
+    ran: list[list[str]] = []
+
+    def make(cell: Any, folder: Path, log: Path) -> None:
+        made.append(cell.name)
+        if len(made) == 2:
+            raise RuntimeError("no such wheel")
+
+    def run(command: list[str], env: dict[str, str], log: Path) -> tuple[bool, str]:
+        ran.append(command)
+        return "import" not in command[-1], "===== 12 passed in 3.4s ====="
+
+    monkeypatch.setattr(matrix, "make", make)
+    monkeypatch.setattr(matrix, "run", run)
+    monkeypatch.setattr(matrix.subprocess, "run", lambda *words, **options: None)
+    words = ["matrix", "--cache", str(tmp_path), "--only"]
+    monkeypatch.setattr(sys, "argv", [*words, "python3.11"])
+    first = matrix.main()
+    some = list(made)
+    monkeypatch.setattr(sys, "argv", [*words, ""])
+    matrix.main()
+    kept = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
+
+    assert first == 1
+    assert some == [cell.name for cell in matrix.CELLS if cell.python == "3.11"]
+    assert sorted(made) == sorted(cell.name for cell in matrix.CELLS)
+    assert list(kept) == [cell.name for cell in matrix.CELLS]
+    assert kept[some[0]]["checks"] == {"unit": "ok: 12 passed", "generate": "ok", "serve": "ok"}
+    assert kept[some[1]]["checks"] == {"install": "failed: no such wheel"}
+    [too_old] = [one for one in kept.values() if one["fails"]]
+    assert too_old["checks"]["import"].startswith("refused: ")
+    assert all(command[0].startswith(str(tmp_path)) for command in ran)
+
+
+def test_a_plan_runs_nothing() -> None:
+    """It names each cell with its checks."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--plan", "--again"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+    assert "vllm0.32.0: unit, generate, serve" in done.stdout
+    assert "vllm0.31.0: import" in done.stdout
+
+
+def test_the_table_says_what_came_out() -> None:
+    """A tick and a count, a cross and the reason, and why a version is too old."""
+    loader = SourceFileLoader("generate_docs_script", str(ROOT / "scripts" / "generate_docs"))
+    module = ModuleType(loader.name)
+    module.__file__ = str(ROOT / "scripts" / "generate_docs")
+    loader.exec_module(module)
+    versions = {"python": "3.12", "vllm": "0.32.0", "transformers": "5.19.0", "torch": "2.13.0"}
+    checks = {"unit": "failed: 1 failed, 9 passed", "generate": "ok", "serve": "ok"}
+    old = {"import": "refused: ModuleNotFoundError: no module"}
+    results = {
+        "a": {**versions, "fails": False, "checks": {**checks, "unit": "ok: 10 passed"}},
+        "b": {**versions, "fails": False, "checks": checks},
+        "c": {**versions, "fails": True, "checks": old},
+    }
+    table = module.matrix(results, "en").splitlines()[2:]
+
+    assert [line.removeprefix("| 3.12 | 0.32.0 | 5.19.0 | 2.13.0 | ") for line in table] == [
+        "✓ 10 passed | ✓ | ✓ |",
+        "✗ 1 failed, 9 passed | ✓ | ✓ |",
+        "too old: `ModuleNotFoundError: no module` |  |  |",
+    ]
+
+
+def test_the_checks_run_here(tmp_path: Path) -> None:
+    """`--quick`: `generate` and `serve` in this environment."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--quick", "--cache", str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=500, env=environment(),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[1:] == ["generate: ok", "serve: ok"]
