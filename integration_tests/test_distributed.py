@@ -168,7 +168,9 @@ def started(tiny_path: Path, folders: tuple[Path, Path]) -> Iterator[dict[str, S
     with ExitStack() as stack:
         servers = {}
         for name, (folder, more, env) in words.items():
-            server = Server(tiny_path, "v1", [*options(folder), *more], env=env).launch()
+            server = Server(
+                tiny_path, "v1", [*options(folder), *more], env=env, timeout=400
+            ).launch()
             stack.callback(server.stop)
             if len(servers) % 2:
                 [*servers.values()][-1].wait()

@@ -103,7 +103,7 @@ def test_a_plan_runs_nothing() -> None:
     )  # fmt: skip
 
     assert "vllm0.32.0: unit, generate, serve" in done.stdout
-    assert "vllm0.31.0: import" in done.stdout
+    assert "vllm0.30.0: import" in done.stdout
 
 
 def test_the_table_says_what_came_out() -> None:

@@ -197,6 +197,7 @@ class TestEnginesOnACpu:
                 tiny_path, [request], dtype="float32", max_model_len=128,
                 max_num_batched_tokens=32, max_num_seqs=2, enable_chunked_prefill=True,
             )  # fmt: skip
-        except RuntimeError:
+        except RuntimeError as error:
+            assert "CPU Generator does not use offset" in str(error)
             return
         pytest.fail("drop --max-num-batched-tokens in scripts/evaluate_modes.py")
