@@ -407,28 +407,14 @@ async def watched(server: Server, asker: Asker, said: argparse.Namespace, report
 
 def run(said: argparse.Namespace) -> Report:
     """Starts a server, soaks it, and captures rows."""
-    from transformers import AutoTokenizer
-
     runner: Runner = said.runner
-    command = f"python -m scripts.soak --runner {runner} --seed {said.seed}"
-    report = Report(f"{command} --requests {said.requests}", runner, said.seed)
+    report = Report(f"python -m scripts.soak {' '.join(sys.argv[1:])}".strip(), runner, said.seed)
     model = model_path(MODEL[runner])
-    text = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
-    ids = AutoTokenizer.from_pretrained(model)(text)["input_ids"]
-    asker = Asker(runner, said.seed, said.presets, ids)
+    asker = Asker(runner, said.seed, said.presets, prompt_ids(model))
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), asker.files)
-        arguments = [
-            *("--served-model-name", "m"),
-            *("--dtype", "float32"),
-            *("--max-model-len", "512"),
-            *("--max-num-seqs", str(AT_ONCE)),
-            *("--block-size", "32"),
-            *("--num-gpu-blocks-override", str(BLOCKS[runner])),
-            *("--logprobs-mode", "raw_logprobs"),
-            *("--additional-config", json.dumps({"temperament": {"presets": [folder]}})),
-        ]
         bar = tqdm(desc="vllm serve", bar_format="{desc}: {elapsed}", file=sys.stderr)
+        arguments = server_arguments(runner, Path(folder))
         with Server(model, runner, arguments, waiting=lambda _: bar.update(0)) as server:
             bar.close()
             asyncio.run(watched(server, asker, said, report))
@@ -436,6 +422,28 @@ def run(said: argparse.Namespace) -> Report:
         rows = captured.run(runner, model_path("tiny"), said.captured, said.seed)
         report.captured = asdict(rows)
     return report
+
+
+def prompt_ids(model: Path) -> list[int]:
+    """The ids of a long text in two languages."""
+    from transformers import AutoTokenizer
+
+    text = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    return list(AutoTokenizer.from_pretrained(model)(text)["input_ids"])
+
+
+def server_arguments(runner: Runner, folder: Path) -> list[str]:
+    """Those of `vllm serve`: with presets of a folder, and too small a KV cache."""
+    return [
+        *("--served-model-name", "m"),
+        *("--dtype", "float32"),
+        *("--max-model-len", "512"),
+        *("--max-num-seqs", str(AT_ONCE)),
+        *("--block-size", "32"),
+        *("--num-gpu-blocks-override", str(BLOCKS[runner])),
+        *("--logprobs-mode", "raw_logprobs"),
+        *("--additional-config", json.dumps({"temperament": {"presets": [str(folder)]}})),
+    ]
 
 
 def table(report: Report) -> str:

@@ -122,7 +122,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
     """(the body in our words, a note for each field that isn't honoured).
 
-    Raises `RequestError` for what must be a number here and isn't.
+    Raises `RequestError` for what must be a number or a list here and isn't.
     """
     given = {name: value for name, value in body.items() if value is not None}
     wrong = [
@@ -130,6 +130,9 @@ def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
         for name in _NUMBERS
         if name in given and (type(given[name]) not in (int, float) or given[name] != given[name])
     ]
+    if not isinstance(given.get("sampler_priority", []), (str, list)):
+        value, allowed = shown(given["sampler_priority"]), "a list of samplers' names"
+        wrong.append(Problem("request", "sampler_priority", "not allowed", value, allowed))
     if wrong:
         raise RequestError(wrong)
     notes = Reading()

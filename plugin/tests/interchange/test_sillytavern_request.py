@@ -144,9 +144,10 @@ class TestTranslate:
         ("epsilon_cutoff", True),
         ("eta_cutoff", float("nan")),
         ("dry_penalty_last_n", "1"),
+        ("sampler_priority", -1),
     ],
 )
-def test_a_number_that_is_none(name: str, value: object) -> None:
+def test_a_value_of_another_kind(name: str, value: object) -> None:
     """It is refused, by its own name."""
     with pytest.raises(RequestError, match=f"request: {name}: not allowed"):
         translate({"api_type": "mancer", "dry_multiplier": 1, name: value})

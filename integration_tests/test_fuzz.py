@@ -1,0 +1,62 @@
+"""A short form of `scripts/fuzz.py`, and schemathesis on our routes.
+
+The long one's numbers are in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import openapi
+
+from integration_tests.harness.server import Server
+from scripts import fuzz
+
+OURS = "^/v1/presets"
+
+
+def test_in_process() -> None:
+    """Hostile bodies and files: a body to go on with or a refusal, which costs little."""
+    said = fuzz.parse(["--count", "1200", "--seed", "3"])
+    report = fuzz.Report("", said.seed)
+    fuzz.run(said, report)
+
+    assert report.failures == []
+    assert min(report.passed, report.refused, report.untouched, report.drawn) > 50
+
+
+def test_over_http(v1_server: Server) -> None:
+    """The same kind of requests to a real server: 200 or 4xx, and it is well afterwards."""
+    said = fuzz.parse(["--http", "200", "--seed", "3"])
+    report = fuzz.Report("", said.seed)
+    fuzz.over_http(v1_server, "smollm2", said, report)
+
+    assert report.failures == []
+    assert {"200", "400"} <= report.http.keys()
+
+
+def test_our_routes(v1_server: Server) -> None:
+    """What `/openapi.json` says of /v1/presets, tried by schemathesis; vLLM's routes are vLLM's."""
+    schema = openapi.from_url(f"{v1_server.url}/openapi.json").include(path_regex=OURS)
+    tried = set()
+    for each in schema.get_all_operations():
+        operation = each.ok()
+        tried.add(operation.label)
+
+        @settings(
+            max_examples=25,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy())
+        def ask(case: schemathesis.Case) -> None:
+            answer = case.call()
+            assert answer.status_code in (200, 404, 405, 422), answer.text
+            assert answer.headers["content-type"] == "application/json"
+
+        ask()
+
+    assert tried >= {"GET /v1/presets", "GET /v1/presets/{name}", "POST /v1/presets/reload"}
