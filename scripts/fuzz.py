@@ -81,6 +81,7 @@ class Report:
         """Keeps a failure, with enough of the case to find it again."""
         where = getattr(case, "path", getattr(case, "name", ""))
         self.failures.append(f"{what}: {case.kind}: {where}: {case.raw[:600]!r}")
+        tqdm.write(self.failures[-1][:400], file=sys.stderr)
 
 
 @dataclass
