@@ -8,9 +8,9 @@ from __future__ import annotations
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import openapi
+from scripts import fuzz
 
 from integration_tests.harness.server import Server
-from scripts import fuzz
 
 OURS = "^/v1/presets"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from integration_tests.harness import captured
 from scripts import soak
+
+from integration_tests.harness import captured
 
 
 def test_soak() -> None:
