@@ -23,6 +23,6 @@ def test_ops() -> None:
     costs = benchmark()["costs"]
     peers = {cost["peer"] for cost in costs}
 
-    assert peers >= {"ours", "Transformers", "vLLM", "loop over rows"}
+    assert peers >= {"ours", "Transformers", "vLLM", "loop over rows", "llama.cpp"}
     assert all(cost["milliseconds"] > 0 and cost["passes"] > 0 for cost in costs)
     assert {"dry, 64 tokens", "xtc", "8 presets of the same stages"} <= {c["work"] for c in costs}

@@ -8,12 +8,13 @@
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's own unit. Peers: Transformers' processors, vLLM's own sampler functions, a Python loop
 over rows (what vLLM's adapter for per-request processors does), a compiled naive version, and
-llama.cpp row by row if `llama_cpp` is installed. `--quick` is for tests: small and few.
+llama.cpp row by row (out of the package `xllamacpp`). `--quick` is for tests: small and few.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import platform
 import statistics
@@ -24,7 +25,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -249,37 +252,75 @@ def compiled_naive(values: dict[str, Any]) -> Step | None:
     return torch.compile(naive, dynamic=True)
 
 
+class _Entry(ctypes.Structure):
+    """llama.cpp's `llama_token_data`."""
+
+    _fields_ = (("id", ctypes.c_int32), ("logit", ctypes.c_float), ("p", ctypes.c_float))
+
+
+class _Entries(ctypes.Structure):
+    """llama.cpp's `llama_token_data_array`."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("selected", ctypes.c_int64),
+        ("sorted", ctypes.c_bool),
+    )
+
+
+@cache
+def llama_cpp() -> ctypes.CDLL | None:
+    """llama.cpp's library, out of the package xllamacpp; None where that isn't installed."""
+    found = find_spec("xllamacpp")
+    if found is None or not found.submodule_search_locations:
+        return None
+    [file] = Path(found.submodule_search_locations[0]).glob("xllamacpp*.so")
+    library = ctypes.CDLL(str(file))
+    number, size, pointer = ctypes.c_float, ctypes.c_size_t, ctypes.c_void_p
+    for name, arguments in (
+        ("chain_init", [ctypes.c_bool]),  # a struct of one
+        ("init_temp", [number]),
+        ("init_top_k", [ctypes.c_int32]),
+        ("init_top_p", [number, size]),
+        ("init_min_p", [number, size]),
+        ("init_typical", [number, size]),
+        ("init_top_n_sigma", [number]),
+    ):
+        function = getattr(library, f"llama_sampler_{name}")  # which is kept
+        function.argtypes, function.restype = arguments, pointer
+    library.llama_sampler_chain_add.argtypes = [pointer, pointer]
+    library.llama_sampler_apply.argtypes = [pointer, ctypes.POINTER(_Entries)]
+    return library
+
+
 def llama_cpp_own(values: dict[str, Any]) -> Step | None:
     """llama.cpp's chain, one row after another; None where it isn't installed or has no stage."""
-    try:
-        import llama_cpp as lc
-    except ImportError:
+    library = llama_cpp()
+    if library is None:
         return None
-    made = {
-        "temperature": lc.llama_sampler_init_temp,
-        "top_k": lc.llama_sampler_init_top_k,
-        "typical_p": lambda p: lc.llama_sampler_init_typical(p, 1),
-        "top_p": lambda p: lc.llama_sampler_init_top_p(p, 1),
-        "min_p": lambda p: lc.llama_sampler_init_min_p(p, 1),
-        "top_n_sigma": lc.llama_sampler_init_top_n_sigma,
+    made: dict[str, Callable[[Any], Any]] = {
+        "temperature": library.llama_sampler_init_temp,
+        "top_k": library.llama_sampler_init_top_k,
+        "typical_p": lambda p: library.llama_sampler_init_typical(p, 1),
+        "top_p": lambda p: library.llama_sampler_init_top_p(p, 1),
+        "min_p": lambda p: library.llama_sampler_init_min_p(p, 1),
+        "top_n_sigma": library.llama_sampler_init_top_n_sigma,
     }
     if not values.keys() <= made.keys():
         return None
-    chain = lc.llama_sampler_chain_init(lc.llama_sampler_chain_default_params())
+    chain = library.llama_sampler_chain_init(False)
     for name, make in made.items():
         if name in values:
-            lc.llama_sampler_chain_add(chain, make(values[name]))
-    entry = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+            library.llama_sampler_chain_add(chain, make(values[name]))
 
     def step(logits: Tensor) -> None:
-        import ctypes
-
+        data = np.empty(logits.shape[1], dtype=np.dtype(_Entry))
+        ids = np.arange(len(data), dtype=np.int32)
         for row in logits.numpy():
-            data = np.empty(len(row), dtype=entry)
-            data["id"], data["logit"], data["p"] = np.arange(len(row)), row, 0
-            pointer = data.ctypes.data_as(ctypes.POINTER(lc.llama_token_data))
-            array = lc.llama_token_data_array(pointer, len(row), -1, False)
-            lc.llama_sampler_apply(chain, ctypes.byref(array))
+            data["id"], data["logit"], data["p"] = ids, row, 0
+            entries = _Entries(data.ctypes.data, len(row), -1, False)
+            library.llama_sampler_apply(chain, ctypes.byref(entries))
 
     return step
 
@@ -350,7 +391,7 @@ def run_ops(quick: bool) -> list[Cost]:
 def header() -> dict[str, Any]:
     """The machine and the versions."""
     versions = {}
-    for name in ("torch", "numpy", "transformers", "vllm", "llama_cpp_python"):
+    for name in ("torch", "numpy", "transformers", "vllm", "xllamacpp"):
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     model = platform.processor() or platform.machine()
