@@ -15,7 +15,6 @@ same bit for bit. Ends with 1 if something that must not happen has happened.
 
 import argparse
 import asyncio
-import contextlib
 import json
 import re
 import sys
@@ -23,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -241,7 +241,63 @@ def _collect(event: Mapping[str, Any], drawn: Drawn) -> None:
         drawn[choice["index"]] += zip(choice.get("token_ids") or [], tops, strict=False)
 
 
-async def soak(server: Server, asker: Asker, said: argparse.Namespace, report: Report) -> None:
+def processes(server: Server) -> list[psutil.Process]:
+    """All of the server's processes."""
+    top = psutil.Process(server.process.pid)
+    return [top, *top.children(recursive=True)]
+
+
+class Watch:
+    """Looks at the server's processes while it works."""
+
+    def __init__(self, server: Server, report: Report) -> None:
+        self.server, self.report = server, report
+        self.pids = {process.pid for process in processes(server)}
+        self.samples: list[tuple[int, float]] = []
+        self.parts: dict[str, list[int]] = {}  # MiB of each process
+        self.alive = True
+
+    async def run(self) -> None:
+        """Until it is cancelled, or one of the processes is gone."""
+        with suppress(psutil.NoSuchProcess):
+            while self.pids <= {process.pid for process in processes(self.server)}:
+                self.samples.append((self.report.requests, self.resident()))
+                await asyncio.sleep(2)
+        self.alive = False
+
+    def resident(self) -> float:
+        """MiB."""
+        whole = 0.0
+        for process in processes(self.server):
+            size = process.memory_info().rss / 2**20
+            self.parts.setdefault(f"{process.name()} {process.pid}", []).append(round(size))
+            whole += size
+        return whole
+
+    def finish(self) -> None:
+        """Writes what was seen to the report."""
+        gone = self.pids
+        with suppress(psutil.NoSuchProcess):
+            gone = self.pids - {process.pid for process in processes(self.server)}
+        self.report.restarts = len(gone)
+        done = np.array(self.samples)
+        late = done[done[:, 0] >= done[-1, 0] / 3]  # behind the first third, when all is warm
+        slope = np.polyfit(late[:, 0] / 1000, late[:, 1], 1)[0] if len(set(late[:, 0])) > 1 else 0
+        self.report.memory = {
+            "first": round(float(done[0, 1]), 1),
+            "warm": round(float(late[0, 1]), 1),
+            "last": round(float(done[-1, 1]), 1),
+            "largest": round(float(done[:, 1].max()), 1),
+            "slope per 1,000 requests": round(float(slope), 2),
+        }
+        self.report.processes = {
+            name: sizes[:: len(sizes) // 40 + 1] for name, sizes in self.parts.items()
+        }
+
+
+async def soak(
+    server: Server, asker: Asker, said: argparse.Namespace, report: Report, watch: Watch
+) -> None:
     """Sends everything, then the samples once more."""
     numbers = iter(range(said.requests))
     kept: list[tuple[Request, Drawn]] = []
@@ -255,7 +311,7 @@ async def soak(server: Server, asker: Asker, said: argparse.Namespace, report: R
 
         async def worker() -> None:
             for number in numbers:
-                if time.monotonic() > end or server.process.poll() is not None:
+                if time.monotonic() > end or not watch.alive:
                     return
                 request = asker.request(number)
                 status, message, drawn = await attempt(client, request)
@@ -277,7 +333,10 @@ async def soak(server: Server, asker: Asker, said: argparse.Namespace, report: R
         report.kinds, report.statuses = dict(kinds), dict(statuses)
         report.refusals, report.presets = dict(refusals.most_common()), len(seen)
         await asyncio.sleep(2)
-        report.left_running = int((await metrics(client))["vllm:num_requests_running"])
+        numbers = await metrics(client)
+        report.left_running = int(numbers["vllm:num_requests_running"])
+        report.preemptions = int(numbers["vllm:num_preemptions_total"])
+        report.prefix_hits = int(numbers["vllm:prefix_cache_hits_total"])
         found: Counter[str] = Counter()
         for request, drawn in tqdm(kept[: said.repeats], desc="alone", file=sys.stderr):
             status, message, again = await attempt(client, request)
@@ -307,7 +366,7 @@ async def attempt(client: httpx.AsyncClient, request: Request) -> tuple[int | st
 
 
 def _short(message: str) -> str:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError):
         message = str(json.loads(message)["error"]["message"])
     return re.sub(r"\d[\d.e+-]*", "#", message)[:160]
 
@@ -339,68 +398,18 @@ async def metrics(client: httpx.AsyncClient) -> Counter[str]:
     return found
 
 
-def processes(server: Server) -> list[psutil.Process]:
-    """All of the server's processes."""
-    top = psutil.Process(server.process.pid)
-    return [top, *top.children(recursive=True)]
-
-
-class Watch:
-    """Looks at the server's processes while it works."""
-
-    def __init__(self, server: Server, report: Report) -> None:
-        self.server, self.report = server, report
-        self.pids = {process.pid for process in processes(server)}
-        self.samples: list[tuple[int, float]] = []
-        self.parts: dict[str, list[int]] = {}  # MiB of each process
-
-    async def run(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            self.samples.append((self.report.requests, self.resident()))
-            await asyncio.sleep(2)
-
-    def resident(self) -> float:
-        """MiB."""
-        whole = 0.0
-        for process in processes(self.server):
-            size = process.memory_info().rss / 2**20
-            self.parts.setdefault(f"{process.name()} {process.pid}", []).append(round(size))
-            whole += size
-        return whole
-
-    def finish(self) -> None:
-        """Writes what was seen to the report."""
-        gone = self.pids - {process.pid for process in processes(self.server)}
-        self.report.restarts = len(gone)
-        done = np.array(self.samples)
-        late = done[done[:, 0] >= done[-1, 0] / 3]  # behind the first third, when all is warm
-        slope = np.polyfit(late[:, 0] / 1000, late[:, 1], 1)[0] if len(set(late[:, 0])) > 1 else 0
-        self.report.memory = {
-            "first": round(float(done[0, 1]), 1),
-            "warm": round(float(late[0, 1]), 1),
-            "last": round(float(done[-1, 1]), 1),
-            "largest": round(float(done[:, 1].max()), 1),
-            "slope per 1,000 requests": round(float(slope), 2),
-        }
-        self.report.processes = {
-            name: sizes[:: len(sizes) // 40 + 1] for name, sizes in self.parts.items()
-        }
-
-
 async def watched(server: Server, asker: Asker, said: argparse.Namespace, report: Report) -> None:
     """The soak, with somebody who looks at the server."""
     watch = Watch(server, report)
     task = asyncio.create_task(watch.run())
     begin = time.monotonic()
-    await soak(server, asker, said, report)
+    try:
+        await soak(server, asker, said, report, watch)
+    except httpx.HTTPError as error:
+        report.failures.append(f"the server can't be reached: {error!r}")
     report.seconds = round(time.monotonic() - begin, 1)
     task.cancel()
     watch.finish()
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-        numbers = await metrics(client)
-    report.preemptions = int(numbers["vllm:num_preemptions_total"])
-    report.prefix_hits = int(numbers["vllm:prefix_cache_hits_total"])
     log = server.log.read_text(errors="replace")
     report.errors_in_log = [line[:300] for line in log.splitlines() if " ERROR " in line][:20]
 

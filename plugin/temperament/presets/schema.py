@@ -367,10 +367,9 @@ def preset(
         raise PresetError(
             Problem(place(()), "", "not a preset", shown(data), "a map of names to values")
         )
-    if _too_many(data):
-        raise PresetError(
-            Problem(place(()), "", "too many values", allowed=f"at most {MAX_VALUES}")
-        )
+    if too_large(data):
+        most = f"at most {MAX_VALUES} values, 16 characters of a text counting as one"
+        raise PresetError(Problem(place(()), "", "too large", allowed=most))
     problems: list[Problem] = []
     words, relative = _words(data, place, problems)
     sections = _sections(name, words.pop("models", None), document, where, problems)
@@ -415,15 +414,20 @@ def preset(
     )
 
 
-def _too_many(data: Any) -> bool:
-    """Whether there are more names and values than any preset needs: each may be a problem."""
+def too_large(data: Any) -> bool:
+    """Whether there is more in it than any preset needs: each value may be a problem to tell."""
     count, waiting = 0, [data]
     while waiting and count <= MAX_VALUES:
         inner = waiting.pop()
-        is_map = isinstance(inner, Mapping)
-        count += 2 * len(inner) if is_map else len(inner)
-        values = inner.values() if is_map else inner
-        waiting += [value for value in values if isinstance(value, (Mapping, list, tuple))]
+        if isinstance(inner, Mapping):
+            count += 2 * len(inner)
+            waiting += inner.keys()
+            waiting += inner.values()
+        elif isinstance(inner, (list, tuple)):
+            count += len(inner)
+            waiting += inner
+        elif isinstance(inner, str):
+            count += len(inner) // 16
     return count > MAX_VALUES
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -244,11 +245,11 @@ class Admission:
         self, preset: Preset | None, own: Mapping[str, Any], endpoint: Endpoint
     ) -> tuple[Preset, PresetPlan]:
         """What is drawn and where, by the words alone: the same words are checked once."""
-        try:
-            # As text, 1 and 1.0 and true differ.
-            said = (self._called(preset), json.dumps(own), endpoint)
-        except RecursionError:  # lists in lists in lists: no values of ours, as the schema will say
-            said = None
+        said = None
+        if not schema.too_large(own):  # else no values of ours, as the schema will say
+            with suppress(RecursionError):  # lists in lists in lists: the same
+                # As text, 1 and 1.0 and true differ.
+                said = (self._called(preset), json.dumps(own), endpoint)
         if said is not None and said in self._settled:
             return self._settled[said]
         overrides, _ = schema.preset("request", own, where="request")

@@ -739,5 +739,6 @@ def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> N
 
 def test_a_request_has_no_more_values_than_a_file() -> None:
     """The same limit, for values that come as JSON."""
-    with pytest.raises(PresetError, match="too many values"):
-        schema.preset("request", {"bad_words_ids": [[1, 2, 3]] * 4096}, where="request")
+    for words in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
+        with pytest.raises(PresetError, match="request: too large; allowed: at most 16384 values"):
+            schema.preset("request", words, where="request")
