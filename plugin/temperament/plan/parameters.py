@@ -275,7 +275,8 @@ REFERENCE: tuple[Reference, ...] = (
     _both(
         "watermarking_config", "logits", None, native("watermarking_config"),
         *_flags("--watermark-config", "LLM(watermark_config=...)",
-                "vLLM's watermark is one for the engine", "vLLM 的水印对整个引擎统一设置"),
+                "vLLM's watermark is one for the engine, on its V2 runner",
+                "vLLM 的水印对整个引擎统一设置，只用于 V2 运行器"),
     ),
     _both("num_return_sequences", "outputs", 1, native("num_return_sequences"), native("n")),
     _both("output_attentions", "outputs", False, native("output_attentions"), _OUTPUT),
