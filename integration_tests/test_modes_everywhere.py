@@ -294,7 +294,12 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "too many states": (
         {"modes": TWO, "switch": [{"on": {"text": MANY_TEXTS}, "to": "b"}]},
-        ("switch: 1260 bytes of texts, more than 1000: each is a state",),
+        ("switch: too much for a request", "1260 bytes of texts to look for", "at most 256"),
+    ),
+    "in a preset of the request's own": (
+        {"preset": {"modes": TWO, "start": "z", "switch": [{"on": {"text": ""}, "to": "d"}]}},
+        ("preset.switch.0.on.text: not allowed; given: ''",
+         "preset.start: unknown mode; given: 'z'", "preset.switch.0.to: unknown mode; given: 'd'"),
     ),
     "a mode that is never reached": (
         {"modes": {**TWO, "c": {}}, "switch": [{"on": {"tokens": 3}, "to": "b"}]},
