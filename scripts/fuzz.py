@@ -393,7 +393,7 @@ def main() -> None:
     report.seconds = round(time.monotonic() - begin, 1)
     if said.http:
         arguments = ["--served-model-name", "m", "--dtype", "float32", "--max-model-len", "512"]
-        with Server(model_path("smollm2"), "v1", arguments) as server:
+        with Server(model_path("smollm2"), "v1", arguments, timeout=600) as server:
             over_http(server, "m", said, report)
     if said.json:
         said.json.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")

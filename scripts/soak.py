@@ -51,6 +51,7 @@ from temperament.presets import as_preset
 MODEL: dict[Runner, str] = {"v1": "smollm2", "v2": "tiny"}
 SIZE: dict[Runner, int] = {"v1": 49152, "v2": 1024}
 AT_ONCE = 32
+PATIENCE = 600  # seconds until the server answers
 BLOCKS: dict[Runner, int] = {"v1": 32, "v2": 24}  # of 32 tokens: too few for 32 requests
 TOP = 20  # tokens whose log-probabilities are compared
 GRAMMARS: tuple[dict[str, Any], ...] = (
@@ -424,7 +425,11 @@ def run(said: argparse.Namespace) -> Report:
         write(Path(folder), asker.files)
         bar = tqdm(desc="vllm serve", bar_format="{desc}: {elapsed}", file=sys.stderr)
         arguments = server_arguments(runner, Path(folder))
-        with Server(model, runner, arguments, waiting=lambda _: bar.update(0)) as server:
+
+        def waiting(_: float) -> None:
+            bar.update(0)
+
+        with Server(model, runner, arguments, waiting=waiting, timeout=PATIENCE) as server:
             bar.close()
             asyncio.run(watched(server, asker, said, report))
     if said.captured:
