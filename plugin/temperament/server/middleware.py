@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from temperament.errors import TemperamentError
+from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.interchange import sillytavern_request
 from temperament.server.admission import Admission, Admitted
 from temperament.server.answer import Message, Send, called, labelled, rewritten
@@ -108,7 +108,10 @@ async def _admit(
         body = parse(raw)
     except TemperamentError:
         raise
-    except (ValueError, RecursionError):
+    except RecursionError:  # of which vLLM's own reading would make a 500
+        problem = Problem("request", "", "the body is nested too deeply", allowed="fewer levels")
+        raise RequestError(problem) from None
+    except ValueError:
         return None  # vLLM has its own answer to a body that isn't JSON
     if not isinstance(body, dict):
         return None

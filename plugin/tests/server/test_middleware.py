@@ -502,3 +502,12 @@ def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) ->
 
             assert sent[-2]["status"] == 401
     assert not [s for m in registry.collect() for s in m.samples if "requests" in s.name]
+
+
+def test_a_body_that_is_nested_too_deeply(admission: Admission) -> None:
+    """It is refused here: vLLM's own reading of it would end as a 500."""
+    done = Exchange(admission, b'{"preset": "chat", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")
+
+    assert done.app.raw is None
+    assert done.sent[0]["status"] == 400
+    assert b"nested too deeply" in done.sent[1]["body"]
