@@ -51,7 +51,7 @@ def serve() -> list[str]:
     from integration_tests.harness.server import Server
 
     words = ["--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "256"]
-    with Server(model(), "v1", words) as server:
+    with Server(model(), "v1", words, timeout=1200) as server:
         answers = [
             ask(server, CHAT, "tiny", preset="creative", max_tokens=24, **CHAIN, seed=seed)
             for seed in SEEDS
