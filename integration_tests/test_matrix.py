@@ -53,7 +53,7 @@ def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
     too_old = [numbers(one["vllm"]) for one in kept.values() if one["fails"]]
     assert too_old
     assert all(one < numbers(claimed["vllm"]) for one in too_old)
-    assert kept.keys() == {cell.name for cell in matrix.CELLS}
+    assert kept.keys() <= {cell.name for cell in matrix.CELLS}
     assert "failed" not in json.dumps(kept)
 
 
