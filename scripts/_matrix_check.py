@@ -33,7 +33,7 @@ def generate() -> list[str]:
 
     tokenizer = AutoTokenizer.from_pretrained(model())
     llama = AutoModelForCausalLM.from_pretrained(model(), dtype=torch.float32)
-    inputs = tokenizer(["Once upon a time"], return_tensors="pt")
+    inputs = tokenizer(["Once upon a time"], return_tensors="pt", return_token_type_ids=False)
     texts = []
     for seed in SEEDS:
         preset = {**CHAIN, "seed": seed}
