@@ -4,6 +4,7 @@
     .venv/bin/python scripts/benchmark.py serve            tokens/s of a real `vllm serve`
     .venv/bin/python scripts/benchmark.py profile          where a step's time goes in it
     .venv/bin/python scripts/benchmark.py --write          docs/benchmarks.md and its numbers
+    .venv/bin/python scripts/benchmark.py --only 'top_p'   the works whose names match
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's own unit. Peers: Transformers' processors, vLLM's own sampler functions, a Python loop
@@ -17,6 +18,7 @@ import argparse
 import ctypes
 import json
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -372,11 +374,12 @@ def cases(quick: bool) -> Iterator[tuple[str, str, str, int, int, Step]]:
                     yield named, peer, kind, rows, vocabulary, made
 
 
-def run_ops(quick: bool) -> list[Cost]:
+def run_ops(quick: bool, only: str) -> list[Cost]:
     """Measures every case, with a bar of progress."""
     costs: list[Cost] = []
+    chosen = [case for case in cases(quick) if re.search(only, " ".join(map(str, case[:-1])))]
     known: tuple[tuple[str, int, int], Tensor] | None = None
-    bar = tqdm(list(cases(quick)), unit="case", disable=None)
+    bar = tqdm(chosen, unit="case", disable=None)
     for work, peer, kind, rows, vocabulary, step in bar:
         bar.set_description(f"{kind} {rows} x {vocabulary:,} {peer}")
         key = (kind, rows, vocabulary)
@@ -463,7 +466,19 @@ class Served:
     rounds: tuple[float, ...]
 
 
-def run_serve(quick: bool) -> tuple[list[Served], dict[str, float]]:
+# Modes that a text doesn't leave, so that it's drawn as with the values of one.
+VALUES = {"temperature": 1.3, "top_k": 20, "top_p": 0.8}
+MODES = {
+    "modes": {"text": VALUES, "fence": {**VALUES, "temperature": 0}},
+    "switch": [
+        {"from": "text", "on": {"text": ["```"], "at_line_start": True}, "to": "fence"},
+        {"from": "fence", "on": {"end_of": "```"}, "to": "back"},
+    ],
+}
+CEILING = "native: temperature (the ceiling)"
+
+
+def run_serve(quick: bool, only: str) -> tuple[list[Served], dict[str, float]]:
     """Tokens/s of a real server, the rounds of all works taken in turns; and seconds to start."""
     from integration_tests.harness.models import model_path
     from integration_tests.harness.server import Server
@@ -480,7 +495,7 @@ def run_serve(quick: bool) -> tuple[list[Served], dict[str, float]]:
     inline = {"temperature": 1.3}
     works: dict[str, dict[str, Any]] = {
         "native: greedy": {"temperature": 0},
-        "native: temperature (the ceiling)": {"temperature": 1.3},
+        CEILING: {"temperature": 1.3},
         "native: temperature, top_p": native,
         "preset: temperature, top_p": {**native, "preset": "default"},
         "native: with a frequency penalty": {**native, **penalty},
@@ -488,6 +503,13 @@ def run_serve(quick: bool) -> tuple[list[Served], dict[str, float]]:
     }
     if not quick:
         works |= {f"preset: {name}": {**inline, **values} for name, values in EXOTIC.items()}
+        works["preset: one mode"] = {"preset": VALUES}
+        works["preset: the same with modes"] = {"preset": MODES}
+    works = {
+        name: fields for name, fields in works.items() if name == CEILING or re.search(only, name)
+    }
+    # exotic stages and modes are measured with 32 streams only
+    both = {"preset: temperature, top_p", "preset: with a frequency penalty"}
     served = []
     with Server(path, "v1", arguments) as server:
         client = server.client()
@@ -506,7 +528,7 @@ def run_serve(quick: bool) -> tuple[list[Served], dict[str, float]]:
             with ThreadPoolExecutor(streams) as pool:
                 for _ in tqdm(range(1 if quick else 4), desc=f"{streams} streams", disable=None):
                     for name, fields in works.items():
-                        if streams != 32 and not quick and name[8:] in EXOTIC:
+                        if streams != 32 and not quick and "preset" in name and name not in both:
                             continue
                         begin = time.perf_counter()
                         list(pool.map(lambda _, f=fields: one(f, tokens), range(streams)))
@@ -525,7 +547,7 @@ def serve_table(served: Sequence[Served], starts: dict[str, float]) -> str:
     head = ["work", *(f"{n} streams, tokens/s" for n in counts), "ms per token", "of the ceiling"]
     lines = [head, ["---"] * len(head)]
     most = counts[-1]
-    ceiling = rate["native: temperature (the ceiling)", most].tokens_per_second
+    ceiling = rate[CEILING, most].tokens_per_second
     for work in dict.fromkeys(one.work for one in served):
         cells = [rate.get((work, n)) for n in counts]
         last = rate[work, most]
@@ -663,17 +685,18 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("ops", "serve", "profile"), default="ops")
     parser.add_argument("--json", action="store_true", help="the numbers in place of the table")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    parser.add_argument("--only", default="", help="a pattern: the works whose names it matches")
     parser.add_argument("--quick", action="store_true", help="small and few: does it run?")
     words = parser.parse_args()
     about = header()
     if words.what == "ops":
-        costs = run_ops(words.quick)
+        costs = run_ops(words.quick, words.only)
         table, data = ops_table(costs), {**about, "costs": [asdict(cost) for cost in costs]}
     elif words.what == "profile":
         shares = run_profile(words.quick)
         table, data = profile_table(shares), {**about, "shares": shares}
     else:
-        served, starts = run_serve(words.quick)
+        served, starts = run_serve(words.quick, words.only)
         table = serve_table(served, starts)
         data = {**about, "starts": starts, "served": [asdict(one) for one in served]}
     facts = ", ".join(f"{name} {value}" for name, value in about.items())

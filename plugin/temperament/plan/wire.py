@@ -53,7 +53,7 @@ def _words(chain: Chain) -> dict[str, Any]:
     return words
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def decode(text: str) -> Preset:
     """What `text` says, its label as the name. Raises `PresetError` if it isn't one of ours."""
     where = f"vllm_xargs.{KEY}"
