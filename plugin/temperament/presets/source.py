@@ -133,11 +133,14 @@ def _unwanted(text: str, name: str) -> list[Problem]:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                allowed = f"at most {MAX_DEPTH} levels"
-                return [Problem(where, "", "nested too deeply", allowed=allowed)]
+                return [_too_deep(where)]
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
     return []
+
+
+def _too_deep(where: str) -> Problem:
+    return Problem(where, "", "nested too deeply", allowed=f"at most {MAX_DEPTH} levels")
 
 
 def _syntax_problem(error: yaml.YAMLError, name: str, text: str) -> Problem:
@@ -147,6 +150,8 @@ def _syntax_problem(error: yaml.YAMLError, name: str, text: str) -> Problem:
     else:  # a character that YAML doesn't allow
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if "nesting depth" in reason:  # libyaml reads ahead, and from 0.2.6 on has a bound of its own
+        return _too_deep(f"{name}:{line}")
     return Problem(f"{name}:{line}", "", f"not valid YAML: {reason}")
 
 
