@@ -151,33 +151,42 @@ def yaml_of(words: Mapping[str, Any]) -> str:
     return json.dumps(words, ensure_ascii=False)
 
 
-@pytest.fixture(scope="module")
-def started(tiny_path: Path, folders: tuple[Path, Path]) -> Iterator[dict[str, Server]]:
-    """All servers of this file. Two start at a time: a start is mostly imports, on one core."""
-    first, second = folders
+def server_of(name: str, model: Path, folders: tuple[Path, Path]) -> Server:
+    """One of the servers of this file."""
     two = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
     asked = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": pythonpath()}
     ranks = ["--worker-extension-cls", "integration_tests.harness.ranks.Ranks"]
-    words: dict[str, tuple[Path, list[str], dict[str, str]]] = {
-        "a": (first, [], {}),
-        "b": (second, [], {}),
-        "tensor": (first, ["--tensor-parallel-size", "2", *ranks], two | asked),
-        "data": (first, ["--data-parallel-size", "2", "--api-server-count", "1"], two),
-        "api": (first, ["--api-server-count", "2", "--enable-log-requests"], {}),
+    words: dict[str, tuple[int, list[str], dict[str, str]]] = {
+        "a": (0, [], {}),
+        "b": (1, [], {}),
+        "tensor": (0, ["--tensor-parallel-size", "2", *ranks], two | asked),
+        "data": (0, ["--data-parallel-size", "2", "--api-server-count", "1"], two),
+        "api": (0, ["--api-server-count", "2", "--enable-log-requests"], {}),
     }
+    node, more, env = words[name]
+    return Server(model, "v1", [*options(folders[node]), *more], env=env, timeout=400)
+
+
+@pytest.fixture(scope="module")
+def started(tiny_path: Path, folders: tuple[Path, Path]) -> Iterator[dict[str, Server]]:
+    """The two nodes, started together: a start is mostly imports, on one core."""
     with ExitStack() as stack:
         servers = {}
-        for name, (folder, more, env) in words.items():
-            server = Server(
-                tiny_path, "v1", [*options(folder), *more], env=env, timeout=400
-            ).launch()
-            stack.callback(server.stop)
-            if len(servers) % 2:
-                [*servers.values()][-1].wait()
-            servers[name] = server
+        for name in "ab":
+            servers[name] = server_of(name, tiny_path, folders).launch()
+            stack.callback(servers[name].stop)
         for server in servers.values():
             server.wait()
         yield servers
+
+
+@pytest.fixture
+def several(
+    request: pytest.FixtureRequest, tiny_path: Path, folders: tuple[Path, Path]
+) -> Iterator[Server]:
+    """A server of several processes, for one test: together they'd take all of the memory."""
+    with server_of(request.param, tiny_path, folders) as server:
+        yield server
 
 
 def pythonpath() -> str:
@@ -208,15 +217,14 @@ def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> 
     assert len(parted(reference, others)) == len(CASES)
 
 
-def test_tensor_parallel(
-    started: dict[str, Server], single: Server, reference: list[Answer]
-) -> None:
+@pytest.mark.parametrize("several", ["tensor"], indirect=True)
+def test_tensor_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
     """Two ranks add in another order, so logits differ in their last bits: few texts may part.
 
     vLLM gathers all logits on both ranks and draws on both. Ours runs on both too, and gives both
     the same token at every step: nothing that it knows comes from one rank alone.
     """
-    server = started["tensor"]
+    server = several
     assert rpc(server, "temperament_watch") == [{"rank": 0}, {"rank": 1}]
     apart = check(server, single, reference)
     print(f"\nparted: tensor parallel 2 against a single server, {len(apart)} of {len(CASES)}")
@@ -234,19 +242,19 @@ def rpc(server: Server, method: str) -> Any:
     return answer.raise_for_status().json()["results"]
 
 
-def test_data_parallel(started: dict[str, Server], single: Server, reference: list[Answer]) -> None:
+@pytest.mark.parametrize("several", ["data"], indirect=True)
+def test_data_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
     """Two engines behind one API server; both of them drew some of the texts."""
-    server = started["data"]
+    server = several
 
     assert check(server, single, reference) == []
     assert len([n for n in metric(server, "vllm:request_success_total").values() if n]) >= 2
 
 
-def test_two_api_servers(
-    started: dict[str, Server], single: Server, reference: list[Answer]
-) -> None:
+@pytest.mark.parametrize("several", ["api"], indirect=True)
+def test_two_api_servers(several: Server, single: Server, reference: list[Answer]) -> None:
     """Two API processes before one engine; both of them took some of the requests."""
-    server = started["api"]
+    server = several
 
     assert check(server, single, reference) == []
     log = server.log.read_text(errors="replace")
