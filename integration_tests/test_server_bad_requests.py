@@ -155,7 +155,13 @@ BAD: dict[str, Bad] = {
     "broken percent code": named("header x-sampling-preset; given: '", header="%E4%BB"),
     "two in a header": named("header x-sampling-preset; 'chat, code'", header="chat, code"),
     "with a digest": named("given: 'chat@da547a4ff650'", preset="chat@da547a4ff650"),
-    "inline object": named("given: {'temperature': 1}", preset={"temperature": 1}),
+    "inline preset": named(
+        "preset.temperature: not allowed; given: -1", preset={"temperature": -1}
+    ),
+    "inline preset of an unknown one": named(
+        "preset.extends: unknown preset; given: 'creativ'", preset={"extends": "creativ"}
+    ),
+    "inline preset in vllm_xargs": named("vllm_xargs.preset", vllm_xargs={"preset": {"top_p": 1}}),
     "inline list": named("given: ['chat']", preset=["chat"]),
     "number": named("given: 5", preset=5),
     "true": named("given: True", preset=True),

@@ -113,10 +113,11 @@ class TestNames:
 
         assert (answer.status, answer.label) == (200, label("creative"))
 
-    def test_the_answer_names_the_model_without_the_suffix(self, v1_server: Server) -> None:
-        """vLLM never sees the suffix."""
+    def test_the_answer_has_the_name_that_was_asked_for(self, v1_server: Server) -> None:
+        """vLLM never sees the suffix, but the client said it."""
         for path in ENDPOINTS:
-            assert ask(v1_server, path, "smollm2:chat").json["model"] == "smollm2"
+            assert ask(v1_server, path, "smollm2:chat").json["model"] == "smollm2:chat"
+            assert ask(v1_server, path, "smollm2", preset="chat").json["model"] == "smollm2"
 
     def test_batches_of_chats(self, v1_server: Server) -> None:
         """vLLM's batch endpoint takes presets as the chat endpoint does."""
