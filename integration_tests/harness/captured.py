@@ -24,7 +24,6 @@ from integration_tests.harness.models import ROOT
 from integration_tests.harness.random_presets import Vocabulary, presets
 from integration_tests.harness.server import Runner, environment
 
-SLOTS = 12
 JOINING = 3  # requests that join at a step
 
 
@@ -67,17 +66,7 @@ def main(runner: Runner, model: str, requests: int, seed: int) -> None:
     random = Random(seed)
     recorder = Recorder()
     with recorder.listening():
-        llm = LLM(
-            model,
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=128,
-            max_num_seqs=SLOTS,
-            max_num_batched_tokens=128,
-            block_size=32,
-            num_gpu_blocks_override=15,
-            disable_log_stats=False,
-        )
+        llm = LLM(model, **mixed_batch.ENGINE)
         engine = llm.llm_engine
         size = engine.vllm_config.model_config.get_vocab_size()
         made = presets(seed, requests, Vocabulary(size))

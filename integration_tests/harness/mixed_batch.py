@@ -81,6 +81,17 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({}, "auto"),
 }
 SLOTS = 12
+# An engine whose cache doesn't hold all of its requests, so that some are preempted.
+ENGINE: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_model_len": 128,
+    "max_num_seqs": SLOTS,
+    "max_num_batched_tokens": 128,
+    "block_size": 32,
+    "num_gpu_blocks_override": 15,
+    "disable_log_stats": False,
+}
 JOINING = 3  # requests that join at a step
 LENGTHS = (4, 9, 17, 30)  # tokens, so that requests leave at different steps
 
@@ -189,17 +200,7 @@ def main(runner: Runner, model: str, copies: int) -> None:
     ids = AutoTokenizer.from_pretrained(model)(text)["input_ids"]
     recorder = Recorder()
     with recorder.listening():
-        llm = LLM(
-            model,
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=128,
-            max_num_seqs=SLOTS,
-            max_num_batched_tokens=128,
-            block_size=32,
-            num_gpu_blocks_override=15,
-            disable_log_stats=False,
-        )
+        llm = LLM(model, **ENGINE)
         engine = llm.llm_engine
         waiting: deque[tuple[str, list[int], Any]] = deque()
         for number in range(copies * len(CASES)):
