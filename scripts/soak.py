@@ -52,7 +52,7 @@ MODEL: dict[Runner, str] = {"v1": "smollm2", "v2": "tiny"}
 SIZE: dict[Runner, int] = {"v1": 49152, "v2": 1024}
 AT_ONCE = 32
 PATIENCE = 600  # seconds until the server answers
-BLOCKS: dict[Runner, int] = {"v1": 32, "v2": 24}  # of 32 tokens: too few for 32 requests
+BLOCKS: dict[Runner, int] = {"v1": 22, "v2": 24}  # of 32 tokens: too few for 32 requests
 TOP = 20  # tokens whose log-probabilities are compared
 GRAMMARS: tuple[dict[str, Any], ...] = (
     {"structured_outputs": {"choice": ["red", "green", "blue"]}},
@@ -190,7 +190,7 @@ class Asker:
     def _content(self, path: str, tokens: int, random: Random, kinds: list[str]) -> Words:
         start = random.randrange(len(self.ids) - 300)
         if path == COMPLETIONS:
-            prompt = self.ids[start : start + random.randint(2, 20)]
+            prompt = self.ids[start : start + random.randint(2, 44)]
             if random.random() < 0.3:
                 prompt = [*random.choice(self.prefixes), *prompt[: random.randint(1, 6)]]
                 kinds.append("shared prefix")
