@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches
-from temperament.ops.cut import head
 from temperament.ops.inputs import Column
+from temperament.ops.largest import head
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 

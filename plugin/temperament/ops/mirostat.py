@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches, mass, sums
-from temperament.ops.cut import keep_at_least, largest, least_likely
+from temperament.ops.cut import keep_at_least, least_likely
 from temperament.ops.inputs import Column, History, State
+from temperament.ops.largest import largest
 
 ESTIMATED_FROM = 100
 

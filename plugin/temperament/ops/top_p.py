@@ -12,13 +12,16 @@ from torch import Tensor
 from temperament.ops.blocks import mass, sums
 from temperament.ops.cut import cut, masses
 from temperament.ops.inputs import Column
+from temperament.ops.largest import group_maxima
 
 
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    (total,) = sums(logits, logits.amax(dim=-1, keepdim=True), mass)
+    maxima = group_maxima(logits)
+    (total,) = sums(logits, maxima.amax(dim=-1, keepdim=True), mass)
     # In float32, 0.4 of a total of 2.5 is 1.
-    return cut(logits, _threshold, top_p.per_row() * total.float(), top_p.per_row())
+    goal = top_p.per_row() * total.float()
+    return cut(logits, _threshold, goal, top_p.per_row(), maxima=maxima)
 
 
 def _threshold(values: Tensor, goal: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches, mass, sums
-from temperament.ops.cut import HEAD, head, masses
+from temperament.ops.cut import HEAD, masses
 from temperament.ops.inputs import Column, Ends, Tokens, Vocabulary
+from temperament.ops.largest import head
 from temperament.ops.noise import XTC, Noise
 
 
