@@ -51,12 +51,12 @@ def head(logits: Tensor, count: int) -> Head:
         return Head(*logits.topk(min(count, vocabulary), dim=-1))
     chosen = places_of_largest(group_maxima(logits)[:, :groups], count)
     candidates = of_groups(logits, chosen)
-    place = places_of_largest(candidates, count)
-    values, order = candidates.gather(1, place).sort(dim=-1, descending=True)
-    place = place.gather(1, order)
+    place = places_of_largest(candidates, count, ordered=True)
     row, inside = place // count, place < GROUP * count
     token = chosen.gather(1, place % count) + row * groups
-    return Head(values, torch.where(inside, token, place + (groups - count) * GROUP))
+    return Head(
+        candidates.gather(1, place), torch.where(inside, token, place + (groups - count) * GROUP)
+    )
 
 
 def largest(
@@ -71,19 +71,32 @@ def largest(
     if not branches(logits) or groups < FEWEST * count:
         return descending(logits, count, rows)
     maxima = group_maxima(logits) if maxima is None else maxima
-    if rows is not None:
-        logits, maxima = logits.index_select(0, rows), maxima.index_select(0, rows)
-    return descending(of_groups(logits, places_of_largest(maxima[:, :groups], count)), count)
+    maxima = maxima if rows is None else maxima[rows]
+    chosen = places_of_largest(maxima[:, :groups], count)
+    return descending(of_groups(logits, chosen, rows), count)
+
+
+def of_groups(logits: Tensor, chosen: Tensor, rows: Tensor | None = None) -> Tensor:
+    """The logits of the chosen groups ([rows, n] int64), and of the columns that fill none.
+
+    `rows`, [rows] int64, names those that the groups are of; all by default.
+    """
+    vocabulary, count = logits.shape[1], chosen.shape[1]
+    groups = vocabulary // GROUP
+    made = logits.new_empty(len(chosen), GROUP * count + vocabulary % GROUP)
+    inside = made[:, : GROUP * count].view(-1, GROUP, count)
+    if rows is None:
+        torch.gather(_grouped(logits), 2, chosen[:, None, :].expand(-1, GROUP, -1), out=inside)
+    else:
+        column = torch.arange(0, GROUP * groups, groups, device=logits.device)[:, None]
+        first = (chosen + rows[:, None] * vocabulary)[:, None, :]
+        torch.take(logits, first + column, out=inside)
+    rest = logits[:, GROUP * groups :]
+    made[:, GROUP * count :] = rest if rows is None else rest[rows]
+    return made
 
 
 def _grouped(logits: Tensor) -> Tensor:
     """[rows, GROUP, groups], a view of the columns that fill groups."""
     groups = logits.shape[1] // GROUP
     return logits[:, : groups * GROUP].view(-1, GROUP, groups)
-
-
-def of_groups(logits: Tensor, chosen: Tensor) -> Tensor:
-    """The logits of the chosen groups ([rows, n] int64), and of the columns that fill none."""
-    groups = logits.shape[1] // GROUP
-    candidates = _grouped(logits).gather(2, chosen[:, None, :].expand(-1, GROUP, -1)).flatten(1)
-    return torch.cat([candidates, logits[:, groups * GROUP :]], dim=1)

@@ -43,16 +43,23 @@ def descending(logits: Tensor, count: int, rows: Tensor | None = None) -> Tensor
     return torch.from_numpy(made)
 
 
-def places_of_largest(values: Tensor, count: int) -> Tensor:
-    """Where the `count` largest of each row stand, in any order: [rows, count] int64."""
+def places_of_largest(values: Tensor, count: int, *, ordered: bool = False) -> Tensor:
+    """Where the `count` largest of each row stand: [rows, count] int64.
+
+    The largest first if `ordered`, else in any order.
+    """
     if not branches(values):
-        return values.topk(count, dim=-1, sorted=False).indices
+        return values.topk(count, dim=-1, sorted=ordered).indices
     given = values.numpy()
     rows, columns = given.shape
     made = np.empty((rows, count), dtype=np.int64)
 
     def find(part: slice) -> None:
-        made[part] = given[part].argpartition(columns - count, axis=1)[:, columns - count :]
+        found = given[part].argpartition(columns - count, axis=1)[:, columns - count :]
+        if ordered:
+            ascending = np.take_along_axis(given[part], found, 1).argsort(axis=1)
+            found = np.take_along_axis(found, ascending[:, ::-1], 1)
+        made[part] = found
 
     _on_all_threads(find, rows, columns)
     return torch.from_numpy(made)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import bands, branches, mass, sums, weighted_distance
+from temperament.ops.blocks import BAND, bands, branches, mass, sums, weighted_distance
 from temperament.ops.cut import keep_at_least, keep_at_most, masses
 from temperament.ops.inputs import Column
-from temperament.ops.largest import FEWEST, group_maxima, of_groups
+from temperament.ops.largest import FEWEST, GROUP, group_maxima, of_groups
 from temperament.ops.sorting import descending, places_of_largest
 
 NEAREST = (128, 2048)  # how many of the nearest tokens the bounds are looked for among
@@ -44,21 +44,22 @@ def _bounds(
         return low.masked_fill(off, -torch.inf), high.masked_fill(off, torch.inf)
     low, high = torch.full_like(mean, -torch.inf), torch.full_like(mean, torch.inf)
     rows = torch.where(~off[:, 0])[0]
-    if len(rows):
+    if whole >= GROUP * FEWEST * NEAREST[0]:
         groups = torch.cat([
             group_maxima(_nearness(logits[band], maximum[band], mean[band]))
             for band in bands(logits)
         ])[:, :-1]  # fmt: skip
     for count in NEAREST:
-        if not len(rows) or groups.shape[1] < FEWEST * count:
+        # A token's mass is at most 1, that of the most likely.
+        some = rows[goal[rows, 0] <= count]
+        if not len(some) or whole < GROUP * FEWEST * count:
             continue
-        near = of_groups(logits[rows], places_of_largest(groups[rows], count))
-        own = maximum[rows], mean[rows], goal[rows]
-        low[rows], high[rows], found = _nearest(near, count, *own)
-        rows = rows[~found]
-    if len(rows):
-        ranked = descending(logits, whole, rows)
-        low[rows], high[rows] = _between(ranked, maximum[rows], mean[rows], goal[rows])
+        near = of_groups(logits, places_of_largest(groups[some], count), some)
+        low[some], high[some], found = _nearest(near, count, maximum[some], mean[some], goal[some])
+        rows = torch.cat([rows[goal[rows, 0] > count], some[~found]])
+    for some in torch.split(rows, max(1, BAND // whole)):
+        ranked = descending(logits, whole, some)
+        low[some], high[some] = _between(ranked, maximum[some], mean[some], goal[some])
     return low, high
 
 
@@ -75,43 +76,39 @@ def _nearest(
     What is tied with the last of the `count` may be missing: a row that reaches there has none.
     """
     nearness = _nearness(logits, maximum, mean)
-    place = places_of_largest(nearness, count)
-    ordered = nearness.gather(1, place).sort(dim=-1, descending=True)
-    values = logits.gather(1, place.gather(1, ordered.indices))
+    place = places_of_largest(nearness, count, ordered=True)
+    nearness, values = nearness.gather(1, place), logits.gather(1, place)
     reached = masses(values, maximum).cumsum(-1) >= goal
-    last = (~reached).sum(-1, keepdim=True).clamp(max=count - 1)
-    least = ordered.values.gather(1, last)
-    found = reached[:, -1:] & (least > ordered.values[:, -1:])
-    low, high = _extremes(values, ordered.values >= least)
+    least = nearness.gather(1, (~reached).sum(-1, keepdim=True).clamp(max=count - 1))
+    found = reached[:, -1:] & (least > nearness[:, -1:])
+    low = torch.where(nearness >= least, values, torch.inf).amin(1, keepdim=True)
+    high = torch.where(nearness >= least, values, -torch.inf).amax(1, keepdim=True)
     return low, high, found[:, 0]
 
 
 def _between(ranked: Tensor, maximum: Tensor, mean: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
-    """The bounds among all logits of some rows, in descending order."""
-    offset = (ranked - maximum).sub_(mean)
-    return _extremes(ranked, offset.abs() <= _radius(offset, -mean, goal))
+    """The bounds among all logits of some rows, in descending order.
 
-
-def _extremes(values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    low = torch.where(kept, values, torch.inf).amin(1, keepdim=True)
-    return low, torch.where(kept, values, -torch.inf).amax(1, keepdim=True)
-
-
-def _radius(offset: Tensor, maximum: Tensor, goal: Tensor) -> Tensor:
-    """The smallest radius with enough mass, [rows, 1], for offsets in descending order.
-
-    It is one of the offsets' absolute values, found by halving over float32's numbers.
+    The smallest radius with enough mass is one of the `|u|`, found by halving over float32's
+    numbers.
     """
-    running = masses(offset, maximum).cumsum(-1, dtype=torch.float64)
-    running = torch.nn.functional.pad(running, (1, 0))
-    ascending = offset.neg()
+    running = masses(ranked, maximum).cumsum(-1, dtype=torch.float64)
+    ascending = (ranked - maximum).sub_(mean).neg_()
+
+    def places(radius: Tensor) -> tuple[Tensor, Tensor]:
+        first = torch.searchsorted(ascending, -radius)
+        return first, torch.searchsorted(ascending, radius, right=True)
+
+    def behind(place: Tensor) -> Tensor:
+        return torch.where(place > 0, running.gather(1, (place - 1).clamp_min(0)), 0.0)
+
     low = torch.zeros_like(goal, dtype=torch.int32)
     high = torch.full_like(low, LARGEST_BITS)
     for _ in range(31):
         middle = low + (high - low) // 2
-        radius = middle.view(torch.float32)
-        end = torch.searchsorted(ascending, radius, right=True)
-        start = torch.searchsorted(ascending, -radius)
-        enough = (running.gather(1, end) - running.gather(1, start)).float() >= goal
+        first, end = places(middle.view(torch.float32))
+        enough = (behind(end) - behind(first)).float() >= goal
         low, high = torch.where(enough, low, middle + 1), torch.where(enough, middle, high)
-    return high.view(torch.float32)
+    first, end = places(high.view(torch.float32))
+    most = ranked.shape[1] - 1
+    return ranked.gather(1, end - 1), ranked.gather(1, first.clamp(max=most))
