@@ -86,9 +86,13 @@ class TokenLog:
     def history(self, slots: np.ndarray[Any, Any]) -> History:
         """The history of a batch whose row i is slot `slots[i]`."""
         longest = int(self._end[slots].max(initial=0))
-        index = self._index(slots)
+        tokens = self._tokens[:, :longest]
+        if np.array_equal(slots, np.arange(len(slots))):
+            tokens = tokens[: len(slots)]
+        else:
+            tokens = tokens.index_select(0, self._index(slots))
         return History(
-            self._tokens[:, :longest].index_select(0, index),
+            tokens,
             torch.zeros(len(slots), dtype=torch.int64, device=self.device),
             self._index(self._prompt_end[slots]),
             self._index(self._end[slots]),

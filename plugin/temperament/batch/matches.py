@@ -45,6 +45,12 @@ class SuffixMatches:
             grown[:, : self._length.shape[1]] = self._length
             self._length = grown
         behind = ends - self._known[slots]
+        index = torch.from_numpy(np.ascontiguousarray(slots)).to(self._length.device)
+        self._known[slots] = ends
+        if (behind == 1).all():
+            length = extend(self._length[:, :longest].index_select(0, index), history)
+            self._length[index, :longest] = length
+            return Matches(length)
         grown_by_one = np.flatnonzero(behind == 1)
         if len(grown_by_one):
             part, place = self._part(history, slots, grown_by_one)
@@ -54,8 +60,6 @@ class SuffixMatches:
         if len(unknown):
             part, place = self._part(history, slots, unknown)
             self._length[place, :longest] = rebuild(part)
-        self._known[slots] = ends
-        index = torch.from_numpy(np.ascontiguousarray(slots)).to(self._length.device)
         length = self._length[:, :longest].index_select(0, index)
         # Behind a row's end may lie what an earlier request left in the slot.
         position = torch.arange(longest, device=length.device)
@@ -72,10 +76,11 @@ def extend(old: Tensor, history: History) -> Tensor:
     """[rows, positions] lengths after the last token, from those before it."""
     tokens = history.tokens
     last = tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])
-    position = torch.arange(tokens.shape[1], device=tokens.device)
-    earlier = (position >= history.start[:, None]) & (position < history.end[:, None] - 1)
-    shifted = torch.nn.functional.pad(old[:, :-1], (1, 0))
-    return torch.where(earlier & (tokens == last), shifted + 1, 0)
+    position = torch.arange(tokens.shape[1], device=tokens.device, dtype=torch.int32)
+    equal = tokens == last
+    equal &= position >= history.start[:, None].int()
+    equal &= position < history.end[:, None].int() - 1
+    return torch.nn.functional.pad(old[:, :-1], (1, 0)).add_(1).mul_(equal)
 
 
 def rebuild(history: History) -> Tensor:

@@ -33,19 +33,6 @@ def ban(logits: Tensor, tokens: Tokens, active: Tensor | None = None) -> Tensor:
     return logits
 
 
-def ban_places(logits: Tensor, tokens: Tensor, banned: Tensor) -> Tensor:
-    """Removes the tokens at some places of [rows, places] ids, in place.
-
-    Ids lie inside the vocabulary, also where `banned` ([rows, places] bool) is false.
-    """
-    before = logits.gather(1, tokens)
-    logits.scatter_reduce_(1, tokens, torch.where(banned, -torch.inf, torch.inf), "amin")
-    gone = logits.amax(dim=-1, keepdim=True) == -torch.inf
-    lost = torch.where(banned, before, -torch.inf)
-    stays = torch.where(gone & (lost == lost.amax(1, keepdim=True)), lost, -torch.inf)
-    return logits.scatter_reduce_(1, tokens, stays, "amax")
-
-
 def ban_mask(logits: Tensor, mask: Tensor) -> Tensor:
     """Removes the tokens of a mask ([rows, vocabulary] bool), in place."""
     best = logits.amax(dim=-1, keepdim=True)

@@ -27,19 +27,23 @@ def apply(
     matches: Matches,
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    tokens, counts = history.spans(history.start, vocabulary=logits.shape[1])
-    position = torch.arange(history.tokens.shape[1], device=logits.device)
+    allowed = dry_allowed_length.values
+    row, position, token, length, counts = matches.continued(
+        history, allowed[:, None], logits.shape[1]
+    )
     window = dry_range.values
     start = torch.where(window > 0, (history.end - window).maximum(history.start), history.start)
-    broken = torch.where(dry_sequence_breakers.hits(history), position, -1).amax(1)
+    broken = dry_sequence_breakers.last_hit(history)
     since = history.end - 1 - broken.maximum(start - 1)
     # A match that is continued at a place ends right before it.
-    length = matches.before().minimum(position - start[:, None]).minimum(since[:, None])
-    allowed = dry_allowed_length.per_row()
-    excess = (length - allowed).clamp_min(0)
-    penalty = dry_multiplier.per_row() * (excess * dry_base.per_row().double().log()).exp()
-    before = logits.gather(1, tokens)
+    length = length.minimum(position - start[row]).minimum(since[row])
+    excess = (length - allowed[row]).clamp_min(0)
+    penalty = dry_multiplier.values[row] * (excess * dry_base.values[row].double().log()).exp()
+    before = logits[row, token]
     after = (before - penalty).clamp_min(-FLOAT32_MAX).float()
-    counts &= ~dry_sequence_breakers.completes(history, tokens)
-    lowered = torch.where(counts & (length >= allowed) & before.isfinite(), after, torch.inf)
-    return logits.scatter_reduce_(1, tokens, lowered, "amin")
+    counts = counts & (length >= allowed[row]) & before.isfinite()
+    counts &= ~dry_sequence_breakers.completes(history, row, token)
+    lowered = torch.where(counts, after, torch.inf)
+    place = row * logits.shape[1] + token
+    logits.view(-1).scatter_reduce_(0, place, lowered, "amin")
+    return logits

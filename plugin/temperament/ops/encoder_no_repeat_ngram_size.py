@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.bans import ban_places
+from temperament.ops.bans import ban
 from temperament.ops.inputs import Column, History, Matches
 
 
@@ -15,6 +15,6 @@ def apply(
     logits: Tensor, *, encoder_no_repeat_ngram_size: Column, history: History, matches: Matches
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    prefix = encoder_no_repeat_ngram_size.per_row() - 1
-    tokens, counts = history.spans(history.start, history.prompt_end, vocabulary=logits.shape[1])
-    return ban_places(logits, tokens, counts & (matches.before() >= prefix))
+    least = encoder_no_repeat_ngram_size.per_row() - 1
+    places = matches.continued(history, least, logits.shape[1])
+    return ban(logits, places.tokens(), places.position < history.prompt_end[places.row])

@@ -10,4 +10,4 @@ from temperament.ops.occurrences import subtract_each
 
 def apply(logits: Tensor, *, frequency_penalty: Column, history: History) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    return subtract_each(logits, history, frequency_penalty.per_row())
+    return subtract_each(logits, history.output(logits.shape[1]), frequency_penalty.per_row())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.sorting import ascending_
 
 
 class Column(NamedTuple):
@@ -149,17 +150,17 @@ class Texts:
         mask = self.automata.ending(state, self.exceptions)[:, :vocabulary]
         return torch.nn.functional.pad(mask, (0, vocabulary - mask.shape[1]))
 
-    def completes(self, history: History, tokens: Tensor) -> Tensor:
-        """[rows, n] bool: whether a text would end within a token ([rows, n]) that comes next."""
+    def completes(self, history: History, row: Tensor, token: Tensor) -> Tensor:
+        """[n] bool: whether a text of a row would end within a token that comes next, [n] each."""
         if self.window < 0:
-            return torch.zeros_like(tokens, dtype=torch.bool)
-        return self._ends(self._states(history, history.start)[:, None], tokens)
+            return torch.zeros_like(token, dtype=torch.bool)
+        return self._ends(self._states(history, history.start)[row], token)
 
-    def hits(self, history: History) -> Tensor:
-        """[rows, positions] bool: whether one of the row's texts ends within the token there."""
+    def last_hit(self, history: History) -> Tensor:
+        """[rows] int64: the last position within whose token a text ends; -1 if there is none."""
         tokens = history.tokens
         if self.window < 0:
-            return torch.zeros_like(tokens, dtype=torch.bool)
+            return torch.full_like(history.end, -1)
         state = self.root[:, None].expand(tokens.shape)
         position = torch.arange(tokens.shape[1], device=tokens.device)
         inside = (position >= history.start[:, None]) & (position < history.end[:, None])
@@ -168,7 +169,7 @@ class Texts:
             token = tokens.gather(1, place.clamp_min(0).expand(tokens.shape))
             counts = inside & (place >= history.start[:, None])
             state = self._follow(state, token, counts)
-        return inside & self._ends(state, tokens)
+        return torch.where(inside & self._ends(state, tokens), position, -1).amax(1)
 
     def _states(self, history: History, start: Tensor) -> Tensor:
         state = self.root
@@ -204,6 +205,25 @@ class Ends:
     limit: Tensor
 
 
+class Continued(NamedTuple):
+    """Tokens that followed what the text ends with now."""
+
+    # [n] int64: whose
+    row: Tensor
+    # [n] int64: where in the row's history
+    position: Tensor
+    # [n] int64: the token there, 0 where it doesn't count
+    token: Tensor
+    # [n] int64: how many tokens before it are those at the history's end
+    length: Tensor
+    # [n] bool: false where the match is too short, or what stands there is no token
+    counts: Tensor
+
+    def tokens(self) -> Tokens:
+        """The same, each with the length of its match. A token may stand several times."""
+        return Tokens(self.row, self.token, self.length.float(), self.counts)
+
+
 @dataclass(slots=True)
 class Matches:
     """For each position of the history: how long a suffix of the history ends there too."""
@@ -211,9 +231,24 @@ class Matches:
     # [rows, positions] int32; 0 at the last position and outside the history
     length: Tensor
 
-    def before(self) -> Tensor:
-        """[rows, positions] int64: the length at the position before, which this one continues."""
-        return torch.nn.functional.pad(self.length[:, :-1], (1, 0)).long()
+    def continued(self, history: History, least: Tensor, vocabulary: int) -> Continued:
+        """The tokens behind a match of at least `least` ([rows, 1]) tokens.
+
+        On the CPU only those, which in most texts are few; else all positions.
+        """
+        before = torch.nn.functional.pad(self.length[:, :-1], (1, 0))
+        counts = before >= least.int()
+        if branches(before):
+            row, position = torch.nonzero(counts, as_tuple=True)
+        else:
+            row, position = (torch.arange(size, device=before.device) for size in before.shape)
+            row = row[:, None].expand(before.shape).flatten()
+            position = position.expand(before.shape).flatten()
+        token = history.tokens[row, position]
+        counts = counts[row, position] & (token >= 0) & (token < vocabulary)
+        counts &= (position >= history.start[row]) & (position < history.end[row])
+        length = before[row, position].long()
+        return Continued(row, position, torch.where(counts, token, 0), length, counts)
 
     def select(self, rows: Tensor) -> Matches:
         """The matches of some rows."""
@@ -301,6 +336,8 @@ class History:
     prompt_end: Tensor
     # [rows] int64
     end: Tensor
+    # what `output` found
+    seen_in_output: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.tokens.shape[1] == 0:  # a column that no row reads, so that ops may gather from it
@@ -327,22 +364,26 @@ class History:
         equal = (token == sequences.prefix) & (place >= self.start[row][:, None])
         return (equal | (sequences.prefix < 0)).all(1) & sequences.counts
 
-    def spans(
-        self, start: Tensor, end: Tensor | None = None, *, vocabulary: int
-    ) -> tuple[Tensor, Tensor]:
-        """Token ids and whether each counts, for the positions `start` <= i < `end`.
+    def seen(self, start: Tensor, end: Tensor, *, vocabulary: int) -> Tensor:
+        """The token ids at `start` <= i < `end`: [rows, positions] int32, -1 for any other place.
 
-        ([rows, positions] int64, [rows, positions] bool). Ids outside the vocabulary (a runner's
-        placeholders, tokens of other modalities) don't count. Where a position doesn't count, its
-        id is that of one that does, the largest, or 0 if the row has none: an op that writes the
-        same number at every place of a token thus needs no mask.
+        So are ids outside the vocabulary (a runner's placeholders, tokens of other modalities). On
+        a CPU they ascend: memory that is read and written in order takes a fraction of the time.
         """
-        end = self.end if end is None else end
-        position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        counts = (position >= start[:, None]) & (position < end[:, None])
-        counts &= (self.tokens >= 0) & (self.tokens < vocabulary)
-        filler = torch.where(counts, self.tokens, -1).amax(1, keepdim=True).clamp_min(0)
-        return torch.where(counts, self.tokens, filler), counts
+        # Ids are below 2^31, and half the bytes take half the time.
+        tokens = self.tokens.int()
+        position = torch.arange(tokens.shape[1], device=tokens.device, dtype=torch.int32)
+        counts = tokens < vocabulary
+        counts &= position >= start[:, None].int()
+        counts &= position < end[:, None].int()
+        tokens = torch.where(counts, tokens, -1).clamp_min_(-1)
+        return ascending_(tokens) if branches(tokens) else tokens
+
+    def output(self, vocabulary: int) -> Tensor:
+        """The same of the output: sought once, however many stages ask for it."""
+        if self.seen_in_output is None:
+            self.seen_in_output = self.seen(self.prompt_end, self.end, vocabulary=vocabulary)
+        return self.seen_in_output
 
 
 @dataclass(slots=True)

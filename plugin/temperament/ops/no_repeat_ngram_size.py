@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.bans import ban_places
+from temperament.ops.bans import ban
 from temperament.ops.inputs import Column, History, Matches
 
 
@@ -16,6 +16,5 @@ def apply(
     logits: Tensor, *, no_repeat_ngram_size: Column, history: History, matches: Matches
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    tokens, counts = history.spans(history.start, vocabulary=logits.shape[1])
-    completes = matches.before() >= no_repeat_ngram_size.per_row() - 1
-    return ban_places(logits, tokens, counts & completes)
+    least = no_repeat_ngram_size.per_row() - 1
+    return ban(logits, matches.continued(history, least, logits.shape[1]).tokens())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.inputs import Column, History
-from temperament.ops.occurrences import subtract_once
+from temperament.ops.occurrences import change_once
 
 
 def apply(logits: Tensor, *, presence_penalty: Column, history: History) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    return subtract_once(logits, history, presence_penalty.per_row())
+    loss = presence_penalty.per_row()
+    return change_once(logits, history.output(logits.shape[1]), lambda values: values - loss)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops.inputs import Column, History
+from temperament.ops.occurrences import change_once
 from temperament.stages.base import FLOAT32_MAX
 
 
@@ -26,10 +27,10 @@ def penalise(
     logits: Tensor, history: History, penalty: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
     """Divides by `penalty` ([rows, 1]) what stands at `start` <= i < `end`, in place."""
-    tokens, counts = history.spans(start, end, vocabulary=logits.shape[1])
-    values = logits.gather(1, tokens)
-    # Every place of a token gets the same number, so it doesn't matter which one is written last.
-    seen = torch.where(values > 0, values / penalty, values * penalty)
-    finite = seen.clamp(-FLOAT32_MAX, FLOAT32_MAX)
-    seen = torch.where(values.isfinite(), finite, values)
-    return logits.scatter_(1, tokens, torch.where(counts.any(1, keepdim=True), seen, values))
+
+    def change(values: Tensor) -> Tensor:
+        changed = torch.where(values > 0, values / penalty, values * penalty)
+        changed.clamp_(-FLOAT32_MAX, FLOAT32_MAX)
+        return torch.where(values.abs() < torch.inf, changed, values)
+
+    return change_once(logits, history.seen(start, end, vocabulary=logits.shape[1]), change)
