@@ -100,8 +100,9 @@ def cut(
     most = min(most, vocabulary) or vocabulary
     if not branches(logits):
         return keep_at_least(logits, threshold(largest(logits, most), *numbers)[0])
-    maxima = group_maxima(logits) if maxima is None else maxima
     first = min(HEAD, vocabulary)
+    if maxima is None and first < vocabulary:
+        maxima = group_maxima(logits)
     found, sufficed = threshold(largest(logits, first, maxima=maxima), *numbers)
 
     def look(rows: Tensor, count: int) -> Tensor:
