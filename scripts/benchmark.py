@@ -523,7 +523,7 @@ def run_serve(quick: bool, only: str) -> tuple[list[Served], dict[str, float]]:
                 extra_body={**fields, "ignore_eos": True},
             )
 
-        tokens = 4 if quick else 48
+        tokens = 4 if quick else 24
         for streams in (2,) if quick else (32, 8, 1):
             rounds: dict[str, list[float]] = {name: [] for name in works}
             with ThreadPoolExecutor(streams) as pool:
