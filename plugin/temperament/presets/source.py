@@ -22,7 +22,7 @@ except ImportError:  # PyYAML without libyaml
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 16
-MAX_VALUES = 16_384  # names and values of all levels
+MAX_VALUES = 12_288  # names and values of all levels
 
 Path = tuple[str | int, ...]
 
@@ -124,19 +124,23 @@ def _unwanted(text: str, name: str) -> list[Problem]:
     """The alias, depth or number at which to stop before anything is built from the text."""
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        where = f"{name}:{event.start_mark.line + 1 if event.start_mark else 1}"
         if isinstance(event, yaml.AliasEvent):
             allowed = "values written out, or `extends`"
-            return [Problem(where, "", "an alias", f"*{event.anchor}", allowed)]
+            return [Problem(_line(name, event), "", "an alias", f"*{event.anchor}", allowed)]
         if number > MAX_VALUES:
-            return [Problem(where, "", "too many values", allowed=f"at most {MAX_VALUES}")]
+            allowed = f"at most {MAX_VALUES}"
+            return [Problem(_line(name, event), "", "too many values", allowed=allowed)]
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                return [_too_deep(where)]
+                return [_too_deep(_line(name, event))]
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
     return []
+
+
+def _line(name: str, event: yaml.Event) -> str:
+    return f"{name}:{event.start_mark.line + 1 if event.start_mark else 1}"
 
 
 def _too_deep(where: str) -> Problem:

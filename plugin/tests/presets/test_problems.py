@@ -719,12 +719,13 @@ def test_check_tells_the_same_and_exits_with_1(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("suppress_tokens: [" + "1," * 16_400 + "1]", "bad.yaml:1: too many values"),
+        ("suppress_tokens: [" + "1," * 12_300 + "1]", "bad.yaml:1: too many values"),
+        ("stop_strings: [" + "[0]," * 5_000 + "[0]]", "bad.yaml:1: too many values"),
         ("a: 1\n" * 9_000, "too many values"),
         ("stop: [" + "1," * 4_000 + "1]", "and more problems"),
         ("".join(f"k{number}: 1\n" for number in range(500)), "and more problems"),
     ],
-    ids=["values", "names", "wrong entries", "unknown names"],
+    ids=["values", "lists", "names", "wrong entries", "unknown names"],
 )
 def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> None:
     """A file holds so many values, and an error tells so many problems."""
@@ -740,5 +741,5 @@ def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> N
 def test_a_request_has_no_more_values_than_a_file() -> None:
     """The same limit, for values that come as JSON."""
     for words in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
-        with pytest.raises(PresetError, match="request: too large; allowed: at most 16384 values"):
+        with pytest.raises(PresetError, match="request: too large; allowed: at most 12288 values"):
             schema.preset("request", words, where="request")
