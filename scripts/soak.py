@@ -3,6 +3,7 @@
     .venv/bin/python -m scripts.soak                               # 10,000 requests, SmolLM2 on V1
     .venv/bin/python -m scripts.soak --runner v2 --requests 300    # the tiny model on V2
     .venv/bin/python -m scripts.soak --json soak.json --minutes 20 --seed 3
+    .venv/bin/python -m scripts.soak --plain --captured 0          # vLLM alone: what it does itself
 
 Presets are drawn from the seed: half of them are files that the server loads, named in each way
 that there is, half are written into the requests. Requests stream or not, are broken off, share
@@ -23,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -72,6 +73,14 @@ GRAMMARS: tuple[dict[str, Any], ...] = (
         }
     },
 )
+
+
+# What is left of a request to vLLM alone.
+NATIVE = {
+    *("model", "prompt", "messages", "input", "max_tokens", "max_output_tokens", "stream", "n"),
+    *("logprobs", "return_token_ids", "return_tokens_as_token_ids"),
+    *("structured_outputs", "response_format"),
+}
 
 
 @dataclass
@@ -214,6 +223,14 @@ def number_words(random: Random) -> str:
     return " ".join(random.choices(["a colour", "seven", "why", "你好", "def f():", "and"], k=4))
 
 
+def plain(request: Request) -> Request:
+    """The same request with two native fields in place of its preset."""
+    kept = {name: value for name, value in request.body.items() if name in NATIVE}
+    return replace(
+        request, body={**kept, "model": "m", "temperature": 1.0, "top_p": 0.9}, headers={}
+    )
+
+
 async def send(client: httpx.AsyncClient, request: Request) -> tuple[int | str, str, Drawn]:
     """(status, the message of a refusal or of a failure, the tokens of each sample)."""
     sent = {name: quote(text) for name, text in request.headers.items()}
@@ -315,6 +332,7 @@ async def soak(
                 if time.monotonic() > end or not watch.alive:
                     return
                 request = asker.request(number)
+                request = plain(request) if said.plain else request
                 status, message, drawn = await attempt(client, request)
                 statuses[str(status)] += 1
                 kinds.update(request.kinds)
@@ -339,7 +357,8 @@ async def soak(
         report.preemptions = int(numbers["vllm:num_preemptions_total"])
         report.prefix_hits = int(numbers["vllm:prefix_cache_hits_total"])
         found: Counter[str] = Counter()
-        for request, drawn in tqdm(kept[: said.repeats], desc="alone", file=sys.stderr):
+        repeats = 0 if said.plain else said.repeats
+        for request, drawn in tqdm(kept[:repeats], desc="alone", file=sys.stderr):
             status, message, again = await attempt(client, request)
             if status != 200:
                 report.failures.append(f"request {request.number} alone: {status}: {message}")
@@ -429,7 +448,8 @@ def run(said: argparse.Namespace) -> Report:
         def waiting(_: float) -> None:
             bar.update(0)
 
-        with Server(model, runner, arguments, waiting=waiting, timeout=PATIENCE) as server:
+        env = {"VLLM_PLUGINS": "none"} if said.plain else {}
+        with Server(model, runner, arguments, env=env, waiting=waiting, timeout=PATIENCE) as server:
             bar.close()
             asyncio.run(watched(server, asker, said, report))
     if said.captured:
@@ -492,6 +512,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="no request is begun later")
     parser.add_argument("--repeats", type=int, default=400, help="samples to send once more, alone")
     parser.add_argument("--captured", type=int, default=200, help="requests to capture rows of")
+    parser.add_argument("--plain", action="store_true", help="vLLM without the plugin")
     parser.add_argument("--json", type=Path, help="where to write the report")
     return parser.parse_args(arguments)
 
