@@ -5,7 +5,8 @@
     .venv/bin/python scripts/benchmark.py profile          where a step's time goes in it
     .venv/bin/python scripts/benchmark.py compile          what `torch.compile` would give
     .venv/bin/python scripts/benchmark.py --write          docs/benchmarks.md and its numbers
-    .venv/bin/python scripts/benchmark.py --only 'top_p'   the works whose names match
+    .venv/bin/python scripts/benchmark.py --only 'top_p'   the works whose names match; with
+                                                           `--write` the others stay as they are
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's own unit. Peers: Transformers' processors, vLLM's own sampler functions, a Python loop
@@ -23,6 +24,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -392,6 +394,17 @@ def run_ops(quick: bool, only: str) -> list[Cost]:
     return costs
 
 
+def merged(costs: Sequence[Cost]) -> list[Cost]:
+    """What docs/benchmarks holds, with what was measured now in the place of the same."""
+    known = json.loads((ROOT / "docs" / "benchmarks" / "ops.json").read_text())["costs"]
+    by_place = {_place(cost): cost for cost in (*(Cost(**each) for each in known), *costs)}
+    return list(by_place.values())
+
+
+def _place(cost: Cost) -> tuple[Any, ...]:
+    return cost.work, cost.peer, cost.logits, cost.rows, cost.vocabulary
+
+
 def header() -> dict[str, Any]:
     """The machine and the versions."""
     versions = {}
@@ -594,19 +607,31 @@ def run_profile(quick: bool) -> dict[str, float]:
         time.sleep(3)
         worker = worker_of(server.process.pid)
         spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(worker)]
-        options = ["--format", "raw", "--duration", str(seconds), "--rate", "100", "--output", "-"]
-        done = subprocess.run([*spy, *options], capture_output=True, text=True, check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "stacks"
+            options = ["--format", "raw", "--duration", str(seconds), "--rate", "100"]
+            subprocess.run(
+                [*spy, *options, "--output", str(file)], capture_output=True, text=True, check=True
+            )
+            stacks = file.read_text().splitlines()
         for one in asked:
             one.result()
+    return shares_of(stacks)
+
+
+def shares_of(stacks: Sequence[str]) -> dict[str, float]:
+    """The share of each part in stacks as py-spy writes them: frames by `;`, then a count."""
     counts = dict.fromkeys([*PARTS, "the rest"], 0)
-    for line in done.stdout.splitlines():
+    for line in stacks:
         stack, _, count = line.rpartition(" ")
         if "execute_model" not in stack and "sample_tokens" not in stack:
             continue  # waits for the next step
         frames = reversed(stack.split(";"))
         found = (name for frame in frames for name, part in PARTS.items() if part in frame)
         counts[next(found, "the rest")] += int(count)
-    total = sum(counts.values()) or 1
+    total = sum(counts.values())
+    if not total:
+        raise SystemExit("py-spy saw no step of the worker: is it allowed to look at processes?")
     return {name: count / total for name, count in counts.items()}
 
 
@@ -770,6 +795,8 @@ def main() -> None:
     about = header()
     if words.what == "ops":
         costs = run_ops(words.quick, words.only)
+        if words.write and words.only:
+            costs = merged(costs)
         table, data = ops_table(costs), {**about, "costs": [asdict(cost) for cost in costs]}
     elif words.what == "profile":
         shares = run_profile(words.quick)

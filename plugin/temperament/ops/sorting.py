@@ -13,6 +13,8 @@ from torch import Tensor
 
 from temperament.ops.blocks import BAND, branches
 
+FEW = 2**15  # numbers that aren't worth a thread
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -98,7 +100,7 @@ def _on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> N
     threads = torch.get_num_threads()
     high = max(1, min(-(-rows // threads), BAND // max(columns, 1)))
     parts = [slice(top, top + high) for top in range(0, rows, high)]
-    if threads == 1 or len(parts) < 2:
+    if threads == 1 or len(parts) < 2 or rows * columns < FEW:
         for part in parts:
             work(part)
     else:
