@@ -134,10 +134,11 @@ class TestTables:
         ids = [random.choices([*range(size), -1, size, 2**31], k=random.randint(0, 12))
                for _ in used]  # fmt: skip
         given_ids, texts = history(ids, starts), made.texts(used)
-        hits = texts.hits(given_ids)
+        last_hit = texts.last_hit(given_ids)
         every = torch.arange(size + 3).expand(len(used), -1)
         ends = texts.ending(given_ids, given_ids.start, size + 3)
-        next_ = texts.completes(given_ids, every)
+        row_of = torch.arange(len(used))[:, None].expand(every.shape)
+        next_ = texts.completes(given_ids, row_of.flatten(), every.flatten()).view(every.shape)
 
         assert torch.equal(ends, next_)
         for row, (own, start) in enumerate(zip(ids, starts, strict=True)):
@@ -148,7 +149,7 @@ class TestTables:
                 return bool(known) and completes(text, known, used[row])
 
             places = [start + i for i, token in enumerate(own) if found(token, before[i])]
-            assert torch.where(hits[row])[0].tolist() == places
+            assert int(last_hit[row]) == max(places, default=-1)
             assert torch.where(ends[row])[0].tolist() == [
                 token for token in range(size) if found(token, all_of_it)
             ]
@@ -188,9 +189,9 @@ class TestTables:
         texts = made.texts([("ab",)])
         past = history([[0, 1]], [0])
 
-        assert not texts.hits(past).any()
+        assert texts.last_hit(past).tolist() == [-1]
         assert not texts.ending(past, past.start, 3).any()
-        assert not texts.completes(past, torch.tensor([[1]])).any()
+        assert not texts.completes(past, torch.tensor([0]), torch.tensor([1])).any()
 
 
 def test_a_byte_automaton_of_texts_that_contain_each_other() -> None:
