@@ -46,10 +46,10 @@ class SuffixMatches:
             self._length = grown
         behind = ends - self._known[slots]
         index = torch.from_numpy(np.ascontiguousarray(slots)).to(self._length.device)
-        self._known[slots] = ends
         if (behind == 1).all():
             length = extend(self._length[:, :longest].index_select(0, index), history)
             self._length[index, :longest] = length
+            self._known[slots] = ends
             return Matches(length)
         grown_by_one = np.flatnonzero(behind == 1)
         if len(grown_by_one):
@@ -60,6 +60,7 @@ class SuffixMatches:
         if len(unknown):
             part, place = self._part(history, slots, unknown)
             self._length[place, :longest] = rebuild(part)
+        self._known[slots] = ends
         length = self._length[:, :longest].index_select(0, index)
         # Behind a row's end may lie what an earlier request left in the slot.
         position = torch.arange(longest, device=length.device)
