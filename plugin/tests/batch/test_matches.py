@@ -115,3 +115,17 @@ def test_any_growth_is_the_definition(seed: int, verbs: list[int]) -> None:
 
         wanted = definition([[*text, 0] for text in batch], [0] * len(slots), ends)
         assert torch.equal(found.length.long(), wanted)
+
+
+def test_a_step_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wasn't written isn't known: the guard runs the rows of such a step once more."""
+    text = [[1, 2, 1, 2, 1]]
+    memory, slots = SuffixMatches(1), np.array([0])
+    memory.update(history(text, [0], [4]), slots, np.array([4]))
+    with monkeypatch.context() as patch:
+        patch.setattr(matches, "extend", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            memory.update(history(text, [0], [5]), slots, np.array([5]))
+    found = memory.update(history(text, [0], [5]), slots, np.array([5])).length
+
+    assert torch.equal(found, definition(text, [0], [5]))
