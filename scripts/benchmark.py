@@ -2,6 +2,7 @@
 
     .venv/bin/python scripts/benchmark.py                  the ops, a table on stdout
     .venv/bin/python scripts/benchmark.py serve            tokens/s of a real `vllm serve`
+    .venv/bin/python scripts/benchmark.py start            seconds until it is ready
     .venv/bin/python scripts/benchmark.py profile          where a step's time goes in it
     .venv/bin/python scripts/benchmark.py compile          what `torch.compile` would give
     .venv/bin/python scripts/benchmark.py --write          docs/benchmarks.md and its numbers
@@ -492,18 +493,13 @@ MODES = {
 CEILING = "native: temperature (the ceiling)"
 
 
-def run_serve(quick: bool, only: str) -> tuple[list[Served], dict[str, float]]:
-    """Tokens/s of a real server, the rounds of all works taken in turns; and seconds to start."""
+def run_serve(quick: bool, only: str) -> list[Served]:
+    """Tokens/s of a real server, the rounds of all works taken in turns."""
     from integration_tests.harness.models import model_path
     from integration_tests.harness.server import Server
 
     arguments = ["--served-model-name", "m", "--max-num-seqs", "32", "--max-model-len", "2048"]
     path = model_path("tiny" if quick else "smollm2")
-    starts = {}
-    for name, plugins in (("with the plugin", "temperament"), ("without", "")):
-        begin = time.perf_counter()
-        with Server(path, "v1", arguments, env={"VLLM_PLUGINS": plugins or "none"}):
-            starts[name] = time.perf_counter() - begin
     native = {"temperature": 1.3, "top_p": 0.95}
     penalty = {"frequency_penalty": 0.3}
     inline = {"temperature": 1.3}
@@ -551,10 +547,35 @@ def run_serve(quick: bool, only: str) -> tuple[list[Served], dict[str, float]]:
                 if found:
                     best = statistics.median(found[1:] or found)  # the first warms up
                     served.append(Served(name, streams, best, streams / best * 1e3, tuple(found)))
-    return served, starts
+    return served
 
 
-def serve_table(served: Sequence[Served], starts: dict[str, float]) -> str:
+def run_start(quick: bool) -> dict[str, list[float]]:
+    """Seconds until a server is ready, the starts with the plugin and without taken in turns."""
+    from integration_tests.harness.models import model_path
+    from integration_tests.harness.server import Server
+
+    path = model_path("tiny" if quick else "smollm2")
+    plugins = {"with the plugin": "temperament", "without": "none"}
+    starts: dict[str, list[float]] = {name: [] for name in plugins}
+    for _ in tqdm(range(1 if quick else 6), desc="starts", disable=None):
+        for name, plugin in plugins.items():
+            begin = time.perf_counter()
+            with Server(path, "v1", ["--max-model-len", "2048"], env={"VLLM_PLUGINS": plugin}):
+                starts[name].append(time.perf_counter() - begin)
+    return {name: found[1:] or found for name, found in starts.items()}  # the first warms up
+
+
+def start_table(starts: dict[str, list[float]]) -> str:
+    """Markdown: a line with the plugin, one without."""
+    lines = [
+        f"| {name} | {statistics.median(found):.1f} | {min(found):.1f} to {max(found):.1f} |"
+        for name, found in starts.items()
+    ]
+    return "\n".join(["| | ready after, s | of |", "| --- | --- | --- |", *lines])
+
+
+def serve_table(served: Sequence[Served]) -> str:
     """Markdown: tokens/s by work and streams, and beside the ceiling."""
     counts = sorted({one.streams for one in served})
     rate = {(one.work, one.streams): one for one in served}
@@ -569,9 +590,7 @@ def serve_table(served: Sequence[Served], starts: dict[str, float]) -> str:
             work, *(f"{c.tokens_per_second:.0f}" if c else "" for c in cells),
             f"{last.milliseconds_per_token:.0f}", f"{last.tokens_per_second / ceiling:.2f}",
         ])  # fmt: skip
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in starts.items())
-    return f"{table}\n\nThe server was ready after: {took}."
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 # Frames of the worker's stacks, the innermost that is found counts: what a sample was spent on.
@@ -785,7 +804,7 @@ def write(part: str, text: str, data: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "what", nargs="?", choices=("ops", "serve", "profile", "compile"), default="ops"
+        "what", nargs="?", choices=("ops", "serve", "start", "profile", "compile"), default="ops"
     )
     parser.add_argument("--json", action="store_true", help="the numbers in place of the table")
     parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
@@ -801,13 +820,15 @@ def main() -> None:
     elif words.what == "profile":
         shares = run_profile(words.quick)
         table, data = profile_table(shares), {**about, "shares": shares}
+    elif words.what == "start":
+        starts = run_start(words.quick)
+        table, data = start_table(starts), {**about, "seconds": starts}
     elif words.what == "compile":
         found = run_compile(words.quick)
         table, data = compile_table(found), {**about, "compiled": [asdict(one) for one in found]}
     else:
-        served, starts = run_serve(words.quick, words.only)
-        table = serve_table(served, starts)
-        data = {**about, "starts": starts, "served": [asdict(one) for one in served]}
+        served = run_serve(words.quick, words.only)
+        table, data = serve_table(served), {**about, "served": [asdict(one) for one in served]}
     facts = ", ".join(f"{name} {value}" for name, value in about.items())
     text = f"{facts}.\n\n{table}"
     if words.write:
