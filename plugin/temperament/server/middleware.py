@@ -108,7 +108,7 @@ async def _admit(
         body = parse(raw)
     except TemperamentError:
         raise
-    except RecursionError:  # of which vLLM's own reading would make a 500
+    except RecursionError:  # beyond what Python's parser can read
         problem = Problem("request", "", "the body is nested too deeply", allowed="fewer levels")
         raise RequestError(problem) from None
     except ValueError:
