@@ -168,6 +168,7 @@ BAD: dict[str, Bad] = {
     "NaN": named("given: nan", preset=NAN),
     "lone surrogate": Bad(("unknown preset", "ud800"), {"preset": "\ud800"}),
     "xargs list": named("vllm_xargs.preset; ['chat']", vllm_xargs={"preset": ["chat"]}),
+    "half of a character": Bad(("stop: half of a",), {"preset": "chat", "stop": "\udfff"}),
     # ways that disagree
     "field and suffix": named(
         "disagree; model says code; preset says chat", model="smollm2:code", preset="chat"

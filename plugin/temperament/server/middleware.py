@@ -24,6 +24,8 @@ from temperament.server.trace import traced
 # Names what of a SillyTavern-style body isn't honoured.
 WARNING = "x-sampling-warning"
 MODELS = "/v1/models"
+HALF = b"\\ud"  # as JSON escapes half of a character beyond the BMP
+HALF_ALONE = "half of a character (a surrogate without the other one)"
 
 Scope = Message
 Receive = Callable[[], Awaitable[Message]]
@@ -60,20 +62,20 @@ class PresetMiddleware:
             return
         try:
             admitted = await _admit(raw, scope, endpoint, admission)
+            written = None if admitted is None else _written(admitted.body)
         except TemperamentError as error:
             self.metrics.refusal(error.problems)
             await _refuse(error, endpoint, send)
             return
-        if admitted is None:
+        if admitted is None or written is None:
             self.metrics.request(NONE)
             await self.app(scope, _replay(raw, receive), send)
             return
         self.metrics.request((admitted.label or FIELDS).partition("@")[0])
-        raw = json.dumps(admitted.body).encode()
         headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
-        length = (b"content-length", str(len(raw)).encode())
+        length = (b"content-length", str(len(written)).encode())
         scope = {**scope, "headers": [*headers, length]}
-        await self.app(scope, _replay(raw, receive), _answer(send, admitted))
+        await self.app(scope, _replay(written, receive), _answer(send, admitted))
 
 
 def _answer(send: Send, admitted: Admitted) -> Send:
@@ -126,6 +128,31 @@ async def _admit(
     admitted = admission.admit(body, text, endpoint)
     warning = sillytavern_request.header_text(notes)
     return None if admitted is None else replace(admitted, warning=warning)
+
+
+def _written(body: dict[str, Any]) -> bytes:
+    """The body as JSON. Raises `RequestError` where a text of it can't be written as UTF-8.
+
+    vLLM answers 500 to such a text in `stop` or `vllm_xargs`, which go on to its engine.
+    """
+    raw = json.dumps(body).encode()
+    if HALF in raw:  # of a pair, unless it stands alone
+        problems = [
+            Problem("request", name, HALF_ALONE, allowed="text that UTF-8 can write")
+            for name, value in body.items()
+            if not _encodable({name: value})
+        ]
+        if problems:
+            raise RequestError(problems)
+    return raw
+
+
+def _encodable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def _read(receive: Receive) -> bytes | None:

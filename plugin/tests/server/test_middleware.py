@@ -149,12 +149,14 @@ class TestChanges:
         assert done.body["temperature"] == 1.3
 
     def test_odd_but_valid_json(self, admission: Admission) -> None:
-        """NaN, huge numbers, lone surrogates and other fields go through as they were."""
-        raw = b'{"preset": "chat", "a": NaN, "b": 1e999, "c": "\\ud800", "d": "\xe6\xb5\xb7"}'
+        """NaN, huge numbers, surrogates in pairs and other fields go through as they were."""
+        raw = (
+            b'{"preset": "chat", "a": NaN, "b": 1e999, "c": "\\ud83d\\udca1", "d": "\xe6\xb5\xb7"}'
+        )
         done = Exchange(admission, raw)
 
         assert str(done.body["a"]) == "nan"
-        assert (done.body["b"], done.body["c"], done.body["d"]) == (float("inf"), "\ud800", "海")
+        assert (done.body["b"], done.body["c"], done.body["d"]) == (float("inf"), "💡", "海")
 
 
 class TestPasses:
@@ -306,6 +308,18 @@ class TestRefusals:
 
         assert done.status == 400
         assert words in done.error["error"]["message"]
+
+    @pytest.mark.parametrize("half", [r'"\udfff\ud800"', r'["a", "\ud83d"]', r'{"\uDC00": 1}'])
+    def test_half_of_a_character(self, admission: Admission, half: str) -> None:
+        """vLLM would answer 500 where it stands in a field that goes on to its engine."""
+        raw = f'{{"preset": "chat", "stop": {half}, "user": "\\ud83d\\udca1", "a": {half}}}'
+        done = Exchange(admission, raw.encode())
+
+        assert done.status == 400
+        message = done.error["error"]["message"]
+        assert "stop: half of a character" in message
+        assert "a: half of a character" in message
+        assert "user" not in message
 
     def test_a_message_that_json_must_escape(self, admission: Admission) -> None:
         """Lone surrogates and quotes don't break the answer."""
