@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import json
 import subprocess
 import sys
 import tomllib
@@ -17,11 +18,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
 from integration_tests.harness.models import ROOT
 from integration_tests.harness.offline import generate
+from integration_tests.harness.server import Server
 
 ON_CPU = "cpu" in importlib.metadata.version("vllm")
 of_the_cpu_wheel = pytest.mark.skipif(not ON_CPU, reason="vLLM for a GPU: the wheel is another")
@@ -177,6 +180,20 @@ class TestVersions:
         assert any(one.startswith("transformers>=4.") for one in asked), (
             "drop the hasattr in _NEUTRAL of engines/transformers.py"
         )
+
+
+class TestTheServerOfVllm:
+    """Of `server/middleware.py`."""
+
+    def test_half_of_a_character_ends_in_500(self, v1_server: Server) -> None:
+        """In a field that goes on to the engine, with no preset in the request."""
+        fields = {"model": "smollm2", "prompt": "a", "max_tokens": 1, "stop": "\udfff"}
+        raw = json.dumps(fields).encode()
+        headers = {"content-type": "application/json"}
+        url = f"{v1_server.url}/v1/completions"
+        answer = httpx.post(url, content=raw, headers=headers, timeout=60)
+
+        assert answer.status_code == 500, "drop HALF in server/middleware.py"
 
 
 class TestEnginesOnACpu:
