@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 
 
 class TokenLog:

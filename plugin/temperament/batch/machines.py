@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Automata
+from temperament.ops.automata import Automata
 from temperament.plan.machine import NONE, STAYS, Counted, Machine
 from temperament.plan.triggers import NOTHING_LEFT, PLACES
 from temperament.presets.modes import MAX_MODES

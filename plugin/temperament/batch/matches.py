@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches
-from temperament.ops.inputs import History, Matches
+from temperament.ops.history import History, Matches
 
 SHORT = 64  # tokens of a match that are compared one after another
 

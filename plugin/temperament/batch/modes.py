@@ -19,7 +19,7 @@ from temperament.batch.machines import Machines
 from temperament.batch.matches import rebuild
 from temperament.ops.blocks import branches
 from temperament.ops.cut import entropy
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 from temperament.plan.follow import Follower
 from temperament.plan.machine import NONE, STAYS, TO_BACK, Machine, Switching, machine
 from temperament.plan.triggers import NOTHING_LEFT

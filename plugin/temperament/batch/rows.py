@@ -16,11 +16,13 @@ from torch import Tensor
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
 from temperament.batch.modes import Modes
-from temperament.batch.run import execute, execute_expanded
+from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
 from temperament.batch.table import Request, Slots, Table
 from temperament.ops.blocks import branches
-from temperament.ops.inputs import Given, History, Matches, State, Vocabulary
+from temperament.ops.history import History, Matches
+from temperament.ops.inputs import Vocabulary
+from temperament.ops.state import State
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.modes import MAX_MODES
 from temperament.stages import BY_NAME
@@ -200,21 +202,21 @@ class Rows:
         `history` has the engine's own tokens, and `ends` how many each row has, if the host knows;
         else `new` bounds how many are new in any row.
         """
-        given = self._given(slots, logits, history, ends)
+        context = self._context(slots, logits, history, ends)
         modal = self._modes.has(slots) if self._modes else np.zeros(len(slots), dtype=np.bool_)
         places = self._places[slots, 0]
         if not modal.any():
-            return execute(logits, self.table.steps(places, logits.shape[1]), given)
+            return execute(logits, self.table.steps(places, logits.shape[1]), context)
         rows = np.flatnonzero(modal)
         own = slots[rows]
         index = self._index(rows)
-        assert given.history is not None
+        assert context.history is not None
         if ends is None and history is None:
             ends = self.log.ends[slots]
         if ends is not None:
             new = max(0, int((ends[rows] - self._modes.known[own]).max()))
             self._modes.known[own] = np.maximum(self._modes.known[own], ends[rows])
-        past, matches = given.history, given.matches
+        past, matches = context.history, context.matches
         if len(rows) < len(slots):
             past = past.select(index)
             matches = None if matches is None else Matches(matches.length.index_select(0, index))
@@ -226,18 +228,18 @@ class Rows:
             repeats=self._modes.repeats(own),
             repeated=None if matches is None else matches.length,
         )
-        if given.position is not None:
-            given.position.index_copy_(0, index, drawn.position)
+        if context.position is not None:
+            context.position.index_copy_(0, index, drawn.position)
         self.drawn_in = torch.zeros(len(slots), dtype=torch.int64, device=self.device)
         self.drawn_in.index_copy_(0, index, drawn.mode)
         if branches(logits):
             places[rows] = self._places[own, drawn.mode.numpy()]
-            return execute(logits, self.table.steps(places, logits.shape[1]), given)
+            return execute(logits, self.table.steps(places, logits.shape[1]), context)
         place = self._index(places)
         place.index_copy_(0, index, self._place(self._index(own), drawn.mode))
         everything = np.unique(self._places[slots])
         steps = self.table.expanded_steps(everything, place, logits.shape[1])
-        return execute_expanded(logits, steps, given)
+        return execute_expanded(logits, steps, context)
 
     def run_expanded(
         self,
@@ -253,13 +255,13 @@ class Rows:
 
         `first` ([rows] bool) are the rows with no draft tokens, one for each request.
         """
-        given = Given(history=history, vocabulary=self._tokens(slots, logits.shape[1]))
+        context = Context(history=history, vocabulary=self._tokens(slots, logits.shape[1]))
         repeats = bool(self._modes) and self._modes.repeats(slots)
         if history is not None and self.uses(slots, "matches").any():
-            given.matches = Matches(rebuild(history))
+            context.matches = Matches(rebuild(history))
         place = rows
         if history is not None:
-            given.position = history.end - history.prompt_end
+            context.position = history.end - history.prompt_end
         if self._modes and self._modes.has(slots).any():
             assert history is not None
             drawn = self._modes.advance(
@@ -270,34 +272,34 @@ class Rows:
                 repeats=repeats,
                 keep=first,
             )
-            place, given.position = self._place(rows, drawn.mode), drawn.position
+            place, context.position = self._place(rows, drawn.mode), drawn.position
         everything = np.unique(self._places[slots])
         steps = self.table.expanded_steps(everything, place, logits.shape[1])
-        given.states = self._views(slots, rows, logits.shape[1])
-        return execute_expanded(logits, steps, given)
+        context.states = self._views(slots, rows, logits.shape[1])
+        return execute_expanded(logits, steps, context)
 
-    def _given(
+    def _context(
         self,
         slots: Slots,
         logits: Tensor,
         history: History | None,
         ends: np.ndarray[Any, Any] | None,
-    ) -> Given:
-        given = Given(vocabulary=self._tokens(slots, logits.shape[1]))
+    ) -> Context:
+        context = Context(vocabulary=self._tokens(slots, logits.shape[1]))
         if not self.uses(slots, *TOKENS).any():
-            return given
+            return context
         if history is None:
             history, ends = self.log.history(slots), self.log.ends[slots]
-        given.history = history
-        given.position = history.end - history.prompt_end
+        context.history = history
+        context.position = history.end - history.prompt_end
         if self.uses(slots, "matches").any() or (self._modes and self._modes.repeats(slots)):
-            given.matches = (
+            context.matches = (
                 Matches(rebuild(history))
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )
-        given.states = self._views(slots, self._index(slots), logits.shape[1])
-        return given
+        context.states = self._views(slots, self._index(slots), logits.shape[1])
+        return context
 
     def _views(self, slots: Slots, rows: Tensor, vocabulary: int) -> dict[str, State]:
         """The states of the stages that requests in `slots` have in any mode; `rows`: whose."""

@@ -7,6 +7,7 @@ the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,22 +16,48 @@ from torch import Tensor
 from temperament.batch.heads import HeadSteps, run_heads
 from temperament.batch.table import BatchStep
 from temperament.ops import OPS
-from temperament.ops.inputs import Given
+from temperament.ops.history import History, Matches
+from temperament.ops.inputs import Vocabulary
 from temperament.ops.noise import Noise
+from temperament.ops.state import State
 
 
-def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], given: Given) -> Tensor:
+@dataclass(slots=True)
+class Context:
+    """What the stages of a batch read beside their parameters; None where no stage reads it."""
+
+    history: History | None = None
+    matches: Matches | None = None
+    vocabulary: Vocabulary | None = None
+    # by stage
+    states: dict[str, State] | None = None
+    # [rows] int64: how many tokens each row's mode has had, for values that change with that
+    position: Tensor | None = None
+
+    def select(self, rows: Tensor) -> Context:
+        """Returns the same for some rows: [n] int64."""
+        states = self.states or {}
+        return Context(
+            None if self.history is None else self.history.select(rows),
+            None if self.matches is None else self.matches.select(rows),
+            self.vocabulary,
+            {name: state.select(rows) for name, state in states.items()},
+            None if self.position is None else self.position.index_select(0, rows),
+        )
+
+
+def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], context: Context) -> Tensor:
     """Runs the steps on [rows, vocab] float32 logits, in place.
 
-    `given` has what the steps need, for each row of the logits.
+    `context` has what the steps need, for every row of the logits.
     """
     if not logits.is_contiguous():  # a runner may cut off the vocabulary's padding by a view
-        return logits.copy_(execute(logits.contiguous(), steps, given))
+        return logits.copy_(execute(logits.contiguous(), steps, context))
     position = 0
     while position < len(steps):
         rows = steps[position].rows
         part = logits if rows is None else logits.index_select(0, rows)
-        own = given if rows is None else given.select(rows)
+        own = context if rows is None else context.select(rows)
         while position < len(steps) and steps[position].rows is rows:
             part = _run_step(part, steps[position], own)
             position += 1
@@ -41,51 +68,51 @@ def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], given: Given
     return logits
 
 
-def _run_step(logits: Tensor, step: BatchStep | HeadSteps, given: Given) -> Tensor:
+def _run_step(logits: Tensor, step: BatchStep | HeadSteps, context: Context) -> Tensor:
     if isinstance(step, HeadSteps):
-        return run_heads(logits, step, lambda part, steps: execute(part, steps, given))
-    return _apply(logits, step, given)
+        return run_heads(logits, step, lambda part, steps: execute(part, steps, context))
+    return _apply(logits, step, context)
 
 
-def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], given: Given) -> Tensor:
+def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], context: Context) -> Tensor:
     """The same where `BatchStep.rows` is a mask: a stage runs on all rows and counts for some."""
     for step in steps:
-        changed = _apply(logits.clone(), step, given)
+        changed = _apply(logits.clone(), step, context)
         assert step.rows is not None
         logits = torch.where(step.rows[:, None], changed, logits)
     return logits
 
 
-def _apply(logits: Tensor, step: BatchStep, given: Given) -> Tensor:
+def _apply(logits: Tensor, step: BatchStep, context: Context) -> Tensor:
     try:
-        return OPS[step.stage](logits, **_arguments(step, given), **_needs(step, given))
+        return OPS[step.stage](logits, **_arguments(step, context), **_needs(step, context))
     except Exception as error:
         error.add_note(step.stage)
         raise
 
 
-def _arguments(step: BatchStep, given: Given) -> dict[str, Any]:
+def _arguments(step: BatchStep, context: Context) -> dict[str, Any]:
     arguments: dict[str, Any] = {**step.arguments}
     for name, ramp in step.ramps.items():
-        assert given.position is not None
-        arguments[name] = ramp.at(arguments[name], given.position)
+        assert context.position is not None
+        arguments[name] = ramp.at(arguments[name], context.position)
     return arguments
 
 
-def _needs(step: BatchStep, given: Given) -> dict[str, Any]:
+def _needs(step: BatchStep, context: Context) -> dict[str, Any]:
     needs: dict[str, Any] = {}
     if "history" in step.needs:
-        needs["history"] = given.history
+        needs["history"] = context.history
     if "matches" in step.needs:
-        needs["matches"] = given.matches
+        needs["matches"] = context.matches
     if "vocabulary" in step.needs:
-        needs["vocabulary"] = given.vocabulary
+        needs["vocabulary"] = context.vocabulary
     if "state" in step.needs:
-        assert given.states is not None
-        needs["state"] = given.states[step.stage]
+        assert context.states is not None
+        needs["state"] = context.states[step.stage]
     if "ends" in step.needs:
         needs["ends"] = step.ends
     if "noise" in step.needs:
-        assert given.history is not None and step.seed is not None
-        needs["noise"] = Noise(step.seed, given.history.end - given.history.prompt_end)
+        assert context.history is not None and step.seed is not None
+        needs["noise"] = Noise(step.seed, context.history.end - context.history.prompt_end)
     return needs

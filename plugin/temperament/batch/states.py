@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import State
+from temperament.ops.state import State
 
 Bank = tuple[Tensor, Tensor, Tensor, Tensor]
 Snapshot = dict[str, tuple[Tensor, ...]]

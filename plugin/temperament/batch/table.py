@@ -18,7 +18,8 @@ from temperament.batch.heads import HeadSteps, divide, width_of
 from temperament.batch.ramp import Ramp
 from temperament.batch.schedule import Shape, merge
 from temperament.batch.texts import TextTables
-from temperament.ops.inputs import Column, Ends, Sequences, Texts, Tokens
+from temperament.ops.automata import Texts
+from temperament.ops.inputs import Column, Ends, Sequences, Tokens
 from temperament.plan.machine import Switching
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.chain import Chain

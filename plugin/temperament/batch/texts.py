@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Automata, Texts
+from temperament.ops.automata import Automata, Texts
 from temperament.plan.automaton import Automaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 

@@ -24,7 +24,7 @@ from temperament.batch.process import check_tokenizer, request_of, sample_seed, 
 from temperament.batch.rows import TOKENS, Rows
 from temperament.engines import generation
 from temperament.errors import EngineError, Problem
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 from temperament.plan import targets
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets

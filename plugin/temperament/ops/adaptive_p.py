@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import NO_MASS, blocks
-from temperament.ops.inputs import Column, History, State
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
+from temperament.ops.state import State
 from temperament.stages import FLOAT32_MAX
 
 WIDTH, PEAK, SHARPNESS = 0.3, 5.0, 10.0

@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.bans import ban
-from temperament.ops.inputs import History, Sequences
+from temperament.ops.history import History
+from temperament.ops.inputs import Sequences
 
 
 def apply(logits: Tensor, *, bad_words_ids: Sequences, history: History) -> Tensor:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from temperament.ops.automata import Texts
 from temperament.ops.bans import ban_mask
-from temperament.ops.inputs import History, Texts
+from temperament.ops.history import History
 
 
 def apply(logits: Tensor, *, banned_strings: Texts, history: History) -> Tensor:

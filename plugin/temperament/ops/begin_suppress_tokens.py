@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.bans import ban
-from temperament.ops.inputs import History, Tokens
+from temperament.ops.history import History
+from temperament.ops.inputs import Tokens
 
 
 def apply(logits: Tensor, *, begin_suppress_tokens: Tokens, history: History) -> Tensor:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Column, History, Matches, Texts
+from temperament.ops.automata import Texts
+from temperament.ops.history import History, Matches
+from temperament.ops.inputs import Column
 from temperament.stages.base import FLOAT32_MAX
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.bans import ban
-from temperament.ops.inputs import Column, History, Matches
+from temperament.ops.history import History, Matches
+from temperament.ops.inputs import Column
 
 
 def apply(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.inputs import Column, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
 from temperament.ops.repetition_penalty import penalise
 
 

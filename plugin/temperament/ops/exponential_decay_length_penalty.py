@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Column, Ends, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column, Ends
 from temperament.stages.base import FLOAT32_MAX
 
 

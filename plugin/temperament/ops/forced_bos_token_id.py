@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from temperament.ops.bans import ban_mask
-from temperament.ops.inputs import Column, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
 
 
 def apply(logits: Tensor, *, forced_bos_token_id: Column, history: History) -> Tensor:

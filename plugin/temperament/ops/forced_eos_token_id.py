@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from temperament.ops.bans import ban_mask
-from temperament.ops.inputs import Ends, History, Tokens
+from temperament.ops.history import History
+from temperament.ops.inputs import Ends, Tokens
 
 
 def apply(logits: Tensor, *, forced_eos_token_id: Tokens, history: History, ends: Ends) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.inputs import Column, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
 from temperament.ops.occurrences import subtract_each
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from temperament.ops.bans import ban
-from temperament.ops.inputs import Column, Ends, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column, Ends
 
 
 def apply(logits: Tensor, *, min_new_tokens: Column, history: History, ends: Ends) -> Tensor:

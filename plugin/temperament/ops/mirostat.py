@@ -14,8 +14,10 @@ from torch import Tensor
 
 from temperament.ops.blocks import branches, mass, sums
 from temperament.ops.cut import keep_at_least, least_likely
-from temperament.ops.inputs import Column, History, State
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
 from temperament.ops.largest import largest
+from temperament.ops.state import State
 
 ESTIMATED_FROM = 100
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import Column, History
+from temperament.ops.history import History
+from temperament.ops.inputs import Column
 from temperament.ops.occurrences import change_once
 from temperament.stages.base import FLOAT32_MAX
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.inputs import History, Sequences
+from temperament.ops.history import History
+from temperament.ops.inputs import Sequences
 
 
 def apply(logits: Tensor, *, sequence_bias: Sequences, history: History) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from temperament.batch import matches
 from temperament.batch.matches import SuffixMatches, rebuild
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 
 
 def lengths(tokens: list[int], start: int, end: int) -> list[int]:

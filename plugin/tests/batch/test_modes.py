@@ -19,7 +19,7 @@ from temperament.batch.modes import Modes
 from temperament.batch.process import request_of
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute_expanded
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 from temperament.plan import cache
 from temperament.plan.follow import Follower
 from temperament.plan.machine import Switching, machine

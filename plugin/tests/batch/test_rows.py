@@ -17,7 +17,7 @@ from torch import Tensor
 from temperament.batch.history import TokenLog
 from temperament.batch.rows import Rows
 from temperament.batch.table import Request, Table
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 from temperament.presets import Chain
 from temperament.stages import STAGES
 from tests import rows

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from temperament.batch import texts as tables
 from temperament.batch.texts import TextTables
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 from temperament.plan.automaton import Automaton, byte_automaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 from tests.reference import completes, spelt

@@ -19,7 +19,7 @@ from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.params import request_of, token_bytes
 from temperament.engines.vllm.parked import Parked, Text
-from temperament.ops.inputs import History
+from temperament.ops.history import History
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
