@@ -1,4 +1,4 @@
-"""The package as a whole: what importing it loads, and what its wheel holds."""
+"""The package: what an import loads, what the wheel contains, and that it works when installed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ["torch", "vllm", "transformers", "pydantic", "yaml", "numpy"]
 
 
-def python(*words: str, path: Path = ROOT / "plugin") -> str:
-    """What a new interpreter prints that finds the package in `path`."""
+def python(*arguments: str, path: Path = ROOT / "plugin") -> str:
+    """Returns the output of a new interpreter with `path` on its import path."""
     done = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -43,7 +43,7 @@ def python(*words: str, path: Path = ROOT / "plugin") -> str:
     ],
 )
 def test_an_import_loads_no_engine(module: str, allowed: list[str]) -> None:
-    """Above the engines nothing loads torch, and the package itself not even pydantic."""
+    """Only the engines load torch or vLLM; `import temperament` loads not even pydantic."""
     code = (
         f"import {module}, json, sys; print(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
     )
@@ -51,29 +51,30 @@ def test_an_import_loads_no_engine(module: str, allowed: list[str]) -> None:
     assert allowed == json.loads(python("-c", code))
 
 
-def test_an_import_takes_no_time() -> None:
-    """`import temperament` takes less than 50 ms, the best of several."""
-    code = (
-        "import time; a = time.perf_counter(); import temperament; print(time.perf_counter() - a)"
-    )
+def test_an_import_takes_less_than_50_ms() -> None:
+    """The best of five runs of `import temperament` takes less than 50 ms of processor time.
+
+    Processor time, because other programs on the machine must not fail this test.
+    """
+    clock = "time.process_time()"
+    code = f"import time; start = {clock}; import temperament; print({clock} - start)"
 
     assert 0.05 > min(float(python("-c", code)) for _ in range(5))
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
-    """Every public name is told by `dir`, and a misspelt one is an AttributeError."""
-
+    """`dir` lists every public name, and a misspelt name raises an AttributeError."""
     assert sorted(temperament.__all__) == temperament.__all__
     assert set(temperament.__all__) <= set(dir(temperament))
     assert issubclass(temperament.PresetError, temperament.TemperamentError)
     assert "chat" in temperament.Catalogue.load(environment=False)
     with pytest.raises(AttributeError, match="has no attribute 'Presets'"):
-        _ = temperament.Presets  # type: ignore[attr-defined]
+        _ = temperament.Presets
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built by the build backend that the project names."""
+    """The wheel, as the project's build backend builds it."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
@@ -85,7 +86,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_code_and_the_configs(wheel: Path) -> None:
-    """Every file of the package and of `configs/` is in it, and no test."""
+    """The wheel contains every file of the package and of `configs/`, and no test."""
     names = set(zipfile.ZipFile(wheel).namelist())
     package, configs = ROOT / "plugin" / "temperament", ROOT / "configs"
     code = {f"temperament/{path.relative_to(package)}" for path in package.rglob("*.py")}
@@ -100,7 +101,7 @@ def test_the_wheel_holds_the_code_and_the_configs(wheel: Path) -> None:
 
 
 def test_the_configs_are_found_beside_the_code(wheel: Path, tmp_path: Path) -> None:
-    """Unpacked into a folder of some project, it reads its own configs, not the project's."""
+    """A copy inside another project reads its own configs, not that project's `configs/`."""
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "configs").mkdir()
     zipfile.ZipFile(wheel).extractall(tmp_path / "vendored")
@@ -110,18 +111,26 @@ def test_the_configs_are_found_beside_the_code(wheel: Path, tmp_path: Path) -> N
     assert f"{tmp_path / 'vendored' / 'temperament' / 'configs'}\n" == printed
 
 
+def test_the_version_stands_once(wheel: Path) -> None:
+    """The wheel's version is `temperament.__version__`."""
+    metadata = f"temperament-{temperament.__version__}.dist-info/METADATA"
+    lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+
+    assert f"Version: {temperament.__version__}" in lines
+
+
 def test_the_wheel_works_without_torch(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own, with what it requires and no more, its command works."""
+    """The installed command works in an environment with the wheel's requirements alone."""
     begin = time.monotonic()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    pip = [sys.executable, "-m", "pip", "--python", scripts / "python", "install", "--quiet"]
-    subprocess.run([*pip, "--disable-pip-version-check", wheel], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "--quiet"]
+    subprocess.run([*pip, "--disable-pip-version-check", str(wheel)], check=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "TEMPERA"))}
 
-    def run(*words: str | Path) -> str:
+    def run(*command: str | Path) -> str:
         done = subprocess.run(
-            words, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+            command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
         )
         return done.stdout
 
