@@ -1,4 +1,4 @@
-"""Clients that others have written, against the real server: the lines of the README's table.
+"""Clients that others have written, against the real server: the lines of docs/clients.md.
 
 Each names `code`, which draws the most likely token: the texts are those of a plain request with
 temperature 0, and where a client shows an answer's headers, the preset stands there. Without a
@@ -23,7 +23,6 @@ from integration_tests.harness.server import Server, environment
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 CLIENTS = BIN.parent / "clients" / "bin"  # by scripts/setup, for what doesn't fit beside vLLM
-READMES = ["README.md", "README.zh-CN.md"]
 QUESTION = "Say a colour."
 TOKENS = 10
 
@@ -40,14 +39,14 @@ metric_list: [{metric: exact_match}]
 """
 
 
-def lines(readme: str) -> dict[str, str]:
-    """The README's table: client -> line."""
-    text = (ROOT / readme).read_text(encoding="utf-8")
+def lines(page: str) -> dict[str, str]:
+    """The table of a page: client -> line."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     [table] = re.findall(r"<!-- clients -->\n(.*?)<!-- /clients -->", text, flags=re.DOTALL)
     return dict(re.findall(r"^\| ([^|`]+?) \| `([^|`]+)` \|$", table, flags=re.MULTILINE))
 
 
-LINES = lines("README.md")
+LINES = lines("clients.md")
 
 
 def line(client: str, server: Server) -> str:
@@ -81,7 +80,7 @@ def run(command: str, cwd: Path, **env: str) -> str:
 
 
 def names(server: Server, **more: Any) -> dict[str, Any]:
-    """What the README's lines of Python know."""
+    """The names that the lines of Python use."""
     messages = [{"role": "user", "content": QUESTION}]
     return {"MODEL": "smollm2", "URL": server.url, "messages": messages, **more}
 
@@ -91,7 +90,7 @@ def test_the_tables_are_one() -> None:
     tests = {name for name in globals() if name.startswith("test_")}
     named = {re.sub(r"\W+", "_", client.lower()) for client in LINES}
 
-    assert lines("README.zh-CN.md") == LINES
+    assert lines("clients.zh-CN.md") == LINES
     assert {f"test_{name}" for name in named} | {"test_the_tables_are_one"} == tests
 
 

@@ -1,10 +1,9 @@
-"""Everything that the READMEs tell a user to run runs, in both languages."""
+"""Every command and every example that the README and the manuals show runs, in both languages."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,49 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from integration_tests.harness.models import model_path
 from integration_tests.harness.server import Server, environment
 
 ROOT = Path(__file__).parents[1]
-READMES = ["README.md", "README.zh-CN.md"]
 BIN = Path(sys.executable).parent
+# A page and its Chinese twin. Other pages have tests of their own, see `ELSEWHERE`.
+PAGES = [
+    "README.md",
+    "docs/formats.md",
+    "docs/models.md",
+    "docs/operators.md",
+    "docs/python.md",
+    "docs/requests.md",
+    "docs/studio.md",
+    "docs/writing-presets.md",
+]
+ELSEWHERE = {
+    "CONTRIBUTING.md": "commands of developers: plugin/tests/test_site.py",
+    "docs/benchmarks.md": "integration_tests/test_benchmark.py",
+    "docs/deployment.md": "integration_tests/test_deployment.py",
+    "docs/modes.md": "plugin/tests/test_modes_document.py",
+    "docs/reliability.md": "integration_tests/test_soak.py, integration_tests/test_fuzz.py",
+    "docs/study.md": "integration_tests/test_studio.py",
+}
 
 
-def blocks(readme: str, language: str) -> list[str]:
-    """The pieces of a README in this language, in order."""
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+def chinese(page: str) -> str:
+    """The name of a page's Chinese twin."""
+    return page.replace(".md", ".zh-CN.md")
 
 
-def commands(readme: str) -> list[str]:
-    """Every line of shell in a README."""
-    return [line for block in blocks(readme, "bash") for line in block.splitlines()]
+def blocks(language: str, *pages: str) -> list[str]:
+    """The code blocks of these pages in this language, in order."""
+    texts = [(ROOT / page).read_text(encoding="utf-8") for page in pages]
+    pattern = rf"```{language}\n(.*?)```"
+    return [block for text in texts for block in re.findall(pattern, text, flags=re.DOTALL)]
+
+
+def lines(*pages: str) -> list[str]:
+    """Every line of shell on these pages, each once."""
+    return list(
+        dict.fromkeys(line for block in blocks("bash", *pages) for line in block.splitlines())
+    )
 
 
 def shell(command: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -41,21 +67,52 @@ def shell(command: str, cwd: Path, timeout: float = 300) -> subprocess.Completed
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the README's own preset in it."""
-    [preset] = blocks("README.md", "yaml")
+    """A folder with the README's preset file in it."""
+    [preset] = blocks("yaml", "README.md")
     (tmp_path / "poems.yaml").write_text(preset, encoding="utf-8")
     return tmp_path
 
 
-def test_both_languages_show_the_same_code() -> None:
-    """What is run is the same in both; comments may be translated."""
-    english, chinese = (
-        [re.sub(r"#.*", "", block) for kind in ("bash", "python", "yaml")
-         for block in blocks(readme, kind)]
-        for readme in READMES
-    )  # fmt: skip
+def test_the_two_commands_stand_on_top() -> None:
+    """Both READMEs begin with `./scripts/demo` and `./scripts/test`, before any other command."""
+    for readme in ("README.md", chinese("README.md")):
+        assert blocks(r"\w*", readme)[0] == "./scripts/demo\n./scripts/test\n"
 
-    assert english == chinese
+
+@pytest.mark.parametrize("page", PAGES)
+def test_both_languages_show_the_same_code(page: str) -> None:
+    """A page and its Chinese twin have the same code blocks; comments may be translated."""
+    english, chinese_ = (
+        [
+            re.sub(r"#.*", "", block)
+            for kind in ("bash", "json", "python", "yaml")
+            for block in blocks(kind, name)
+        ]
+        for name in (page, chinese(page))
+    )
+
+    assert english == chinese_
+
+
+def test_the_readme_and_the_manual_show_the_same_preset() -> None:
+    """`poems.yaml` is the same file on both pages."""
+    assert blocks("yaml", "README.md") == blocks("yaml", "docs/writing-presets.md")
+
+
+def test_every_page_with_code_is_tested() -> None:
+    """A page that shows commands or programs is in `PAGES` or `ELSEWHERE`.
+
+    Reports show the commands of their measurements, which run for hours in their full length.
+    """
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    shown = {
+        str(page.relative_to(ROOT))
+        for page in pages
+        if not page.name.endswith(".zh-CN.md")
+        and re.search(r"```(bash|python|json|yaml)\n", page.read_text(encoding="utf-8"))
+    }
+
+    assert shown - set(ELSEWHERE) == set(PAGES)
 
 
 def test_the_tables_are_up_to_date() -> None:
@@ -66,23 +123,27 @@ def test_the_tables_are_up_to_date() -> None:
 
 
 def test_every_command_has_a_test() -> None:
-    """A command that nobody runs can't get into the README unnoticed."""
+    """A command that no test runs can't get into the pages unnoticed."""
     known = {
         "./scripts/demo": "test_the_demo",
         "./scripts/test": "this run: .ci/run calls it",
         "pip install .": "plugin/tests/test_package.py installs the wheel",
         "VLLM_PLUGINS=temperament vllm serve MODEL": "the v1_server of conftest.py",
+        "VLLM_PLUGINS=temperament TEMPERAMENT_PRESETS=poems.yaml vllm serve MODEL":
+            "test_a_preset_of_ones_own_on_a_server",
         "VLLM_PLUGINS=temperament vllm serve MODEL --config configs/serve/chat.yaml":
-            "test_server_defaults.py",
+            "test_server_default.py",
     }  # fmt: skip
-    run = [line for line in commands("README.md") if line not in known]
+    run = [line for line in lines(*PAGES) if line not in known]
 
     assert all(line.startswith("temperament ") for line in run), run
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec ./scripts/test"
-    assert "def test_the_demo" in Path(__file__).read_text(encoding="utf-8")
+    for name in known.values():
+        if name.startswith("test_") and not name.endswith(".py"):
+            assert f"def {name}" in Path(__file__).read_text(encoding="utf-8")
 
 
-COMMANDS = [line for line in commands("README.md") if line.startswith("temperament ")]
+COMMANDS = [line for line in lines(*PAGES) if line.startswith("temperament ")]
 LOOKING = [line for line in COMMANDS if " DIR" in line or "http:" in line]
 PLAYGROUND = "temperament playground --model DIR"  # test_playground.py runs it
 
@@ -91,7 +152,7 @@ PLAYGROUND = "temperament playground --model DIR"  # test_playground.py runs it
 def test_the_commands_that_look(
     command: str, folder: Path, smollm2_path: Path, v1_server: Server
 ) -> None:
-    """With a folder and a server in their places, each succeeds and prints something."""
+    """With a model's folder and a server's address, each command succeeds and prints something."""
     (folder / "prompts.txt").write_text("Once upon a time\n", encoding="utf-8")
     command = command.replace("DIR", str(smollm2_path))
     done = shell(command.replace("http://localhost:8000", v1_server.url), folder)
@@ -119,20 +180,30 @@ def test_the_demo() -> None:
     assert "temperature 1.5" in done.stdout
 
 
-@pytest.fixture(scope="module")
-def snippets() -> Callable[[str], list[str]]:
-    """The README's pieces of Python that hold a word."""
-    return lambda word: [block for block in blocks("README.md", "python") if word in block]
+def snippets(page: str, word: str) -> list[str]:
+    """The pieces of Python on a page that contain a word."""
+    return [block for block in blocks("python", page) if word in block]
 
 
-def test_the_requests(v1_server: Server, snippets: Callable[[str], list[str]]) -> None:
+def test_the_first_request(v1_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's program prints the answer."""
+    [piece] = snippets("README.md", "client")
+    piece = piece.replace("http://localhost:8000", v1_server.url)
+    names: dict[str, Any] = {"MODEL": "smollm2"}
+    exec(piece.replace("    extra_body", "    max_tokens=8,\n    extra_body"), names)
+
+    assert names["answer"].choices[0].message.content.strip() in capsys.readouterr().out
+    assert names["answer"].usage.completion_tokens == 8
+
+
+def test_the_requests(v1_server: Server) -> None:
     """All ways of naming a preset in a request are answered."""
     names: dict[str, Any] = {
         "client": v1_server.client(),
         "MODEL": "smollm2",
         "messages": [{"role": "user", "content": "Say hello."}],
     }
-    pieces = snippets("client.chat")
+    pieces = snippets("docs/requests.md", "client.chat")
     for piece in pieces:
         short = "" if "max_tokens" in piece else ", max_tokens=8"
         exec(piece.replace("messages=messages", f"messages=messages{short}"), names)
@@ -140,11 +211,22 @@ def test_the_requests(v1_server: Server, snippets: Callable[[str], list[str]]) -
     assert len(pieces) == 2
 
 
-def test_offline(tiny_path: Path, snippets: Callable[[str], list[str]]) -> None:
+def test_a_preset_of_ones_own_on_a_server(folder: Path) -> None:
+    """With `TEMPERAMENT_PRESETS=poems.yaml` a server answers a request that names `poems`."""
+    env = {"TEMPERAMENT_PRESETS": str(folder / "poems.yaml")}
+    with Server(model_path("tiny"), "v1", ["--served-model-name", "tiny"], env=env) as server:
+        raw = server.client().completions.with_raw_response.create(
+            model="tiny", prompt=[1, 2, 3], max_tokens=4, extra_body={"preset": "poems"}
+        )
+
+    assert re.fullmatch(r"poems@[0-9a-f]{12}", raw.headers["X-Sampling-Preset"])
+
+
+def test_offline(tiny_path: Path) -> None:
     """The piece for `vllm.LLM` runs as a program."""
-    [piece] = snippets("sampling_params(")
-    lines = [f"    {line}" for line in piece.splitlines()]
-    program = f"MODEL = {str(tiny_path)!r}\nif __name__ == '__main__':\n" + "\n".join(lines)
+    [piece] = snippets("docs/python.md", "sampling_params(")
+    indented = [f"    {line}" for line in piece.splitlines()]
+    program = f"MODEL = {str(tiny_path)!r}\nif __name__ == '__main__':\n" + "\n".join(indented)
     env = environment() | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\n    print(outputs[0].outputs[0].text)"],
@@ -154,9 +236,9 @@ def test_offline(tiny_path: Path, snippets: Callable[[str], list[str]]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_transformers(smollm2_path: Path, snippets: Callable[[str], list[str]]) -> None:
+def test_transformers(smollm2_path: Path) -> None:
     """The piece for `model.generate` gives two rows."""
-    [piece] = snippets("generate_kwargs")
+    [piece] = snippets("docs/python.md", "generate_kwargs")
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(smollm2_path)
@@ -166,9 +248,9 @@ def test_transformers(smollm2_path: Path, snippets: Callable[[str], list[str]]) 
     assert names["outputs"].shape[0] == 2
 
 
-def test_a_loop_of_ones_own(snippets: Callable[[str], list[str]]) -> None:
+def test_a_loop_of_ones_own() -> None:
     """The piece for any decoding loop runs on any logits."""
-    [piece] = snippets("temperament.Run")
+    [piece] = snippets("docs/python.md", "temperament.Run")
     names: dict[str, Any] = {
         "prompt_ids": [[1, 2], [3]],
         "next_logits": lambda: torch.randn(2, 1000, dtype=torch.bfloat16),

@@ -462,7 +462,10 @@ def prompt_ids(model: Path) -> list[int]:
     """The ids of a long text in two languages."""
     from transformers import AutoTokenizer
 
-    text = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    text = "".join(
+        (ROOT / name).read_text("utf-8")
+        for name in ("docs/parameters.md", "docs/parameters.zh-CN.md")
+    )
     return list(AutoTokenizer.from_pretrained(model)(text)["input_ids"])
 
 
