@@ -39,7 +39,7 @@ def python(*arguments: str, path: Path = ROOT / "plugin") -> str:
         ("temperament.cli", []),
         ("temperament.presets", ["pydantic", "yaml"]),
         ("temperament.plan", ["pydantic", "yaml"]),
-        ("temperament.cli.commands", ["pydantic", "yaml"]),
+        ("temperament.cli.preset_commands", ["pydantic", "yaml"]),
     ],
 )
 def test_an_import_loads_no_engine(module: str, allowed: list[str]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from temperament.batch.process import Run
 from temperament.presets import Catalogue
-from temperament.studio.measures import entropy, probabilities
+from temperament.studio.distribution import entropy, probabilities
 
 _NUMBERS = 2**24  # logits in a batch: 64 MiB
 

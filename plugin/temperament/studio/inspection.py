@@ -12,7 +12,7 @@ import torch
 from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
 from temperament.presets.writing import fields
-from temperament.studio.source import Source
+from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
 
 # Stages that read a logit's sign: adding a constant to all logits changes what they do.

@@ -13,7 +13,7 @@ from temperament.batch.process import Run
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
-from temperament.studio.source import Drawn, Logits
+from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
 

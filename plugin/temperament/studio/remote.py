@@ -20,7 +20,7 @@ from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.writing import fields
 from temperament.stages import PARAMETERS
 from temperament.studio.local import token_texts
-from temperament.studio.source import Drawn, Logits
+from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
 _MINUS_INFINITY = -9999.0  # what vLLM writes for it

@@ -15,7 +15,7 @@ from torch import Tensor
 from temperament.batch.process import Run
 from temperament.presets import Catalogue, Preset
 from temperament.presets.chain import Chain
-from temperament.studio.measures import entropy, probabilities
+from temperament.studio.distribution import entropy, probabilities
 
 _NO_PRESETS = Catalogue({})  # a stage alone names no other preset
 

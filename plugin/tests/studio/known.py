@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import torch
 
 from temperament.presets import Catalogue, Preset, as_preset
-from temperament.studio.source import Drawn, Logits
+from temperament.studio.model_source import Drawn, Logits
 
 # the reference documents' five words and their probabilities
 WORDS = ("cat", "dog", "bird", "fish", "horse")

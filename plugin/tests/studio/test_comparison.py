@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from temperament import EngineError
-from temperament.studio.comparison import measures, report
+from temperament.studio.comparison import report, text_measures
 from temperament.studio.comparison.collect import Collected, read_prompts
-from temperament.studio.figures import comparison
+from temperament.studio.figures import draw_comparison
 from tests.studio.known import preset
 
 
@@ -30,24 +30,24 @@ from tests.studio.known import preset
 def test_distinct(samples: list[list[int]], n: int, expected: float) -> None:
     """Different n-grams over all, over all samples; n-grams don't cross from one to the next."""
 
-    assert measures.distinct(samples, n) == pytest.approx(expected, nan_ok=True)
+    assert text_measures.distinct(samples, n) == pytest.approx(expected, nan_ok=True)
 
 
 def test_bleu() -> None:
     """1 for the reference itself, 0 without a token in common, and in between by hand."""
     reference = [1, 2, 3, 4, 5, 6]
 
-    assert measures.bleu(reference, [reference]) == pytest.approx(1)
-    assert measures.bleu([7, 8], [reference]) == 0
+    assert text_measures.bleu(reference, [reference]) == pytest.approx(1)
+    assert text_measures.bleu([7, 8], [reference]) == 0
     # 5 of 6 tokens, (3 + 1) of (5 + 1) pairs, (1 + 1) of (4 + 1), (0 + 1) of (3 + 1)
-    assert measures.bleu([1, 2, 9, 4, 5, 6], [reference]) == pytest.approx(
+    assert text_measures.bleu([1, 2, 9, 4, 5, 6], [reference]) == pytest.approx(
         (5 / 6 * 4 / 6 * 2 / 5 * 1 / 4) ** 0.25
     )
 
 
 def test_a_short_candidate_pays() -> None:
     """Half as long as its reference, a text loses a factor of e."""
-    short = measures.bleu([1, 2, 3, 4], [[1, 2, 3, 4, 5, 6, 7, 8]])
+    short = text_measures.bleu([1, 2, 3, 4], [[1, 2, 3, 4, 5, 6, 7, 8]])
 
     assert short == pytest.approx(math.exp(-1))
 
@@ -55,16 +55,16 @@ def test_a_short_candidate_pays() -> None:
 def test_an_empty_candidate() -> None:
     """It equals an empty reference, and no other."""
 
-    assert (1.0, 0.0) == (measures.bleu([], [[]]), measures.bleu([], [[1]]))
+    assert (1.0, 0.0) == (text_measures.bleu([], [[]]), text_measures.bleu([], [[1]]))
 
 
 def test_self_bleu() -> None:
     """Equal samples 1, samples with nothing in common 0; one alone has none."""
     text = [1, 2, 3, 4, 5]
 
-    assert measures.self_bleu([text, text, text]) == pytest.approx(1)
-    assert measures.self_bleu([text, [6, 7, 8]]) == 0
-    assert math.isnan(measures.self_bleu([text]))
+    assert text_measures.self_bleu([text, text, text]) == pytest.approx(1)
+    assert text_measures.self_bleu([text, [6, 7, 8]]) == 0
+    assert math.isnan(text_measures.self_bleu([text]))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_self_bleu() -> None:
 def test_a_loop(sample: list[int], expected: bool) -> None:
     """A text that ends in the same tokens three times, twelve in all, loops."""
 
-    assert expected == measures.loops(sample)
+    assert expected == text_measures.loops(sample)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_what_has_no_number_is_left_out(collected: list[Collected]) -> None:
 def test_the_figure_and_the_json(collected: list[Collected], tmp_path: Path) -> None:
     """Each measure is drawn and told."""
     compared = report.compare(collected)
-    comparison.draw(collected, compared, str(tmp_path / "c.png"))
+    draw_comparison.draw(collected, compared, str(tmp_path / "c.png"))
     told = report.as_json(collected, compared)
 
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")

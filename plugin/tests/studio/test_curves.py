@@ -13,8 +13,7 @@ import torch
 
 from temperament import EngineError
 from temperament.studio import curves
-from temperament.studio.figures import curves as figures
-from temperament.studio.figures import style
+from temperament.studio.figures import draw_curves, style
 from temperament.studio.grid import Grid
 from tests.studio.known import PROBABILITIES
 
@@ -88,9 +87,9 @@ def test_every_figure_is_drawn(theme: Any, tmp_path: Path) -> None:
     """Each figure is a file of its name, and nothing stays open."""
     from matplotlib import pyplot
 
-    paths = figures.draw_all(NORMAL, tmp_path / "new", list(figures.FIGURES), "png", theme)
+    paths = draw_curves.draw_all(NORMAL, tmp_path / "new", list(draw_curves.FIGURES), "png", theme)
 
-    assert [f"{name}.png" for name in figures.FIGURES] == [path.name for path in paths]
+    assert [f"{name}.png" for name in draw_curves.FIGURES] == [path.name for path in paths]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
     assert [] == pyplot.get_fignums()
 

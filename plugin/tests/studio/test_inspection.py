@@ -11,7 +11,7 @@ import torch
 
 from temperament import process
 from temperament.presets import Catalogue
-from temperament.studio.figures import stages
+from temperament.studio.figures import draw_inspection
 from temperament.studio.inspection import ABSOLUTE, Inspection, as_json, inspect
 from temperament.studio.terminal import bar, show
 from tests.studio.known import KnownSource, preset
@@ -181,7 +181,7 @@ def test_the_figure(looked: Inspection, name: str, tmp_path: Path) -> None:
     """The same inspection gives the same bytes of either kind."""
     pictures = []
     for _ in range(2):
-        stages.draw(looked, str(tmp_path / name))
+        draw_inspection.draw(looked, str(tmp_path / name))
         pictures.append((tmp_path / name).read_bytes())
 
     assert pictures[0].startswith((b"\x89PNG", b"<?xml"))

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from temperament import EngineError
-from temperament.studio.figures import study as figures
+from temperament.studio.figures import draw_study
 from temperament.studio.grid import Grid
-from temperament.studio.source import Logits
-from temperament.studio.study import analysis, contexts, measure, settings, tables
-from temperament.studio.study.measure import Measured
+from temperament.studio.model_source import Logits
+from temperament.studio.study import analysis, contexts, entropies, sweep, tables
+from temperament.studio.study.entropies import Measured
 from tests.studio.known import PROBABILITIES, KnownSource
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "study"
@@ -51,18 +51,18 @@ class TestSettings:
 
     def test_the_ranges(self) -> None:
         """Temperature from 0.05 to 2, top_p from 0.05 to 1, top_k and min_p too."""
-        ends = {name: (values[0], values[-1]) for name, values in settings.VALUES.items()}
+        ends = {name: (values[0], values[-1]) for name, values in sweep.VALUES.items()}
 
         assert ends["temperature"] == (0.05, 2.0)
         assert ends["top_p"] == (0.05, 1.0)
         assert {"top_k", "min_p"} <= set(ends)
-        assert all(list(v) == sorted(set(v)) for v in settings.VALUES.values())
+        assert all(list(v) == sorted(set(v)) for v in sweep.VALUES.values())
 
     def test_a_column_is_its_setting(self) -> None:
         """A value's place is found by name and number."""
 
-        assert {"top_p": 0.95} == settings.SETTINGS[settings.column("top_p", 0.95)]
-        assert settings.column("top_k", 1) == settings.columns("top_k")[0]
+        assert {"top_p": 0.95} == sweep.SETTINGS[sweep.column("top_p", 0.95)]
+        assert sweep.column("top_k", 1) == sweep.columns("top_k")[0]
 
 
 class Counting(KnownSource):
@@ -78,11 +78,11 @@ class TestMeasure:
 
     def test_the_entropies_are_right(self, tmp_path: Path, known: KnownSource) -> None:
         """Each setting's entropy is that of the distribution by hand."""
-        measured = asyncio.run(measure.measure(known, contexts.load(1), tmp_path / "m.jsonl"))
+        measured = asyncio.run(entropies.measure(known, contexts.load(1), tmp_path / "m.jsonl"))
         row = measured.entropy[0]
         cool = [p**2 / sum(q**2 for q in PROBABILITIES) for p in PROBABILITIES]
 
-        assert (5, len(settings.SETTINGS)) == measured.entropy.shape
+        assert (5, len(sweep.SETTINGS)) == measured.entropy.shape
         assert contexts.KINDS == measured.kinds
         for setting, expected in (
             (("temperature", 1.0), entropy(PROBABILITIES)),
@@ -92,16 +92,16 @@ class TestMeasure:
             (("min_p", 0.5), entropy([4 / 7, 3 / 7])),
             (("top_p", 0.05), 0),
         ):
-            assert row[settings.column(*setting)] == pytest.approx(expected, abs=2e-5)
+            assert row[sweep.column(*setting)] == pytest.approx(expected, abs=2e-5)
 
     def test_it_goes_on_where_it_was_interrupted(self, tmp_path: Path) -> None:
         """What the file has isn't asked again; a line that was cut off is."""
         path = tmp_path / "m.jsonl"
-        whole = asyncio.run(measure.measure(Counting(), contexts.load(3), path))
+        whole = asyncio.run(entropies.measure(Counting(), contexts.load(3), path))
         text = path.read_text(encoding="utf-8")
         path.write_text(text[: len(text) * 2 // 3], encoding="utf-8")
         again = Counting()
-        measured = asyncio.run(measure.measure(again, contexts.load(3), path))
+        measured = asyncio.run(entropies.measure(again, contexts.load(3), path))
 
         assert 0 < len(again.asked) < 15
         assert whole.entropy.tolist() == measured.entropy.tolist()
@@ -110,17 +110,17 @@ class TestMeasure:
     def test_a_file_of_another_model_is_not_gone_on_with(self, tmp_path: Path) -> None:
         """Two models' entropies don't get into one file."""
         path = tmp_path / "m.jsonl"
-        asyncio.run(measure.measure(Counting(), contexts.load(1), path))
+        asyncio.run(entropies.measure(Counting(), contexts.load(1), path))
         other = Counting()
         other.name = "other"
 
         with pytest.raises(EngineError, match="another model or other settings"):
-            asyncio.run(measure.measure(other, contexts.load(1), path))
+            asyncio.run(entropies.measure(other, contexts.load(1), path))
 
 
 def made(entropies: Any, kinds: tuple[str, ...]) -> Measured:
     """Contexts whose entropy is known at each setting."""
-    rows = [[entropies(row, s) for s in settings.SETTINGS] for row in range(len(kinds))]
+    rows = [[entropies(row, s) for s in sweep.SETTINGS] for row in range(len(kinds))]
     return Measured("made", kinds, np.array(rows, dtype=np.float64))
 
 
@@ -229,7 +229,7 @@ def models() -> list[Measured]:
     texts = contexts.load()
     found = []
     for name in MODELS:
-        known = measure.read(DOCS / f"{name}.jsonl", name)
+        known = entropies.read(DOCS / f"{name}.jsonl", name)
         rows = np.array([known[text.digest] for text in texts])
         found.append(Measured(name, tuple(text.kind for text in texts), rows))
     return found
@@ -282,16 +282,16 @@ class TestDocument:
         """Each figure in each theme, and the document shows them all."""
         suffix = ".md" if language == "en" else ".zh-CN.md"
         text = (DOCS.parent / f"study{suffix}").read_text(encoding="utf-8")
-        for name in figures.FIGURES:
+        for name in draw_study.FIGURES:
             for theme in ("light", "dark"):
                 assert f"study/{name}-{language}-{theme}.png" in text
                 assert (DOCS / f"{name}-{language}-{theme}.png").is_file()
 
     def test_the_figures_are_drawn(self, models: list[Measured], tmp_path: Path) -> None:
         """All of them, from the entropies alone."""
-        paths = figures.draw_all(models, tmp_path, "dark", "en")
+        paths = draw_study.draw_all(models, tmp_path, "dark", "en")
 
-        assert [f"{name}-en-dark.png" for name in figures.FIGURES] == [p.name for p in paths]
+        assert [f"{name}-en-dark.png" for name in draw_study.FIGURES] == [p.name for p in paths]
 
     @pytest.mark.parametrize("language", ["en", "zh"])
     def test_the_tables_have_every_model(self, language: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from temperament.studio.comparison import measures
+from temperament.studio.comparison import text_measures
 from temperament.studio.comparison.collect import Collected
 
 RESAMPLES = 2000
@@ -103,13 +103,13 @@ def _values(collected: Collected, measure: str) -> list[float]:
         return [_mean([*chain(*samples)]) for samples in collected.surprises]
     by_prompt = collected.tokens
     if measure == "self-BLEU":
-        return [measures.self_bleu(samples) for samples in by_prompt]
+        return [text_measures.self_bleu(samples) for samples in by_prompt]
     if measure == "length":
         return [_mean([len(sample) for sample in samples]) for samples in by_prompt]
     if measure == "loops":
-        return [_mean([measures.loops(sample) for sample in samples]) for samples in by_prompt]
+        return [_mean([text_measures.loops(sample) for sample in samples]) for samples in by_prompt]
     n = int(measure.removeprefix("distinct-"))
-    return [measures.distinct(samples, n) for samples in by_prompt]
+    return [text_measures.distinct(samples, n) for samples in by_prompt]
 
 
 def _mean(values: Sequence[float]) -> float:

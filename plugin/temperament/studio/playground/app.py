@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
 from temperament.presets import Catalogue
+from temperament.studio.model_source import Source
 from temperament.studio.playground import routes
-from temperament.studio.source import Source
 
 
 def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:

@@ -11,8 +11,8 @@ from fastapi import FastAPI, Request
 
 from temperament.presets import Catalogue
 from temperament.studio import remote
+from temperament.studio.model_source import Source
 from temperament.studio.playground import routes
-from temperament.studio.source import Source
 
 
 def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[], Any]) -> None:

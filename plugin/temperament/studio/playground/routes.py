@@ -24,9 +24,9 @@ from temperament.errors import PresetError, Problem, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.writing import fields
 from temperament.studio.inspection import as_json, inspect
+from temperament.studio.model_source import Logits, Source
 from temperament.studio.playground import controls, copying
-from temperament.studio.playground.modes import ModeReader
-from temperament.studio.source import Logits, Source
+from temperament.studio.playground.mode_reader import ModeReader
 
 PAGE = Path(__file__).with_name("page")
 FILES = {

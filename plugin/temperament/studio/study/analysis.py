@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from temperament.studio.study.contexts import KINDS
-from temperament.studio.study.measure import Array, Measured
-from temperament.studio.study.settings import VALUES, column, columns
+from temperament.studio.study.entropies import Array, Measured
+from temperament.studio.study.sweep import VALUES, column, columns
 
 RESAMPLES = 2000
 LEVELS = ("low", "middle", "high")  # thirds of the contexts by their entropy

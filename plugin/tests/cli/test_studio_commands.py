@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from temperament.cli import main, studio
+from temperament.cli import main, studio_commands
 from tests.studio.known import KnownSource
 
 
@@ -18,7 +18,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """Runs a command whose `--model` is the known source: (code, stdout, stderr)."""
     for name in ("TEMPERAMENT_PRESETS", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(studio, "local_model", lambda folder: KnownSource())
+    monkeypatch.setattr(studio_commands, "local_model", lambda folder: KnownSource())
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         try:
@@ -71,7 +71,7 @@ def test_plot_draws_any_logits(run: Any, tmp_path: Path) -> None:
 
     assert f"{tmp_path}/one/kept.svg\n{tmp_path}/one/map.svg\n" == out
     assert (0, "") == (code, err)
-    assert set(studio.FIGURES) == {path.stem for path in (tmp_path / "all").iterdir()}
+    assert set(studio_commands.FIGURES) == {path.stem for path in (tmp_path / "all").iterdir()}
 
 
 def test_plot_needs_a_prompt_for_a_model(run: Any, tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_plot_needs_a_prompt_for_a_model(run: Any, tmp_path: Path) -> None:
 
 def test_the_figures_names_are_those_that_are_drawn() -> None:
     """The command line knows them without loading torch."""
-    from temperament.studio.figures.curves import FIGURES
+    from temperament.studio.figures.draw_curves import FIGURES
 
-    assert tuple(FIGURES) == studio.FIGURES
+    assert tuple(FIGURES) == studio_commands.FIGURES
 
 
 def test_a_folder_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from temperament.errors import EngineError, Problem
 from temperament.studio.grid import Grid
-from temperament.studio.source import Source
+from temperament.studio.model_source import Source
 from temperament.studio.study.contexts import Context
-from temperament.studio.study.settings import DIGEST, SETTINGS
+from temperament.studio.study.sweep import DIGEST, SETTINGS
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from temperament.cli.modes import coloured, legend
-from temperament.cli.table import table
+from temperament.cli.mode_drawing import coloured, legend
+from temperament.cli.text_table import table
 from temperament.presets import Catalogue
 
 

@@ -41,7 +41,13 @@ def language() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from temperament.cli import commands, interchange, studio, tracing
+    from temperament.cli import (
+        file_commands,
+        interchange_commands,
+        preset_commands,
+        studio_commands,
+        trace_command,
+    )
     from temperament.plan.split import CHOICES
     from temperament.plan.targets import TARGETS
 
@@ -59,11 +65,15 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    listed = command("list", commands.list_presets, "every preset: aliases, parameters, summary")
-    show = command("show", commands.show, "all about one preset")
-    check = command("check", commands.check, "tells every problem of preset files")
-    explain = command("explain", commands.explain, "what an engine does, what we do, and why")
-    command("schema", commands.schema, "the JSON Schema of preset files, for editors")
+    listed = command(
+        "list", preset_commands.list_presets, "every preset: aliases, parameters, summary"
+    )
+    show = command("show", preset_commands.show, "all about one preset")
+    check = command("check", preset_commands.check, "tells every problem of preset files")
+    explain = command(
+        "explain", preset_commands.explain, "what an engine does, what we do, and why"
+    )
+    command("schema", preset_commands.schema, "the JSON Schema of preset files, for editors")
 
     check.add_argument("paths", nargs="*", metavar="PATH", help="preset files or folders of them")
     for made in (show, explain):
@@ -80,9 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     for made in (listed, show, explain):
         made.add_argument("--json", action="store_true", help="as JSON")
         made.add_argument("--lang", choices=("en", "zh"), default=language(), help="of summaries")
-    interchange.add(command)
-    studio.add(command, language())
-    tracing.add(command)
+    interchange_commands.add(command)
+    file_commands.add(command)
+    studio_commands.add(command, language())
+    trace_command.add(command)
     return parser
 
 

@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from temperament.cli.table import table
+from temperament.cli.text_table import table
 from temperament.errors import EngineError, Problem, TemperamentError, UnknownPreset
 from temperament.presets import Catalogue, Preset
 
 if TYPE_CHECKING:
-    from temperament.studio.source import Source
+    from temperament.studio.model_source import Source
 
 FIGURES = ("raw", "sorted", "entropy", "kept", "map")
 _EXTRA = "pip install 'temperament[studio]'"
@@ -101,7 +101,7 @@ async def _inspect(words: Namespace) -> str:
     import json
 
     from temperament.studio import inspection, terminal
-    from temperament.studio.figures import stages
+    from temperament.studio.figures import draw_inspection
 
     async with opened(words) as (source, catalogue):
         presets = resolve(words.names, catalogue)
@@ -109,7 +109,7 @@ async def _inspect(words: Namespace) -> str:
             source, presets, words.prompt, chat=words.chat, seed=words.seed, top=words.top
         )
     for path in filter(None, (words.png, words.svg)):
-        stages.draw(looked, path, words.theme, words.lang)
+        draw_inspection.draw(looked, path, words.theme, words.lang)
     if words.json:
         return json.dumps(inspection.as_json(looked), ensure_ascii=False, indent=2)
     return terminal.show(looked)
@@ -121,18 +121,18 @@ def plot(words: Namespace) -> str:
 
 
 async def _plot(words: Namespace) -> str:
-    from temperament.studio import curves as numbers
-    from temperament.studio.figures import curves
+    from temperament.studio import curves
+    from temperament.studio.figures import draw_curves
 
     if words.logits is None and words.prompt is None:
         raise EngineError(Problem("--prompt", "", "missing", allowed="a text; or --logits FILE"))
     if words.logits is not None:
-        row = numbers.read_logits(words.logits)
+        row = curves.read_logits(words.logits)
     else:
         async with opened(words) as (source, _):
             row = (await source.logits(await source.encode(words.prompt, chat=words.chat))).row
     names = words.figure or list(FIGURES)
-    paths = curves.draw_all(row, words.out, names, words.format, words.theme, words.lang)
+    paths = draw_curves.draw_all(row, words.out, names, words.format, words.theme, words.lang)
     return "\n".join(map(str, paths))
 
 
@@ -145,18 +145,18 @@ async def _study(words: Namespace) -> str:
     import json
     from pathlib import Path
 
-    from temperament.studio.figures import study as figures
-    from temperament.studio.study import analysis, contexts, measure, tables
+    from temperament.studio.figures import draw_study
+    from temperament.studio.study import analysis, contexts, entropies, tables
 
     out, texts, models = Path(words.out), contexts.load(words.each), []
     for name, folder in words.models:
         source = local_model(folder)
         source.name = name
-        models.append(await measure.measure(source, texts, out / f"{name}.jsonl"))
+        models.append(await entropies.measure(source, texts, out / f"{name}.jsonl"))
     numbers = [analysis.numbers(measured) for measured in models]
     written = json.dumps(numbers, indent=1, ensure_ascii=False)
     (out / "numbers.json").write_text(f"{written}\n", encoding="utf-8")
-    figures.draw_all(models, out, words.theme, words.lang)
+    draw_study.draw_all(models, out, words.theme, words.lang)
     made = tables.all_tables(numbers, words.lang)
     return "\n\n".join(f"{name}\n\n{table}" for name, table in made.items())
 
@@ -188,7 +188,7 @@ async def _compare(words: Namespace) -> str:
 
     from temperament.studio import remote
     from temperament.studio.comparison import collect, report
-    from temperament.studio.figures import comparison
+    from temperament.studio.figures import draw_comparison
 
     prompts = collect.read_prompts(words.prompts)
     async with opened(words) as (source, catalogue):
@@ -205,7 +205,7 @@ async def _compare(words: Namespace) -> str:
         )
     compared = report.compare(collected)
     for path in filter(None, (words.png, words.svg)):
-        comparison.draw(collected, compared, path, words.theme, words.lang)
+        draw_comparison.draw(collected, compared, path, words.theme, words.lang)
     if words.json:
         return json.dumps(report.as_json(collected, compared), ensure_ascii=False, indent=2)
     head = ["", *(each.preset.name for each in collected)]

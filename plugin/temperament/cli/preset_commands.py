@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from temperament.cli.modes import draw, switches
-from temperament.cli.table import table
+from temperament.cli.mode_drawing import draw, switches
+from temperament.cli.text_table import table
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.parameters import BY_FIELD, Engine, native

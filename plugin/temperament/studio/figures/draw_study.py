@@ -9,8 +9,8 @@ from typing import Any
 from temperament.studio.figures.style import Language, Theme, colours, drawing, save
 from temperament.studio.study.analysis import LEVELS, Line, Sample, groups, matches
 from temperament.studio.study.contexts import KINDS
-from temperament.studio.study.measure import Measured
-from temperament.studio.study.settings import column
+from temperament.studio.study.entropies import Measured
+from temperament.studio.study.sweep import column
 
 _WORDS = {
     "en": {
