@@ -1,4 +1,8 @@
-"""`temperament ...`: what the presets say, whether they are right, what engines do with them."""
+"""The `temperament` command.
+
+`command_line` builds the parser and runs a command; each `..._command(s)` file holds the commands
+of one part of the package; the other files format what they print.
+"""
 
 from temperament.cli.command_line import main
 

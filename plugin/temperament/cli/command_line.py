@@ -1,4 +1,4 @@
-"""The command line: its words, its exit codes, and what goes to which stream."""
+"""The command line: its parser, its exit codes, and what goes to which stream."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from collections.abc import Callable, Sequence
 import temperament
 from temperament.errors import TemperamentError
 
-# What a program that a broken pipe ends reports: 128 and the number of SIGPIPE.
+# The exit status of a program that a closed pipe ends: 128 plus the number of SIGPIPE.
 BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 1 with every problem on stderr; misuse exits with 2."""
+    """Runs one command and prints its result.
+
+    Returns the exit status: 0, 1 with every problem on stderr, or `BROKEN_PIPE`. Wrong usage exits
+    with 2.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without Chinese characters
-    words = _parser().parse_args(arguments)
-    words.presets += words.more_presets
+    parsed = _parser().parse_args(arguments)
+    parsed.presets += parsed.more_presets
     try:
-        print(words.run(words), flush=True)
+        print(parsed.run(parsed), flush=True)
     except TemperamentError as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Python flushes stdout once more at exit: let that go nowhere.
+        # Python flushes stdout once more when it exits; the null device takes that output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     return 0
@@ -48,8 +52,6 @@ def _parser() -> argparse.ArgumentParser:
         studio_commands,
         trace_command,
     )
-    from temperament.plan.split import CHOICES
-    from temperament.plan.targets import TARGETS
 
     about = (temperament.__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(prog="temperament", description=about, allow_abbrev=False)
@@ -60,36 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     def command(
         name: str, run: Callable[[argparse.Namespace], str], summary: str
     ) -> argparse.ArgumentParser:
-        made = group.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        _add_presets(made, "more_presets")
-        made.set_defaults(run=run)
-        return made
+        subparser = group.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        _add_presets(subparser, "more_presets")
+        subparser.set_defaults(run=run)
+        return subparser
 
-    listed = command(
-        "list", preset_commands.list_presets, "every preset: aliases, parameters, summary"
-    )
-    show = command("show", preset_commands.show, "all about one preset")
-    check = command("check", preset_commands.check, "tells every problem of preset files")
-    explain = command(
-        "explain", preset_commands.explain, "what an engine does, what we do, and why"
-    )
-    command("schema", preset_commands.schema, "the JSON Schema of preset files, for editors")
-
-    check.add_argument("paths", nargs="*", metavar="PATH", help="preset files or folders of them")
-    for made in (show, explain):
-        made.add_argument("name", metavar="NAME", help="a preset's name or alias")
-    explain.add_argument("--engine", required=True, choices=sorted(TARGETS))
-    for made in (listed, show, check, explain):
-        made.add_argument(
-            "--model",
-            default="",
-            help="a model's name, or a folder with its config.json; check reads its tokenizer too",
-        )
-    explain.add_argument("--platform", choices=("cpu", "cuda"), help="where the engine runs")
-    explain.add_argument("--plan", choices=CHOICES, default="auto", help="auto if not given")
-    for made in (listed, show, explain):
-        made.add_argument("--json", action="store_true", help="as JSON")
-        made.add_argument("--lang", choices=("en", "zh"), default=language(), help="of summaries")
+    preset_commands.add(command, language())
     interchange_commands.add(command)
     file_commands.add(command)
     studio_commands.add(command, language())
@@ -97,12 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_presets(parser: argparse.ArgumentParser, name: str) -> None:
+def _add_presets(parser: argparse.ArgumentParser, destination: str) -> None:
     parser.add_argument(
         "--presets",
-        dest=name,
+        dest=destination,
         action="append",
         default=[],
         metavar="PATH",
-        help="a preset file or a folder of them, added to the others; may be repeated",
+        help="a preset file or a folder of them, added to the shipped ones; may be repeated",
     )

@@ -1,4 +1,4 @@
-"""The modes of a preset as a drawing, and of a text in colours."""
+"""The modes of a preset as a drawing, and a traced text in the colours of its modes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from temperament.presets.switching import first
 if TYPE_CHECKING:
     from temperament.engines.tracing import Traced
 
-COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # of terminals, one for each mode
+COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # ANSI colour numbers, one for each mode
 
 
 def draw(preset: Preset) -> str:
-    """Each mode with its values, and behind each of its triggers where it leads."""
+    """Each mode with its values, then each of its triggers with the mode that it leads to."""
     begin = first(preset)
-    start = f"what the prompt tells, else {begin}" if preset.start == AUTO else begin
+    start = f"the mode that the prompt leaves open, else {begin}" if preset.start == AUTO else begin
     lines = [f"Modes; a text begins in {start}:"]
     width = max(len(mode.name) for mode in preset.modes)
     for mode in preset.modes:
         mark = "▶" if mode.name == begin else " "
         values = ", ".join(f"{name}={value}" for name, value in mode.values.items())
         lines.append(f"{mark} {mode.name:<{width}}  {values}".rstrip())
-        own = [rule for rule in preset.switch if rule.leaves(mode.name)]
-        for rule in own:
-            branch = "└" if rule is own[-1] else "├"
+        rules = [rule for rule in preset.switch if rule.leaves(mode.name)]
+        for rule in rules:
+            branch = "└" if rule is rules[-1] else "├"
             lines.append(f"  {branch}─ {_trigger(rule)} ──▶ {rule.to}")
     return "\n".join(lines)
 
 
 def switches(preset: Preset) -> Iterator[tuple[str, str]]:
-    """(the modes that a rule leaves, its trigger and where it leads) of every rule."""
+    """For each rule: the modes that it leaves, and its trigger with the mode that it leads to."""
     for rule in preset.switch:
         yield ", ".join(rule.sources) or "any", f"{_trigger(rule)} → {rule.to}"
 
@@ -43,11 +43,11 @@ def _trigger(rule: Rule) -> str:
 
 
 def coloured(traced: Traced, modes: tuple[Mode, ...], colour: bool) -> str:
-    """The text with each mode in its colour, or with the modes' names where they begin."""
-    place = {mode.name: COLOURS[number % len(COLOURS)] for number, mode in enumerate(modes)}
+    """The text with each mode in its colour, or with a mode's name where the mode begins."""
     if not colour:
         return "".join(f"[{span.mode}]{span.text}" for span in traced.spans)
-    return "".join(f"\033[{place[s.mode]}m{s.text}\033[0m" for s in traced.spans)
+    colours = {mode.name: COLOURS[place % len(COLOURS)] for place, mode in enumerate(modes)}
+    return "".join(f"\033[{colours[s.mode]}m{s.text}\033[0m" for s in traced.spans)
 
 
 def legend(modes: tuple[Mode, ...], colour: bool) -> str:
@@ -55,6 +55,6 @@ def legend(modes: tuple[Mode, ...], colour: bool) -> str:
     if not colour:
         return ", ".join(mode.name for mode in modes)
     return ", ".join(
-        f"\033[{COLOURS[number % len(COLOURS)]}m{mode.name}\033[0m"
-        for number, mode in enumerate(modes)
+        f"\033[{COLOURS[place % len(COLOURS)]}m{mode.name}\033[0m"
+        for place, mode in enumerate(modes)
     )

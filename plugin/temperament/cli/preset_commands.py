@@ -1,63 +1,99 @@
-"""What each command answers, as text."""
+"""`list`, `show`, `check`, `explain` and `schema`: what presets set and where their stages run."""
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from temperament.cli.mode_drawing import draw, switches
-from temperament.cli.text_table import table
+from temperament.cli.output import AddCommand, as_json, table
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.parameters import BY_FIELD, Engine, native
+from temperament.plan.split import CHOICES
 from temperament.presets import Catalogue, Preset, models
 from temperament.presets import schema as preset_schema
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS
 
 
-def list_presets(words: Namespace) -> str:
+def add(command: AddCommand, language: str) -> None:
+    """Adds the commands to the command line; `language` is the default of `--lang`."""
+    list_parser = command("list", list_presets, "every preset: aliases, parameters, summary")
+    show_parser = command("show", show, "everything about one preset")
+    check_parser = command("check", check, "reports every problem of preset files")
+    explain_parser = command(
+        "explain", explain, "which stages an engine runs, which we run, and why"
+    )
+    command("schema", schema, "the JSON Schema of preset files, for editors")
+
+    check_parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="preset files or folders of them"
+    )
+    for parser in (show_parser, explain_parser):
+        parser.add_argument("name", metavar="NAME", help="a preset's name or alias")
+    explain_parser.add_argument("--engine", required=True, choices=sorted(TARGETS))
+    for parser in (list_parser, show_parser, check_parser, explain_parser):
+        parser.add_argument(
+            "--model",
+            default="",
+            help="a model's name, or a folder with its config.json; check reads its tokenizer too",
+        )
+    explain_parser.add_argument("--platform", choices=("cpu", "cuda"), help="where the engine runs")
+    explain_parser.add_argument("--plan", choices=CHOICES, default="auto", help="default: auto")
+    for parser in (list_parser, show_parser, explain_parser):
+        parser.add_argument("--json", action="store_true", help="as JSON")
+        parser.add_argument(
+            "--lang", choices=("en", "zh"), default=language, help="language of the summaries"
+        )
+
+
+def list_presets(arguments: Namespace) -> str:
     """Every preset: name, aliases, parameters, summary."""
-    catalogue = _catalogue(words)
+    catalogue = _catalogue(arguments)
     presets = catalogue.values()
-    if words.json:
+    if arguments.json:
         listed = [_facts(preset) for preset in presets]
-        if not words.model:
-            return _json(listed)
-        return _json({"model": _family(catalogue), "presets": listed})
+        if not arguments.model:
+            return as_json(listed)
+        return as_json({"model": _family(catalogue), "presets": listed})
     rows = [
-        (preset.name, ", ".join(preset.aliases), _said(preset), _summary(preset, words.lang))
+        (
+            preset.name,
+            ", ".join(preset.aliases),
+            _parameters(preset),
+            _summary(preset, arguments.lang),
+        )
         for preset in presets
     ]
-    shown = table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
-    if not words.model:
-        return shown
-    why = [(preset.name, note) for preset in presets for note in _why(preset)]
-    parts = [_about_family(catalogue), shown]
-    if why:
-        parts.append(table(why, ("PRESET", "WHY")))
+    presets_table = table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
+    if not arguments.model:
+        return presets_table
+    reasons = [(preset.name, note) for preset in presets for note in _reasons(preset)]
+    parts = [_about_family(catalogue), presets_table]
+    if reasons:
+        parts.append(table(reasons, ("PRESET", "WHY")))
     return "\n\n".join(parts)
 
 
-def show(words: Namespace) -> str:
-    """All about one preset."""
-    preset = _catalogue(words).resolve(words.name)
-    if words.json:
-        return _json(_facts(preset))
+def show(arguments: Namespace) -> str:
+    """Everything about one preset."""
+    preset = _catalogue(arguments).resolve(arguments.name)
+    if arguments.json:
+        return as_json(_facts(preset))
     rows = [
         ("name", preset.name),
-        ("summary", _summary(preset, words.lang)),
+        ("summary", _summary(preset, arguments.lang)),
         ("aliases", ", ".join(preset.aliases)),
         ("values", _equations(preset.values)),
         *((f"mode {mode.name}", _equations(mode.values)) for mode in preset.modes),
-        *(("switch", f"{one}: {on}") for one, on in switches(preset)),
+        *(("switch", f"{sources}: {rule}") for sources, rule in switches(preset)),
         ("order", ", ".join(preset.order) or "default"),
         ("generation", _equations(preset.generation)),
         ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
-        *_of_the_model(preset),
+        *_model_rows(preset),
         ("source", preset.source),
         ("digest", preset.digest),
         ("file", preset.origin),
@@ -65,22 +101,25 @@ def show(words: Namespace) -> str:
     return table((name, value or "-") for name, value in rows)
 
 
-def check(words: Namespace) -> str:
-    """How many presets there are; every problem is in the error."""
-    catalogue = Catalogue.load([*words.presets, *words.paths])
+def check(arguments: Namespace) -> str:
+    """The number of presets. Raises `PresetError` with every problem of theirs."""
+    catalogue = Catalogue.load([*arguments.presets, *arguments.paths])
     count = f"{len(catalogue)} preset{'' if len(catalogue) == 1 else 's'}"
-    if not words.model:
+    if not arguments.model:
         return f"{count}, no problems"
-    _check_triggers(catalogue, Path(words.model))
-    catalogue = catalogue.for_model(words.model)
-    told = [(p.name, text) for p in catalogue.values() for text in models.warnings(p)]
+    _check_triggers(catalogue, Path(arguments.model))
+    catalogue = catalogue.for_model(arguments.model)
+    warnings = [(p.name, text) for p in catalogue.values() for text in models.warnings(p)]
     head = f"{_about_family(catalogue)}\n\n{count}, no problems, "
-    warned = f"{len(told)} warning{'' if len(told) == 1 else 's'}"
-    return head + warned + (f"\n\n{table(told, ('PRESET', 'WARNING'))}" if told else "")
+    tail = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
+    return head + tail + (f"\n\n{table(warnings, ('PRESET', 'WARNING'))}" if warnings else "")
 
 
 def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
-    """What must match in a tokenizer, where the model's folder has one."""
+    """Raises `PresetError` for triggers that no token of the model's tokenizer can match.
+
+    A model's folder without a tokenizer is not checked.
+    """
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         return
     from temperament.engines.tracing import tokenizer_at
@@ -88,38 +127,48 @@ def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
     from temperament.plan.vocabulary import TokenBytes
 
     tokens = TokenBytes.of(tokenizer_at(str(folder)))
-    problems = [p for one in catalogue.values() for p in unmatched(one, tokens, one.origin)]
+    problems = [
+        problem
+        for preset in catalogue.values()
+        for problem in unmatched(preset, tokens, preset.origin)
+    ]
     if problems:
         raise PresetError(problems)
 
 
-def explain(words: Namespace) -> str:
-    """The modes and their switches, each stage of each chain, then the engine's own fields."""
-    preset = _catalogue(words).resolve(words.name)
-    plan = split_preset(preset, TARGETS[words.engine], words.plan, words.platform)
-    if words.json:
-        about = {"preset": preset.label, "engine": words.engine}
-        about |= {"platform": words.platform, "plan": words.plan}
-        stages = {mode: [_stage(d) for d in own.decisions] for mode, own in plan.plans.items()}
+def explain(arguments: Namespace) -> str:
+    """The modes and their switches, the stages of each chain, then the engine's fields."""
+    preset = _catalogue(arguments).resolve(arguments.name)
+    plan = split_preset(preset, TARGETS[arguments.engine], arguments.plan, arguments.platform)
+    generation = _generation(preset, arguments)
+    if arguments.json:
+        about = {"preset": preset.label, "engine": arguments.engine}
+        about |= {"platform": arguments.platform, "plan": arguments.plan}
+        stages = {
+            mode: [_decision(decision) for decision in mode_plan.decisions]
+            for mode, mode_plan in plan.plans.items()
+        }
         if preset.modes:
             about["modes"] = stages
             about |= {"start": preset.start, "switch": [rule.words for rule in preset.switch]}
         else:
             about["stages"] = stages[""]
-        about["generation"] = _generation(preset, words)
-        return _json({**about, "fields": plan.native})
-    head = ", ".join(filter(None, (words.engine, words.platform, f"plan {words.plan}")))
-    parts = [f"{preset.label} on {head}", _summary(preset, words.lang)]
-    drawn = [draw(preset)] if preset.modes else []
-    chains = [_chain(mode, own) for mode, own in plan.plans.items()]
-    fields = [(name, f"{value}") for name, value in plan.native.items()]
-    own = f"Fields of {words.engine}:\n{table(fields)}"
-    more = [tuple(map(str, row.values())) for row in _generation(preset, words)]
-    beside = [table(more, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"))] if more else []
-    return "\n\n".join(("\n".join(filter(None, parts)), *drawn, *chains, own, *beside))
+        return as_json({**about, "generation": generation, "fields": plan.native})
+    on = ", ".join(filter(None, (arguments.engine, arguments.platform, f"plan {arguments.plan}")))
+    title = "\n".join(filter(None, (f"{preset.label} on {on}", _summary(preset, arguments.lang))))
+    fields = table([(name, f"{value}") for name, value in plan.native.items()])
+    parts = [title]
+    if preset.modes:
+        parts.append(draw(preset))
+    parts += [_chain(mode, mode_plan) for mode, mode_plan in plan.plans.items()]
+    parts.append(f"Fields of {arguments.engine}:\n{fields}")
+    if generation:
+        rows = [tuple(map(str, row.values())) for row in generation]
+        parts.append(table(rows, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON")))
+    return "\n\n".join(parts)
 
 
-def _stage(decision: Decision) -> dict[str, Any]:
+def _decision(decision: Decision) -> dict[str, Any]:
     return {
         "stage": decision.step.stage,
         "values": _plain(dict(decision.step.values)),
@@ -130,7 +179,7 @@ def _stage(decision: Decision) -> dict[str, Any]:
 
 
 def _chain(mode: str, plan: Plan) -> str:
-    """One mode's stages, under its name."""
+    """The stages of one mode, under the mode's name."""
     name = f"Mode {mode}:\n" if mode else ""
     rows = [
         (
@@ -148,35 +197,36 @@ def _chain(mode: str, plan: Plan) -> str:
     return name + table(rows, ("", "STAGE", "VALUES", "RUNS", "REASON", "SOURCE"))
 
 
-def _generation(preset: Preset, words: Namespace) -> list[dict[str, Any]]:
-    """What the engine does with each field of a preset beside its stages; vLLM's server too."""
-    both = words.engine == "vllm"
-    engines: tuple[Engine, ...] = ("vllm", "server") if both else ("transformers",)
+def _generation(preset: Preset, arguments: Namespace) -> list[dict[str, Any]]:
+    """What the engine does with each generation field; for vLLM, offline and as a server."""
+    engines: tuple[Engine, ...] = ("transformers",)
+    if arguments.engine == "vllm":
+        engines = ("vllm", "server")
     rows = []
     for name, value in preset.generation.items():
-        for each in engines:
-            route = BY_FIELD[name].route(each) if name in BY_FIELD else native(name)
-            row = {"parameter": name, "value": _lists(value), "on": each}
+        for engine in engines:
+            route = BY_FIELD[name].route(engine) if name in BY_FIELD else native(name)
+            row = {"parameter": name, "value": _lists(value), "on": engine}
             row |= {
                 "how": route.how,
                 "where": route.where,
-                "reason": route.reason[words.lang == "zh"],
+                "reason": route.reason[arguments.lang == "zh"],
             }
             rows.append(row)
     return rows
 
 
-def _catalogue(words: Namespace) -> Catalogue:
-    """The presets, settled for the model that was named, if one was."""
-    catalogue = Catalogue.load(words.presets)
-    return catalogue.for_model(words.model) if words.model else catalogue
+def _catalogue(arguments: Namespace) -> Catalogue:
+    """The presets, bound to the model that `--model` names."""
+    catalogue = Catalogue.load(arguments.presets)
+    return catalogue.for_model(arguments.model) if arguments.model else catalogue
 
 
 def _about_family(catalogue: Catalogue) -> str:
-    """Which family a model is of, and what its vendor recommends."""
+    """The model's family, and the values that its vendor recommends."""
     family = catalogue.family
     if family is None:
-        return "The model is of no family in configs/models: nothing is recommended for it."
+        return "No family in configs/models matches the model: it has no recommended values."
     rows = [
         (
             kind + (" (recommended)" if kind == family.recommended else ""),
@@ -195,43 +245,39 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
         return None
     values = {
         kind: {
-            "values": _plain(made.values),
-            "source": made.source,
+            "values": _plain(recommended.values),
+            "source": recommended.source,
             "read": family.read[kind],
             "verified": family.verified[kind],
         }
-        for kind, made in family.values.items()
+        for kind, recommended in family.values.items()
     }
     return {"title": family.title, "recommended": family.recommended, "values": values}
 
 
-def _why(preset: Preset) -> list[str]:
-    """What was settled for the model, and why it couldn't be."""
+def _reasons(preset: Preset) -> list[str]:
+    """How the preset was bound to the model, and why it could not be."""
     return [*preset.notes, *([preset.unsettled] if preset.unsettled else [])]
 
 
-def _of_the_model(preset: Preset) -> list[tuple[str, str]]:
-    """Rows of what a preset leaves to the model, or was given by it."""
+def _model_rows(preset: Preset) -> list[tuple[str, str]]:
+    """Rows on the values that a preset takes from the model."""
     rows = [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
-    rows += [("because", why) for why in _why(preset)]
+    rows += [("because", reason) for reason in _reasons(preset)]
     return [row for row in rows if row[1]]
 
 
 def _relative(preset: Preset) -> str:
-    words = [preset.from_model] if preset.from_model else []
-    words += [
+    parts = [preset.from_model] if preset.from_model else []
+    parts += [
         f"{name} {factor:g} times the recommended" for name, factor in preset.relative.items()
     ]
-    return ", ".join(words)
+    return ", ".join(parts)
 
 
-def schema(words: Namespace) -> str:
+def schema(arguments: Namespace) -> str:
     """The JSON Schema of a preset file."""
-    return _json(preset_schema.json_schema())
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return as_json(preset_schema.json_schema())
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,7 +313,7 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "relative": dict(preset.relative),
         "from_model": preset.from_model,
         "temperature_scale": preset.temperature_scale,
-        "notes": _why(preset),
+        "notes": _reasons(preset),
     }
 
 
@@ -280,7 +326,8 @@ def _summary(preset: Preset, language: str) -> str:
     return preset.summary.get(language) or next(filter(None, preset.summary.values()), "")
 
 
-def _said(preset: Preset) -> str:
+def _parameters(preset: Preset) -> str:
+    """What a preset sets, in at most 80 columns."""
     order = {"order": preset.order} if preset.order else {}
     factors = {name: f"{factor:g}x recommended" for name, factor in preset.relative.items()}
     if preset.from_model:

@@ -131,7 +131,7 @@ class TestFilesOfOnesOwn:
             (("set", "p.yaml", "top_p=2"), "p.yaml:1: top_p: not allowed"),
             (("set", "p.yaml", "top_p"), "not NAME=VALUE"),
             (("set", "none.yaml", "top_p=1"), "none.yaml: can't be read"),
-            (("new", "p", "--from", "chat"), "is there already"),
+            (("new", "p", "--from", "chat"), "exists already"),
             (("new", "A B", "--from", "chat"), "not a preset's name"),
             (("new", "x", "--from", "caht"), "did you mean 'chat'"),
         ],

@@ -13,7 +13,7 @@ from unicodedata import east_asian_width
 import pytest
 
 from temperament.cli import main
-from temperament.cli.text_table import table, width
+from temperament.cli.output import table, width
 from temperament.presets import Catalogue
 from temperament.presets.schema import json_schema
 

@@ -1,9 +1,28 @@
-"""Columns of plain text, aligned also where a character is two columns wide."""
+"""How commands print: JSON, and columns that also align where a character is two columns wide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 from unicodedata import category, east_asian_width
+
+
+class AddCommand(Protocol):
+    """Adds a command to the command line and returns its parser.
+
+    `run` takes the parsed arguments and returns what is printed; `summary` is the help text.
+    """
+
+    def __call__(
+        self, name: str, run: Callable[[Namespace], str], summary: str
+    ) -> ArgumentParser: ...
+
+
+def as_json(value: Any) -> str:
+    """`value` as indented JSON; what JSON has no type for is written as a string."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def width(text: str) -> int:
