@@ -20,7 +20,7 @@ from temperament.batch.table import Request
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Chain, Preset
 from temperament.stages import FLOAT32_MAX, Parameter, Stage
-from tests.reference import Around
+from tests.plain import RowContext
 
 NOTHING = Catalogue({})  # no preset is named here, so none need be read
 
@@ -108,11 +108,11 @@ def preset(values: dict[str, Any], order: Sequence[str] = ()) -> Preset:
     return Preset("test", values, tuple(order))
 
 
-def around(vocabulary: int, output: Sequence[int], random: Random) -> Around:
+def context(vocabulary: int, output: Sequence[int], random: Random) -> RowContext:
     """A seed, ends, tokens, and a limit that is often reached now."""
     known = token_bytes(vocabulary)
     limit = random.choice([-1, len(output) + 1, len(output) + 2])
-    return Around(random.getrandbits(63), limit, known.ends, known.tokens)
+    return RowContext(random.getrandbits(63), limit, known.ends, known.tokens)
 
 
 def run(
@@ -120,12 +120,12 @@ def run(
     chain: Chain,
     prompt: Sequence[int] = (),
     output: Sequence[int] = (),
-    around: Around = Around(),  # noqa: B008 - a tuple, which nothing can change
+    context: RowContext = RowContext(),  # noqa: B008 - a tuple, which nothing can change
 ) -> list[float]:
     """One row, through everything that a row in a batch goes through."""
-    known = TokenBytes(tuple(around.tokens), tuple(around.ends))
+    known = TokenBytes(tuple(context.tokens), tuple(context.ends))
     batch = Rows(1, vocabulary=lambda: known)
-    request = Request(chain, around.seed, around.limit, tuple(around.ends))
+    request = Request(chain, context.seed, context.limit, tuple(context.ends))
     batch.write(0, request, prompt, output)
     done = batch.run(torch.tensor(x, dtype=torch.float32)[None], np.zeros(1, np.int64))
     return [float(number) for number in done[0]]
@@ -136,12 +136,12 @@ def apply(
     values: dict[str, Any],
     prompt: Sequence[int] = (),
     output: Sequence[int] = (),
-    around: Around = Around(),  # noqa: B008
+    context: RowContext = RowContext(),  # noqa: B008
     *,
     order: Sequence[str] = (),
 ) -> list[float]:
     """One row with these values."""
-    return run(x, preset(values, order).chain, prompt, output, around)
+    return run(x, preset(values, order).chain, prompt, output, context)
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

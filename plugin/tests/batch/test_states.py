@@ -110,7 +110,10 @@ def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
             assert rows.same_bits(together, alone)
 
 
-CLASSES = {"mirostat": reference.Mirostat, "adaptive_target": reference.AdaptiveP}
+CLASSES = {
+    "mirostat": reference.module("mirostat").Mirostat,
+    "adaptive_target": reference.module("adaptive_p").AdaptiveP,
+}
 
 
 @pytest.mark.parametrize(

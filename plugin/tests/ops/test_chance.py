@@ -156,7 +156,7 @@ class TestReproducible:
 
         assert torch.equal(cut[stays], free[stays])
         for row in range(5):
-            row_free = reference.reproducible(
+            row_free = reference.of("reproducible")(
                 x[row].tolist(), reproducible=True, seed=row, position=0
             )
             assert row_free.index(max(row_free)) == free[row]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from temperament.presets import Chain
 from tests import reference, rows
-from tests.reference import Around
+from tests.plain import RowContext
 
 SIZE = 9
 WORDS = (b"a", b"b", b"ab", b"\n", b"ba\n", "é".encode()[:1], "é".encode()[1:], b"a\xc3", b"")
@@ -20,9 +20,9 @@ def differs(values: dict[str, Any], prompt: list[int], output: list[int]) -> boo
     """Compares op and definition; whether they do anything at all."""
     chain = Chain.of(values)
     x = [float(9 - token) for token in range(SIZE)]
-    around = Around(tokens=WORDS)
-    actual = rows.run(x, chain, prompt, output, around)
-    expected = reference.chain(x, chain, prompt, output, around)
+    context = RowContext(tokens=WORDS)
+    actual = rows.run(x, chain, prompt, output, context)
+    expected = reference.chain(x, chain, prompt, output, context)
 
     assert actual == pytest.approx(expected, rel=1e-6, abs=1e-5)
     return actual != x

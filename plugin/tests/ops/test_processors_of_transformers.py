@@ -17,7 +17,7 @@ from transformers.generation import logits_process as theirs
 
 from temperament.presets import Chain
 from tests import rows
-from tests.reference import Around
+from tests.plain import RowContext
 
 SIZE = 40
 ENDS = (7, 11)
@@ -153,8 +153,8 @@ def test_the_same(stage: str) -> None:
         wanted[x[0] == -math.inf] = -math.inf
         if not (wanted > -math.inf).any():
             continue
-        around = Around(limit=5, ends=ENDS)
-        after = rows.run(x[0].tolist(), Chain.of(values), ids[:length], ids[length:], around)
+        context = RowContext(limit=5, ends=ENDS)
+        after = rows.run(x[0].tolist(), Chain.of(values), ids[:length], ids[length:], context)
         actual = torch.tensor(after)
         changed += not rows.same_bits(actual, x[0])
 

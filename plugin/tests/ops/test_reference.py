@@ -1,4 +1,4 @@
-"""Every op against its definition in `tests/reference.py`, on random rows.
+"""Every op against its definition in `tests/stages`, on random rows.
 
 Rows in which rounding decides, at a boundary, are left out by construction: where the definition
 itself keeps other tokens when a parameter is changed in the sixth digit.
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from temperament.presets import Chain
 from temperament.stages import FLOAT32_MAX, PARAMETERS, STAGES, Stage
-from tests import reference, rows
-from tests.reference import REMOVED, Around, Row
+from tests import plain, reference, rows
+from tests.plain import REMOVED, Row, RowContext
 
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 MOVABLE = [stage for stage in STAGES if stage.movable]
@@ -44,14 +44,14 @@ def nearby(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def away_from_boundaries(
-    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], around: Around
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], context: RowContext
 ) -> bool:
     """Whether no step of the chain keeps other tokens when its values are changed a little."""
     for step in chain.steps:
         one = Chain((step,))
-        after = reference.chain(x, one, prompt, output, around)
+        after = reference.chain(x, one, prompt, output, context)
         for values in nearby(dict(step.values)):
-            other = reference.chain(x, Chain.of(values), prompt, output, around)
+            other = reference.chain(x, Chain.of(values), prompt, output, context)
             if [value > REMOVED for value in other] != [value > REMOVED for value in after]:
                 return False
         x = after
@@ -70,7 +70,7 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
     assert [x > REMOVED for x in in_float32(actual)] == [x > REMOVED for x in expected]
     size = max(abs(x) for x in actual if x > REMOVED)
     allowed = max(1e-5, size * 2.0**-22)
-    for got, wanted in zip(reference.softmax(actual), reference.softmax(expected), strict=True):
+    for got, wanted in zip(plain.softmax(actual), plain.softmax(expected), strict=True):
         assert abs(got - wanted) <= allowed
 
 
@@ -82,12 +82,12 @@ def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
     random = Random(seed)
     chain = Chain.of(rows.values(stage, random, len(x)))
     prompt, output = rows.ids(2, len(x), length, random)
-    around = rows.around(len(x), output, random)
-    assume(away_from_boundaries(x, chain, prompt, output, around))
+    context = rows.context(len(x), output, random)
+    assume(away_from_boundaries(x, chain, prompt, output, context))
 
     assert_same_distribution(
-        rows.run(x, chain, prompt, output, around),
-        reference.chain(x, chain, prompt, output, around),
+        rows.run(x, chain, prompt, output, context),
+        reference.chain(x, chain, prompt, output, context),
     )
 
 
@@ -103,12 +103,12 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
             for x in logits.tolist():
                 chain = Chain.of(rows.values(stage, random, vocabulary))
                 prompt, output = rows.ids(2, vocabulary, 40, random)
-                around = rows.around(vocabulary, output, random)
-                if away_from_boundaries(x, chain, prompt, output, around):
+                context = rows.context(vocabulary, output, random)
+                if away_from_boundaries(x, chain, prompt, output, context):
                     compared += 1
                     assert_same_distribution(
-                        rows.run(x, chain, prompt, output, around),
-                        reference.chain(x, chain, prompt, output, around),
+                        rows.run(x, chain, prompt, output, context),
+                        reference.chain(x, chain, prompt, output, context),
                     )
 
     assert compared > 30
@@ -126,20 +126,20 @@ def test_whole_chains(x: Row, seed: int, length: int) -> None:
     order = [stage.name for stage in random.sample(MOVABLE, len(MOVABLE))]
     chain = Chain.of(values, order[: random.randint(0, len(order))])
     prompt, output = rows.ids(2, len(x), length, random)
-    around = rows.around(len(x), output, random)
-    expected = reference.chain(x, chain, prompt, output, around)
-    assume(away_from_boundaries(x, chain, prompt, output, around))
-    assume(not rounding_could_tie(x, chain, prompt, output, around))
+    context = rows.context(len(x), output, random)
+    expected = reference.chain(x, chain, prompt, output, context)
+    assume(away_from_boundaries(x, chain, prompt, output, context))
+    assume(not rounding_could_tie(x, chain, prompt, output, context))
 
-    assert_same_distribution(rows.run(x, chain, prompt, output, around), expected)
+    assert_same_distribution(rows.run(x, chain, prompt, output, context), expected)
 
 
 def rounding_could_tie(
-    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], around: Around
+    x: Row, chain: Chain, prompt: Sequence[int], output: Sequence[int], context: RowContext
 ) -> bool:
     """Whether some step gives two logits that float32 can't tell apart, or that leave it."""
     for step in chain.steps:
-        x = reference.chain(x, Chain((step,)), prompt, output, around)
+        x = reference.chain(x, Chain((step,)), prompt, output, context)
         finite = sorted(value for value in x if value > REMOVED)
         if max(map(abs, finite)) > FLOAT32_MAX / 4:
             return True
@@ -155,3 +155,16 @@ def test_the_comparison_can_fail() -> None:
         assert_same_distribution([1.0, 0.0], [1.0, REMOVED])
     with pytest.raises(AssertionError):
         assert_same_distribution([1.0, 0.0], [1.0, 0.0001])
+
+
+def test_every_stage_has_a_definition_and_a_table() -> None:
+    """Each stage has its test file, which runs its table, and no test file has no stage."""
+    expected = {stage.name for stage in STAGES}
+    actual = {path.stem.removeprefix(reference.PREFIX) for path in reference.STAGES.glob("test_*")}
+
+    assert expected == actual
+    for stage in expected:
+        module = reference.module(stage)
+        assert callable(module.reference), stage
+        assert module.TABLE, stage
+        assert callable(module.test_the_op) and callable(module.test_the_reference), stage

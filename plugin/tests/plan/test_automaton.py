@@ -13,7 +13,7 @@ from temperament.batch.texts import TextTables
 from temperament.ops.history import History
 from temperament.plan.automaton import Automaton, byte_automaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
-from tests.reference import completes, spelt
+from tests.plain import completes, spelt
 
 # Few letters, so that texts overlap; letters of one, two and three bytes.
 LETTERS = ["a", "b", "\n", "é", "è", "的"]

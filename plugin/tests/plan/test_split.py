@@ -14,8 +14,8 @@ from temperament.plan.split import CHOICES
 from temperament.plan.targets import TRANSFORMERS, VLLM, VLLM_MESSAGES, Target
 from temperament.presets import Chain
 from tests import reference
+from tests.plain import softmax
 from tests.plan.chains import ANY_PRESET, ORDERS, chain_of
-from tests.reference import softmax
 
 
 def sides(plan: Plan) -> list[str]:
