@@ -16,7 +16,7 @@ from torch import Tensor
 
 from temperament.ops.blocks import branches
 from temperament.ops.inputs import Column
-from temperament.ops.largest import head
+from temperament.ops.largest import candidates
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 
@@ -80,7 +80,7 @@ def run_heads(logits: Tensor, heads: HeadSteps, run: Run) -> Tensor:
     """Runs them on [n, vocab] float32 logits of their rows, in place; `run` runs steps."""
     if not branches(logits) or heads.width * LEAST_SHARE > logits.shape[1]:
         return run(run(logits, heads.opening), heads.steps)
-    top = head(logits, heads.width)
+    top = candidates(logits, heads.width)
     finite = top.values[:, 0].isfinite()
     values = run(top.values, heads.opening)
     # What is left reaches beyond those that were taken out.

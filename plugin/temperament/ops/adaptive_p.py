@@ -40,7 +40,7 @@ def apply(
         distance.sub_(block.of(aim)).abs_().div_(WIDTH)
         torch.mul(distance, -SHARPNESS, out=values).mul_(distance)
         values.div_(distance.add_(1)).add_(PEAK)
-        # -0.0 leaves every number as it is, and two steps of the largest float lead to -inf: faster
-        # than `masked_fill_`.
+        # Subtracting the largest float twice gives -inf, and -0.0 changes no number: faster than
+        # `masked_fill_`.
         values.add_(banned, alpha=-FLOAT32_MAX).add_(banned, alpha=-FLOAT32_MAX)
     return logits

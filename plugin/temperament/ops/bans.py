@@ -1,7 +1,7 @@
 """Removing tokens without ever removing all: the best of a row's tokens stays.
 
-A ban that would leave a row nothing leaves it the largest of what it had: below the door a step
-can't fail, and a row of -inf alone would be drawn from at random.
+A ban that would remove every token of a row keeps the largest: a decoding step must not fail, and
+an engine would draw from a row of only -inf at random.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from temperament.ops.inputs import Tokens
 
 
 def ban(logits: Tensor, tokens: Tokens, active: Tensor | None = None) -> Tensor:
-    """Removes tokens, in place; of the entries only those that are `active` ([entries] bool)."""
+    """Removes tokens, in place: those of the `active` entries ([entries] bool), by default all."""
     if tokens.row.shape[0] == 0:
         return logits
     place = (tokens.row, tokens.token)
     before = logits[place]
     active = tokens.counts if active is None else active & tokens.counts
-    # A token may stand twice and be active once: the lower of both is written.
+    # A token may have an active and an inactive entry: the lower bound of the two counts.
     bound = torch.where(active, -torch.inf, torch.inf)
     flat = logits.view(-1)
     index = tokens.row * logits.shape[1] + tokens.token

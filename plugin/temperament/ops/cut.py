@@ -1,6 +1,6 @@
-"""The shared cut: find a threshold per row, then drop what lies below it in one pass.
+"""The shared cut: finds a threshold for each row, then removes the logits below it in one pass.
 
-In a row with NaN or +inf the sums are NaN, and so is the threshold: nothing lies below it.
+In a row with NaN or +inf the sums are NaN, and so is the threshold: no logit is below it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import NO_MASS, branches, small_mass, sums, weighted_distance
-from temperament.ops.largest import group_maxima, head, largest
+from temperament.ops.largest import candidates, group_maxima, largest
 
-HEAD = 128  # how many of the largest logits a threshold is first looked for among
-BODIES = (1024, 16384)  # and then, in the rows where it isn't there
-LONG = 4096  # columns of a row that is worth a call of its own
-PROBE = 8  # of so many rows one shows whether it's worth while
+CANDIDATES = 128  # the search for a threshold begins among so many of the largest logits
+WIDER = (1024, 16384)  # and goes on among so many, in the rows where these don't suffice
+LONG = 4096  # columns from which on one call for each row is faster than one for all
+PROBE = 8  # one row in so many is tried first
 
 # (values [n, m] descending, further numbers [n, 1] ...)
-#   -> (threshold [n, 1], whether the values sufficed to find it [n, 1])
+#   -> (threshold [n, 1], whether the values sufficed to find it, [n, 1] bool)
 Threshold = Callable[..., tuple[Tensor, Tensor]]
 
 
 def keep_at_least(logits: Tensor, threshold: Tensor) -> Tensor:
-    """Sets what is below its row's threshold ([rows, 1]) to -inf, in place."""
-    # torch's own threshold takes one number: a call for each row, and yet on long rows 3 times as
-    # fast as any of its kernels for all rows. It removes what is not above, and leaves NaN.
+    """Sets the logits below their row's threshold ([rows, 1]) to -inf, in place."""
+    # `torch.threshold_` takes one number, so it needs a call for each row; on long rows that is
+    # still 3 times as fast as any kernel for all rows. It removes numbers that aren't above, and
+    # keeps NaN.
     if not branches(logits) or logits.shape[1] < LONG:
         return logits.masked_fill_(logits < threshold, -torch.inf)
     below = torch.nextafter(threshold, torch.full_like(threshold, -torch.inf))
@@ -36,7 +37,10 @@ def keep_at_least(logits: Tensor, threshold: Tensor) -> Tensor:
 
 
 def keep_at_most(logits: Tensor, maximum: Tensor, threshold: Tensor) -> Tensor:
-    """Sets what is above its row's threshold to -inf, in place; [rows, 1] of maxima, thresholds."""
+    """Sets the logits above their row's threshold to -inf, in place.
+
+    `threshold` and the row's largest logit are [rows, 1].
+    """
     if not branches(logits):
         return logits.masked_fill_(logits > threshold, -torch.inf)
     above = torch.nextafter(-threshold, torch.full_like(threshold, -torch.inf))[:, 0].tolist()
@@ -46,9 +50,9 @@ def keep_at_most(logits: Tensor, maximum: Tensor, threshold: Tensor) -> Tensor:
 
 
 def least_likely(maximum: Tensor, share: Tensor) -> Tensor:
-    """The least float32 with e^share of the maximum's mass: `max + share`, at most the maximum.
+    """Returns `max + share`, at most max: the least logit with e^share of the maximum's mass.
 
-    `share` is [rows, 1] float64; the sum is rounded up, so that comparing with it is exact.
+    `share` is [rows, 1] float64. The sum is rounded up, so that comparing with it is exact.
     """
     exact = maximum.double() + share.clamp(max=0.0)
     near = exact.float()
@@ -57,25 +61,25 @@ def least_likely(maximum: Tensor, share: Tensor) -> Tensor:
 
 
 def keep_likely(logits: Tensor, maximum: Tensor, share: Tensor) -> Tensor:
-    """Keeps, in place, what has e^share of the maximum's mass; and the maximum."""
+    """Keeps the maximum and the logits with at least e^share of its mass, in place."""
     return keep_at_least(logits, least_likely(maximum, share))
 
 
 def masses(logits: Tensor, maximum: Tensor) -> Tensor:
-    """`exp(x - max)`: probabilities up to the row's total. A row of -inf alone has none.
+    """Returns `exp(x - max)`, the probabilities times the row's total; 0 in a row of only -inf.
 
-    Below float32's normal numbers, and for -inf, it is `LEAST_MASS`.
+    It is at least `LEAST_MASS`, for -inf too.
     """
     return (logits - maximum).clamp_(min=NO_MASS).exp_().nan_to_num_(nan=0.0)
 
 
 def entropy(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(max, `ln S`, the entropy `ln S - sum p d` in nats), d = x - max: [rows, 1] each.
+    """Returns (max, `ln S`, the entropy `ln S - sum p d` in nats), d = x - max: [rows, 1] each.
 
-    The largest logit is set aside, so that a rest of 1e-30 still counts: an entropy is right to
-    seven digits however small it is, as long as float32 holds the masses.
+    The sums leave out the largest logit, so that a rest of 1e-30 still counts: an entropy is right
+    to seven digits however small it is, as long as float32 holds the masses.
     """
-    maximum, token = head(logits, 1)
+    maximum, token = candidates(logits, 1)
     logits.scatter_(1, token, -torch.inf)
     rest, weighted = sums(logits, maximum, small_mass, weighted_distance)
     logits.scatter_(1, token, maximum)
@@ -90,30 +94,30 @@ def cut(
     most: int = 0,
     maxima: Tensor | None = None,
 ) -> Tensor:
-    """Drops what is below each row's threshold, in place.
+    """Removes the logits below each row's threshold, in place.
 
-    The threshold is found among the largest logits where they suffice; a row where they don't is
-    sorted as a whole. The result is the same in either way, since its sums run over the same
-    numbers in the same order. `numbers` are [rows, 1] each; `most` is how many values suffice for
-    certain, 0 where that isn't known; `maxima` are the `group_maxima`, where they are known.
+    The search runs over a row's largest logits where these suffice, and over the sorted row where
+    they don't. Both give the same bits, since the sums add the same numbers in the same order.
+    `numbers` are further arguments of `threshold`, [rows, 1] each. `most` logits suffice for every
+    row; 0: unknown. `maxima` are the `group_maxima`, if the caller has them.
     """
     vocabulary = logits.shape[1]
     most = min(most, vocabulary) or vocabulary
     if not branches(logits):
         return keep_at_least(logits, threshold(largest(logits, most), *numbers)[0])
-    first = min(HEAD, vocabulary)
+    first = min(CANDIDATES, vocabulary)
     if maxima is None and first < vocabulary:
         maxima = group_maxima(logits)
     found, sufficed = threshold(largest(logits, first, maxima=maxima), *numbers)
 
     def look(rows: Tensor, count: int) -> Tensor:
-        """Looks among the `count` largest of some rows; which of them that sufficed for."""
+        """Searches the `count` largest logits of some rows; returns where these sufficed."""
         some = None if len(rows) == len(logits) else rows
         values = largest(logits, count, maxima=maxima, rows=some)
         found[rows], sufficed[rows] = threshold(values, *(number[rows] for number in numbers))
         return sufficed[rows, 0]
 
-    for count in (*BODIES, vocabulary):
+    for count in (*WIDER, vocabulary):
         rows = torch.where(~sufficed[:, 0])[0]
         if not len(rows) or not first < count <= vocabulary:
             continue

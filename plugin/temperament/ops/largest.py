@@ -1,7 +1,7 @@
 """The largest logits of each row, without sorting the row.
 
-The n largest lie in the n groups of columns with the largest maxima, and the maxima of strided
-groups take one pass: 2 to 5 times faster than torch's `topk` over all.
+The n largest logits lie in the n groups of columns with the largest maxima, and computing the
+maxima of strided groups takes one pass: 2 to 5 times faster than `torch.topk` over the row.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from temperament.ops.blocks import branches
 from temperament.ops.sorting import descending, places_of_largest
 
 GROUP = 16  # columns in a group
-FEWEST = 4  # groups for each logit that is wanted: with fewer, a row is searched as a whole
+FEWEST = 4  # groups for each requested logit: a row with fewer is searched directly
 
 
-class Head(NamedTuple):
-    """The largest logits of each row, descending, and whose they are."""
+class Candidates(NamedTuple):
+    """The largest logits of each row, descending, and their tokens."""
 
     # [rows, count] float32
     values: Tensor
@@ -28,9 +28,9 @@ class Head(NamedTuple):
 
 
 def group_maxima(logits: Tensor) -> Tensor:
-    """The largest logit of each group of columns: [rows, groups + 1].
+    """Returns the largest logit of each group of columns: [rows, groups + 1].
 
-    Column c is in group `c % groups`; the last is that of the columns that fill no group.
+    Column c is in group `c % groups`. The last entry is for the columns that fill no group.
     """
     rows, vocabulary = logits.shape
     groups = vocabulary // GROUP
@@ -43,29 +43,31 @@ def group_maxima(logits: Tensor) -> Tensor:
     return maxima
 
 
-def head(logits: Tensor, count: int) -> Head:
-    """The `count` largest; among equal ones any."""
+def candidates(logits: Tensor, count: int) -> Candidates:
+    """Returns the `count` largest logits; which of several equal ones is unspecified."""
     vocabulary = logits.shape[1]
     groups = vocabulary // GROUP
     if groups < FEWEST * count:
-        return Head(*logits.topk(min(count, vocabulary), dim=-1))
+        return Candidates(*logits.topk(min(count, vocabulary), dim=-1))
     chosen = places_of_largest(group_maxima(logits)[:, :groups], count)
-    candidates = of_groups(logits, chosen)
-    place = places_of_largest(candidates, count, ordered=True)
+    values = of_groups(logits, chosen)
+    place = places_of_largest(values, count, ordered=True)
     row, inside = place // count, place < GROUP * count
     token = chosen.gather(1, place % count) + row * groups
-    return Head(
-        candidates.gather(1, place), torch.where(inside, token, place + (groups - count) * GROUP)
+    return Candidates(
+        values.gather(1, place), torch.where(inside, token, place + (groups - count) * GROUP)
     )
 
 
 def largest(
     logits: Tensor, count: int, *, maxima: Tensor | None = None, rows: Tensor | None = None
 ) -> Tensor:
-    """The `count` largest of each row, the largest first: [rows, count]. NaN is the largest.
+    """Returns the `count` largest logits of each row, descending: [rows, count].
 
-    `maxima` are the logits' `group_maxima`, where they are known; `rows`, [n] int64, names some
-    rows, all by default.
+    NaN is the largest.
+
+    `maxima` are the logits' `group_maxima`, if the caller has them. `rows`, [n] int64, selects
+    rows; the default is all of them.
     """
     groups = logits.shape[1] // GROUP
     if not branches(logits) or groups < FEWEST * count:
@@ -77,14 +79,14 @@ def largest(
 
 
 def of_groups(logits: Tensor, chosen: Tensor, rows: Tensor | None = None) -> Tensor:
-    """The logits of the chosen groups ([rows, n] int64), and of the columns that fill none.
+    """Returns the logits of the chosen groups ([rows, n] int64) and of the columns in no group.
 
-    `rows`, [rows] int64, names those that the groups are of; all by default.
+    `rows`, [rows] int64, selects the rows that `chosen` is for; the default is all of them.
     """
     vocabulary, count = logits.shape[1], chosen.shape[1]
     groups = vocabulary // GROUP
-    made = logits.new_empty(len(chosen), GROUP * count + vocabulary % GROUP)
-    inside = made[:, : GROUP * count].view(-1, GROUP, count)
+    result = logits.new_empty(len(chosen), GROUP * count + vocabulary % GROUP)
+    inside = result[:, : GROUP * count].view(-1, GROUP, count)
     if rows is None:
         torch.gather(_grouped(logits), 2, chosen[:, None, :].expand(-1, GROUP, -1), out=inside)
     else:
@@ -92,11 +94,11 @@ def of_groups(logits: Tensor, chosen: Tensor, rows: Tensor | None = None) -> Ten
         first = (chosen + rows[:, None] * vocabulary)[:, None, :]
         torch.take(logits, first + column, out=inside)
     rest = logits[:, GROUP * groups :]
-    made[:, GROUP * count :] = rest if rows is None else rest[rows]
-    return made
+    result[:, GROUP * count :] = rest if rows is None else rest[rows]
+    return result
 
 
 def _grouped(logits: Tensor) -> Tensor:
-    """[rows, GROUP, groups], a view of the columns that fill groups."""
+    """Returns [rows, GROUP, groups], a view of the columns that fill groups."""
     groups = logits.shape[1] // GROUP
     return logits[:, : groups * GROUP].view(-1, GROUP, groups)

@@ -51,14 +51,14 @@ def _last(logits: Tensor, mu: Tensor) -> Tensor:
     """The k-th largest logit of version 1, [rows, 1], for mu in [rows]."""
     vocabulary = logits.shape[1]
     top = largest(logits, min(ESTIMATED_FROM, vocabulary)).double()
-    # b_i = ln(p_i / p_(i+1)) against t_i = ln((i + 1) / i), over what is still allowed
+    # The slope of b_i = ln(p_i / p_(i+1)) against t_i = ln((i + 1) / i), over the allowed tokens
     fall = top[:, :-1] - top[:, 1:]
     counts = top[:, 1:] > -torch.inf
     number = torch.arange(1, top.shape[1], device=logits.device, dtype=torch.float64)
     step = ((number + 1) / number).log()
-    above = torch.where(counts, step * fall, 0.0).sum(1, keepdim=True)
-    below = torch.where(counts, step.square(), 0.0).sum(1, keepdim=True)
-    exponent = (above / below).nan_to_num(nan=1.0).clamp_min(1e-3)
+    products = torch.where(counts, step * fall, 0.0).sum(1, keepdim=True)
+    squares = torch.where(counts, step.square(), 0.0).sum(1, keepdim=True)
+    exponent = (products / squares).nan_to_num(nan=1.0).clamp_min(1e-3)
     # k = (e 2^mu / (1 - N^-e))^(1 / s), e = s - 1; for e = 0 the fraction is 2^mu / ln N
     epsilon = exponent - 1
     size = math.log(max(vocabulary, 2))

@@ -42,7 +42,7 @@ class Noise:
 
     def _key(self, draw: int) -> Tensor:
         key = mix(mix(self.seed * _GOLDEN + _GOLDEN) + self.position * _GOLDEN)
-        # the product wrapped to 64 bits, as the tensors' own are
+        # The product is wrapped to 64 bits, as torch wraps those of tensors.
         return mix(key + ((draw * _GOLDEN + 2**63) % 2**64 - 2**63))
 
     def uniform(self, draw: int) -> Tensor:
@@ -50,18 +50,18 @@ class Noise:
         return ((self._key(draw) >> 11) & 0x1FFFFFFFFFFFFF).double() * 2.0**-53
 
     def gumbel_of(self, draw: int, row: Tensor, token: Tensor) -> Tensor:
-        """[n] float64: the same for pairs of a row and a token, [n] int64 each."""
+        """[n] float64: standard Gumbel noise for pairs of a row and a token, [n] int64 each."""
         return _gumbel(mix(self._key(draw)[row] + token * _GOLDEN))
 
     def gumbel(self, draw: int, tokens: Tensor) -> Tensor:
         """[rows, n] float64: standard Gumbel noise for token ids ([rows, n] int64).
 
-        A token's noise depends on the token, not on which others are asked for.
+        A token's noise doesn't depend on which other tokens are requested.
         """
         return _gumbel(mix(self._key(draw)[:, None] + tokens * _GOLDEN))
 
 
 def _gumbel(bits: Tensor) -> Tensor:
-    # The middle of its cell, so that neither logarithm is of 0.
+    # The middle of each of the 2^52 cells, so that neither logarithm is taken of 0.
     uniform = (((bits >> 12) & 0xFFFFFFFFFFFFF).double() + 0.5) * 2.0**-52
     return uniform.log_().neg_().log_().neg_()

@@ -1,6 +1,6 @@
-"""Changing the logits of the tokens that stand in a history, once or for each time.
+"""Changes the logits of the tokens that occur in a history, once or for each occurrence.
 
-A step costs the history's length, not the vocabulary's: there is no table of its size.
+The cost follows the length of the history: no table of the size of the vocabulary is filled.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from temperament.ops.blocks import branches
 
 
 def change_once(logits: Tensor, seen: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Puts `change` of its logit in place of each token seen ([rows, n], -1 for none).
+    """Replaces the logit of each token in `seen` ([rows, n], -1 for none) by `change` of it, once.
 
-    Every place of a token is written, with the same number, so the order doesn't matter; a place
-    that doesn't count stands for the largest token that does.
+    Each occurrence writes the same number, so the order doesn't matter; a -1 writes that of the
+    row's largest token.
     """
     largest = seen.amax(1, keepdim=True)
     tokens = torch.where(seen < 0, largest, seen).clamp_min_(0).long()
@@ -26,10 +26,10 @@ def change_once(logits: Tensor, seen: Tensor, change: Callable[[Tensor], Tensor]
 
 
 def subtract_each(logits: Tensor, seen: Tensor, loss: Tensor) -> Tensor:
-    """Subtracts `loss` ([rows, 1]) for each time that a token was seen, in place.
+    """Subtracts `loss` ([rows, 1]) for each occurrence of a token in `seen`, in place.
 
-    Equal tokens are brought together; the last of them takes the loss of all, the others -0.0,
-    which leaves every number as it is.
+    Sorting brings equal tokens together. The last one of a run subtracts the loss of all of them;
+    the others add -0.0, which changes no number.
     """
     ranked = seen if branches(seen) else seen.sort(dim=1).values
     position = torch.arange(ranked.shape[1], device=ranked.device, dtype=torch.int32)

@@ -1,7 +1,7 @@
 """Reproducible: `argmax_i (x_i + g_i)` stays alone, g standard Gumbel noise of (seed, position, i).
 
-That draws from the softmax of the logits, and leaves the engine one choice. Only the tokens that
-are kept are given noise. Source: `temperament.stages.reproducible`.
+This draws from the softmax of the logits and leaves the engine one choice. Only tokens that are
+still allowed get noise. Source: `temperament.stages.reproducible`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def apply(logits: Tensor, *, reproducible: Column, noise: Noise) -> Tensor:
 
 
 def _of_all(logits: Tensor, noise: Noise) -> Tensor:
-    """[rows, 1] the token drawn. One that is removed can't win: -inf and any noise stay -inf."""
+    """Returns the drawn tokens, [rows, 1]. A removed one can't win: -inf plus noise is -inf."""
     tokens = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape)
     return (logits.double() + noise.gumbel(TOKEN, tokens)).argmax(dim=-1, keepdim=True)
 
 
 def _of_kept(logits: Tensor, noise: Noise) -> Tensor:
-    """The same, at a cost that follows the tokens that are kept. NaN counts as the largest."""
+    """Returns the same at a cost that follows the number of allowed tokens. NaN is the largest."""
     rows, vocabulary = logits.shape
     array = logits.numpy()
     kept = torch.from_numpy(np.flatnonzero(array != -np.inf))

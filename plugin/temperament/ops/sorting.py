@@ -1,4 +1,4 @@
-"""Sorting rows. On a CPU by NumPy, whose sort is vectorised: 20 times faster than torch's there."""
+"""Sorting rows: on a CPU with NumPy, whose vectorised sort is up to 20 times as fast as torch's."""
 
 from __future__ import annotations
 
@@ -13,70 +13,74 @@ from torch import Tensor
 
 from temperament.ops.blocks import BAND, branches
 
-FEW = 2**15  # numbers that aren't worth a thread
+FEW = 2**15  # with fewer numbers, starting threads costs more than it saves
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def descending(logits: Tensor, count: int, rows: Tensor | None = None) -> Tensor:
-    """The `count` largest of each row, the largest first: [rows, count]. NaN is the largest.
+    """Returns the `count` largest logits of each row, descending: [rows, count].
 
-    `rows`, [n] int64, names some; all by default.
+    NaN is the largest.
+
+    `rows`, [n] int64, selects rows; the default is all of them.
     """
     if not branches(logits):
         part = logits if rows is None else logits.index_select(0, rows)
         if count < logits.shape[1]:
             return part.topk(count, dim=-1).values
         return part.sort(dim=-1, descending=True).values
-    given = logits.numpy()
-    which = np.arange(len(given)) if rows is None else rows.numpy()
-    others = given.shape[1] - count
-    made = np.empty((len(which), count), dtype=given.dtype)
+    array = logits.numpy()
+    selected = np.arange(len(array)) if rows is None else rows.numpy()
+    others = array.shape[1] - count
+    result = np.empty((len(selected), count), dtype=array.dtype)
 
     def sort(part: slice) -> None:
-        values = given[which[part]]  # a copy
+        values = array[selected[part]]  # a copy
         if others:
             values.partition(others, axis=1)
         top = values[:, others:]
         top.sort(axis=1)
-        made[part] = top[:, ::-1]
+        result[part] = top[:, ::-1]
 
-    _on_all_threads(sort, len(which), given.shape[1])
-    return torch.from_numpy(made)
+    _on_all_threads(sort, len(selected), array.shape[1])
+    return torch.from_numpy(result)
 
 
 def places_of_largest(values: Tensor, count: int, *, ordered: bool = False) -> Tensor:
-    """Where the `count` largest of each row stand: [rows, count] int64.
+    """Returns the columns of the `count` largest values of each row: [rows, count] int64.
 
-    The largest first if `ordered`, else in any order.
+    With `ordered`, the largest comes first; without, the order is unspecified.
     """
     if not branches(values):
         return values.topk(count, dim=-1, sorted=ordered).indices
-    given = values.numpy()
-    rows, columns = given.shape
-    made = np.empty((rows, count), dtype=np.int64)
+    array = values.numpy()
+    rows, columns = array.shape
+    result = np.empty((rows, count), dtype=np.int64)
 
     def find(part: slice) -> None:
-        found = given[part].argpartition(columns - count, axis=1)[:, columns - count :]
+        found = array[part].argpartition(columns - count, axis=1)[:, columns - count :]
         if ordered:
-            ascending = np.take_along_axis(given[part], found, 1).argsort(axis=1)
+            ascending = np.take_along_axis(array[part], found, 1).argsort(axis=1)
             found = np.take_along_axis(found, ascending[:, ::-1], 1)
-        made[part] = found
+        result[part] = found
 
     _on_all_threads(find, rows, columns)
-    return torch.from_numpy(made)
+    return torch.from_numpy(result)
 
 
 def ranked(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """(values, the largest first, and the tokens that they are of): [rows, vocab] each.
+    """Returns (values, descending, and their tokens): [rows, vocab] each.
 
-    Equal values are in the order of their ids. On a CPU both are sorted as one integer.
+    Equal values are in the order of their ids. On a CPU a value and its id are sorted as one
+    integer.
     """
     if not branches(logits):
         ordered = logits.sort(dim=-1, descending=True, stable=True)
         return ordered.values, ordered.indices
     bits = (logits + 0.0).view(torch.int32)  # -0.0 becomes 0.0
-    # As integers, negative floats ascend the wrong way round: all their bits but the sign turn.
+    # The bits of negative floats, as integers, are in the reverse order: all but the sign are
+    # flipped.
     bits ^= (bits >> 31) & 0x7FFFFFFF
     keys = bits.bitwise_not_().long()
     keys <<= 32
@@ -96,7 +100,7 @@ def ascending_(numbers: Tensor) -> Tensor:
 
 
 def _on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
-    """Does the work on parts of the rows, on as many threads as torch has; NumPy takes one."""
+    """Calls `work` with parts of the rows on as many threads as torch uses (NumPy uses one)."""
     threads = torch.get_num_threads()
     high = max(1, min(-(-rows // threads), BAND // max(columns, 1)))
     parts = [slice(top, top + high) for top in range(0, rows, high)]

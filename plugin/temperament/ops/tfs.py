@@ -3,9 +3,9 @@
 p is sorted; a second difference counts for its middle token. So the first always stays, and at
 z < 1 the last two go. What is tied with the last kept one stays. Fewer than three candidates, or
 probabilities on a straight line (all tied, say): no-op. The differences' scale doesn't matter, so
-masses e^(x - max) take the place of p; they are in float64, since near a flat top the differences
-are small. Behind the m-th largest the second differences sum to at most 2 p_(m-1): where the cut is
-the same for none and for all of that, the m largest suffice; other rows are sorted. Source:
+masses e^(x - max) replace p; they are in float64, since near a flat top the differences are small.
+The second differences after the m-th largest token sum to at most 2 p_(m-1). If the cut is the same
+for a sum of 0 and of 2 p_(m-1), the m largest suffice; other rows are sorted. Source:
 `temperament.stages.tfs`.
 """
 
@@ -35,7 +35,7 @@ def _threshold(values: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     running = second.masked_fill_(values[:, 2:] == -torch.inf, 0.0).cumsum(-1)
     known = running[:, -1:]
     unknown = (2 * mass[:, -2:-1]).masked_fill_(values[:, -1:] == -torch.inf, 0.0)
-    # how many second differences are within, if there is nothing behind and if there is the most
+    # How many second differences are within z, if the unknown rest is 0 and if it is the largest
     fewest = (running <= z * known).sum(-1, keepdim=True)
     most = (running <= z * (known + unknown)).sum(-1, keepdim=True)
     off = z >= 1

@@ -1,8 +1,9 @@
 """XTC: with probability P, of the tokens with `p_i >= t` all but the least likely are removed.
 
-`p_i >= t` is `e^(x_i - max) >= t S`, S = sum e^(x - max). One roll a row and step, from the row's
-own noise. Fewer than two above t: nothing. Tokens tied with the least likely of them stay, and so
-do protected ones, which still count as top choices. Source: `temperament.stages.xtc`.
+`p_i >= t` is `e^(x_i - max) >= t S`, S = sum e^(x - max). Each row draws one number a step, from
+its noise. With fewer than two tokens above t nothing is removed. Tokens tied with the least likely
+of them stay, and so do protected ones, which still count as top choices. Source:
+`temperament.stages.xtc`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import branches, mass, sums
-from temperament.ops.cut import HEAD, masses
+from temperament.ops.cut import CANDIDATES, masses
 from temperament.ops.inputs import Column, Ends, Tokens, Vocabulary
-from temperament.ops.largest import head
+from temperament.ops.largest import candidates
 from temperament.ops.noise import XTC, Noise
 
 
@@ -67,7 +68,7 @@ def _remove(
         return values.masked_fill(removed, -torch.inf)
 
     if branches(logits):
-        top = head(logits, min(HEAD, logits.shape[1]))
+        top = candidates(logits, min(CANDIDATES, logits.shape[1]))
         if bool((masses(top.values[:, -1:], maximum) < bound).all()):
             logits.scatter_(1, top.tokens, without_top(*top))
             return

@@ -31,7 +31,7 @@ def test_every_way_gives_the_same(count: int, flat: int, monkeypatch: pytest.Mon
     words = {"top_p": 0.9}
     done = process(logits, words)
     alone = torch.cat([process(logits[i : i + 1], words) for i in range(count)])
-    monkeypatch.setattr(cut, "HEAD", VOCABULARY)
+    monkeypatch.setattr(cut, "CANDIDATES", VOCABULARY)
     sorted_ = process(logits, words)
     kept = (done > -torch.inf).sum(1)
 
@@ -80,7 +80,7 @@ def test_the_largest(vocabulary: int, count: int) -> None:
     logits[5, vocabulary // 2] = torch.nan
     count = min(count, vocabulary)
     expected = logits.sort(dim=1, descending=True).values[:, :count]
-    top = largest.head(logits, count)
+    top = largest.candidates(logits, count)
     chosen = torch.tensor([4, 1])
 
     assert rows.same_bits(top.values, expected)

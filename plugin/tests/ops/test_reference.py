@@ -97,7 +97,7 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
     """Rows of more tokens than a threshold is first looked for among."""
     random = Random(stage.name)
     compared = 0
-    with patch("temperament.ops.cut.HEAD", candidates):
+    with patch("temperament.ops.cut.CANDIDATES", candidates):
         for vocabulary, count in ((5, 25), (50, 25), (300, 15), (1500, 6)):
             logits = rows.logits(count, vocabulary, random)
             for x in logits.tolist():
