@@ -23,8 +23,8 @@ from integration_tests.harness.ask import CHAT, COMPLETIONS, ask, body, post
 from integration_tests.harness.offline import generate
 from integration_tests.harness.server import Server
 from temperament.engines.transformers import PresetLogitsProcessor
-from temperament.plan.follow import Follower, Switch
-from temperament.plan.machine import Switching, machine
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Switch, Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset
 
@@ -109,10 +109,10 @@ def switches(folder: Path, requests: Requests, texts: Texts) -> list[list[Switch
     for request, tokens in zip(requests, texts, strict=True):
         switching = Switching.of(as_preset(request["preset"], catalogue))
         assert switching is not None
-        text = Follower(machine(switching, vocabulary))
+        text = Tracer(mode_automaton(switching, vocabulary))
         text.read_prompt(request["ids"])
         text.read(tokens)
-        found.append([] if switching.forgets else text.switches)
+        found.append([] if switching.uses_entropy else text.switches)
     return found
 
 
@@ -205,7 +205,7 @@ def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, 
     )  # fmt: skip
     found, wanted = [], []
     for tokens, mode in listener.seen:
-        own = Follower(machine(switching, vocabulary))
+        own = Tracer(mode_automaton(switching, vocabulary))
         own.read(tokens[len(prompt) :])
         found.append(mode)
         wanted.append(own.drawn_in)

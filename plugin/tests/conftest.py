@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from temperament.plan import cache
+from temperament.plan.automata import cache
 
 # The same examples in every run: a red test is red for everybody. Searching for new ones is the
 # work of scripts of their own.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from temperament.ops.automata import Automata
-from temperament.plan.machine import NONE, STAYS, Counted, Machine
-from temperament.plan.triggers import NOTHING_LEFT, PLACES
+from temperament.plan.automata.modes import NO_RULE, SAME_MODE, CountingRules, ModeAutomaton
+from temperament.plan.automata.triggers import MAX_TOKEN_BYTES, NO_TOKEN
 from temperament.presets.modes import MAX_MODES
 
 KEPT = 64  # machines, before those out of use are dropped
@@ -38,14 +38,14 @@ class Tables:
     # [rests] int64, ascending: the machine and place of a token; and what is left of it as a token
     rest_key: Tensor
     rest_token: Tensor
-    # [marks, modes] int64: the rule that ends a mode there, or NONE
+    # [marks, modes] int64: the rule that ends a mode there, or NO_RULE
     choice: Tensor
     # [rules] int64: the mode that it leads to
     target: Tensor
     # [rules] bool
     before: Tensor
     # [machines * modes] each
-    counted: Counted[Tensor]
+    counted: CountingRules[Tensor]
     # [states, modes] int64
     pending: Tensor
     any_pending: bool
@@ -71,10 +71,10 @@ class Tables:
     def rest(self, machine: Tensor, token: Tensor, place: Tensor) -> Tensor:
         """[rows] what is left of a token behind a place, as a token."""
         if not self.rest_key.shape[0]:
-            return torch.full_like(token, NOTHING_LEFT)
-        key = (machine * self.automata.next.shape[1] + token) * PLACES + place
+            return torch.full_like(token, NO_TOKEN)
+        key = (machine * self.automata.next.shape[1] + token) * MAX_TOKEN_BYTES + place
         found = torch.searchsorted(self.rest_key, key).clamp_max(self.rest_key.shape[0] - 1)
-        return torch.where(self.rest_key[found] == key, self.rest_token[found], NOTHING_LEFT)
+        return torch.where(self.rest_key[found] == key, self.rest_token[found], NO_TOKEN)
 
 
 class Machines:
@@ -82,7 +82,7 @@ class Machines:
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
-        self._list: list[Machine] = []
+        self._list: list[ModeAutomaton] = []
         self._tables: Tables | None = None
 
     @property
@@ -92,11 +92,11 @@ class Machines:
             self._tables = self._join()
         return self._tables
 
-    def number(self, machine: Machine) -> int:
+    def number(self, machine: ModeAutomaton) -> int:
         """The number of a machine that `use` was told of."""
         return next(i for i, known in enumerate(self._list) if known is machine)
 
-    def use(self, machine: Machine, in_use: Iterable[Machine]) -> None:
+    def use(self, machine: ModeAutomaton, in_use: Iterable[ModeAutomaton]) -> None:
         """Takes a machine up; beyond `KEPT`, in the place of one out of use."""
         if any(known is machine for known in self._list):
             return
@@ -110,15 +110,15 @@ class Machines:
         self._list.append(machine)
 
     def _join(self) -> Tables:
-        automata = [one.table.automaton for one in self._list]
+        automata = [one.triggers.tokens for one in self._list]
         # A column at least, so that tokens may be gathered where no rule looks at one.
         size = max(1, *(len(a.next) for a in automata))
         states = np.array([a.states for a in automata])
         roots = np.cumsum(states) - states
         events = _starts([len(a.events) - 1 for a in automata])
-        marks = _starts([len(one.table.marks) - 1 for one in self._list])
+        marks = _starts([len(one.triggers.marks) - 1 for one in self._list])
         rules = _starts([len(one.switching.rules) for one in self._list])
-        exceptions = _starts([len(a.token) for a in automata])
+        exceptions = _starts([len(a.exception_token) for a in automata])
         plain, event = [], []
         for a, root, begin in zip(automata, roots, events, strict=False):
             stays = np.full(size, -1, dtype=np.int32)
@@ -133,25 +133,27 @@ class Machines:
             self._to_device(np.repeat(np.arange(len(automata)), states)),
             self._to_device(
                 np.concatenate(
-                    [*(a.offsets[:-1] + b for a, b in zip(automata, exceptions, strict=False)),
+                    [*(a.first_exception[:-1] + begin
+                       for a, begin in zip(automata, exceptions, strict=False)),
                      exceptions[-1:]]
                 )
             ),
             self._to_device(
                 np.concatenate(
-                    [(np.repeat(np.arange(a.states), np.diff(a.offsets)) + root) * size + a.token
+                    [(np.repeat(np.arange(a.states), np.diff(a.first_exception)) + root) * size
+                     + a.exception_token
                      for a, root in zip(automata, roots, strict=True)]
                 )
             ),
             self._to_device(
                 np.concatenate(
-                    [np.where(a.other_next < 0, -1, a.other_next.astype(np.int32) + root)
+                    [np.where(a.exception_next < 0, -1, a.exception_next.astype(np.int32) + root)
                      for a, root in zip(automata, roots, strict=True)]
                 )
             ),
             self._to_device(
                 np.concatenate(
-                    [np.where(a.other_event > 0, a.other_event + begin, 0)
+                    [np.where(a.exception_event > 0, a.exception_event + begin, 0)
                      for a, begin in zip(automata, events, strict=False)]
                 )
             ),
@@ -160,10 +162,11 @@ class Machines:
         event_marks = np.zeros((int(events[-1]) + 1, longest), dtype=np.int64)
         event_places = np.zeros_like(event_marks)
         rest_keys = [
-            (one.table.rest_key // PLACES + number * size) * PLACES + one.table.rest_key % PLACES
+            (one.triggers.rest_key // MAX_TOKEN_BYTES + number * size) * MAX_TOKEN_BYTES
+            + one.triggers.rest_key % MAX_TOKEN_BYTES
             for number, one in enumerate(self._list)
         ]
-        choice = [np.full((1, MAX_MODES), NONE, dtype=np.int64)]
+        choice = [np.full((1, MAX_MODES), NO_RULE, dtype=np.int64)]
         pending, target = [], []
         for number, (one, a) in enumerate(zip(self._list, automata, strict=True)):
             for place, known in enumerate(a.events[1:], int(events[number]) + 1):
@@ -172,7 +175,7 @@ class Machines:
             choice.append(self._rules(one.choice[1:], rules[number]))
             target.append(one.target)
             pending.append(one.pending)
-        counted = Counted(
+        counted = CountingRules(
             *(
                 self._to_device(
                     np.concatenate(
@@ -183,7 +186,9 @@ class Machines:
                     )
                 )
                 for name, own in zip(
-                    Counted._fields, zip(*(o.counted for o in self._list), strict=True), strict=True
+                    CountingRules._fields,
+                    zip(*(o.counting for o in self._list), strict=True),
+                    strict=True,
                 )
             )
         )
@@ -191,18 +196,20 @@ class Machines:
         joined_pending = np.concatenate(pending)
         return Tables(
             automata=joined,
-            exceptions=max(int(np.diff(a.offsets).max(initial=0)) for a in automata),
+            exceptions=max(int(np.diff(a.first_exception).max(initial=0)) for a in automata),
             root=self._to_device(roots),
             marks=self._to_device(event_marks),
             places=self._to_device(event_places),
             cleared=self._to_device(
-                np.array([0, *(c for one in self._list for _, c in one.table.marks[1:])])
+                np.array([0, *(c for one in self._list for _, c in one.triggers.marks[1:])])
             ),
             cleared_state=self._to_device(
-                np.concatenate([np.array(one.table.bytes.cleared, np.int64) for one in self._list])
+                np.concatenate(
+                    [np.array(one.triggers.bytes.after_switch, np.int64) for one in self._list]
+                )
             ),
             rest_key=self._to_device(np.concatenate(rest_keys)),
-            rest_token=self._to_device(np.concatenate([o.table.rest_token for o in self._list])),
+            rest_token=self._to_device(np.concatenate([o.triggers.rest_token for o in self._list])),
             choice=self._to_device(np.concatenate(choice)),
             target=self._to_device(np.concatenate([*target, none])),
             before=self._to_device(
@@ -210,13 +217,13 @@ class Machines:
             ),
             counted=counted,
             pending=self._to_device(joined_pending),
-            any_limit=any((one.counted.limit_rule != NONE).any() for one in self._list),
-            any_pending=bool((joined_pending != STAYS).any()),
+            any_limit=any((one.counting.limit_rule != NO_RULE).any() for one in self._list),
+            any_pending=bool((joined_pending != SAME_MODE).any()),
         )
 
     @staticmethod
     def _rules(own: np.ndarray[Any, Any], begin: int) -> np.ndarray[Any, Any]:
-        return np.where(own == NONE, NONE, own + begin)
+        return np.where(own == NO_RULE, NO_RULE, own + begin)
 
     def _to_device(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)

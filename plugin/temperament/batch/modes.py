@@ -1,8 +1,8 @@
 """The mode of every row, followed on the device by a few gathers a token, without waiting for it.
 
 What a text did before its request came into the batch is read once on the host
-(`plan.follow.Follower`); from then on each new token is one step of the row's state here. The two
-agree token for token.
+(`plan.automata.tracer.Tracer`); from then on each new token is one step of the row's state here.
+The two agree token for token.
 """
 
 from __future__ import annotations
@@ -20,9 +20,16 @@ from temperament.batch.matches import rebuild
 from temperament.ops.blocks import branches
 from temperament.ops.cut import entropy
 from temperament.ops.history import History
-from temperament.plan.follow import Follower
-from temperament.plan.machine import NONE, STAYS, TO_BACK, Machine, Switching, machine
-from temperament.plan.triggers import NOTHING_LEFT
+from temperament.plan.automata.modes import (
+    NO_RULE,
+    SAME_MODE,
+    TO_BACK,
+    ModeAutomaton,
+    Switching,
+    mode_automaton,
+)
+from temperament.plan.automata.tracer import Tracer
+from temperament.plan.automata.triggers import NO_TOKEN
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.modes import MAX_DEPTH
 
@@ -68,7 +75,7 @@ class Modes:
         # [slots + 1, fields]: the last one is written by rows that shall leave no trace
         self._kept = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
         self._kept[:, _MACHINE] = -1
-        self._of: dict[int, Machine] = {}
+        self._of: dict[int, ModeAutomaton] = {}
         # [slots] on the host: whether a slot has modes, and rules on repetitions and on entropy
         self._modal = np.zeros(slots, dtype=np.bool_)
         self._repeating = np.zeros(slots, dtype=np.bool_)
@@ -97,14 +104,14 @@ class Modes:
     def write(self, slot: int, switching: Switching) -> None:
         """A request with modes takes a slot; `read` tells what it has of tokens."""
         asks = self._vocabulary if switching.why_tokenizer else None
-        made = machine(switching, None if asks is None else asks())
+        made = mode_automaton(switching, None if asks is None else asks())
         self._set(slot, made)
         self._machines.use(made, in_use=self._of.values())
         self.read(slot, [], [], 0)
 
     def read(self, slot: int, prompt: list[int], output: list[int], end: int) -> None:
         """Sets a slot to where its tokens lead; the history is read up to position `end`."""
-        text = Follower(self._of[slot])
+        text = Tracer(self._of[slot])
         text.read_prompt(prompt)
         text.read(output)
         row = [0] * _FIELDS
@@ -128,14 +135,14 @@ class Modes:
             self._set(slot, None)
             self._kept[slot, _MACHINE] = -1
 
-    def _set(self, slot: int, made: Machine | None) -> None:
+    def _set(self, slot: int, made: ModeAutomaton | None) -> None:
         if made is None:
             self._of.pop(slot, None)
         else:
             self._of[slot] = made
         self._modal[slot] = made is not None
         self._repeating[slot] = made is not None and made.switching.repeats
-        self._forgetting[slot] = made is not None and made.switching.forgets
+        self._forgetting[slot] = made is not None and made.switching.uses_entropy
 
     def has(self, slots: Slots) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """[rows] whether a slot has modes."""
@@ -233,13 +240,13 @@ class Modes:
         used, machine_ = self._machines.tables, fields[_MACHINE]
         place = fields[_READ].clamp(0, history.tokens.shape[1] - 1)
         token = history.tokens.gather(1, place[:, None])[:, 0]
-        token = torch.where(live, token, NOTHING_LEFT)
+        token = torch.where(live, token, NO_TOKEN)
         fields[_READ] = fields[_READ] + live
         count = fields[_READ] - history.prompt_end
         switched = torch.zeros_like(live)
         for _ in range(used.longest_event + 1):
             # Behind each switch, what is left of the token is followed anew.
-            if branches(token) and not bool((token != NOTHING_LEFT).any()):
+            if branches(token) and not bool((token != NO_TOKEN).any()):
                 break
             token, switches = self._follow(fields, token, count)
             switched = switched | switches
@@ -249,11 +256,11 @@ class Modes:
         due = live & ~switched & (count > 0)
         limit_rule = used.counted.limit_rule[cell]
         over = count - fields[_ENTERED] >= used.counted.limit[cell]
-        rule = torch.where(due & over, limit_rule, NONE)
+        rule = torch.where(due & over, limit_rule, NO_RULE)
         if repeats:
             again = due & self._repeats(fields, cell, history, repeated)
-            other = torch.where(again, used.counted.repeat_rule[cell], NONE)
-            both = (rule != NONE) & (other != NONE)
+            other = torch.where(again, used.counted.repeat_rule[cell], NO_RULE)
+            both = (rule != NO_RULE) & (other != NO_RULE)
             rule = torch.where(both, rule.minimum(other), rule.maximum(other))
         self._clear(fields, self._take(fields, rule, count))
 
@@ -263,20 +270,20 @@ class Modes:
         after, event = used.step(machine_, fields[_STATE], token)
         if branches(event) and not bool(event.any()):
             fields[_STATE] = after
-            return torch.full_like(token, NOTHING_LEFT), torch.zeros_like(token, dtype=torch.bool)
+            return torch.full_like(token, NO_TOKEN), torch.zeros_like(token, dtype=torch.bool)
         marks = used.marks[event]
         rules = used.choice[marks, fields[_MODE][:, None]]
         back = used.target[rules.clamp_min(0)] == TO_BACK
-        taken = (rules != NONE) & ~(back & (fields[_SIZE] == 0)[:, None])
+        taken = (rules != NO_RULE) & ~(back & (fields[_SIZE] == 0)[:, None])
         first = taken.int().argmax(1, keepdim=True)
-        rule = torch.where(taken, rules, NONE).gather(1, first)[:, 0]
+        rule = torch.where(taken, rules, NO_RULE).gather(1, first)[:, 0]
         switches = self._take(fields, rule, count)
         cleared = used.cleared[marks.gather(1, first)[:, 0]]
         behind = used.cleared_state[used.root[machine_] + after]
         state = torch.where(cleared < 0, behind, cleared)
         fields[_STATE] = torch.where(switches, state, after)
         rest = used.rest(machine_, token, used.places[event].gather(1, first)[:, 0])
-        return torch.where(switches, rest, NOTHING_LEFT), switches
+        return torch.where(switches, rest, NO_TOKEN), switches
 
     def _clear(self, fields: Fields, switches: Tensor) -> None:
         """Forgets lines that had begun, where a mode begins."""
@@ -306,7 +313,7 @@ class Modes:
         known = rule.clamp_min(0)
         target = used.target[known]
         back = target == TO_BACK
-        takes = (rule != NONE) & ~(back & (fields[_SIZE] == 0))
+        takes = (rule != NO_RULE) & ~(back & (fields[_SIZE] == 0))
         if branches(takes) and not bool(takes.any()):
             return takes
         push, pop = takes & ~back, takes & back
@@ -339,12 +346,12 @@ class Modes:
         fields[_HIGH] = torch.where(due, high, fields[_HIGH])
         fields[_LOW] = torch.where(due, low, fields[_LOW])
         above = torch.where(
-            due & (high >= used.counted.above_steps[cell]), used.counted.above_rule[cell], NONE
+            due & (high >= used.counted.above_steps[cell]), used.counted.above_rule[cell], NO_RULE
         )
         below = torch.where(
-            due & (low >= used.counted.below_steps[cell]), used.counted.below_rule[cell], NONE
+            due & (low >= used.counted.below_steps[cell]), used.counted.below_rule[cell], NO_RULE
         )
-        both = (above != NONE) & (below != NONE)
+        both = (above != NO_RULE) & (below != NO_RULE)
         rule = torch.where(both, above.minimum(below), above.maximum(below))
         self._clear(fields, self._take(fields, rule, count))
 
@@ -357,5 +364,5 @@ class Modes:
         top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]
         behind = torch.where(fields[_SIZE] > 0, top, fields[_MODE])
         mode = torch.where(target == TO_BACK, behind, target)
-        stays = (target == STAYS) | ((target == TO_BACK) & (fields[_SIZE] == 0))
+        stays = (target == SAME_MODE) | ((target == TO_BACK) & (fields[_SIZE] == 0))
         return torch.where(stays, fields[_MODE], mode), torch.where(stays, position, 0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from temperament.batch.rows import Rows
 from temperament.batch.table import Request
 from temperament.errors import PresetError, Problem
-from temperament.plan.machine import Switching
+from temperament.plan.automata.modes import Switching
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.stages import BY_NAME

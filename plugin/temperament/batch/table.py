@@ -20,7 +20,7 @@ from temperament.batch.schedule import Shape, merge
 from temperament.batch.texts import TextTables
 from temperament.ops.automata import Texts
 from temperament.ops.inputs import Column, Ends, Sequences, Tokens
-from temperament.plan.machine import Switching
+from temperament.plan.automata.modes import Switching
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.chain import Chain
 from temperament.presets.schedule import CURVES, Schedule

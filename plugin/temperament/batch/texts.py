@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops.automata import Automata, Texts
-from temperament.plan.automaton import Automaton, token_automaton
+from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 
 MAX_SETS = 64  # of texts, before those out of use are dropped
@@ -21,7 +21,7 @@ class TextTables:
     def __init__(self, vocabulary: TokenBytes, device: torch.device | str = "cpu") -> None:
         self.vocabulary = vocabulary
         self._device = torch.device(device)
-        self._sets: dict[tuple[str, ...], Automaton] = {}
+        self._sets: dict[tuple[str, ...], TokenAutomaton] = {}
         self._roots: dict[tuple[str, ...], int] = {}
         self._table: Automata | None = None
 
@@ -44,7 +44,7 @@ class TextTables:
         roots = torch.tensor([self._roots[texts] for texts in sets], dtype=torch.int64)
         # As many tokens as a text has bytes before its last decide where it may end.
         longest = max((len(text.encode()) for texts in sets for text in texts), default=0)
-        exceptions = [np.diff(self._sets[texts].offsets).max() for texts in set(sets)]
+        exceptions = [np.diff(self._sets[texts].first_exception).max() for texts in set(sets)]
         return Texts(
             self._table,
             roots.to(self._device),
@@ -57,12 +57,15 @@ class TextTables:
         states = np.array([automaton.states for automaton in automata])
         roots = np.cumsum(states) - states
         self._roots = dict(zip(self._sets, roots.tolist(), strict=True))
-        before = np.cumsum([0, *(len(automaton.token) for automaton in automata)])
-        offsets = [a.offsets[:-1] + start for a, start in zip(automata, before, strict=False)]
+        before = np.cumsum([0, *(len(automaton.exception_token) for automaton in automata)])
+        offsets = [
+            a.first_exception[:-1] + start for a, start in zip(automata, before, strict=False)
+        ]
         pairs = list(zip(automata, roots, strict=True))
         size = len(self.vocabulary)
         keys = [
-            (np.repeat(np.arange(a.states), np.diff(a.offsets)) + root) * size + a.token
+            (np.repeat(np.arange(a.states), np.diff(a.first_exception)) + root) * size
+            + a.exception_token
             for a, root in pairs
         ]
         return Automata(
@@ -72,9 +75,9 @@ class TextTables:
             self._to_device(np.concatenate([*offsets, before[-1:]])),
             self._to_device(np.concatenate(keys)),
             self._to_device(
-                np.concatenate([a.other_next.astype(np.int32) + root for a, root in pairs])
+                np.concatenate([a.exception_next.astype(np.int32) + root for a, root in pairs])
             ),
-            self._to_device(np.concatenate([a.other_hit for a in automata])),
+            self._to_device(np.concatenate([a.exception_hit for a in automata])),
         )
 
     def _to_device(self, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:

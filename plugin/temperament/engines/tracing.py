@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, L
 
 from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
 from temperament.errors import EngineError, Problem, RequestError
-from temperament.plan.follow import Follower
-from temperament.plan.machine import Switching, machine
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 
@@ -105,11 +105,11 @@ def trace(
 def _traced(
     switching: Switching, tokenizer: Any, prompt: list[int], output: list[int], modes: Sequence[int]
 ) -> Traced:
-    follower = Follower(machine(switching, TokenBytes.of(tokenizer)))
+    follower = Tracer(mode_automaton(switching, TokenBytes.of(tokenizer)))
     follower.read_prompt(prompt)
     begun = len(follower.switches)
     follower.read(output)
-    known = {} if switching.forgets else {s.token: s for s in follower.switches[begun:]}
+    known = {} if switching.uses_entropy else {s.token: s for s in follower.switches[begun:]}
     spans, switches = [], []
     start = 0
     for mode, group in groupby(modes[: len(output)]):

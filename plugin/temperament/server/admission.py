@@ -17,7 +17,7 @@ from typing import Any
 from temperament.errors import PresetError, Problem, RequestError, shown
 from temperament.interchange.sillytavern_request import MARKERS
 from temperament.plan import Choice, PresetPlan, encode, split_preset
-from temperament.plan.machine import Switching, machine, unmatched
+from temperament.plan.automata.modes import Switching, mode_automaton, unmatched
 from temperament.plan.parameters import BY_FIELD as REFERENCE_BY_FIELD
 from temperament.plan.parameters import BY_NAME as REFERENCE
 from temperament.plan.parameters import refusals
@@ -221,7 +221,7 @@ class Admission:
             why = "not allowed"
         elif switching is None:
             why = "the preset has no modes"
-        elif switching.forgets:
+        elif switching.uses_entropy:
             why = "the preset switches on entropy, which the tokens don't tell"
         elif self.tokens is None or not endpoint.returns_ids:
             why = f"can't be said on {endpoint.target.name}: it returns no token ids"
@@ -239,7 +239,9 @@ class Admission:
                 )
             )
         vocabulary = self.tokens()
-        return Trace(machine(switching, vocabulary), vocabulary, body.get(tracing.IDS) is True)
+        return Trace(
+            mode_automaton(switching, vocabulary), vocabulary, body.get(tracing.IDS) is True
+        )
 
     def _settle(
         self, preset: Preset | None, own: Mapping[str, Any], endpoint: Endpoint

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from temperament.plan.follow import Follower, spans
-from temperament.plan.machine import Machine
+from temperament.plan.automata.modes import ModeAutomaton
+from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 from temperament.server.answer import Change
 
@@ -22,7 +22,7 @@ IDS = "return_token_ids"
 class Trace:
     """What following an answer needs, and whether the client asked for the ids itself."""
 
-    machine: Machine
+    machine: ModeAutomaton
     vocabulary: TokenBytes
     keeps_ids: bool
 
@@ -35,7 +35,7 @@ class _Text:
 
 def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]:
     """The spans of an output by mode, and its switches, as JSON."""
-    text = Follower(trace.machine)
+    text = Tracer(trace.machine)
     text.read_prompt(prompt)
     text.read(output)
     names, rules = trace.machine.switching.modes, trace.machine.switching.rules

@@ -20,9 +20,9 @@ from temperament.batch.process import request_of
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute_expanded
 from temperament.ops.history import History
-from temperament.plan import cache
-from temperament.plan.follow import Follower
-from temperament.plan.machine import Switching, machine
+from temperament.plan.automata import cache
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
 from tests import rows
@@ -43,11 +43,11 @@ SLOTS = 5
 PLAIN = rows.preset({"temperature": 0.7, "top_k": 5})
 
 
-def follower(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Follower:
+def follower(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Tracer:
     """The text so far on the host."""
     switching = Switching.of(preset)
     assert switching is not None
-    text = Follower(machine(switching, vocabulary))
+    text = Tracer(mode_automaton(switching, vocabulary))
     text.read(output)
     return text
 

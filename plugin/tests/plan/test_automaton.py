@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from temperament.batch import texts as tables
 from temperament.batch.texts import TextTables
 from temperament.ops.history import History
-from temperament.plan.automaton import Automaton, byte_automaton, token_automaton
+from temperament.plan.automata.patterns import Pattern, byte_automaton
+from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 from tests.plain import completes, spelt
 
@@ -40,12 +41,14 @@ def some_texts(random: Random) -> tuple[str, ...]:
     return tuple(sorted({*made, *(text[random.randrange(len(text)) :] for text in made)}))
 
 
-def what(automaton: Automaton, state: int, token: int) -> tuple[int, bool]:
+def what(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, bool]:
     """What a token does from a state, read as it is written."""
-    own = slice(automaton.offsets[state], automaton.offsets[state + 1])
-    for number, place in zip(automaton.token[own], range(own.start, own.stop), strict=True):
+    own = slice(automaton.first_exception[state], automaton.first_exception[state + 1])
+    for number, place in zip(
+        automaton.exception_token[own], range(own.start, own.stop), strict=True
+    ):
         if number == token:
-            return int(automaton.other_next[place]), bool(automaton.other_hit[place])
+            return int(automaton.exception_next[place]), bool(automaton.exception_hit[place])
     return int(automaton.next[token]), bool(automaton.hit[token])
 
 
@@ -73,15 +76,15 @@ def test_every_state_and_token(seed: int) -> None:
     random = Random(seed)
     vocabulary = some_vocabulary(random)
     raw = [text.encode() for text in some_texts(random)]
-    follow, accepts = byte_automaton(raw)
+    table = byte_automaton([Pattern(text) for text in raw])
     automaton = token_automaton(raw, vocabulary)
-    assert automaton.states == len(follow)
-    for first in range(len(follow)):
+    assert automaton.states == table.states
+    for first in range(table.states):
         for token, spelling in enumerate(vocabulary.tokens):
             state, hit = first if spelling else 0, False
             for byte in spelling:
-                state = int(follow[state, byte])
-                hit |= bool(accepts[state])
+                state = int(table.next[state, byte])
+                hit |= bool(table.ends[state])
             assert what(automaton, first, token) == (state, hit)
 
 
@@ -100,7 +103,7 @@ def test_the_longest_texts_that_a_preset_may_have() -> None:
     )
     automaton = token_automaton([bytes(random.choices(b"abcdefgh ", k=100))] * 5, vocabulary)
 
-    assert len(automaton.token) < 0.03 * automaton.states * len(vocabulary)
+    assert len(automaton.exception_token) < 0.03 * automaton.states * len(vocabulary)
 
 
 def history(ids: list[list[int]], starts: list[int]) -> History:
@@ -196,13 +199,13 @@ class TestTables:
 
 def test_a_byte_automaton_of_texts_that_contain_each_other() -> None:
     """`he`, `she`, `hers`: the example of the paper."""
-    follow, accepts = byte_automaton([b"he", b"she", b"hers"])
+    table = byte_automaton([Pattern(b"he"), Pattern(b"she"), Pattern(b"hers")])
     found = []
     state = 0
     for place, byte in enumerate(b"ushers"):
-        state = int(follow[state, byte])
-        if accepts[state]:
+        state = int(table.next[state, byte])
+        if table.ends[state]:
             found.append(place)
 
     assert found == [3, 5]
-    assert follow.dtype == np.int16
+    assert table.next.dtype == np.int16

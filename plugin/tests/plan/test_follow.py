@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from temperament.plan import cache
-from temperament.plan.follow import Follower, spans
-from temperament.plan.machine import Switching, machine
+from temperament.plan.automata import cache
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.modes import MAX_DEPTH
@@ -35,7 +35,7 @@ def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
     preset = some_preset(random, vocabulary)
     switching = Switching.of(preset)
     assert switching is not None
-    text = Follower(machine.__wrapped__(switching, vocabulary))
+    text = Tracer(mode_automaton.__wrapped__(switching, vocabulary))
     output = random.choices(range(len(vocabulary)), k=40)
     text.read(output)
     names = switching.modes
@@ -73,7 +73,7 @@ def test_fences(text: str, expected: list[tuple[str, str]], whole: bool) -> None
     assert switching is not None
     raw = text.encode()
     vocabulary = TokenBytes((*BYTES.tokens, raw)) if whole else BYTES
-    follower = Follower(machine(switching, vocabulary))
+    follower = Tracer(mode_automaton(switching, vocabulary))
     follower.read([128] if whole else list(raw))
     if whole:
         names = switching.modes
@@ -95,7 +95,7 @@ def test_the_prompt_is_read_from_its_last_turn_on() -> None:
     assert switching is not None
 
     def mode(*prompt: int) -> str:
-        text = Follower(machine(switching, vocabulary))
+        text = Tracer(mode_automaton(switching, vocabulary))
         text.read_prompt(prompt)
         return switching.modes[text.mode]
 
@@ -113,7 +113,7 @@ def test_back_has_a_bound() -> None:
         {"from": ["a", "b"], "on": {"text": ")"}, "to": "back"}]}  # fmt: skip
     switching = Switching.of(as_preset(words, NOTHING))
     assert switching is not None
-    text = Follower(machine(switching, BYTES))
+    text = Tracer(mode_automaton(switching, BYTES))
     text.read(b")" + b"(" * (MAX_DEPTH + 3))
     assert (text.mode, len(text.stack), len(text.switches)) == (1, MAX_DEPTH, MAX_DEPTH + 3)
     text.read(b")" * (MAX_DEPTH + 3))
@@ -128,7 +128,7 @@ def test_before_the_last_token() -> None:
         {"from": "a", "on": {"text": "xyz"}, "to": "b", "effect": "before"}]}  # fmt: skip
     switching = Switching.of(as_preset(words, NOTHING))
     assert switching is not None
-    text = Follower(machine(switching, BYTES))
+    text = Tracer(mode_automaton(switching, BYTES))
     drawn = []
     for byte in b"xyxyz.":
         drawn.append(text.drawn_in)
@@ -146,7 +146,7 @@ def test_the_shipped_coding_assistant() -> None:
     assert switching is not None
     raw = b"So `x` is:\n```\na `b`\n```\nand\n  ```py\nc\n  ```\nor ```d``` it`s\n~~~\ne\n~~~\n."
     for tokens in (list(raw), [128]):
-        follower = Follower(machine(switching, TokenBytes((*BYTES.tokens, raw))))
+        follower = Tracer(mode_automaton(switching, TokenBytes((*BYTES.tokens, raw))))
         follower.read(tokens)
         fences = [
             s.byte for s in follower.switches if "fence" in (switching.modes[s.source],
@@ -154,7 +154,7 @@ def test_the_shipped_coding_assistant() -> None:
         ]  # fmt: skip
 
         assert len(fences) == 6
-    found = Follower(machine(switching, TokenBytes(BYTES.tokens)))
+    found = Tracer(mode_automaton(switching, TokenBytes(BYTES.tokens)))
     found.read(raw)
     inside = [raw[a:b].decode() for mode, a, b in spans(found) if mode == "fence"]
 

@@ -15,10 +15,10 @@ import pytest
 from temperament import Catalogue
 from temperament.batch.machines import KEPT, Machines
 from temperament.errors import PresetError
-from temperament.plan import cache, triggers
-from temperament.plan.machine import Switching, machine, unmatched
-from temperament.plan.patterns import MAX_STATES, Pattern, byte_table
-from temperament.plan.triggers import TriggerTable, trigger_table
+from temperament.plan.automata import cache, triggers
+from temperament.plan.automata.modes import Switching, mode_automaton, unmatched
+from temperament.plan.automata.patterns import MAX_STATES, Pattern, byte_automaton
+from temperament.plan.automata.triggers import TriggerAutomaton, trigger_automaton
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import as_preset
 
@@ -31,14 +31,21 @@ def home(tmp_path: Path) -> Iterator[Path]:
     """A cache folder with nothing in it, and nothing in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "folder", lambda: tmp_path)
-        trigger_table.cache_clear()
+        trigger_automaton.cache_clear()
         yield tmp_path
-    trigger_table.cache_clear()
+    trigger_automaton.cache_clear()
 
 
-def same(one: TriggerTable, other: TriggerTable) -> bool:
-    arrays = ("next", "event", "offsets", "token", "other_next", "other_event")
-    equal = [np.array_equal(getattr(one.automaton, n), getattr(other.automaton, n)) for n in arrays]
+def same(one: TriggerAutomaton, other: TriggerAutomaton) -> bool:
+    arrays = (
+        "next",
+        "event",
+        "first_exception",
+        "exception_token",
+        "exception_next",
+        "exception_event",
+    )
+    equal = [np.array_equal(getattr(one.tokens, n), getattr(other.tokens, n)) for n in arrays]
     return all(equal) and one.marks == other.marks
 
 
@@ -61,42 +68,44 @@ class TestCache:
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Another process finds it on disk: the same table."""
-        first = trigger_table(KEY, LETTERS)
-        assert trigger_table(KEY, LETTERS) is first
-        trigger_table.cache_clear()
+        first = trigger_automaton(KEY, LETTERS)
+        assert trigger_automaton(KEY, LETTERS) is first
+        trigger_automaton.cache_clear()
         monkeypatch.setattr(triggers, "_Builder", lambda *_: pytest.fail("built again"))
 
-        assert same(trigger_table(KEY, LETTERS), first)
+        assert same(trigger_automaton(KEY, LETTERS), first)
         assert len(list(home.iterdir())) == 1
 
     def test_other_content_is_another_table(self, home: Path) -> None:
         """Another text, another flag, another vocabulary."""
-        trigger_table((Pattern(b"a"),), LETTERS)
-        trigger_table((Pattern(b"a", at_line_start=True),), LETTERS)
-        trigger_table((Pattern(b"b"),), LETTERS)
-        trigger_table((Pattern(b"a"),), TokenBytes((b"a", b"b")))
+        trigger_automaton((Pattern(b"a"),), LETTERS)
+        trigger_automaton((Pattern(b"a", at_line_start=True),), LETTERS)
+        trigger_automaton((Pattern(b"b"),), LETTERS)
+        trigger_automaton((Pattern(b"a"),), TokenBytes((b"a", b"b")))
 
         assert len(list(home.iterdir())) == 4
 
     @pytest.mark.parametrize("wrong", [b"", b"nonsense", b"PK\x03\x04", "cut", "other"])
     def test_a_file_that_can_not_be_read_is_built_anew(self, home: Path, wrong: Any) -> None:
         """Empty, cut off, of another thing: never an error, never believed."""
-        first = trigger_table(KEY, LETTERS)
+        first = trigger_automaton(KEY, LETTERS)
         (file,) = home.iterdir()
         raw = file.read_bytes()
         if wrong == "other":
-            np.savez(file, next=np.zeros(3), words=np.frombuffer(b"[[],[]]", dtype=np.uint8))
+            np.savez(file, next=np.zeros(3), lists=np.frombuffer(b"[[],[]]", dtype=np.uint8))
         else:
             file.write_bytes(raw[: len(raw) // 2] if wrong == "cut" else wrong)
-        trigger_table.cache_clear()
+        trigger_automaton.cache_clear()
 
-        assert same(trigger_table(KEY, LETTERS), first)
+        assert same(trigger_automaton(KEY, LETTERS), first)
 
     def test_several_at_once(self, home: Path) -> None:
         """Each gets the same table, and one whole file is left."""
-        made: list[TriggerTable] = []
+        made: list[TriggerAutomaton] = []
         work = [
-            threading.Thread(target=lambda: made.append(trigger_table.__wrapped__(KEY, LETTERS)))
+            threading.Thread(
+                target=lambda: made.append(trigger_automaton.__wrapped__(KEY, LETTERS))
+            )
             for _ in range(8)
         ]
         for thread in work:
@@ -122,14 +131,14 @@ class TestCache:
     def test_memory_is_bounded(self, home: Path) -> None:
         """The latest tables and machines are kept; on a device also those in use."""
         machines = Machines()
-        held = machine(switching_on("held"), LETTERS)
+        held = mode_automaton(switching_on("held"), LETTERS)
         machines.use(held, [held])
         for number in range(100):
-            made = machine(switching_on(f"a{number}"), LETTERS)
+            made = mode_automaton(switching_on(f"a{number}"), LETTERS)
             machines.use(made, [held, made])
 
-        assert trigger_table.cache_info().currsize == triggers.KEPT
-        assert machine.cache_info().currsize == machine.cache_info().maxsize == 64
+        assert trigger_automaton.cache_info().currsize == triggers.KEPT
+        assert mode_automaton.cache_info().currsize == mode_automaton.cache_info().maxsize == 64
         assert machines.tables.root.shape == (KEPT,)
         assert machines.number(held) == 0
 
@@ -140,7 +149,7 @@ class TestCache:
         (home / "file").write_text("")
         monkeypatch.setattr(cache, "folder", lambda: home / "file" / "inside")
 
-        assert trigger_table(KEY, LETTERS).automaton.states > 1
+        assert trigger_automaton(KEY, LETTERS).tokens.states > 1
 
 
 class TestWhatCanNeverMatch:
@@ -182,7 +191,7 @@ def test_too_many_states() -> None:
     random = Random(0)
     patterns = [Pattern(random.randbytes(128)) for _ in range(60)]
     with pytest.raises(PresetError, match=f"more than {MAX_STATES} states"):
-        byte_table(patterns)
+        byte_automaton(patterns)
 
 
 def test_a_large_vocabulary() -> None:
@@ -199,9 +208,9 @@ def test_a_large_vocabulary() -> None:
     ]}  # fmt: skip
     switching = Switching.of(as_preset(words, Catalogue({})))
     assert switching is not None
-    table = machine(switching, vocabulary).table
-    automaton = table.automaton
+    table = mode_automaton(switching, vocabulary).triggers
+    automaton = table.tokens
 
     assert table.size == 262_144
     assert automaton.next.nbytes + automaton.event.nbytes < 2_000_000
-    assert len(automaton.token) < len(automaton.next)
+    assert len(automaton.exception_token) < len(automaton.next)

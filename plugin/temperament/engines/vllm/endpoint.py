@@ -17,7 +17,7 @@ import temperament
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.params import token_bytes
 from temperament.errors import EngineError, PresetError, Problem
-from temperament.plan.machine import unmatched
+from temperament.plan.automata.modes import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.catalogue import usable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from temperament.plan.follow import Follower
-from temperament.plan.machine import Switching, machine
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 
@@ -19,12 +19,12 @@ class ModeReader:
     """
 
     def __init__(self, preset: Preset, tokenizer: Any, prompt_ids: Sequence[int]) -> None:
-        self._follower: Follower | None = None
+        self._follower: Tracer | None = None
         switching = Switching.of(preset)
-        if switching is None or switching.forgets or tokenizer is None:
+        if switching is None or switching.uses_entropy or tokenizer is None:
             return
         self._names = switching.modes
-        self._follower = Follower(machine(switching, TokenBytes.of(tokenizer)))
+        self._follower = Tracer(mode_automaton(switching, TokenBytes.of(tokenizer)))
         self._follower.read_prompt(prompt_ids)
 
     def read(self, token: int) -> str:

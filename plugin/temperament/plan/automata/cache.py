@@ -1,8 +1,8 @@
-"""Arrays on disk, by the content that they were made from: for automata, which take a moment.
+"""The tables of automata on disk, by a digest of what they are built from.
 
-The files are in `$XDG_CACHE_HOME/temperament` (`~/.cache` without it). They are written to another
-name first and renamed, so that processes that build the same thing don't meet; what can't be read
-is as good as missing, and so is a cache folder that can't be written.
+The files lie in `$XDG_CACHE_HOME/temperament` (`~/.cache/temperament` without it). Each is written
+under another name and then renamed, so that processes which build the same table don't disturb each
+other. A file that can't be read counts as missing; a folder that can't be written keeps nothing.
 """
 
 from __future__ import annotations
@@ -23,25 +23,28 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def folder() -> Path:
-    """Where the files are."""
+    """Returns the folder of the files."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "temperament" / "automata"
 
 
 def load(key: str) -> dict[str, NDArray[Any]] | None:
-    """The arrays that were stored under a key, None if there are none that can be read."""
+    """Returns the arrays that were stored under a key, None if there are none to be read."""
     path = folder() / f"{key}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays_:
-            arrays = dict(arrays_)
-        os.utime(path)  # used now: what is unused longest goes first
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        os.utime(path)  # `store` drops the files that were not used for longest
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return arrays
 
 
 def store(key: str, arrays: Arrays) -> None:
-    """Keeps arrays under a key, and drops what was unused longest beyond `MAX_BYTES`."""
+    """Stores arrays under a key.
+
+    If all files together exceed `MAX_BYTES`, those that were not used for longest are dropped.
+    """
     target = folder() / f"{key}.npz"
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +62,7 @@ def store(key: str, arrays: Arrays) -> None:
 def _prune(home: Path) -> None:
     kept = 0
     files = [(path.stat(), path) for path in home.iterdir()]
-    for facts, path in sorted(files, key=lambda one: one[0].st_mtime, reverse=True):
-        kept += facts.st_size
+    for stat, path in sorted(files, key=lambda file: file[0].st_mtime, reverse=True):
+        kept += stat.st_size
         if kept > MAX_BYTES:
             path.unlink(missing_ok=True)
