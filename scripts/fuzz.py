@@ -46,8 +46,8 @@ from temperament.plan import decode
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
 from temperament.presets import Catalogue, catalogue
-from temperament.presets.catalogue import usable
 from temperament.presets.models import Facts
+from temperament.presets.resolve import require_bound
 from temperament.server.admission import Admission
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import Message, PresetMiddleware, Receive, Scope, Send
@@ -203,7 +203,7 @@ def load(case: File, folder: Path) -> Outcome:
         loader = catalogue._Loader()
         loader.read(path)
         for preset in loader.finish().values():
-            usable(preset)
+            require_bound(preset)
     except TemperamentError as error:
         assert str(error)
         assert len(str(error)) < 1_000_000, "a refusal of more than a megabyte"

@@ -257,7 +257,7 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
 
 def _reasons(preset: Preset) -> list[str]:
     """How the preset was bound to the model, and why it could not be."""
-    return [*preset.notes, *([preset.unsettled] if preset.unsettled else [])]
+    return [*preset.notes, *([preset.unbound] if preset.unbound else [])]
 
 
 def _model_rows(preset: Preset) -> list[tuple[str, str]]:

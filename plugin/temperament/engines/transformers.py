@@ -207,10 +207,8 @@ def generate_kwargs(
     if model is not None:
         config = model.config
         catalogue = catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()))
-    resolved, _ = as_presets(presets, catalogue)
-    if model is not None:
-        base = model_defaults(model)
-        resolved = [preset.over(base) for preset in resolved]
+    below = None if model is None else model_defaults(model)
+    resolved, _ = as_presets(presets, catalogue, model_values=below)
     kwargs = generation.arguments(resolved, tokenizer, model, assistant_model)
     if not kwargs["do_sample"]:
         resolved = [generation.without_draw(preset) for preset in resolved]

@@ -71,8 +71,8 @@ def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
     the preset's values depend on a model that isn't known.
     """
     made = _format(format_name)
-    if preset.unsettled:
-        raise PresetError(Problem(preset.origin or preset.name, "", preset.unsettled))
+    if preset.unbound:
+        raise PresetError(Problem(preset.origin or preset.name, "", preset.unbound))
     text, notes = made.write(preset)
     notes += _unsaid(preset, made, text, {note.name for note in notes if note.kind == "lost"})
     return text, notes

@@ -13,9 +13,9 @@ from typing import Any
 from temperament.errors import PresetError, Problem, shown
 from temperament.plan.residual import Residual
 from temperament.presets import schema
-from temperament.presets.catalogue import whole
 from temperament.presets.chain import Chain
 from temperament.presets.preset import Preset
+from temperament.presets.resolve import complete
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 
@@ -72,7 +72,7 @@ def decode(text: str) -> Preset:
     if unknown:
         raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
     preset, _ = schema.preset(label, content, where=where)
-    return whole(preset, {}, where)
+    return complete(preset, {}, where)
 
 
 def seeds(chain: Residual, given: int | None, samples: object) -> tuple[int | None, int | None]:

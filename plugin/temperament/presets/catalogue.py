@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,12 @@ from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
 
-OnePreset = str | Mapping[str, Any] | Preset
-Presets = OnePreset | Sequence[OnePreset]
-
 
 @dataclass(frozen=True)
 class Catalogue(Mapping[str, Preset]):
     """Presets by name; `resolve` also knows the aliases.
 
-    One that was made for a model (`for_model`) has its numbers settled for it.
+    The presets of a catalogue for a model (`for_model`) are bound to it.
     """
 
     presets: Mapping[str, Preset]
@@ -69,23 +66,23 @@ class Catalogue(Mapping[str, Preset]):
         )
 
     def for_model(self, model: str | Path | Facts) -> Catalogue:
-        """The same presets, settled for a model: its name, its folder, or what is known of it.
+        """Returns the same presets, bound to a model: its name, its folder, or its facts.
 
         Raises `PresetError` if a folder's `config.json` can't be read.
         """
         facts = models.facts_of(model)
         family = models.family_of(facts)
-        settled = {name: models.settle(p, facts, family) for name, p in self.presets.items()}
-        return Catalogue(settled, self.aliases, facts, family)
+        bound = {name: models.bind(p, facts, family) for name, p in self.presets.items()}
+        return Catalogue(bound, self.aliases, facts, family)
 
-    def settle(self, preset: Preset) -> Preset:
-        """`preset` settled for this catalogue's model.
+    def bind(self, preset: Preset) -> Preset:
+        """Returns `preset` bound to this catalogue's model; as it is if there is none.
 
-        Raises `PresetError` if its values depend on what isn't known of the model.
+        What can't be bound is reported by `Preset.unbound`.
         """
-        if self.facts is not None:
-            preset = models.settle(preset, self.facts, self.family)
-        return usable(preset)
+        if self.facts is None:
+            return preset
+        return models.bind(preset, self.facts, self.family)
 
     @classmethod
     def load(cls, paths: Iterable[str | Path] = (), *, environment: bool = True) -> Catalogue:
@@ -100,14 +97,18 @@ class Catalogue(Mapping[str, Preset]):
             ("", shipped() / "modes"),
         ]
         if environment:
-            listed = os.environ.get(VARIABLE, "").split(os.pathsep)
-            named += [(VARIABLE, Path(item)) for item in listed if item]
+            named += [(VARIABLE, path) for path in environment_paths()]
         named += [("presets", Path(path)) for path in paths]
         loader = _Loader()
         for origin, path in named:
             for file in loader.files(path, origin):
                 loader.read(file)
         return loader.finish()
+
+
+def environment_paths() -> list[Path]:
+    """Returns the files and folders that `TEMPERAMENT_PRESETS` lists, as PATH lists folders."""
+    return [Path(item) for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
 
 
 def check(files: Iterable[Path]) -> Catalogue:
@@ -246,42 +247,3 @@ class _Loader:
                     self.problems.append(problem)
                 owner.setdefault(folded, name)
         return owner
-
-
-def as_preset(preset: str | Mapping[str, Any] | Preset, catalogue: Catalogue) -> Preset:
-    """A name, a map of values (which may `extends` a name) or a `Preset`, as a `Preset`."""
-    if isinstance(preset, Preset):
-        return usable(preset)
-    if isinstance(preset, Mapping):
-        made, parent = schema.preset("inline", dict(preset), where="preset")
-        if parent is not None:
-            made = made.extending(catalogue.resolve(parent, "preset.extends"))
-        return catalogue.settle(whole(made, catalogue, "preset"))
-    return usable(catalogue.resolve(preset))
-
-
-def usable(preset: Preset, where: str = "") -> Preset:
-    """`preset`. Raises `PresetError` if its values depend on what isn't known of the model."""
-    if preset.unsettled:
-        raise PresetError(
-            Problem(where or preset.origin or "preset", preset.name, preset.unsettled)
-        )
-    return preset
-
-
-def whole(preset: Preset, presets: Mapping[str, Preset], where: str) -> Preset:
-    """`preset` with what its modes extend. Raises `PresetError` with every problem of its modes."""
-    if not (preset.modes or preset.start or preset.switch):
-        return preset
-    made, problems = switching.take_over(preset, presets, lambda _: where)
-    problems = problems or switching.problems(made, lambda _: where)
-    if problems:
-        raise PresetError(problems)
-    return made
-
-
-def as_presets(presets: Presets, catalogue: Catalogue) -> tuple[list[Preset], bool]:
-    """The presets of a batch, and whether there is one for each row (rather than one for all)."""
-    if isinstance(presets, (str, Mapping, Preset)):
-        return [as_preset(presets, catalogue)], False
-    return [as_preset(preset, catalogue) for preset in presets], True

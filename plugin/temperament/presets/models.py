@@ -2,7 +2,7 @@
 
 A family of models is a file in `configs/models`: by which names and entries of `config.json` it is
 known, the values that its vendor recommends for thinking, for instructions and so on, each with
-its source, and how scales of temperature map to its weights. `settle` puts numbers in the place of
+its source, and how scales of temperature map to its weights. `bind` puts numbers in the place of
 what a preset leaves to the model.
 """
 
@@ -233,10 +233,10 @@ def family_of(facts: Facts) -> Family | None:
     return next(family for score, family in fitting if score == best) if best else None
 
 
-def settle(preset: Preset, facts: Facts, family: Family | None) -> Preset:
+def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
     """`preset` for a model: sections, recommended values, factors and scales become numbers.
 
-    What can't be settled (no family, or one without these values) is told by `pending`, and a
+    What can't be bound (no family, or one without these values) is told by `pending`, and a
     preset that depends on no model stays as it is.
     """
     for pattern, section in preset.sections.items():
@@ -253,7 +253,7 @@ def settle(preset: Preset, facts: Facts, family: Family | None) -> Preset:
                 notes=preset.notes,
             )
             preset = _noted(preset, f"what it says for {pattern} lies over it")
-    preset = replace(preset, sections={})
+    preset = replace(preset, sections={}, pending="")
     if family is None:
         return preset
     preset = _onto_recommended(preset, family)
@@ -399,8 +399,8 @@ def _with_truncation(preset: Preset, family: Family) -> Preset:
 def warnings(preset: Preset) -> list[str]:
     """What a reader should know of a preset on local weights."""
     told = []
-    if preset.unsettled:
-        told.append(preset.unsettled)
+    if preset.unbound:
+        told.append(preset.unbound)
     layers = [("", preset.values)] if not preset.modes else [
         (f"mode {mode.name}: ", {**preset.values, **mode.values}) for mode in preset.modes
     ]  # fmt: skip

@@ -21,10 +21,10 @@ class Preset:
     `order` the stages' order, empty for the default. `modes` lie over `values`; a text begins in
     mode `start` and goes from one to another by the rules of `switch`.
 
-    What depends on the model stands apart until `models.settle` puts numbers in its place:
+    What depends on the model stands apart until `models.bind` puts numbers in its place:
     `relative` are factors of what the model's vendor recommends, `from_model` names a kind of the
     vendor's values that lie below, `temperature_scale` the scale that the temperature is on, and
-    `sections` are further words for models by their names. `notes` tell what was settled and why,
+    `sections` are further words for models by their names. `notes` tell what was bound and why,
     `pending` why it couldn't be.
     """
 
@@ -73,11 +73,18 @@ class Preset:
         }
 
     @property
-    def unsettled(self) -> str:
-        """Why it can't be drawn with, "" if it can."""
-        if self.pending or not (self.relative or self.from_model):
-            return self.pending
-        return "takes values from the model's recommended ones: the model must be known"
+    def depends_on_model(self) -> bool:
+        """Whether it leaves something to the model: values, factors, a scale, sections."""
+        return bool(self.relative or self.from_model or self.temperature_scale or self.sections)
+
+    @property
+    def unbound(self) -> str:
+        """Why it can't be sampled with until it is bound to a model; "" if it can."""
+        if not (self.relative or self.from_model):
+            return self.pending if self.temperature_scale else ""
+        return self.pending or (
+            "takes values from the model's recommended ones: the model must be known"
+        )
 
     @property
     def digest(self) -> str:
@@ -119,6 +126,7 @@ class Preset:
             from_model=self.from_model or base.from_model,
             temperature_scale=scale,
             sections=sections,
+            pending=self.pending or base.pending,
             modes=self.modes or tuple(self._onto(mode) for mode in base.modes),
             start=self.start or ("" if self.modes else base.start),
             switch=self.switch or (() if self.modes else base.switch),

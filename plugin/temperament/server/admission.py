@@ -25,8 +25,8 @@ from temperament.plan.targets import VLLM, Target
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, schema
-from temperament.presets.catalogue import usable, whole
 from temperament.presets.generation import GENERATION, SYNONYMS
+from temperament.presets.resolve import merge, parse_fields, resolve
 from temperament.server import trace as tracing
 from temperament.server.endpoints import Endpoint
 from temperament.server.restrictions import Restrictions, own_size
@@ -92,9 +92,7 @@ class Admission:
 
     def below(self, preset: Preset) -> Preset:
         """`preset` with the server's default and the model's values below it."""
-        if self.default is not None:
-            preset = preset.over(self.default)
-        return preset.over(self.model_defaults)
+        return merge(preset, self.default, self.model_defaults)
 
     def plan(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         """Where each stage of a preset runs on this server."""
@@ -163,8 +161,8 @@ class Admission:
                     )
                 )
             if self.restrictions.locked:
-                searched = schema.preset("request", own, where="request")[0]
-                self._restrict(body, own, searched.over(self.model_defaults), endpoint)
+                searched = merge(parse_fields(own, "request"), self.model_defaults)
+                self._restrict(body, own, searched, endpoint)
             return None
         asked = body.get(tracing.FIELD)
         indifferent = self.default is None and not self.restrictions.locked
@@ -254,13 +252,17 @@ class Admission:
                 said = (self._called(preset), json.dumps(own), endpoint)
         if said is not None and said in self._settled:
             return self._settled[said]
-        overrides, _ = schema.preset("request", own, where="request")
+        overrides = parse_fields(own, "request")
         if problems := list(own_size(overrides)):
             raise RequestError(problems)
-        if overrides.unsettled:
-            overrides = self.catalogue.settle(overrides)
-        resolved = self.below(overrides.over(preset) if preset is not None else overrides)
-        resolved = usable(whole(resolved, self.catalogue, "request"), "request")
+        resolved = resolve(
+            preset,
+            self.catalogue,
+            fields=overrides if own else None,
+            default=self.default,
+            model_values=self.model_defaults,
+            where="request",
+        )
         made = self._split(resolved, endpoint)
         self._refuse(resolved, made, endpoint)
         if len(self._settled) >= MAX_SETTLED:

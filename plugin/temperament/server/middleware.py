@@ -92,7 +92,7 @@ def advertise(answer: dict[str, Any], admission: Admission) -> None:
     models = answer.get("data")
     if not isinstance(models, list):
         return
-    names = [preset.name for preset in admission.offered if not preset.unsettled]
+    names = [preset.name for preset in admission.offered if not preset.unbound]
     models += [
         {**model, "id": f"{model['id']}{SEPARATOR}{name}", "parent": model["id"]}
         for model in list(models)

@@ -84,7 +84,7 @@ def summary(preset: Preset) -> dict[str, Any]:
         "generation": _plain(preset.generation),
         "source": preset.source,
         # what the model's vendor settled, or why it can't be drawn with here
-        "notes": [*preset.notes, *filter(None, [preset.unsettled])],
+        "notes": [*preset.notes, *filter(None, [preset.unbound])],
     }
 
 

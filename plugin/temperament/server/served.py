@@ -7,7 +7,6 @@ problem change nothing: the last good set stays, and the problems are told.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from temperament.errors import Problem, TemperamentError
-from temperament.presets.catalogue import VARIABLE
+from temperament.presets.catalogue import environment_paths
 from temperament.server.admission import Admission
 
 LOOK = 2.0  # seconds between two looks at the files
@@ -71,8 +70,7 @@ class Served:
 
     def watch(self, paths: Iterable[str | Path], log: Log) -> None:
         """Looks at files and folders of presets from now on, and reloads when one has changed."""
-        listed = os.environ.get(VARIABLE, "").split(os.pathsep)
-        named = [Path(path) for path in (*filter(None, listed), *paths)]
+        named = [*environment_paths(), *map(Path, paths)]
         if named:
             self._task = asyncio.get_running_loop().create_task(self._watch(named, log))
 

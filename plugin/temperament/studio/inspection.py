@@ -11,6 +11,7 @@ import torch
 
 from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
+from temperament.presets.resolve import merge
 from temperament.presets.writing import fields
 from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
@@ -72,12 +73,12 @@ async def inspect(
     The `top` tokens that are shown are those that are most likely in any of the distributions.
     Raises `TemperamentError` for what a preset or the source can't do.
     """
-    refuse_unsettled(presets)
+    refuse_unbound(presets)
     ids = await source.encode(prompt, chat=chat)
     logits = await source.logits(ids)
     ways = []
     for preset in presets:
-        resolved = preset.over(source.defaults)
+        resolved = merge(preset, source.defaults)
         for mode, chain in resolved.chains.items():
             snapshots = walk(
                 logits.row,
@@ -104,9 +105,9 @@ async def inspect(
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
 
 
-def refuse_unsettled(presets: Sequence[Preset]) -> None:
+def refuse_unbound(presets: Sequence[Preset]) -> None:
     """Raises `PresetError` for presets whose numbers depend on a model that isn't known."""
-    problems = [Problem(p.name, "", p.unsettled) for p in presets if p.unsettled]
+    problems = [Problem(p.name, "", p.unbound) for p in presets if p.unbound]
     if problems:
         raise PresetError(problems)
 

@@ -13,6 +13,7 @@ from temperament.batch.process import Run
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
+from temperament.presets.resolve import merge
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
@@ -61,7 +62,7 @@ class LocalModel:
     ) -> AsyncIterator[Drawn]:
         """See `Source`. It ends after `max_tokens`, at an end token or at a stop text."""
         run = Run(
-            preset.over(self.defaults), prompt_ids=[ids], seeds=[seed], tokenizer=self.tokenizer
+            merge(preset, self.defaults), prompt_ids=[ids], seeds=[seed], tokenizer=self.tokenizer
         )
         generator = torch.Generator().manual_seed(seed % 2**63)
         cache: Any = None

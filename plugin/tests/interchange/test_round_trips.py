@@ -14,7 +14,7 @@ from tests.interchange.presets import presets
 SHIPPED = [
     preset
     for preset in Catalogue.load(environment=False).values()
-    if not (preset.unsettled or preset.modes)
+    if not (preset.unbound or preset.modes)
 ]
 
 

@@ -218,7 +218,7 @@ def test_a_preset_may_be_given_as_name_values_or_preset() -> None:
     ("given", "path"),
     [
         ("nobody", "preset"),
-        ({"extends": "nobody"}, "preset"),
+        ({"extends": "nobody"}, "extends"),
         ({"top_k": "x"}, "top_k"),
         ({"\ud800": 1}, ""),
         ({1: 1}, "1"),

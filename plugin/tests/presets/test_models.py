@@ -219,7 +219,7 @@ class TestRecommended:
 
     def test_without_a_model(self) -> None:
         """The catalogue holds it, and nothing draws with it."""
-        assert "the model must be known" in SHIPPED["recommended"].unsettled
+        assert "the model must be known" in SHIPPED["recommended"].unbound
         with pytest.raises(PresetError, match="the model must be known"):
             as_preset("recommended", SHIPPED)
 

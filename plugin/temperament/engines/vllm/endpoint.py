@@ -20,9 +20,9 @@ from temperament.errors import EngineError, PresetError, Problem
 from temperament.plan.automata.modes import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
-from temperament.presets.catalogue import usable
 from temperament.presets.markers import configs as shipped
 from temperament.presets.models import facts_of_config
+from temperament.presets.resolve import require_bound
 from temperament.server import routes, settings
 from temperament.server.admission import Admission
 from temperament.server.metrics import Metrics
@@ -144,7 +144,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
     default = None
     if chosen.default is not None:
         where = f"{settings.WHERE}.default"
-        default = usable(catalogue.resolve(chosen.default, where), where)
+        default = require_bound(catalogue.resolve(chosen.default, where), where)
         if beyond := list(restrictions.drawn(default)):
             raise PresetError(replace(problem, where=where) for problem in beyond)
 

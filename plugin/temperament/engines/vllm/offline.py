@@ -9,8 +9,8 @@ from temperament.plan import Choice, encode, split_preset
 from temperament.plan.parameters import refuse, vllm_fields
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
-from temperament.presets import Catalogue, Preset, as_preset, schema
-from temperament.presets.catalogue import usable, whole
+from temperament.presets import Catalogue, Preset, as_preset
+from temperament.presets.resolve import named, resolve
 from temperament.presets.schema import SETTINGS
 
 if TYPE_CHECKING:
@@ -44,13 +44,9 @@ def sampling_params(
         catalogue = catalogue.for_model(model)
     settings = {name: value for name, value in overrides.items() if name in SETTINGS}
     others = {name: value for name, value in overrides.items() if name not in SETTINGS}
-    named = as_preset(preset, catalogue)
-    resolved = whole(
-        schema.preset("inline", settings, where="preset")[0].over(named), catalogue, "preset"
-    )
-    usable(resolved)
-    if model_defaults:
-        resolved = resolved.over(as_preset(model_defaults, catalogue))
+    chosen = named(preset, catalogue)
+    below = as_preset(model_defaults, catalogue) if model_defaults else None
+    resolved = resolve(chosen, catalogue, fields=settings, model_values=below)
     made = split_preset(resolved, VLLM, plan, current_platform.device_type)
     refuse([resolved.generation], "vllm", "sampling_params")
     fields: dict[str, Any] = {**made.native, **vllm_fields(resolved.generation), **others}
@@ -58,5 +54,5 @@ def sampling_params(
     fields["seed"] = engines
     if made.residual:
         extra = dict(fields.get("extra_args") or {})
-        fields["extra_args"] = {**extra, KEY: encode(made.residual, named.label, ours)}
+        fields["extra_args"] = {**extra, KEY: encode(made.residual, chosen.label, ours)}
     return SamplingParams(**fields)

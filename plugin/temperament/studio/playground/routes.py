@@ -22,6 +22,7 @@ from fastapi.responses import (
 import temperament
 from temperament.errors import PresetError, Problem, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, schema
+from temperament.presets.resolve import merge, parse
 from temperament.presets.writing import fields
 from temperament.studio.inspection import as_json, inspect
 from temperament.studio.model_source import Logits, Source
@@ -157,7 +158,7 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
                 "name": preset.name,
                 "summary": dict(preset.summary),
                 "values": fields(preset),
-                "usable": preset.unsettled,
+                "usable": preset.unbound,
             }
             for preset in ready.catalogue.values()
         ],
@@ -177,7 +178,7 @@ async def _inspect(ready: Playground, source: Source, asked: Mapping[str, Any]) 
     )
     told = as_json(looked)
     # one list of ways for each side: a preset has one for each mode
-    counts = [len(preset.over(source.defaults).chains) for preset in presets]
+    counts = [len(merge(preset, source.defaults).chains) for preset in presets]
     ways = iter(told.pop("presets"))
     told["sides"] = [[next(ways) for _ in range(count)] for count in counts]
     return told
@@ -209,7 +210,7 @@ async def _generate(
     try:
         async with ready.open(request) as source:
             ids = await source.encode(_text(asked, "prompt"), chat=asked.get("chat") is True)
-            modes = ModeReader(preset.over(source.defaults), source.tokenizer, ids)
+            modes = ModeReader(merge(preset, source.defaults), source.tokenizer, ids)
             tokens = source.generate(
                 ids,
                 preset,
@@ -243,8 +244,7 @@ def _sides(ready: Playground, sides: Any) -> list[Preset]:
     problems: list[Problem] = []
     for place, side in enumerate(sides):
         try:
-            said, _ = schema.preset("playground", side, where=str(place))
-            presets.append(ready.catalogue.settle(said))
+            presets.append(parse(side, ready.catalogue, name="playground", where=str(place)))
         except PresetError as error:
             problems += error.problems
     if problems:

@@ -1,0 +1,144 @@
+"""The one place where the layers of a request become the preset that is sampled with.
+
+The layers, from the top: the request's own fields, the named preset, the default preset, the
+model's values (its `generation_config.json`). A higher layer replaces what it names, neutral values
+too. Every way in calls `resolve`: the server, `LLM`, `generate`, `Run` and the studio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from temperament.errors import PresetError, Problem, UnknownPreset
+from temperament.presets import schema, switching
+from temperament.presets.catalogue import Catalogue
+from temperament.presets.preset import Preset
+
+OnePreset = str | Mapping[str, Any] | Preset
+Presets = OnePreset | Sequence[OnePreset]
+
+
+def resolve(
+    preset: OnePreset | None,
+    catalogue: Catalogue,
+    *,
+    fields: Mapping[str, Any] | Preset | None = None,
+    default: Preset | None = None,
+    model_values: Preset | None = None,
+    where: str = "",
+) -> Preset:
+    """Returns the preset that is sampled with, every number of it bound.
+
+    `preset` is a name, a map of values (which may `extends` a name) or a `Preset`, None if the
+    request names none. `fields` are the request's own. `where` names the source in problems.
+
+    Raises `UnknownPreset` for an unknown name, `PresetError` with every problem of the values, of
+    the modes of all layers together, or of what the model would have to be known for.
+    """
+    chosen = None if preset is None else named(preset, catalogue, where)
+    if not isinstance(fields, Preset):
+        fields = parse_fields(fields, where) if fields else None
+    merged = complete(merge(fields, chosen, default), catalogue, where or "preset")
+    if merged.depends_on_model:
+        merged = catalogue.bind(merged)
+    return merge(require_bound(merged, where), model_values)
+
+
+def merge(*layers: Preset | None) -> Preset:
+    """Returns the layers, the highest first, as one preset. Layers that are None are left out.
+
+    What depends on the model stays unbound, and what modes extend isn't filled in.
+    """
+    present = [layer for layer in layers if layer is not None]
+    return reduce(Preset.over, present) if present else Preset("request")
+
+
+def parse_fields(fields: Mapping[str, Any], where: str = "") -> Preset:
+    """Returns a request's own fields as the topmost layer.
+
+    Raises `PresetError` with every problem.
+    """
+    return schema.preset("request", dict(fields), where=where or "preset")[0]
+
+
+def parse(data: object, catalogue: Catalogue, *, name: str = "inline", where: str = "") -> Preset:
+    """Returns the preset of a map of values, bound to the catalogue's model.
+
+    The map may extend a preset of `catalogue`. Raises `PresetError` with every problem.
+    """
+    place = where or "preset"
+    problems: list[Problem] = []
+    preset, base = Preset(name), None
+    parent = data.get("extends") if isinstance(data, Mapping) else None
+    try:
+        preset, parent = schema.preset(name, data, where=place)
+    except PresetError as error:
+        problems += error.problems
+    try:
+        base = catalogue.resolve(parent) if isinstance(parent, str) else None
+    except UnknownPreset as error:
+        unknown = [replace(problem, where=place, path="extends") for problem in error.problems]
+        if not problems:
+            raise UnknownPreset(unknown) from None
+        problems += unknown
+    if problems:
+        raise PresetError(problems)
+    if base is not None:
+        preset = preset.extending(base)
+    return require_bound(catalogue.bind(complete(preset, catalogue, place)), where)
+
+
+def named(preset: OnePreset, catalogue: Catalogue, where: str = "") -> Preset:
+    """Returns one layer: the preset of a name, of a map of values, or a `Preset`, bound if it can.
+
+    Raises `UnknownPreset` or `PresetError` with every problem.
+    """
+    if isinstance(preset, Preset):
+        return catalogue.bind(preset) if preset.depends_on_model else preset
+    if isinstance(preset, Mapping):
+        return parse(preset, catalogue, where=where)
+    return catalogue.resolve(preset, where)
+
+
+def complete(preset: Preset, presets: Mapping[str, Preset], where: str) -> Preset:
+    """Returns `preset` with what its modes extend filled in.
+
+    Raises `PresetError` with every problem of its modes, its start and its rules.
+    """
+    if not (preset.modes or preset.start or preset.switch):
+        return preset
+    completed, problems = switching.take_over(preset, presets, lambda _: where)
+    problems = problems or switching.problems(completed, lambda _: where)
+    if problems:
+        raise PresetError(problems)
+    return completed
+
+
+def require_bound(preset: Preset, where: str = "") -> Preset:
+    """Returns `preset`. Raises `PresetError` if it is unbound: its numbers depend on the model."""
+    if preset.unbound:
+        raise PresetError(Problem(where or preset.origin or "preset", preset.name, preset.unbound))
+    return preset
+
+
+def as_preset(preset: OnePreset, catalogue: Catalogue) -> Preset:
+    """Returns a name, a map of values (which may `extends` a name) or a `Preset` as a `Preset`.
+
+    Raises what `resolve` raises.
+    """
+    return resolve(preset, catalogue)
+
+
+def as_presets(
+    presets: Presets, catalogue: Catalogue, *, model_values: Preset | None = None
+) -> tuple[list[Preset], bool]:
+    """Returns the presets of a batch, and whether there is one for each row.
+
+    If not, there is one for all rows. Raises what `resolve` raises.
+    """
+    single = isinstance(presets, (str, Mapping, Preset))
+    each: Sequence[OnePreset] = [presets] if single else presets  # type: ignore[list-item,assignment]
+    return [resolve(one, catalogue, model_values=model_values) for one in each], not single
