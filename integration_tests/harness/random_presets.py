@@ -95,11 +95,11 @@ def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Words:
 def _value(parameter: Parameter, random: Random, vocabulary: Vocabulary) -> Any:
     if parameter.name in SCHEDULED and random.random() < 0.15:
         ends = _number(parameter, random), _number(parameter, random)
-        if parameter.neutral not in ends or parameter.kind == "number":
+        if parameter.neutral not in ends or not parameter.whole:
             curve = random.choice(["linear", "cosine"])
             return {"from": ends[0], "to": ends[1], "over": random.randint(1, 30), "curve": curve}
     tokens = random.sample(range(vocabulary.size), random.randint(1, 12))
-    match parameter.kind:
+    match parameter.kind.name:
         case "flag":
             return random.random() < 0.7
         case "texts":
@@ -132,7 +132,7 @@ def _number(parameter: Parameter, random: Random) -> float:
         drawn = min(max(random.uniform(low, high), low), high)
     else:
         drawn = max(low, 0) + 10 ** random.uniform(-2, 2)
-    if parameter.kind == "integer":
+    if parameter.whole:
         return min(math.ceil(drawn), int(high))
     return drawn if low < drawn < high else random.choice([*ends, max(low, 0) + 0.5])
 

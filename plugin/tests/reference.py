@@ -16,6 +16,7 @@ from types import ModuleType
 
 from temperament.presets import Chain
 from temperament.stages import BY_NAME
+from temperament.stages.kinds import TEXTS
 from tests.plain import Row, RowContext
 
 STAGES = Path(__file__).with_name("stages")
@@ -54,7 +55,7 @@ def chain(
             arguments |= {"seed": context.seed, "position": len(output)}
         if "ends" in stage.needs:
             arguments |= {"ends": context.ends, "limit": context.limit}
-        if "vocabulary" in stage.needs or any(p.kind == "texts" for p in stage.parameters):
+        if "vocabulary" in stage.needs or any(p.kind is TEXTS for p in stage.parameters):
             arguments["tokens"] = context.tokens
         x = of(step.stage)(x, **arguments)
     return x

@@ -20,6 +20,15 @@ from temperament.batch.table import Request
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Chain, Preset
 from temperament.stages import FLOAT32_MAX, Parameter, Stage
+from temperament.stages.kinds import (
+    FLAG,
+    INTEGER,
+    SEQUENCE_BIAS,
+    SEQUENCES,
+    TEXTS,
+    TOKEN_BIAS,
+    TOKENS,
+)
 from tests.plain import RowContext
 
 NOTHING = Catalogue({})  # no preset is named here, so none need be read
@@ -27,25 +36,25 @@ NOTHING = Catalogue({})  # no preset is named here, so none need be read
 
 def value(parameter: Parameter, random: Random, vocabulary: int) -> Any:
     """A value from the parameter's range, its ends among them."""
-    if parameter.kind == "flag":
+    if parameter.kind is FLAG:
         return random.random() < 0.5
-    if parameter.kind == "texts":
+    if parameter.kind is TEXTS:
         return random.choice([("a", "b\n"), ("abba", "\n\n"), ("ab",)])
     some = random.sample(range(vocabulary), random.randint(1, min(20, vocabulary)))
-    if parameter.kind == "tokens":
+    if parameter.kind is TOKENS:
         return tuple(sorted(some))
-    if parameter.kind == "token_bias":
+    if parameter.kind is TOKEN_BIAS:
         return tuple((token, random.uniform(-10, 10)) for token in sorted(some))
-    if parameter.kind == "sequences":
+    if parameter.kind is SEQUENCES:
         return tuple((token, *some[: token % 3]) for token in some)
-    if parameter.kind == "sequence_bias":
+    if parameter.kind is SEQUENCE_BIAS:
         return tuple(((token, *some[: token % 3]), random.uniform(-10, 10)) for token in some)
     low, high = parameter.low, parameter.high
     ends = [low] * (not parameter.low_open and low > -FLOAT32_MAX)
     ends += [high] * (not parameter.high_open and high < FLOAT32_MAX)
     if ends and random.random() < 0.15:
         return random.choice(ends)
-    if parameter.kind == "integer":
+    if parameter.kind is INTEGER:
         return int(min(high, low + 2 ** random.uniform(0, 14)))
     if high == FLOAT32_MAX and random.random() < 0.1:
         return 10 ** random.uniform(-37, 38)

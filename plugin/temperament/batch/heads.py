@@ -19,6 +19,7 @@ from temperament.ops.inputs import Column
 from temperament.ops.largest import candidates
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
+from temperament.stages.kinds import ColumnKind
 
 if TYPE_CHECKING:
     from temperament.batch.table import BatchStep
@@ -56,7 +57,7 @@ def divide(shape: Shape, width: int) -> tuple[Shape, Shape, Shape, Shape]:
 
 
 def _knows_no_tokens(stage: str) -> bool:
-    numbers = all(p.kind in ("number", "integer", "flag") for p in BY_NAME[stage].parameters)
+    numbers = all(isinstance(p.kind, ColumnKind) for p in BY_NAME[stage].parameters)
     # Skew tells equal tokens apart by their ids.
     return numbers and not BY_NAME[stage].needs and stage != "skew"
 

@@ -26,14 +26,13 @@ from temperament.presets.chain import Chain
 from temperament.presets.schedule import CURVES, Schedule
 from temperament.stages import BY_NAME, PARAMETERS, Parameter
 from temperament.stages.base import Need
+from temperament.stages.kinds import ColumnKind, EntriesKind, Entry, TextsKind
 
 _NONE = 0  # the program of a slot that runs nothing
 _ENDS = "<ends>"
 _RAMP = ("to", "over", "curve")
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
-# A token sequence and a number that goes with it.
-Entry = tuple[tuple[int, ...], float]
 _NOTHING: Entry = ((0,), -0.0)  # fills up, and doesn't count
 Argument = Column | Tokens | Sequences | Texts
 
@@ -288,12 +287,12 @@ class Table:
         needs = BY_NAME[stage].needs
         for parameter in BY_NAME[stage].parameters:
             name = parameter.name
-            if parameter.kind == "texts":
+            kind = parameter.kind
+            if isinstance(kind, TextsKind):
                 arguments[name] = self._gather_texts(name, slots, rows)
-            elif parameter.kind in ("token_bias", "tokens"):
-                arguments[name] = self._gather(name, slots, rows, vocabulary).tokens()
-            elif parameter.kind in ("sequences", "sequence_bias"):
-                arguments[name] = self._gather(name, slots, rows, vocabulary)
+            elif isinstance(kind, EntriesKind):
+                sequences = self._gather(name, slots, rows, vocabulary, additive=kind.additive)
+                arguments[name] = sequences.tokens() if kind.single else sequences
             else:
                 host = self._host[name][users]
                 low, high = host.min().item(), host.max().item()
@@ -304,7 +303,7 @@ class Table:
                     ramps[name] = Ramp(
                         *(self._column(f"{name}.{part}", slots, rows) for part in _RAMP)
                     )
-                if rows is not None and parameter.kind != "flag":
+                if rows is not None and parameter.numeric:
                     # Rows that don't take part may hold anything; within the bounds it's harmless.
                     values = values.clamp(low, high)
                 arguments[name] = Column(values, low, high)
@@ -321,7 +320,15 @@ class Table:
         index = self._to_device(slots) if rows is None else rows
         return self._columns[name].index_select(0, index)
 
-    def _gather(self, name: str, slots: Slots, rows: Tensor | None, vocabulary: int) -> Sequences:
+    def _gather(
+        self,
+        name: str,
+        slots: Slots,
+        rows: Tensor | None,
+        vocabulary: int,
+        *,
+        additive: bool = False,
+    ) -> Sequences:
         """The entries of a parameter, by row of the batch.
 
         Where only the device knows the rows, every slot's entries are filled up to one number: with
@@ -335,9 +342,9 @@ class Table:
         ]
         most = max(map(len, known), default=0)
         if rows is not None:
-            adds = name == "sequence_bias"  # the one whose entries add up
             known = [
-                own + [_NOTHING if adds or not own else own[0]] * (most - len(own)) for own in known
+                own + [_NOTHING if additive or not own else own[0]] * (most - len(own))
+                for own in known
             ]
         counts = [entry is not _NOTHING for own in known for entry in own]
         flat = [(row, *entry) for row, own in enumerate(known) for entry in own]
@@ -370,19 +377,13 @@ class Table:
 
     def _write_value(self, slot: int, parameter: Parameter, value: Any) -> None:
         name, kind = parameter.name, parameter.kind
-        if kind == "texts":
+        if isinstance(kind, TextsKind):
             self._add_texts(value)
             self._texts.setdefault(name, {})[slot] = value
-        elif kind == "token_bias":
-            self._entries.setdefault(name, {})[slot] = [((token,), v) for token, v in value]
-        elif kind == "tokens":
-            self._entries.setdefault(name, {})[slot] = [((token,), 0.0) for token in value]
-        elif kind == "sequences":
-            self._entries.setdefault(name, {})[slot] = [(sequence, 0.0) for sequence in value]
-        elif kind == "sequence_bias":
-            self._entries.setdefault(name, {})[slot] = list(value)
-        else:
-            dtype = {"integer": np.int64, "flag": np.bool_}.get(kind, np.float32)
+        elif isinstance(kind, EntriesKind):
+            self._entries.setdefault(name, {})[slot] = kind.entries(value)
+        elif isinstance(kind, ColumnKind):
+            dtype = kind.dtype
             ramp = value if isinstance(value, Schedule) else Schedule(value, value, 1)
             self._write_column(slot, name, ramp.start, dtype, parameter.unset)
             if isinstance(value, Schedule) and f"{name}.to" not in self._host:

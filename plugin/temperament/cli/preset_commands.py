@@ -15,8 +15,8 @@ from temperament.plan.parameters import BY_FIELD, Engine, native
 from temperament.plan.split import CHOICES
 from temperament.presets import Catalogue, Preset, models
 from temperament.presets import schema as preset_schema
-from temperament.presets.schedule import Schedule
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.presets.plain import plain_value, plain_values
+from temperament.stages import BY_NAME
 
 
 def add(command: AddCommand, language: str) -> None:
@@ -150,7 +150,7 @@ def explain(arguments: Namespace) -> str:
         }
         if preset.modes:
             about["modes"] = stages
-            about |= {"start": preset.start, "switch": [rule.words for rule in preset.switch]}
+            about |= {"start": preset.start, "switch": [rule.plain() for rule in preset.switch]}
         else:
             about["stages"] = stages[""]
         return as_json({**about, "generation": generation, "fields": plan.native})
@@ -171,7 +171,7 @@ def explain(arguments: Namespace) -> str:
 def _decision(decision: Decision) -> dict[str, Any]:
     return {
         "stage": decision.step.stage,
-        "values": _plain(dict(decision.step.values)),
+        "values": plain_values(dict(decision.step.values)),
         "side": decision.side,
         "reason": decision.reason,
         "source": BY_NAME[decision.step.stage].source,
@@ -206,7 +206,7 @@ def _generation(preset: Preset, arguments: Namespace) -> list[dict[str, Any]]:
     for name, value in preset.generation.items():
         for engine in engines:
             route = BY_FIELD[name].route(engine) if name in BY_FIELD else native(name)
-            row = {"parameter": name, "value": _lists(value), "on": engine}
+            row = {"parameter": name, "value": plain_value(name, value), "on": engine}
             row |= {
                 "how": route.how,
                 "where": route.where,
@@ -245,7 +245,7 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
         return None
     values = {
         kind: {
-            "values": _plain(recommended.values),
+            "values": plain_values(recommended.values),
             "source": recommended.source,
             "read": family.read[kind],
             "verified": family.verified[kind],
@@ -280,29 +280,14 @@ def schema(arguments: Namespace) -> str:
     return as_json(preset_schema.json_schema())
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as a preset file would have them."""
-    maps = {name for name, parameter in PARAMETERS.items() if parameter.kind == "token_bias"}
-    return {
-        name: dict(value) if name in maps and value else _lists(value)
-        for name, value in values.items()
-    }
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, Schedule):
-        return value.words
-    return [_lists(item) for item in value] if isinstance(value, tuple) else value
-
-
 def _facts(preset: Preset) -> dict[str, Any]:
     steps = preset.chain.steps
-    chain = [{"stage": step.stage, "values": _plain(dict(step.values))} for step in steps]
+    chain = [{"stage": step.stage, "values": plain_values(dict(step.values))} for step in steps]
     return {
         "name": preset.name,
         "aliases": preset.aliases,
         "summary": dict(preset.summary),
-        "values": _plain(preset.values),
+        "values": plain_values(preset.values),
         "order": preset.order,
         **(_modes(preset) if preset.modes else {}),
         "generation": dict(preset.generation),
@@ -318,8 +303,12 @@ def _facts(preset: Preset) -> dict[str, Any]:
 
 
 def _modes(preset: Preset) -> dict[str, Any]:
-    modes = {mode.name: {**_plain(mode.values), "order": mode.order} for mode in preset.modes}
-    return {"modes": modes, "start": preset.start, "switch": [r.words for r in preset.switch]}
+    modes = {mode.name: {**plain_values(mode.values), "order": mode.order} for mode in preset.modes}
+    return {
+        "modes": modes,
+        "start": preset.start,
+        "switch": [rule.plain() for rule in preset.switch],
+    }
 
 
 def _summary(preset: Preset, language: str) -> str:
@@ -339,4 +328,4 @@ def _parameters(preset: Preset) -> str:
 
 
 def _equations(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in _plain(values).items())
+    return ", ".join(f"{name}={value}" for name, value in plain_values(values).items())

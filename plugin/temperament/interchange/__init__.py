@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.interchange import (
@@ -22,6 +21,7 @@ from temperament.interchange import (
 from temperament.interchange.base import Format, Note, Reading
 from temperament.interchange.dialect import gone, movable, same_order
 from temperament.presets import Preset, schema
+from temperament.presets.plain import plain_value
 from temperament.stages import PARAMETERS
 
 # Where a file may be of several formats, the first that it looks like.
@@ -56,7 +56,7 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
     reading = made.read(text, section)
     checked, _ = schema.preset("import", reading.words, where=name or made.title)
     for field in reading.words.keys() & PARAMETERS.keys():
-        reading.words[field] = _plain(field, checked.values[field])
+        reading.words[field] = plain_value(field, checked.values[field])
     ranked = {key: rank for rank, key in enumerate(("order", *PARAMETERS))}
     reading.words = dict(
         sorted(reading.words.items(), key=lambda item: ranked.get(item[0], len(ranked)))
@@ -110,14 +110,3 @@ def _guess(text: str, name: str) -> Format:
             return made
     allowed = f"--from {', '.join(BY_NAME)}"
     raise PresetError(Problem(name, "", "of no format that is recognised", allowed=allowed))
-
-
-def _plain(field: str, value: Any) -> Any:
-    """A checked value as a preset file would have it."""
-    if PARAMETERS[field].kind == "token_bias":
-        return dict(value)
-    return _lists(value)
-
-
-def _lists(value: Any) -> Any:
-    return [_lists(item) for item in value] if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ from torch import Tensor
 from temperament.ops.automata import Texts
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Column
-from temperament.stages.base import FLOAT32_MAX
+from temperament.stages.kinds import FLOAT32_MAX
 
 
 def apply(

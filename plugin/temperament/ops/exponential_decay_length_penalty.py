@@ -10,7 +10,7 @@ from torch import Tensor
 
 from temperament.ops.history import History
 from temperament.ops.inputs import Column, Ends
-from temperament.stages.base import FLOAT32_MAX
+from temperament.stages.kinds import FLOAT32_MAX
 
 
 def apply(

@@ -12,7 +12,7 @@ from torch import Tensor
 from temperament.ops.history import History
 from temperament.ops.inputs import Column
 from temperament.ops.occurrences import change_once
-from temperament.stages.base import FLOAT32_MAX
+from temperament.stages.kinds import FLOAT32_MAX
 
 
 def apply(

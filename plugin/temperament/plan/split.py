@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from temperament.plan.targets import COMMUTING, Target
 from temperament.presets.chain import Chain, Step
+from temperament.presets.plain import plain_values
 from temperament.presets.schedule import Schedule
 
 Choice = Literal["auto", "native", "residual"]
@@ -44,10 +45,8 @@ class Plan:
         """Every sampling field of the engine: set where native, neutral everywhere else."""
         fields = dict(self.target.fields)
         values = self.side("native").values
-        fields.update((name, value) for name, value in values.items() if name in fields)
-        if fields.get("logit_bias"):
-            fields["logit_bias"] = dict(fields["logit_bias"])
-        return fields
+        named = {name: value for name, value in values.items() if name in fields}
+        return fields | plain_values(named)
 
 
 def split(

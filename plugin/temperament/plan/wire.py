@@ -14,9 +14,9 @@ from temperament.errors import PresetError, Problem, shown
 from temperament.plan.residual import Residual
 from temperament.presets import schema
 from temperament.presets.chain import Chain
+from temperament.presets.plain import plain_values
 from temperament.presets.preset import Preset
 from temperament.presets.resolve import complete
-from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
@@ -32,7 +32,7 @@ def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
         content |= _words(residual.chains[""])
     else:
         content["modes"] = {name: _words(chain) for name, chain in residual.chains.items()}
-        content["switch"] = [rule.words for rule in residual.switch]
+        content["switch"] = [rule.plain() for rule in residual.switch]
         if residual.start:
             content["start"] = residual.start
     if seed is not None:
@@ -41,15 +41,10 @@ def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
 
 
 def _words(chain: Chain) -> dict[str, Any]:
-    words = {
-        name: value.words if isinstance(value, Schedule) else value
-        for name, value in chain.values.items()
-    }
+    words = plain_values(chain.values)
     order = [name for name in chain.names if name in schema.MOVABLE]
     if order:
         words["order"] = order
-    if "logit_bias" in words:
-        words["logit_bias"] = dict(words["logit_bias"])
     return words
 
 

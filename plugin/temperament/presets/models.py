@@ -297,7 +297,7 @@ def _factors(preset: Preset, family: Family) -> Preset:
             reason = f"{family.title} has no recommended {name} to be a factor of"
             return replace(preset, pending=reason)
         number = round(given * factor, DIGITS)
-        values[name] = round(number) if PARAMETERS[name].kind == "integer" else number
+        values[name] = round(number) if PARAMETERS[name].whole else number
         note = f"{name} {values[name]:g} is {factor:g} times the {given:g} of {family.title}"
         preset = _noted(preset, f"{note}: {_about(family, 'recommended')}")
     try:

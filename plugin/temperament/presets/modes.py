@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from temperament.presets.plain import plain_values
+
 BACK = "back"  # a rule's target: the mode before
 AUTO = "auto"  # a start: read from the prompt
 MAX_MODES = 8
@@ -51,9 +53,8 @@ class Trigger:
             return "tokens"
         return "repeat" if self.span else "entropy"
 
-    @property
-    def words(self) -> dict[str, Any]:
-        """As a preset file says it, a marker by its texts."""
+    def plain(self) -> dict[str, Any]:
+        """The map that a preset file has, with a marker's texts in the place of its name."""
         if self.texts and self.end_of:
             return {"end_of": list(self.texts)}
         if self.texts:
@@ -105,12 +106,11 @@ class Rule:
         """Whether the rule holds in a mode."""
         return mode in self.sources if self.sources else mode != self.to
 
-    @property
-    def words(self) -> dict[str, Any]:
-        """As a preset file says it."""
-        made: dict[str, Any] = {"from": list(self.sources)} if self.sources else {}
-        made |= {"on": self.on.words, "to": self.to}
-        return {**made, "effect": "before"} if self.before else made
+    def plain(self) -> dict[str, Any]:
+        """The map that a preset file has."""
+        fields: dict[str, Any] = {"from": list(self.sources)} if self.sources else {}
+        fields |= {"on": self.on.plain(), "to": self.to}
+        return {**fields, "effect": "before"} if self.before else fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +122,7 @@ class Mode:
     order: tuple[str, ...] = ()
     # what it extends and hasn't taken over yet: another mode of the preset, or a preset
     parent: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The map that a preset file has."""
+        return plain_values(self.values) | ({"order": list(self.order)} if self.order else {})

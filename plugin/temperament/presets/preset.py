@@ -10,6 +10,7 @@ from typing import Any
 
 from temperament.presets.chain import Chain
 from temperament.presets.modes import Mode, Rule
+from temperament.presets.plain import plain_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,23 @@ class Preset:
             parts += [dict(self.relative), self.from_model]
         if self.modes:
             parts.append([[mode.name, dict(mode.values), mode.order] for mode in self.modes])
-            parts += [self.start, [rule.words for rule in self.switch]]
+            parts += [self.start, [rule.plain() for rule in self.switch]]
         content = json.dumps(parts, sort_keys=True).encode()
         return hashlib.sha256(content).hexdigest()[:12]
+
+    def plain(self) -> dict[str, Any]:
+        """The fields that set sampling, as a preset file or a request's body has them."""
+        fields = plain_values(self.values)
+        if self.order:
+            fields["order"] = list(self.order)
+        fields |= plain_values(self.generation)
+        if self.modes:
+            fields["modes"] = {mode.name: mode.plain() for mode in self.modes}
+        if self.modes and self.start:
+            fields["start"] = self.start
+        if self.modes and self.switch:
+            fields["switch"] = [rule.plain() for rule in self.switch]
+        return fields
 
     @property
     def label(self) -> str:

@@ -23,7 +23,6 @@ class Schedule(NamedTuple):
     def __repr__(self) -> str:
         return f"{self.start:g} to {self.end:g} over {self.over} tokens ({self.curve})"
 
-    @property
-    def words(self) -> dict[str, Any]:
-        """As a preset file says it."""
+    def plain(self) -> dict[str, Any]:
+        """The map that a preset file has."""
         return {"from": self.start, "to": self.end, "over": self.over, "curve": self.curve}

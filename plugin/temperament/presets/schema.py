@@ -17,8 +17,6 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     create_model,
 )
 from pydantic_core import ErrorDetails
@@ -31,26 +29,21 @@ from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES, Mode
 from temperament.presets.preset import Preset
 from temperament.presets.schedule import Schedule
 from temperament.presets.source import MAX_VALUES, Document
-from temperament.presets.words import IN_RULES, RuleWords, ScheduleWords, as_list
-from temperament.stages import FLOAT32_MAX, FLOAT32_TINY, PARAMETERS, STAGES, Parameter
+from temperament.presets.words import IN_RULES, RuleWords, ScheduleWords
+from temperament.stages import PARAMETERS, STAGES, Parameter
+from temperament.stages.kinds import fits_float32
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 NAME_ALLOWED = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
-TOKEN = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 # Control characters have no place in an alias: it stands in a request, a header and a table.
 ALIAS = r"^[^\s:/@,\x00-\x1f\x7f]([^:/@,\x00-\x1f\x7f]{0,62}[^\s:/@,\x00-\x1f\x7f])?$"
-MAX_BIASES = 4096
-MAX_SEQUENCE = 64  # token ids in a sequence
-MAX_TEXTS = 64
-MAX_TEXT = 128  # characters in a text that is matched
-MAX_TEXT_BYTES = 500  # bytes of all texts of one parameter: each is a state of an automaton
 
 MOVABLE = tuple(stage.name for stage in STAGES if stage.movable)
 # Parameters that may change with the position: numbers, but not those that choose or name a thing.
 SCHEDULED = frozenset(
     name
     for name, parameter in PARAMETERS.items()
-    if parameter.kind in ("number", "integer") and name not in ("mirostat", "forced_bos_token_id")
+    if parameter.numeric and name not in ("mirostat", "forced_bos_token_id")
 )
 
 
@@ -62,82 +55,17 @@ class Summary(BaseModel):
     zh: str = Field(default="", max_length=300)
 
 
-def _in_float32(value: Any) -> Any:
-    """Refuses what no row could hold: what would become infinite, or 0 without being 0."""
-    if isinstance(value, (int, float)) and FLOAT32_MAX < abs(value) < inf:
-        raise ValueError("too large for float32")
-    if isinstance(value, float) and 0 < abs(value) < FLOAT32_TINY:
-        raise ValueError("too close to 0 for float32")
-    return value
-
-
-_TOKEN = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-_SEQUENCE = Annotated[tuple[_TOKEN, ...], Field(min_length=1, max_length=MAX_SEQUENCE)]
-
-
 def _annotation(parameter: Parameter) -> Any:
-    if parameter.kind == "flag":
-        return Annotated[bool, Field(strict=True)]
-    if parameter.kind == "tokens":
-        return Annotated[
-            tuple[_TOKEN, ...],
-            Field(max_length=MAX_BIASES),
-            AfterValidator(lambda tokens: tuple(sorted(set(tokens)))),
-        ]
-    if parameter.kind == "sequences":
-        return Annotated[
-            tuple[_SEQUENCE, ...],
-            Field(max_length=MAX_BIASES),
-            AfterValidator(lambda sequences: tuple(sorted(set(sequences)))),
-        ]
-    if parameter.kind == "texts":
-        return Annotated[
-            tuple[Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT)], ...],
-            Field(max_length=MAX_TEXTS),
-            BeforeValidator(as_list),
-            AfterValidator(_few_bytes),
-        ]
-    bounds: dict[str, Any] = {
-        "gt" if parameter.low_open else "ge": parameter.low,
-        "lt" if parameter.high_open else "le": parameter.high,
-    }
-    if parameter.kind == "integer":
-        bounds = {name: int(bound) for name, bound in bounds.items()}
-        number: Any = Annotated[int, Field(strict=True, **bounds)]
-    else:
-        number = Annotated[
-            float, Field(strict=True, allow_inf_nan=False, **bounds), BeforeValidator(_in_float32)
-        ]
-    if parameter.kind == "sequence_bias":
-        return Annotated[
-            tuple[tuple[_SEQUENCE, number], ...],
-            Field(max_length=MAX_BIASES),
-            AfterValidator(lambda biases: tuple(sorted(dict(biases).items()))),
-        ]
-    if parameter.kind == "token_bias":
-        key = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_token_id)]
-        return Annotated[
-            dict[key, number],
-            Field(max_length=MAX_BIASES),
-            BeforeValidator(_tokens_once),
-            AfterValidator(lambda biases: tuple(sorted(biases.items()))),
-        ]
-    if parameter.off:
-        off, neutral = parameter.off, parameter.neutral
-
-        def turn_off(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-            is_off = not isinstance(value, (bool, float)) and value in off
-            return neutral if is_off else check(value)
-
-        number = Annotated[number, WrapValidator(turn_off)]
-    return _or_schedule(parameter, number) if parameter.name in SCHEDULED else number
+    """A checked value or, where the parameter may change with the position, a schedule."""
+    value = parameter.kind.annotation(parameter)
+    return _or_schedule(parameter, value) if parameter.name in SCHEDULED else value
 
 
 def _or_schedule(parameter: Parameter, number: Any) -> Any:
     """A number, or a schedule between two numbers of its range."""
 
     def checked(words: ScheduleWords) -> Schedule:
-        whole = parameter.kind == "integer"
+        whole = parameter.whole
         made = Schedule(words.start, words.end, words.over, words.curve)
         for side, value in (("from", made.start), ("to", made.end)):
             below = value <= parameter.low if parameter.low_open else value < parameter.low
@@ -145,7 +73,7 @@ def _or_schedule(parameter: Parameter, number: Any) -> Any:
             off = whole and value == parameter.neutral
             if below or above or off or (whole and value != int(value)):
                 raise ValueError(f"'{side}' is {'off' if off else 'outside the range'}: {value:g}")
-            _in_float32(value)
+            fits_float32(value)
         return made
 
     schedule = Annotated[ScheduleWords, AfterValidator(checked)]
@@ -161,29 +89,10 @@ def _or_schedule(parameter: Parameter, number: Any) -> Any:
     ]
 
 
-def _token_id(token: Any) -> Any:
-    if isinstance(token, bool) or not TOKEN.fullmatch(str(token)):
-        raise ValueError("not a token id")
-    return token
-
-
-def _tokens_once(biases: Any) -> Any:
-    if isinstance(biases, Mapping) and len({str(token) for token in biases}) < len(biases):
-        raise ValueError("a token id stands twice, as a number and as a text")
-    return biases
-
-
 def _sequence(order: Any) -> Any:
     if not isinstance(order, (list, tuple)):
         raise ValueError("not a list")
     return order
-
-
-def _few_bytes(texts: tuple[str, ...]) -> tuple[str, ...]:
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    if size > MAX_TEXT_BYTES:
-        raise ValueError(f"{size} bytes together, more than {MAX_TEXT_BYTES}")
-    return tuple(sorted(set(texts)))
 
 
 def _without_repeats(order: tuple[str, ...]) -> tuple[str, ...]:
@@ -216,12 +125,6 @@ _ALLOWED = {
 }
 MAX_SECTIONS = 64
 FACTOR = "{scale: a number above 0}, of the value that the model's vendor recommends"
-
-
-def _scalable(parameter: Parameter) -> bool:
-    """Whether a preset may give it as a factor of the recommended value."""
-    return parameter.kind in ("number", "integer")
-
 
 # What belongs to a preset as a whole, not to one of its sections.
 _WHOLE = ("extends", "aliases", "summary", "models", "modes", "start", "switch")
@@ -307,11 +210,11 @@ def json_schema() -> dict[str, Any]:
         entry.pop("default", None)
         options = [option for option in entry.pop("anyOf", ()) if option != {"type": "null"}]
         options = [choice for option in options for choice in option.get("oneOf", [option])]
-        if name in PARAMETERS and PARAMETERS[name].off:
-            options.append({"enum": list(PARAMETERS[name].off)})
+        if name in PARAMETERS:
+            options += PARAMETERS[name].kind.json_alternatives(PARAMETERS[name])
         elif name in ("stop", "eos_token_id", "decoder_start_token_id"):
             options.append(options[0]["items"])
-        if top and name in PARAMETERS and _scalable(PARAMETERS[name]):
+        if top and name in PARAMETERS and PARAMETERS[name].numeric:
             factor = {"type": "number", "exclusiveMinimum": 0}
             options.append(
                 {
@@ -460,7 +363,7 @@ def _words(
 
 
 def _is_factor(key: str, value: Any) -> bool:
-    scalable = key in PARAMETERS and _scalable(PARAMETERS[key])
+    scalable = key in PARAMETERS and PARAMETERS[key].numeric
     return scalable and isinstance(value, Mapping) and "scale" in value
 
 

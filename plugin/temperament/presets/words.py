@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,17 +20,13 @@ from pydantic import (
 from temperament.presets.markers import markers
 from temperament.presets.modes import MAX_MODES, Rule, Trigger
 from temperament.presets.schedule import Curve
+from temperament.stages.kinds import text_as_list
 
 _WORDS = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = partial(Field, strict=True, le=2**31 - 1)
 _Text = Annotated[str, Field(strict=True, min_length=1, max_length=128)]
-
-
-def as_list(value: Any) -> Any:
-    """A text as a list of one."""
-    return [value] if isinstance(value, str) else value
 
 
 def _once(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,7 +36,7 @@ def _once(texts: tuple[str, ...]) -> tuple[str, ...]:
 _Texts = Annotated[
     tuple[_Text, ...],
     Field(min_length=1, max_length=32),
-    BeforeValidator(as_list),
+    BeforeValidator(text_as_list),
     AfterValidator(_once),
     WithJsonSchema(
         {
@@ -139,7 +135,7 @@ _Name = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
 _Names = Annotated[
     tuple[_Name, ...],
     Field(min_length=1, max_length=MAX_MODES),
-    BeforeValidator(as_list),
+    BeforeValidator(text_as_list),
     AfterValidator(_once),
     WithJsonSchema(
         {

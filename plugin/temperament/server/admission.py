@@ -422,12 +422,4 @@ def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:
     """Every token id that a preset's values name, with the parameter's name."""
     said = [*preset.values.items(), *(one for mode in preset.modes for one in mode.values.items())]
     for name, value in dict.fromkeys(said):
-        match PARAMETERS[name].kind:
-            case "tokens":
-                yield from ((name, token) for token in value)
-            case "token_bias":
-                yield from ((name, token) for token, _ in value)
-            case "sequences":
-                yield from ((name, token) for sequence in value for token in sequence)
-            case "sequence_bias":
-                yield from ((name, token) for sequence, _ in value for token in sequence)
+        yield from ((name, token) for token in PARAMETERS[name].kind.token_ids(value))

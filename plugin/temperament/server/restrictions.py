@@ -21,6 +21,7 @@ from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.generation import SYNONYMS
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
+from temperament.stages.kinds import TextsKind
 
 EVERY = "*"
 
@@ -152,14 +153,15 @@ class Restrictions:
 
 def own_size(preset: Preset) -> Iterator[Problem]:
     """Why what a request brings is too much for one request."""
-    if not preset.modes and not any(PARAMETERS[name].kind == "texts" for name in preset.values):
+    if not preset.modes and not any(
+        isinstance(PARAMETERS[name].kind, TextsKind) for name in preset.values
+    ):
         return
     stages = sum(len(chain.steps) for chain in preset.chains.values())
     texts = {text for rule in preset.switch for text in rule.on.texts}
     for values in (preset.values, *(mode.values for mode in preset.modes)):
         for name, value in values.items():
-            if PARAMETERS[name].kind == "texts":
-                texts.update(value)
+            texts.update(PARAMETERS[name].kind.texts(value))
     states = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     for path, count, most, noun in (
         ("modes", stages, MAX_STAGES, "stages in all of its modes together"),
@@ -185,9 +187,7 @@ def problems(
             close = nearest(name, [EVERY, *schema.SETTINGS])
             yield Problem(where, f"locked.{name}", "unknown parameter", nearest=close)
             continue
-        number_like = name in _NUMBERS or (
-            name in PARAMETERS and PARAMETERS[name].kind in ("number", "integer")
-        )
+        number_like = name in _NUMBERS or (name in PARAMETERS and PARAMETERS[name].numeric)
         if bounds.open and not number_like:
             yield Problem(
                 where, f"locked.{name}", "has no bounds", bounds.words, "{}: requests can't set it"

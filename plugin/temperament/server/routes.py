@@ -12,7 +12,7 @@ import temperament
 from temperament.errors import UnknownPreset
 from temperament.plan import Plan
 from temperament.presets import Preset
-from temperament.presets.schedule import Schedule
+from temperament.presets.plain import plain_values
 from temperament.presets.switching import first
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
@@ -78,10 +78,10 @@ def summary(preset: Preset) -> dict[str, Any]:
         "digest": preset.digest,
         "summary": dict(preset.summary),
         "aliases": list(preset.aliases),
-        "parameters": _plain(preset.values),
+        "parameters": plain_values(preset.values),
         "order": list(preset.order),
         **(_modes(preset) if preset.modes else {}),
-        "generation": _plain(preset.generation),
+        "generation": plain_values(preset.generation),
         "source": preset.source,
         # what the model's vendor settled, or why it can't be drawn with here
         "notes": [*preset.notes, *filter(None, [preset.unbound])],
@@ -102,7 +102,7 @@ def _one_plan(made: Plan) -> dict[str, Any]:
         "stages": [
             {
                 "stage": d.step.stage,
-                "values": _plain(dict(d.step.values)),
+                "values": plain_values(dict(d.step.values)),
                 "runs": d.side,
                 "reason": d.reason,
             }
@@ -113,17 +113,9 @@ def _one_plan(made: Plan) -> dict[str, Any]:
 
 def _modes(preset: Preset) -> dict[str, Any]:
     orders = {m.name: {"order": list(m.order)} if m.order else {} for m in preset.modes}
-    modes = {m.name: {**_plain(m.values), **orders[m.name]} for m in preset.modes}
+    modes = {m.name: {**plain_values(m.values), **orders[m.name]} for m in preset.modes}
     return {"modes": modes, "start": first(preset) if preset.start == "" else preset.start,
-            "switch": [rule.words for rule in preset.switch]}  # fmt: skip
-
-
-def _plain(values: Any) -> dict[str, Any]:
-    return {
-        name: dict(value) if name == "logit_bias"
-        else value.words if isinstance(value, Schedule) else value
-        for name, value in values.items()
-    }  # fmt: skip
+            "switch": [rule.plain() for rule in preset.switch]}  # fmt: skip
 
 
 def _error(status: int, message: str, kind: str = "NotFoundError") -> JSONResponse:

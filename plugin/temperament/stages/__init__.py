@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from temperament.stages.base import FLOAT32_MAX, FLOAT32_TINY, Parameter, Stage
+from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLOAT32_MAX, FLOAT32_TINY
 
 ORDER = (
     "remove_invalid_values",

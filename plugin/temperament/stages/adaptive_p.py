@@ -1,6 +1,7 @@
 """Adaptive-p: draws tokens near a target probability."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="adaptive_p",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "adaptive_target",
-            "number",
+            NUMBER,
             "The probability that drawn tokens should have.",
             neutral=-1.0,
             low=0.0,
@@ -17,7 +18,7 @@ STAGE = Stage(
         ),
         Parameter(
             "adaptive_decay",
-            "number",
+            NUMBER,
             "How slowly the average of drawn probabilities forgets.",
             default=0.9,
             low=0.0,

@@ -1,6 +1,7 @@
 """Allowed token ids: no others are drawn."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TOKENS
 
 STAGE = Stage(
     name="allowed_token_ids",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "allowed_token_ids",
-            "tokens",
+            TOKENS,
             "The only token ids that may be drawn.",
             neutral=(),
         ),

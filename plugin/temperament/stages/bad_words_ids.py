@@ -1,6 +1,7 @@
 """Bad words: token sequences that are not completed."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import SEQUENCES
 
 STAGE = Stage(
     name="bad_words_ids",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "bad_words_ids",
-            "sequences",
+            SEQUENCES,
             "Token sequences that may not be completed.",
             neutral=(),
         ),

@@ -1,6 +1,7 @@
 """Banned strings: the output never holds them, matched on the bytes of the vocabulary."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TEXTS
 
 STAGE = Stage(
     name="banned_strings",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "banned_strings",
-            "texts",
+            TEXTS,
             "Texts that the output may not hold.",
             neutral=(),
         ),

@@ -10,16 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal[
-    "number",
-    "integer",
-    "flag",
-    "token_bias",  # token id -> number
-    "tokens",  # token ids
-    "sequences",  # lists of token ids
-    "sequence_bias",  # lists of token ids, each with a number
-    "texts",  # texts, matched on bytes
-]
+from temperament.stages.kinds import FLOAT32_MAX, Kind, NumberKind
+
 Group = Literal["bias", "penalty", "shape", "cut", "last"]
 # What a stage may be given beside its parameters:
 #   history    the row's tokens
@@ -29,17 +21,6 @@ Group = Literal["bias", "penalty", "shape", "cut", "last"]
 #   ends       the ids that end the row's text, and its limit of tokens
 #   vocabulary the bytes of every token
 Need = Literal["history", "matches", "noise", "state", "ends", "vocabulary"]
-
-FLOAT32_MAX = 3.4028234663852886e38
-FLOAT32_TINY = 2.0**-126  # below it, some platforms read 0
-
-
-_ALLOWED = {
-    "tokens": "a list of token ids",
-    "sequences": "a list of lists of token ids",
-    "sequence_bias": "a list of pairs: a list of token ids, and a finite number",
-    "texts": "a text or a list of texts, none of them empty",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +45,18 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What may be given, in words."""
-        if self.kind == "flag":
-            return "true or false"
-        if self.kind == "token_bias":
-            return "a map of token id to a finite number"
-        if self.kind in _ALLOWED:
-            return _ALLOWED[self.kind]
-        noun = "an integer" if self.kind == "integer" else "a number"
-        unbounded_low, unbounded_high = self.low == -FLOAT32_MAX, self.high == FLOAT32_MAX
-        if unbounded_low and unbounded_high:
-            return noun
-        left = f"{'(' if self.low_open else '['}{'-inf' if unbounded_low else f'{self.low:.10g}'}"
-        right = f"{'inf' if unbounded_high else f'{self.high:.10g}'}"
-        right += ")" if self.high_open or unbounded_high else "]"
-        words = f"{noun} in {left}, {right}"
-        if self.off:
-            words += f" or {', '.join(str(value) for value in self.off)} (off)"
-        return words
+        """The allowed values, as messages show them."""
+        return self.kind.allowed(self)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values are numbers: a preset may scale one, an operator may bound it."""
+        return isinstance(self.kind, NumberKind)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the values are integers."""
+        return isinstance(self.kind, NumberKind) and self.kind.whole
 
     @property
     def unset(self) -> Any:
@@ -126,9 +101,7 @@ class Stage:
 
     def why_tokenizer(self, values: Mapping[str, Any]) -> str:
         """Why a row with these values needs the tokenizer, "" if it doesn't."""
-        if any(
-            values[parameter.name] for parameter in self.parameters if parameter.kind == "texts"
-        ):
+        if any(parameter.kind.texts(values[parameter.name]) for parameter in self.parameters):
             return "matches texts: the tokenizer must be given"
         return self.tokenizer_for(values)
 

@@ -1,6 +1,7 @@
 """Begin-suppress tokens: not the first of the output."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TOKENS
 
 STAGE = Stage(
     name="begin_suppress_tokens",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "begin_suppress_tokens",
-            "tokens",
+            TOKENS,
             "Token ids that are not drawn first.",
             neutral=(),
         ),

@@ -1,6 +1,7 @@
 """DRY (don't repeat yourself): continuing an earlier sequence costs exponentially."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER, NUMBER, TEXTS
 
 STAGE = Stage(
     name="dry",
@@ -8,21 +9,21 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "dry_multiplier",
-            "number",
+            NUMBER,
             "The size of the penalty.",
             neutral=0.0,
             low=0.0,
         ),
         Parameter(
             "dry_base",
-            "number",
+            NUMBER,
             "By what it grows with each further token of the repetition.",
             default=1.75,
             low=1.0,
         ),
         Parameter(
             "dry_allowed_length",
-            "integer",
+            INTEGER,
             "The longest repetition that costs nothing but the multiplier.",
             default=2,
             low=1,
@@ -30,7 +31,7 @@ STAGE = Stage(
         ),
         Parameter(
             "dry_range",
-            "integer",
+            INTEGER,
             "How many of the last tokens are searched, 0 for all.",
             default=0,
             low=0,
@@ -38,7 +39,7 @@ STAGE = Stage(
         ),
         Parameter(
             "dry_sequence_breakers",
-            "texts",
+            TEXTS,
             "Texts that a repetition doesn't reach across, and that cost nothing.",
             default=("\n", '"', "*", ":"),
         ),

@@ -1,6 +1,7 @@
 """Dynamic temperature: `x / T`, with T between two values by how flat the distribution is."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="dynamic_temperature",
@@ -8,21 +9,21 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "dynatemp_low",
-            "number",
+            NUMBER,
             "The temperature where the distribution has no entropy. Equal to dynatemp_high: off.",
             default=1.0,
             low=0.0,
         ),
         Parameter(
             "dynatemp_high",
-            "number",
+            NUMBER,
             "The temperature where all candidates are equally likely.",
             default=1.0,
             low=0.0,
         ),
         Parameter(
             "dynatemp_exponent",
-            "number",
+            NUMBER,
             "Bends the way from low to high: T = low + (high - low) * (H / Hmax)^exponent. Bounded"
             " so that the rounding of H doesn't decide.",
             default=1.0,

@@ -1,6 +1,7 @@
 """Encoder no-repeat n-gram: the output repeats no n-gram of the source text."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER
 
 STAGE = Stage(
     name="encoder_no_repeat_ngram_size",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "encoder_no_repeat_ngram_size",
-            "integer",
+            INTEGER,
             "The size of the prompt's n-grams that the output may not repeat.",
             neutral=0,
             low=0,

@@ -1,6 +1,7 @@
 """Encoder repetition penalty: tokens of the source text become more likely."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="encoder_repetition_penalty",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "encoder_repetition_penalty",
-            "number",
+            NUMBER,
             "A prompt token's logit is multiplied by this if positive, divided if negative.",
             neutral=1.0,
             low=0.0,

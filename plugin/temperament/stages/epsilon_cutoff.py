@@ -1,6 +1,7 @@
 """Epsilon cutoff: keep what has a probability of at least e."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="epsilon_cutoff",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "epsilon_cutoff",
-            "number",
+            NUMBER,
             "The least probability, as such: 0.0003, not 3.",
             neutral=0.0,
             low=0.0,

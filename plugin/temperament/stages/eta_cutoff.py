@@ -1,6 +1,7 @@
 """Eta cutoff: as the epsilon cutoff, but lower where the distribution is flat."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="eta_cutoff",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "eta_cutoff",
-            "number",
+            NUMBER,
             "e of the least probability min(e, sqrt(e) * exp(-H)), as such: 0.0003, not 3.",
             neutral=0.0,
             low=0.0,

@@ -1,6 +1,7 @@
 """Exponential decay length penalty: the longer the text, the likelier its end."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER, NUMBER
 
 STAGE = Stage(
     name="exponential_decay_length_penalty",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "exponential_decay_length_penalty",
-            "number",
+            NUMBER,
             "By what the end's weight grows with each token.",
             neutral=1.0,
             low=0.0,
@@ -16,7 +17,7 @@ STAGE = Stage(
         ),
         Parameter(
             "exponential_decay_start",
-            "integer",
+            INTEGER,
             "After how many tokens it begins.",
             default=0,
             low=0,

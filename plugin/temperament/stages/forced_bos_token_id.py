@@ -1,6 +1,7 @@
 """Forced first token: what follows the decoder's start token alone."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER
 
 STAGE = Stage(
     name="forced_bos_token_id",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "forced_bos_token_id",
-            "integer",
+            INTEGER,
             "The token that must follow a history of one token.",
             neutral=-1,
             low=0,

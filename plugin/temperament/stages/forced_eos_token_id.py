@@ -1,6 +1,7 @@
 """Forced last token: at the limit of tokens, one of these."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TOKENS
 
 STAGE = Stage(
     name="forced_eos_token_id",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "forced_eos_token_id",
-            "tokens",
+            TOKENS,
             "The tokens of which the last allowed one must be.",
             neutral=(),
         ),

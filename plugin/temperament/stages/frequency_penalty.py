@@ -1,6 +1,7 @@
 """Frequency penalty: each time that a token was written makes it less likely."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="frequency_penalty",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "frequency_penalty",
-            "number",
+            NUMBER,
             "Subtracted from a token's logit for each time that it stands in the output.",
             neutral=0.0,
             low=-2.0,

@@ -1,6 +1,7 @@
 """Logit bias: a number added to the logits of chosen tokens."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TOKEN_BIAS
 
 STAGE = Stage(
     name="logit_bias",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "logit_bias",
-            "token_bias",
+            TOKEN_BIAS,
             "Token id to the number that is added to its logit.",
             neutral=(),
         ),

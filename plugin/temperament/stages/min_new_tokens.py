@@ -1,6 +1,7 @@
 """Min new tokens: the text doesn't end before."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER
 
 STAGE = Stage(
     name="min_new_tokens",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "min_new_tokens",
-            "integer",
+            INTEGER,
             "Before this many tokens the text doesn't end.",
             neutral=0,
             low=0,

@@ -1,6 +1,7 @@
 """Min-p: keep what is at least m times as likely as the most likely token."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="min_p",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "min_p",
-            "number",
+            NUMBER,
             "The least probability, as a share of the most likely token's.",
             neutral=0.0,
             low=0.0,

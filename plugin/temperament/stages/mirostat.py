@@ -1,6 +1,7 @@
 """Mirostat: a truncation whose bound follows the surprise of the tokens drawn."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER, NUMBER
 
 STAGE = Stage(
     name="mirostat",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "mirostat",
-            "integer",
+            INTEGER,
             "The version, 1 or 2.",
             neutral=0,
             low=0,
@@ -16,14 +17,14 @@ STAGE = Stage(
         ),
         Parameter(
             "mirostat_tau",
-            "number",
+            NUMBER,
             "The surprise to hold, in bits.",
             default=5.0,
             low=0.0,
         ),
         Parameter(
             "mirostat_eta",
-            "number",
+            NUMBER,
             "How fast the bound follows.",
             default=0.1,
             low=0.0,

@@ -1,6 +1,7 @@
 """No-repeat n-gram: no n-gram stands twice, in prompt and output together."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER
 
 STAGE = Stage(
     name="no_repeat_ngram_size",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "no_repeat_ngram_size",
-            "integer",
+            INTEGER,
             "The size of the n-grams that may stand once only.",
             neutral=0,
             low=0,

@@ -1,6 +1,7 @@
 """P-less: keep what is at least as likely as two draws are to be equal."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLAG
 
 STAGE = Stage(
     name="p_less",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "p_less",
-            "flag",
+            FLAG,
             "Whether tokens less likely than the sum of the squared probabilities are removed.",
             neutral=False,
         ),

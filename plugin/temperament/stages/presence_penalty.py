@@ -1,6 +1,7 @@
 """Presence penalty: a token that was written at all becomes less likely."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="presence_penalty",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "presence_penalty",
-            "number",
+            NUMBER,
             "Subtracted once from the logit of every token that stands in the output.",
             neutral=0.0,
             low=-2.0,

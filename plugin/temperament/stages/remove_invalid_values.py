@@ -1,6 +1,7 @@
 """Invalid values: NaN becomes 0, +inf the largest number of float32; -inf stays a ban."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLAG
 
 STAGE = Stage(
     name="remove_invalid_values",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "remove_invalid_values",
-            "flag",
+            FLAG,
             "Whether NaN becomes 0 and +inf the largest number of float32, before anything else.",
             neutral=False,
         ),

@@ -1,6 +1,7 @@
 """Renormalisation: logits become log-probabilities, after everything else."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLAG
 
 STAGE = Stage(
     name="renormalize_logits",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "renormalize_logits",
-            "flag",
+            FLAG,
             "Whether the logits become log-probabilities at the end. Changes no probability.",
             neutral=False,
         ),

@@ -1,6 +1,7 @@
 """Repetition penalty: tokens that were seen become less likely, once each."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER, NUMBER
 
 STAGE = Stage(
     name="repetition_penalty",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "repetition_penalty",
-            "number",
+            NUMBER,
             "A seen token's logit is divided by this if positive, multiplied if negative.",
             neutral=1.0,
             low=0.0,
@@ -16,7 +17,7 @@ STAGE = Stage(
         ),
         Parameter(
             "repetition_range",
-            "integer",
+            INTEGER,
             "How many of the last tokens count, 0 for all.",
             default=0,
             low=0,

@@ -1,6 +1,7 @@
 """Reproducible: the token is drawn here, and the engine is left one choice."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLAG
 
 STAGE = Stage(
     name="reproducible",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "reproducible",
-            "flag",
+            FLAG,
             "Whether the token is drawn here, so that its seed alone decides.",
             neutral=False,
         ),

@@ -1,6 +1,7 @@
 """Sequence bias: a number added to the token that would complete a sequence."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import SEQUENCE_BIAS
 
 STAGE = Stage(
     name="sequence_bias",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "sequence_bias",
-            "sequence_bias",
+            SEQUENCE_BIAS,
             "Token sequences and the number added to the logit of their last token.",
             neutral=(),
             low=-1e30,

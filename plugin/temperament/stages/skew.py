@@ -1,6 +1,7 @@
 """Skew: bends the cumulated distribution, the most likely token first."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="skew",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "skew",
-            "number",
+            NUMBER,
             "The cumulated probability F becomes F^(e^skew): above 0 the less likely tokens gain,"
             " below 0 the most likely. Bounded so that e^skew stays far from float32's limits.",
             neutral=0.0,

@@ -1,6 +1,7 @@
 """Smoothing (quadratic sampling): `x' = max - k f d^2 + s f d^3`, d the distance to the maximum."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="smoothing",
@@ -8,14 +9,14 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "smoothing_factor",
-            "number",
+            NUMBER,
             "f: how steeply the logits fall with the square of their distance to the largest.",
             neutral=0.0,
             low=0.0,
         ),
         Parameter(
             "smoothing_curve",
-            "number",
+            NUMBER,
             "c: 1 is the square alone; above, the cube takes part: k = (3 - c)/2, s = (c - 1)/2."
             " Above 3 a token near the most likely rises above it.",
             default=1.0,

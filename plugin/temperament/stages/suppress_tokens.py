@@ -1,6 +1,7 @@
 """Suppress tokens: never drawn."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import TOKENS
 
 STAGE = Stage(
     name="suppress_tokens",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "suppress_tokens",
-            "tokens",
+            TOKENS,
             "Token ids that are never drawn.",
             neutral=(),
         ),

@@ -1,6 +1,7 @@
 """Temperature: `x / T`."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="temperature",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "temperature",
-            "number",
+            NUMBER,
             "Divides the logits: below 1 sharper, above 1 flatter, 0 takes the most likely token.",
             neutral=1.0,
             low=0.0,

@@ -1,6 +1,7 @@
 """Tail-free sampling: cut where the sorted probabilities stop bending."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="tfs",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "tfs",
-            "number",
+            NUMBER,
             "z: the share of the curve's absolute second differences that is kept.",
             neutral=1.0,
             low=0.0,

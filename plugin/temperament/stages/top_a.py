@@ -1,6 +1,7 @@
 """Top-a: keep what has at least a times the square of the largest probability."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="top_a",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "top_a",
-            "number",
+            NUMBER,
             "The least probability, as a share of the square of the most likely token's.",
             neutral=0.0,
             low=0.0,

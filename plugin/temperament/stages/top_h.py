@@ -1,6 +1,7 @@
 """Top-h: keep the most likely tokens while their part of the entropy is at most h."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="top_h",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "top_h",
-            "number",
+            NUMBER,
             "The share of the entropy of the 100 most likely tokens that is kept; 0 is off.",
             neutral=0.0,
             low=0.0,

@@ -1,6 +1,7 @@
 """Top-k: keep the k largest."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import INTEGER
 
 STAGE = Stage(
     name="top_k",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "top_k",
-            "integer",
+            INTEGER,
             "How many of the most likely tokens stay.",
             neutral=0,
             low=0,

@@ -1,6 +1,7 @@
 """Top-n-sigma: keep what lies within n standard deviations of the largest logit."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="top_n_sigma",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "top_n_sigma",
-            "number",
+            NUMBER,
             "How many standard deviations of the logits below the largest a token may lie.",
             neutral=0.0,
             low=0.0,

@@ -1,6 +1,7 @@
 """Top-p (nucleus): the smallest set of most likely tokens whose mass reaches p."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="top_p",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "top_p",
-            "number",
+            NUMBER,
             "The probability mass that must be reached; the token that crosses it stays.",
             neutral=1.0,
             low=0.0,

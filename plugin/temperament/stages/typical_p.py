@@ -1,6 +1,7 @@
 """Typical-p: keep the tokens whose surprise is nearest to the entropy, up to a mass."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import NUMBER
 
 STAGE = Stage(
     name="typical_p",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "typical_p",
-            "number",
+            NUMBER,
             "The mass that the most typical tokens must reach; the one that crosses it stays.",
             neutral=1.0,
             low=0.0,

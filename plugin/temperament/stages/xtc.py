@@ -1,6 +1,7 @@
 """XTC (exclude top choices): now and then, all but the least likely of the top choices go."""
 
 from temperament.stages.base import Parameter, Stage
+from temperament.stages.kinds import FLAG, NUMBER, TOKENS
 
 STAGE = Stage(
     name="xtc",
@@ -8,7 +9,7 @@ STAGE = Stage(
     parameters=(
         Parameter(
             "xtc_probability",
-            "number",
+            NUMBER,
             "How often the most likely tokens are excluded.",
             neutral=0.0,
             low=0.0,
@@ -16,7 +17,7 @@ STAGE = Stage(
         ),
         Parameter(
             "xtc_threshold",
-            "number",
+            NUMBER,
             "From which probability on a token counts as a top choice.",
             default=0.1,
             low=0.0,
@@ -24,13 +25,13 @@ STAGE = Stage(
         ),
         Parameter(
             "xtc_protected",
-            "tokens",
+            TOKENS,
             "Token ids that are never removed.",
             default=(),
         ),
         Parameter(
             "xtc_protect_structure",
-            "flag",
+            FLAG,
             "Whether tokens that end the text or hold a newline are never removed.",
             default=True,
         ),

@@ -11,8 +11,8 @@ import torch
 
 from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
+from temperament.presets.plain import plain_values
 from temperament.presets.resolve import merge
-from temperament.presets.writing import fields
 from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
 
@@ -142,7 +142,7 @@ def _way(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
         "stages": [
             {
                 "stage": snapshot.stage,
-                "values": fields(Preset("", dict(snapshot.values))),
+                "values": plain_values(snapshot.values),
                 "entropy": snapshot.entropy,
                 "perplexity": math.exp(snapshot.entropy),
                 "kept": int(snapshot.kept.sum()),

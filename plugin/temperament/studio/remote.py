@@ -17,7 +17,6 @@ from temperament.plan import split
 from temperament.plan.targets import VLLM
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, schema
-from temperament.presets.writing import fields
 from temperament.stages import PARAMETERS
 from temperament.studio.local import token_texts
 from temperament.studio.model_source import Drawn, Logits
@@ -165,7 +164,7 @@ class Server:
         return {
             "model": self.name,
             "prompt": list(ids),
-            **({"preset": preset.name} if named else fields(preset)),
+            **({"preset": preset.name} if named else preset.plain()),
             "seed": seed,
             "max_tokens": max_tokens,
             "logprobs": 0,

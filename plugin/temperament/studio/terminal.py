@@ -7,8 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from temperament.presets import Preset
-from temperament.presets.writing import fields
+from temperament.presets.plain import plain_values
 from temperament.studio.inspection import Inspected, Inspection
 from temperament.studio.walk import Snapshot
 
@@ -72,7 +71,7 @@ def _numbers(inspected: Inspected) -> Table:
     for head in ("kept", "removed", "mass", "moved", "entropy"):
         table.add_column(head, justify="right", no_wrap=True)
     for snapshot in inspected.snapshots:
-        values = fields(Preset("", dict(snapshot.values)))
+        values = plain_values(snapshot.values)
         table.add_row(
             snapshot.stage or _MODEL,
             Text(", ".join(f"{name}={value}" for name, value in values.items())),

@@ -9,6 +9,7 @@ import torch
 from temperament import Catalogue, Preset, PresetError, Run, process
 from temperament.errors import UnknownPreset
 from temperament.stages import STAGES
+from temperament.stages.kinds import TEXTS
 from tests import rows
 
 VOCABULARY = 500
@@ -20,7 +21,7 @@ def mixed(random: Random, count: int) -> list[Preset]:
         stage
         for stage in STAGES
         if not stage.needs & {"state", "ends", "vocabulary"}
-        and all(parameter.kind != "texts" for parameter in stage.parameters)
+        and all(parameter.kind is not TEXTS for parameter in stage.parameters)
     ]
     made = []
     for row in range(count):

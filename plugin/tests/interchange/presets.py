@@ -42,7 +42,7 @@ def numbers(low: float, high: float) -> st.SearchStrategy[float]:
 def value(parameter: Parameter) -> st.SearchStrategy[Any]:
     """Values of one parameter."""
     low, high = USUAL.get(parameter.name, (parameter.low, parameter.high))
-    match parameter.kind:
+    match parameter.kind.name:
         case "flag":
             return st.booleans()
         case "integer":

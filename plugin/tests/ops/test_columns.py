@@ -8,14 +8,14 @@ import torch
 from temperament.ops import OPS, blocks
 from temperament.ops.inputs import Column
 from temperament.stages import STAGES, Stage
+from temperament.stages.kinds import FLAG, NUMBER
 from tests import rows
 
 # Those whose parameters are all numbers, and that have a shape or a cut to leave undone.
 STATELESS = [
     stage
     for stage in STAGES
-    if not stage.needs
-    and all(parameter.kind in ("number", "flag") for parameter in stage.parameters)
+    if not stage.needs and all(parameter.kind in (NUMBER, FLAG) for parameter in stage.parameters)
 ]
 
 

@@ -145,10 +145,8 @@ class TestTokens:
                     [[1.0], [-1.0], [1e-3], [-1e-3]]
                 )
                 batch.prompts = [[0, 1, 2, 3]] * 4
-                if parameter.kind in ("number", "integer") and not (
-                    parameter.low_open and end == parameter.low
-                ):
-                    number = int(end) if parameter.kind == "integer" else end
+                if parameter.numeric and not (parameter.low_open and end == parameter.low):
+                    number = int(end) if parameter.whole else end
                     batch.values = [{**own, parameter.name: number} for own in batch.values]
                 after = batch.run()
 

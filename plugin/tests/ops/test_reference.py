@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from temperament.presets import Chain
 from temperament.stages import FLOAT32_MAX, PARAMETERS, STAGES, Stage
+from temperament.stages.kinds import NUMBER
 from tests import plain, reference, rows
 from tests.plain import REMOVED, Row, RowContext
 
@@ -36,7 +37,7 @@ def nearby(values: dict[str, Any]) -> list[dict[str, Any]]:
     changed = []
     for name, value in values.items():
         parameter = PARAMETERS[name]
-        if parameter.kind == "number":
+        if parameter.kind is NUMBER:
             for factor in (1 - 1e-5, 1 + 1e-5):
                 number = min(max(value * factor, parameter.low), parameter.high)
                 changed.append({**values, name: number})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from temperament.presets import Chain
 from temperament.presets.schema import MOVABLE, preset
 from temperament.stages import FLOAT32_TINY, PARAMETERS, Parameter
+from temperament.stages.kinds import FLAG, INTEGER, TOKEN_BIAS
 
 
 def chain_of(words: Mapping[str, Any]) -> Chain:
@@ -19,9 +20,9 @@ def chain_of(words: Mapping[str, Any]) -> Chain:
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
     """Any value that a preset may give to this parameter."""
-    if parameter.kind == "flag":
+    if parameter.kind is FLAG:
         return st.booleans()
-    if parameter.kind == "integer":
+    if parameter.kind is INTEGER:
         return st.integers(int(parameter.low), int(parameter.high))
     number = st.floats(
         parameter.low,
@@ -29,7 +30,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         exclude_min=parameter.low_open,
         exclude_max=parameter.high_open,
     ).filter(lambda value: value == 0 or abs(value) >= FLOAT32_TINY)
-    if parameter.kind == "token_bias":
+    if parameter.kind is TOKEN_BIAS:
         return st.dictionaries(st.integers(0, 2**31 - 1), number, max_size=4)
     token = st.integers(0, 2**31 - 1)
     sequence = st.lists(token, min_size=1, max_size=4)
@@ -39,7 +40,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         "sequences": st.lists(sequence, max_size=4),
         "sequence_bias": st.lists(st.tuples(sequence, number), max_size=4),
         "texts": st.lists(st.text(min_size=1, max_size=20), max_size=4),
-    }[parameter.kind]
+    }[parameter.kind.name]
 
 
 ORDERS = st.lists(st.sampled_from(MOVABLE), unique=True, min_size=1)

@@ -52,8 +52,8 @@ def test_every_trigger(trigger: Any, text: str) -> None:
     (rule,) = made(words).switch
 
     assert str(rule.on) == text
-    again = made({**TWO, "switch": [rule.words]}).switch[0]
-    assert again.words == rule.words
+    again = made({**TWO, "switch": [rule.plain()]}).switch[0]
+    assert again.plain() == rule.plain()
 
 
 def test_a_marker_is_its_texts() -> None:

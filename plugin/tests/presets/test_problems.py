@@ -10,8 +10,9 @@ from temperament.cli import main
 from temperament.errors import PresetError
 from temperament.presets import Catalogue, schema
 from temperament.presets.catalogue import shipped
-from temperament.presets.schema import MAX_BIASES, MOVABLE
+from temperament.presets.schema import MOVABLE
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH
+from temperament.stages.kinds import MAX_ENTRIES
 
 NUMBER = "a number in [0, inf)"
 SHARE = "a number in [0, 1]"
@@ -263,7 +264,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "too many biases",
-        "logit_bias:\n" + "".join(f"  {token}: 1\n" for token in range(MAX_BIASES + 1)),
+        "logit_bias:\n" + "".join(f"  {token}: 1\n" for token in range(MAX_ENTRIES + 1)),
         [
             ":1: logit_bias: more than 4096 entries; given: {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1, "
             f"6: 1, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: …; allowed: {BIASES}"

@@ -9,7 +9,7 @@ import pytest
 
 from temperament import Catalogue
 from temperament.presets import as_preset
-from temperament.presets.writing import fields, yaml_text
+from temperament.presets.writing import yaml_text
 
 VALUES = {
     "temperature": 0.7,
@@ -64,8 +64,8 @@ def test_what_a_shipped_preset_says_about_itself_is_kept(tmp_path: Path) -> None
 
 def test_the_fields_are_plain() -> None:
     """Lists and maps, as a request's body has them: JSON and back changes only a map's keys."""
-    said = fields(as_preset(VALUES, Catalogue({})))
-    again = as_preset(json.loads(json.dumps(said)), Catalogue({}))
+    plain = as_preset(VALUES, Catalogue({})).plain()
+    again = as_preset(json.loads(json.dumps(plain)), Catalogue({}))
 
-    assert {5: -100, 7: 2} == said["logit_bias"]
+    assert {5: -100, 7: 2} == plain["logit_bias"]
     assert again.digest == as_preset(VALUES, Catalogue({})).digest

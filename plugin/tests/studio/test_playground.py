@@ -86,9 +86,7 @@ class TestAbout:
         assert list(CATALOGUE) == [entry["name"] for entry in told["presets"]]
         assert all(stage["summary"]["en"] and stage["summary"]["zh"] for stage in told["stages"])
 
-    @pytest.mark.parametrize(
-        "parameter", [p for p in PARAMETERS.values() if p.kind in ("number", "integer")]
-    )
+    @pytest.mark.parametrize("parameter", [p for p in PARAMETERS.values() if p.numeric])
     def test_a_slider_stays_in_the_range(self, parameter: Any) -> None:
         """What can be reached by sliding is allowed, and off is on it or has a spelling."""
         low, high, step = controls.slider(parameter)

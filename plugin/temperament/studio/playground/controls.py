@@ -59,12 +59,12 @@ def stages() -> list[dict[str, Any]]:
 def _control(parameter: Parameter) -> dict[str, Any]:
     control: dict[str, Any] = {
         "name": parameter.name,
-        "kind": parameter.kind,
+        "kind": parameter.kind.name,
         "summary": parameter.summary,
         "allowed": parameter.allowed,
         "unset": parameter.unset,
     }
-    if parameter.kind in ("number", "integer"):
+    if parameter.numeric:
         control["slider"] = list(slider(parameter))
     return control
 
@@ -77,4 +77,4 @@ def slider(parameter: Parameter) -> tuple[float, float, float]:
     if parameter.name in _SLIDERS:
         return _SLIDERS[parameter.name]
     low, high = max(parameter.low, -_WIDE), min(parameter.high, _WIDE)
-    return low, high, 1 if parameter.kind == "integer" else (high - low) / 100
+    return low, high, 1 if parameter.whole else (high - low) / 100

@@ -9,7 +9,7 @@ from pprint import pformat
 from typing import Any
 
 from temperament.presets import Preset
-from temperament.presets.writing import fields, yaml_text
+from temperament.presets.writing import yaml_text
 
 
 def texts(
@@ -40,7 +40,7 @@ def _request(
     preset: Preset, model: str, prompt: str, chat: bool, seed: int, max_tokens: int
 ) -> str:
     """For the OpenAI client, whose name is `client`."""
-    said = fields(preset)
+    said = preset.plain()
     limit, own_seed = said.pop("max_tokens", max_tokens), said.pop("seed", seed)
     stop = f"    stop={said.pop('stop')!r},\n" if "stop" in said else ""
     if chat:
@@ -56,7 +56,7 @@ def _request(
 
 def _generate(preset: Preset, prompt: str, chat: bool, seed: int, max_tokens: int) -> str:
     """For Transformers, with a `model` and a `tokenizer` at hand."""
-    said = fields(preset)
+    said = preset.plain()
     seed = said.pop("seed", seed)
     said.setdefault("max_tokens", max_tokens)
     encode = f"tokenizer({prompt!r}, return_tensors='pt')"

@@ -23,7 +23,6 @@ import temperament
 from temperament.errors import PresetError, Problem, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.resolve import merge, parse
-from temperament.presets.writing import fields
 from temperament.studio.inspection import as_json, inspect
 from temperament.studio.model_source import Logits, Source
 from temperament.studio.playground import controls, copying
@@ -157,7 +156,7 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
             {
                 "name": preset.name,
                 "summary": dict(preset.summary),
-                "values": fields(preset),
+                "values": preset.plain(),
                 "usable": preset.unbound,
             }
             for preset in ready.catalogue.values()
