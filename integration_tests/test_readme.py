@@ -29,11 +29,8 @@ PAGES = [
 ]
 ELSEWHERE = {
     "CONTRIBUTING.md": "commands of developers: plugin/tests/test_site.py",
-    "docs/benchmarks.md": "integration_tests/test_benchmark.py",
     "docs/deployment.md": "integration_tests/test_deployment.py",
     "docs/modes.md": "plugin/tests/test_modes_document.py",
-    "docs/reliability.md": "integration_tests/test_soak.py, integration_tests/test_fuzz.py",
-    "docs/study.md": "integration_tests/test_studio.py",
 }
 
 
@@ -102,7 +99,7 @@ def test_the_readme_and_the_manual_show_the_same_preset() -> None:
 def test_every_page_with_code_is_tested() -> None:
     """A page that shows commands or programs is in `PAGES` or `ELSEWHERE`.
 
-    Reports show the commands of their measurements, which run for hours in their full length.
+    The reports in docs/reports show commands of scripts, which have tests of their own.
     """
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     shown = {

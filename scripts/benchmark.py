@@ -5,7 +5,7 @@
     .venv/bin/python scripts/benchmark.py start            seconds until it is ready
     .venv/bin/python scripts/benchmark.py profile          where a step's time goes in it
     .venv/bin/python scripts/benchmark.py compile          what `torch.compile` would give
-    .venv/bin/python scripts/benchmark.py --write          docs/benchmarks.md and its numbers
+    .venv/bin/python scripts/benchmark.py --write          the report and its numbers
     .venv/bin/python scripts/benchmark.py --only 'top_p'   the works whose names match; with
                                                            `--write` the others stay as they are
 
@@ -789,14 +789,15 @@ def plot(costs: Sequence[Cost], path: Path) -> None:
 
 
 def write(part: str, text: str, data: dict[str, Any]) -> None:
-    """Puts a table between its marks in docs/benchmarks.md, and the numbers beside it."""
-    document = ROOT / "docs" / "benchmarks.md"
-    before, mark, rest = document.read_text().partition(f"<!-- {part} -->\n")
-    _, end, after = rest.partition(f"<!-- /{part} -->")
-    if not mark or not end:
-        raise SystemExit(f"{document} has no part <!-- {part} --> ... <!-- /{part} -->")
-    document.write_text(f"{before}{mark}{text}\n{end}{after}")
-    folder = document.with_suffix("")
+    """Puts a table between its marks in the report's pages, and the numbers in docs/benchmarks/."""
+    for name in ("benchmarks.md", "benchmarks.zh-CN.md"):
+        document = ROOT / "docs" / "reports" / name
+        before, mark, rest = document.read_text().partition(f"<!-- {part} -->\n")
+        _, end, after = rest.partition(f"<!-- /{part} -->")
+        if not mark or not end:
+            raise SystemExit(f"{document} has no part <!-- {part} --> ... <!-- /{part} -->")
+        document.write_text(f"{before}{mark}{text}\n{end}{after}")
+    folder = ROOT / "docs" / "benchmarks"
     folder.mkdir(exist_ok=True)
     (folder / f"{part}.json").write_text(json.dumps(data, indent=1) + "\n")
 
@@ -807,7 +808,7 @@ def main() -> None:
         "what", nargs="?", choices=("ops", "serve", "start", "profile", "compile"), default="ops"
     )
     parser.add_argument("--json", action="store_true", help="the numbers in place of the table")
-    parser.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="into docs/reports/benchmarks.md")
     parser.add_argument("--only", default="", help="a pattern: the works whose names it matches")
     parser.add_argument("--quick", action="store_true", help="small and few: does it run?")
     words = parser.parse_args()

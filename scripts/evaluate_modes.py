@@ -1,7 +1,7 @@
 """Asks whether switching modes helps: code under `code`, `chat` and `coding-assistant`, and loops.
 
     .venv/bin/python -m scripts.evaluate_modes            # 12 to 30 minutes on 2 cores
-    .venv/bin/python -m scripts.evaluate_modes --docs     # the same, and writes docs/modes*.md
+    .venv/bin/python -m scripts.evaluate_modes --docs     # and writes docs/reports/modes*.md
 
 It starts `vllm serve` with SmolLM2-135M-Instruct and asks it the prompts of docs/modes/ over HTTP.
 Every answer is kept in docs/modes/answers.jsonl at once: a run that was stopped goes on where it
@@ -332,7 +332,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--answers", type=Path, default=FOLDER / "answers.jsonl")
     parser.add_argument("--prompts", type=int, help="only so many prompts of each kind")
-    parser.add_argument("--docs", action="store_true", help="write the tables of docs/modes*.md")
+    parser.add_argument(
+        "--docs", action="store_true", help="write the tables of docs/reports/modes*.md"
+    )
     words = parser.parse_args()
     answers = collect(words.answers, words.prompts)
     numbers = measure({key: answers[key] for key, _, _ in wanted(words.prompts)})
@@ -340,7 +342,7 @@ def main() -> None:
     if words.docs:
         text = json.dumps(numbers, indent=1)
         (FOLDER / "numbers.json").write_text(f"{text}\n", encoding="utf-8")
-        for name, language in (("modes.md", "en"), ("modes.zh-CN.md", "zh")):
+        for name, language in (("reports/modes.md", "en"), ("reports/modes.zh-CN.md", "zh")):
             path, made = HOME / name, tables(numbers, language)
             old = path.read_text(encoding="utf-8")
             pattern = r"(<!-- evaluation -->\n).*?(\n<!-- /evaluation -->)"

@@ -1,0 +1,232 @@
+"""The tables of docs/reliability.md, docs/benchmarks.md and their reports, from JSON in docs/.
+
+docs/reports/soak*.json and fuzz*.json are what `scripts/soak` and `scripts/fuzz` write with
+`--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes with `--write`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PEERS = ("Transformers", "vLLM", "llama.cpp")
+
+# English -> Chinese. What isn't here (kinds of requests and cases) is shown in English.
+CHINESE = {
+    "command": "命令",
+    "requests": "请求",
+    "kinds": "种类",
+    "answers": "回答",
+    "reason of each 400": "400 的原因",
+    "preemptions": "抢占",
+    "prompt tokens from the prefix cache": "来自前缀缓存的提示词元",
+    "processes that were restarted": "重新启动的进程",
+    "answers of 5xx": "5xx 回答",
+    "errors in the server's log": "服务器日志中的错误",
+    "memory of all processes, MiB": "所有进程的内存，MiB",
+    "texts repeated alone": "单独重复的文本",
+    "texts that parted on equal logits": "logits 相同而分开的文本",
+    "cases": "用例",
+    "refused": "被拒绝",
+    "passed": "通过",
+    "not for Temperament, left to vLLM": "与 Temperament 无关，交给 vLLM",
+    "rows sampled with what passed": "用通过的预设抽取的行",
+    "slowest refusal, ms of processor time": "最慢的拒绝，毫秒（处理器时间）",
+    "largest refusal, MiB": "最大的拒绝，MiB",
+    "failures": "失败",
+    "runner": "runner",
+    "presets": "预设",
+    "steps": "步",
+    "rows run alone": "单独运行的行",
+    "changed by a preset": "被预设改变的行",
+    "that differ": "不同的",
+    "check": "检查",
+    "extent": "规模",
+    "soak": "长时间运行",
+    "captured rows": "逐行重放",
+    "fuzz": "模糊测试",
+    "fuzz over HTTP": "HTTP 模糊测试",
+    "work": "工作",
+    "ours, ms": "我们，毫秒",
+    "tokens/s": "词元/秒",
+    "vLLM's own": "vLLM 自带",
+    "as a preset": "作为预设",
+}
+
+
+def translated(text: str, language: str) -> str:
+    """The text in the language of a page."""
+    return CHINESE.get(text, text) if language == "zh" else text
+
+
+def read(path: str) -> Any:
+    """The content of a JSON file in docs/."""
+    return json.loads((DOCS / path).read_text(encoding="utf-8"))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], language: str) -> str:
+    """A table in Markdown."""
+    lines = [[translated(name, language) for name in head], ["---"] * len(head)]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [*lines, *rows])
+
+
+def facts(values: Mapping[str, object], language: str) -> str:
+    """A table of two columns."""
+    head = "| | |\n| --- | --- |\n"
+    lines = (f"| {translated(name, language)} | {value} |" for name, value in values.items())
+    return head + "\n".join(lines)
+
+
+def listed(counts: Mapping[str, float]) -> str:
+    """Counts in one cell."""
+    return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
+
+
+def fives(statuses: Mapping[str, int]) -> int:
+    """How many answers were a server's error."""
+    return sum(count for status, count in statuses.items() if status.startswith("5"))
+
+
+def soak(report: Mapping[str, Any], language: str) -> str:
+    """One run of `scripts/soak`."""
+    return facts(
+        {
+            "command": f"`{report['command']}`",
+            "requests": f"{report['requests']:,} ({report['seconds']:,.0f} s)",
+            "presets": report["presets"],
+            "kinds": listed(report["kinds"]),
+            "answers": listed(report["statuses"]),
+            "reason of each 400": listed(report["refusals"]),
+            "preemptions": report["preemptions"],
+            "prompt tokens from the prefix cache": f"{report['prefix_hits']:,}",
+            "processes that were restarted": report["restarts"],
+            "answers of 5xx": fives(report["statuses"]),
+            "errors in the server's log": len(report["errors_in_log"]),
+            "memory of all processes, MiB": listed(report["memory"]),
+            "texts repeated alone": listed(report["repeated"]),
+            "texts that parted on equal logits": len(report["parted"]),
+        },
+        language,
+    )
+
+
+def fuzz(report: Mapping[str, Any], language: str) -> str:
+    """One run of `scripts/fuzz` in a process."""
+    return facts(
+        {
+            "command": f"`{report['command']}`",
+            "cases": f"{sum(report['cases'].values()):,} ({report['seconds']:,.0f} s)",
+            **{kind: f"{count:,}" for kind, count in sorted(report["cases"].items())},
+            "refused": f"{report['refused']:,}",
+            "passed": f"{report['passed']:,}",
+            "not for Temperament, left to vLLM": f"{report['untouched']:,}",
+            "rows sampled with what passed": f"{report['drawn']:,}",
+            "slowest refusal, ms of processor time": report["slowest"],
+            "largest refusal, MiB": f"{report['largest']} / {report['weighed']:,}",
+            "failures": len(report["failures"]),
+        },
+        language,
+    )
+
+
+def over_http(report: Mapping[str, Any], language: str) -> str:
+    """One run of `scripts/fuzz` against a server."""
+    return facts(
+        {
+            "command": f"`{report['command']}`",
+            "answers": listed(report["http"]),
+            "answers of 5xx": fives(report["http"]),
+            "failures": len(report["failures"]),
+        },
+        language,
+    )
+
+
+def captured(reports: Sequence[Mapping[str, Any]], language: str) -> str:
+    """Rows of an engine that were run alone, by runner."""
+    head = ("runner", "presets", "steps", "rows run alone", "changed by a preset", "preemptions",
+            "that differ")  # fmt: skip
+    rows = [
+        (
+            *(each["runner"], each["presets"], each["steps"], f"{each['rows']:,}"),
+            *(f"{each['changed']:,}", each["preemptions"], len(each["differing"])),
+        )
+        for each in reports
+    ]
+    return table(head, rows, language)
+
+
+def reliability(language: str) -> str:
+    """The extent and the failures of each check, in one table."""
+    chinese = language == "zh"
+    run, rows, cases, http = (
+        read(f"reports/{name}.json") for name in ("soak", "captured", "fuzz", "fuzz-http")
+    )
+    requests, presets = f"{run['requests']:,}", run["presets"]
+    alone = f"{sum(each['rows'] for each in rows):,}"
+    tried, sent = f"{sum(cases['cases'].values()):,}", f"{sum(http['http'].values()):,}"
+    wrong = fives(run["statuses"]) + run["restarts"] + len(run["errors_in_log"] + run["parted"])
+    lines = [
+        ("soak", f"{requests} 个请求，{presets} 个预设" if chinese
+         else f"{requests} requests with {presets} presets", wrong),
+        ("captured rows", f"{alone} 行" if chinese else f"{alone} rows",
+         sum(len(each["differing"]) for each in rows)),
+        ("fuzz", f"{tried} 个请求体和文件" if chinese else f"{tried} bodies and files",
+         len(cases["failures"])),
+        ("fuzz over HTTP", f"{sent} 个请求" if chinese else f"{sent} requests",
+         fives(http["http"]) + len(http["failures"])),
+    ]  # fmt: skip
+    rows_of_table = [(translated(name, language), *rest) for name, *rest in lines]
+    return table(("check", "extent", "failures"), rows_of_table, language)
+
+
+def cost(language: str) -> str:
+    """A step's cost on a batch of 64 rows, and how many times as long the others take."""
+    batch = [
+        each
+        for each in read("benchmarks/ops.json")["costs"]
+        if (each["logits"], each["rows"], each["vocabulary"]) == ("normal", 64, 151936)
+    ]
+    times = {(each["work"], each["peer"]): each["milliseconds"] for each in batch}
+    rows = []
+    for work in dict.fromkeys(each["work"] for each in batch):
+        ours = times[work, "ours"]
+        peers = [times.get((work, peer)) for peer in PEERS]
+        if any(peers):
+            compared = (f"{peer / ours:.1f} x" if peer else "" for peer in peers)
+            rows.append((work, f"{ours:.1f}", *compared))
+    return table(("work", "ours, ms", *PEERS), rows, language)
+
+
+def served(language: str) -> str:
+    """A server's tokens per second under 32 streams, by its own fields and by a preset."""
+    speed = {
+        each["work"]: each["tokens_per_second"]
+        for each in read("benchmarks/serve.json")["served"]
+        if each["streams"] == 32
+    }
+    both = [work.removeprefix("native: ") for work in speed if work.startswith("native: ")]
+    rows = [
+        (work, f"{speed[f'native: {work}']:.0f}", f"{speed[f'preset: {work}']:.0f}")
+        for work in both
+        if f"preset: {work}" in speed
+    ]
+    return table(("tokens/s", "vLLM's own", "as a preset"), rows, language)
+
+
+def report_tables(language: str) -> dict[str, str]:
+    """Every table of this file by the name of its place."""
+    return {
+        "reliability": reliability(language),
+        "soak": soak(read("reports/soak.json"), language),
+        "soak v2": soak(read("reports/soak-v2.json"), language),
+        "captured": captured(read("reports/captured.json"), language),
+        "fuzz": fuzz(read("reports/fuzz-first.json"), language),
+        "fuzz second": fuzz(read("reports/fuzz.json"), language),
+        "http": over_http(read("reports/fuzz-http.json"), language),
+        "cost": cost(language),
+        "cost serve": served(language),
+    }
