@@ -85,6 +85,8 @@ def summary(preset: Preset) -> dict[str, Any]:
         "source": preset.source,
         # what the model's vendor settled, or why it can't be drawn with here
         "notes": [*preset.notes, *filter(None, [preset.unbound])],
+        # why no request can use it here, if none can
+        **({"unbound": preset.unbound} if preset.unbound else {}),
     }
 
 

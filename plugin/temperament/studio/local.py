@@ -1,4 +1,4 @@
-"""Local weights: a Transformers folder, and a decoding loop of our own on it."""
+"""Local weights: a model in a Transformers folder, and the studio's decoding loop on it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import torch
 
 from temperament.batch.process import Run
 from temperament.errors import EngineError, Problem, shown
+from temperament.plan.parameters import BY_FIELD
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 from temperament.presets.resolve import merge
+from temperament.studio.inspection import refuse_unbound
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
+# The generation fields that the decoding loop acts on; the caller sets the limit and the seed.
+_SUPPORTED = frozenset({"do_sample", "eos_token_id", "max_tokens", "seed", "stop"})
+
 
 class LocalModel:
-    """A causal language model and its tokenizer. `defaults` lies below every preset."""
+    """A causal language model and its tokenizer; `defaults` is the layer under every preset."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any, defaults: Preset) -> None:
         self.name = name
@@ -32,7 +37,7 @@ class LocalModel:
             self._ends = frozenset([tokenizer.eos_token_id])
 
     async def encode(self, prompt: str, *, chat: bool = False) -> list[int]:
-        """See `Source`. Raises `EngineError` for a chat with a model that knows none."""
+        """See `Source`. Raises `EngineError` for a chat if the model has no chat template."""
         if not chat:
             ids = list(self.tokenizer(prompt).input_ids)
         elif self.tokenizer.chat_template is None:
@@ -60,7 +65,14 @@ class LocalModel:
     async def generate(
         self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
     ) -> AsyncIterator[Drawn]:
-        """See `Source`. It ends after `max_tokens`, at an end token or at a stop text."""
+        """See `Source`. The text ends after `max_tokens`, at an end token or at a stop text.
+
+        Raises `PresetError` for an unbound preset and `EngineError`, with every field, for one that
+        asks for more than this loop does.
+        """
+        refuse_unbound([preset])
+        _refuse_unsupported(preset)
+        ends = frozenset(preset.generation.get("eos_token_id", self._ends))
         run = Run(
             merge(preset, self.defaults), prompt_ids=[ids], seeds=[seed], tokenizer=self.tokenizer
         )
@@ -79,7 +91,7 @@ class LocalModel:
             surprise = float(logits.logsumexp(-1) - logits[token])
             text = writer.add(table[token]) if token < len(table) else ""
             yield Drawn(token, text, surprise)
-            if token in self._ends:
+            if token in ends:
                 return
             if stops and any(stop in self.tokenizer.decode(drawn) for stop in stops):
                 return
@@ -90,20 +102,31 @@ class LocalModel:
 
     @torch.inference_mode()
     def _forward(self, ids: Sequence[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        """The last position's logits, [vocab] float32, and the cache to go on with."""
-        done = self.model(
+        """The last position's logits, [vocab] float32, and the cache for the next call."""
+        output = self.model(
             input_ids=torch.tensor([list(ids)], device=self.model.device),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        return done.logits[0, -1].float().cpu(), done.past_key_values
+        return output.logits[0, -1].float().cpu(), output.past_key_values
+
+
+def _refuse_unsupported(preset: Preset) -> None:
+    """Raises `EngineError` for generation fields that the decoding loop doesn't act on."""
+    problems = [
+        Problem(preset.name, name, "the studio doesn't do it on local weights", shown(value))
+        for name, value in preset.generation.items()
+        if name not in _SUPPORTED and not (name in BY_FIELD and BY_FIELD[name].is_neutral(value))
+    ]
+    if problems:
+        raise EngineError(problems)
 
 
 def load(folder: str | Path) -> tuple[Any, Any]:
-    """The model and the tokenizer of a Transformers folder. Raises `EngineError` if there is none.
+    """The model and the tokenizer of a Transformers folder, without any network access.
 
-    The network isn't asked.
+    Raises `EngineError` if the folder holds no model.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -117,7 +140,7 @@ def load(folder: str | Path) -> tuple[Any, Any]:
 
 
 def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
-    """Each token as a person can read it; a special one by its name."""
+    """Each token as a person can read it, a special token by its name."""
     table = TokenBytes.of(tokenizer).tokens
     names = tokenizer.convert_ids_to_tokens(list(ids))
     return [

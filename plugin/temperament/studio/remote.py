@@ -1,11 +1,15 @@
-"""A running vLLM server, asked over HTTP: with our plugin every preset, without it vLLM's own."""
+"""A running vLLM server, asked over HTTP.
+
+A server with our plugin runs every preset. One without it runs what vLLM does by itself, and a
+preset that needs more is refused: vLLM ignores fields that it doesn't know.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +17,33 @@ import httpx
 import torch
 
 from temperament.errors import EngineError, Problem, shown
-from temperament.plan import split
-from temperament.plan.targets import VLLM
+from temperament.plan import split_preset
+from temperament.plan.parameters import BY_FIELD
+from temperament.plan.residual import PresetPlan
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, schema
+from temperament.server.endpoints import ENDPOINTS
 from temperament.stages import PARAMETERS
+from temperament.studio.inspection import refuse_unbound
 from temperament.studio.local import token_texts
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
-_MINUS_INFINITY = -9999.0  # what vLLM writes for it
-_ALL = "a server that tells all: --max-logprobs -1"
-_TEXTS = 8192  # texts of tokens that are remembered
+_COMPLETIONS = "/v1/completions"
+_ENDPOINT = ENDPOINTS[_COMPLETIONS]
+_MINUS_INFINITY = -9999.0  # vLLM's JSON has this number for -inf
+_ALL_LOGPROBS = "a server that returns the logprobs of all tokens: --max-logprobs -1"
+_PLUGIN = "a server that was started with VLLM_PLUGINS=temperament"
+_TEXTS = 8192  # texts of tokens that are kept
 
 
 class Server:
-    """A server's model. Make one with `connect`.
+    """The model of a server. `connect` builds one.
 
-    `limit` is how many of the most likely tokens the server tells, -1 for all.
+    `root` is the folder or name with which the server was started. `presets` are those that the
+    server can sample with, by name; None without our plugin. `defaults` is the layer that the
+    server puts under every request: its default preset and its model's values; a server without our
+    plugin doesn't report it. `tokenizer` is None if this machine doesn't have the model's folder.
     """
 
     def __init__(
@@ -43,30 +56,33 @@ class Server:
         root: str = "",
     ) -> None:
         self.name = name
-        # the folder or the name that the server was started with
         self.root = root or name
         self.tokenizer = tokenizer
-        # what can be named there; None on a server without our plugin
         self.presets = presets
-        # what the server lays below every request: its default preset and its model's values
         self.defaults = Preset("server") if defaults is None else defaults
         self._client = client
+        # how many of the most likely tokens the server returns, -1 for all; None until known
         self._limit: int | None = None
         self._texts: dict[int, str] = {}
 
     async def encode(self, prompt: str, *, chat: bool = False) -> list[int]:
         """See `Source`."""
-        asked: dict[str, Any] = {"prompt": prompt}
+        body: dict[str, Any] = {"model": self.name, "prompt": prompt}
         if chat:
-            asked = {"messages": [{"role": "user", "content": prompt}]}
-        answer = await self._post("/tokenize", {"model": self.name, **asked})
+            messages = [{"role": "user", "content": prompt}]
+            body = {"model": self.name, "messages": messages}
+        answer = await self._post("/tokenize", body)
         return list(answer["tokens"])
 
     async def logits(self, ids: Sequence[int]) -> Logits:
-        """See `Source`: as many of the most likely tokens as the server's `--max-logprobs` has."""
-        neutral = {name: PARAMETERS[name].neutral for name in VLLM.fields if name in PARAMETERS}
-        below = [self.defaults.values, *(mode.values for mode in self.defaults.modes)]
-        neutral |= {name: PARAMETERS[name].neutral for values in below for name in values}
+        """See `Source`: as many of the most likely tokens as the server's `--max-logprobs` allows.
+
+        The request sets every parameter of the server's defaults to its neutral value, so that the
+        distribution is the model's own.
+        """
+        names = {name for name in _ENDPOINT.target.fields if name in PARAMETERS}
+        names.update(self.defaults.values, *(mode.values for mode in self.defaults.modes))
+        neutral = {name: PARAMETERS[name].neutral for name in names}
         body = {
             "model": self.name,
             "prompt": list(ids),
@@ -77,27 +93,29 @@ class Server:
         limits = (-1, 20, 5, 1) if self._limit is None else (self._limit,)
         for limit in limits:
             try:
-                answer = await self._post("/v1/completions", {**body, "logprobs": limit})
+                answer = await self._post(_COMPLETIONS, {**body, "logprobs": limit})
             except EngineError:
                 if limit == limits[-1]:
                     raise
                 continue
             self._limit = limit
             break
-        told = answer["choices"][0]["logprobs"]["top_logprobs"][0]
-        pairs = [(int(key.removeprefix("token_id:")), value) for key, value in told.items()]
+        logprobs = answer["choices"][0]["logprobs"]["top_logprobs"][0]
+        pairs = [(int(key.removeprefix("token_id:")), value) for key, value in logprobs.items()]
         pairs.sort(key=lambda pair: -pair[1])
-        if self._limit != -1:  # the token that was drawn is told beside the most likely
+        if self._limit != -1:  # vLLM adds the sampled token to the most likely ones
             pairs = pairs[: self._limit]
         size = 1 + max(*(token for token, _ in pairs), *ids)
         row = torch.full((size,), -torch.inf)
         for token, value in pairs:
             row[token] = value if value > _MINUS_INFINITY else -torch.inf
         total = float(row.logsumexp(-1))
-        absolute = total > 0.01  # with --logprobs-mode raw_logits
+        absolute = total > 0.01  # the server runs with --logprobs-mode raw_logits
         if absolute and self._limit != -1:
             raise EngineError(
-                Problem("--server", "", "tells raw logits of some tokens", allowed=_ALL)
+                Problem(
+                    "--server", "", "returns the logits of some tokens only", allowed=_ALL_LOGPROBS
+                )
             )
         return Logits(row, 1.0 if self._limit == -1 else min(math.exp(total), 1.0), absolute)
 
@@ -115,24 +133,28 @@ class Server:
         return table[token] if token < len(table) else b""
 
     async def _text(self, token: int) -> str:
-        """A token's text as the server tells it."""
+        """A token's text from the server; up to `_TEXTS` are kept."""
         if token not in self._texts:
             if len(self._texts) >= _TEXTS:
                 self._texts.clear()
-            asked = {"model": self.name, "tokens": [token]}
-            self._texts[token] = str((await self._post("/detokenize", asked))["prompt"])
+            body = {"model": self.name, "tokens": [token]}
+            self._texts[token] = str((await self._post("/detokenize", body))["prompt"])
         return self._texts[token]
 
     async def generate(
         self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
     ) -> AsyncIterator[Drawn]:
-        """See `Source`. A server without our plugin is asked for what vLLM has of its own."""
+        """See `Source`.
+
+        Raises `PresetError` for an unbound preset and `EngineError`, with every reason, for a
+        preset that this server can't run.
+        """
         body = self._completion(ids, preset, seed, max_tokens) | {"stream": True}
         writer = Writer()
-        async with self._client.stream("POST", "/v1/completions", json=body) as answer:
+        async with self._client.stream("POST", _COMPLETIONS, json=body) as answer:
             if answer.is_error:
                 await answer.aread()
-                raise refused(answer)
+                raise refusal(answer)
             async for line in answer.aiter_lines():
                 content = line.removeprefix("data:").strip()
                 if not content or content == "[DONE]":
@@ -142,29 +164,36 @@ class Server:
                     raise EngineError(Problem("server", "", str(chunk["error"]["message"])))
                 if not chunk["choices"]:
                     continue
-                tokens, surprises = _drawn(chunk["choices"][0])
+                tokens, surprises = _tokens(chunk["choices"][0])
                 for token, surprise in zip(tokens, surprises, strict=True):
                     yield Drawn(token, writer.add(await self._bytes(token)), surprise)
 
     async def complete(
         self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
     ) -> tuple[list[int], list[float]]:
-        """The ids of a text after `ids` and their surprises, as `generate`, all at once."""
+        """The token ids of a text after `ids`, and their surprises in nats.
+
+        Raises what `generate` raises.
+        """
         body = self._completion(ids, preset, seed, max_tokens)
-        answer = await self._post("/v1/completions", body)
-        return _drawn(answer["choices"][0])
+        answer = await self._post(_COMPLETIONS, body)
+        return _tokens(answer["choices"][0])
 
     def _completion(
         self, ids: Sequence[int], preset: Preset, seed: int, max_tokens: int
     ) -> dict[str, Any]:
+        refuse_unbound([preset])
+        refuse_several_texts(preset)
         if self.presets is None:
-            refuse_foreign(preset)
-        known = self.presets is not None and self.presets.get(preset.name)
-        named = known and known.digest == preset.digest
+            sampling = native_request(preset)
+        else:
+            known = self.presets.get(preset.name)
+            same = known is not None and known.digest == preset.digest
+            sampling = {"preset": preset.name} if same else preset.plain()
         return {
             "model": self.name,
             "prompt": list(ids),
-            **({"preset": preset.name} if named else preset.plain()),
+            **sampling,
             "seed": seed,
             "max_tokens": max_tokens,
             "logprobs": 0,
@@ -176,9 +205,9 @@ class Server:
 
 
 async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
-    """The server behind `client`, whose `base_url` is the server's.
+    """The server at the `base_url` of `client`.
 
-    Without a `tokenizer` the served folder's is read, if this machine has the folder. Raises
+    Without a `tokenizer`, that of the served folder is read if this machine has the folder. Raises
     `EngineError` if the server doesn't answer as vLLM does.
     """
     models = await ask(client, "GET", "/v1/models")
@@ -186,12 +215,14 @@ async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
     answer = await client.get("/v1/presets")
     presets, defaults = None, None
     if answer.is_success:
-        told = answer.json()
+        listing = answer.json()
+        # A request can't use the others, and their entries lack what depends on the model.
+        usable = [entry for entry in listing["data"] if not entry.get("unbound")]
         presets = Catalogue(
-            {entry["name"]: _preset(entry) for entry in told["data"]},
-            {alias: entry["name"] for entry in told["data"] for alias in entry["aliases"]},
+            {entry["name"]: _preset(entry) for entry in usable},
+            {alias: entry["name"] for entry in usable for alias in entry["aliases"]},
         )
-        defaults = _preset(told["below"])
+        defaults = _preset(listing["below"])
     root = served.get("root") or ""
     if tokenizer is None and Path(root, "tokenizer_config.json").is_file():
         from transformers import AutoTokenizer
@@ -200,36 +231,40 @@ async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
     return Server(client, served["id"], tokenizer, presets, defaults, root)
 
 
-def _drawn(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
-    """The drawn ids in a choice, and their surprises in nats."""
-    told = choice["logprobs"] or {"tokens": [], "token_logprobs": []}
-    tokens = [int(key.removeprefix("token_id:")) for key in told["tokens"]]
-    return tokens, [-value for value in told["token_logprobs"]]
+def _tokens(choice: Mapping[str, Any]) -> tuple[list[int], list[float]]:
+    """The sampled token ids of a choice, and their surprises in nats."""
+    logprobs = choice["logprobs"] or {"tokens": [], "token_logprobs": []}
+    tokens = [int(key.removeprefix("token_id:")) for key in logprobs["tokens"]]
+    return tokens, [-value for value in logprobs["token_logprobs"]]
 
 
 def _preset(entry: Mapping[str, Any]) -> Preset:
-    """A preset as `GET /v1/presets` tells it."""
-    said = {name: entry[name] for name in ("order", "modes", "start", "switch") if entry.get(name)}
-    values = {**entry["parameters"], **entry["generation"], **said}
+    """A preset of the answer to `GET /v1/presets`."""
+    named = ("order", "modes", "start", "switch")
+    values = {**entry["parameters"], **entry["generation"]}
+    values |= {name: entry[name] for name in named if entry.get(name)}
     return schema.preset(entry["name"], values, where="--server")[0]
 
 
-async def ask(client: httpx.AsyncClient, method: str, path: str, **rest: Any) -> Any:
-    """The JSON of an answer. Raises `EngineError` if there is none, or a refusal."""
+async def ask(client: httpx.AsyncClient, method: str, path: str, **arguments: Any) -> Any:
+    """The JSON of an answer; `arguments` go to httpx.
+
+    Raises `EngineError` if the server doesn't answer, or refuses.
+    """
     try:
-        answer = await client.request(method, path, **rest)
+        answer = await client.request(method, path, **arguments)
     except httpx.TransportError as error:
-        given = shown(str(client.base_url))
+        address = shown(str(client.base_url))
         raise EngineError(
-            Problem("--server", "", f"doesn't answer: {error}", given, "the URL of a vLLM server")
+            Problem("--server", "", f"doesn't answer: {error}", address, "the URL of a vLLM server")
         ) from error
     if answer.is_error:
-        raise refused(answer)
+        raise refusal(answer)
     return answer.json()
 
 
-def refused(answer: httpx.Response) -> EngineError:
-    """What a server said against a request."""
+def refusal(answer: httpx.Response) -> EngineError:
+    """The error of an answer whose status is 400 or above, with the server's message."""
     try:
         message = answer.json()["error"]["message"]
     except (ValueError, LookupError, TypeError):
@@ -237,17 +272,61 @@ def refused(answer: httpx.Response) -> EngineError:
     return EngineError(Problem("server", "", str(message), f"HTTP {answer.status_code}"))
 
 
-def refuse_foreign(preset: Preset) -> None:
-    """Raises `EngineError` for what a server without our plugin would drop in silence."""
-    plan = split(preset.chain, VLLM, "native")
-    if plan.residual:
+def refuse_several_texts(preset: Preset) -> None:
+    """Raises `EngineError` for a preset that asks for more than one text a request."""
+    count = preset.generation.get("num_return_sequences", 1)
+    if count != 1:
         raise EngineError(
             Problem(
-                "--server",
-                decision.step.stage,
-                f"this server reads no presets, and vLLM alone can't do it: {decision.reason}",
-                allowed="a server that was started with VLLM_PLUGINS=temperament",
+                preset.name,
+                "num_return_sequences",
+                "the studio reads one text of a request",
+                shown(count),
+                "1",
             )
-            for decision in plan.decisions
-            if decision.side == "residual"
         )
+
+
+def native_request(preset: Preset) -> dict[str, Any]:
+    """The fields with which vLLM itself samples as `preset` says: those that the preset names.
+
+    Raises `EngineError` with everything that needs our plugin: modes, stages that vLLM lacks or
+    runs in another order, and fields that its completions don't have.
+    """
+    plan = split_preset(preset, _ENDPOINT.target, "native")
+    problems = list(_unable(preset, plan))
+    if problems:
+        raise EngineError(problems)
+    named = {*preset.values, *(name for mode in preset.modes for name in mode.values)}
+    if preset.generation.get("do_sample") is False:
+        named.add("temperature")
+    body = {name: value for name, value in plan.native.items() if name in named}
+    for name, value in preset.generation.items():
+        if name in _ENDPOINT.generation:
+            body[_ENDPOINT.generation[name][0]] = value
+    if "eos_token_id" in preset.generation:
+        body["ignore_eos"] = True  # the preset's ids replace the model's
+    return body
+
+
+def _unable(preset: Preset, plan: PresetPlan) -> Iterator[Problem]:
+    """What a server without our plugin can't do, each with the reason."""
+    message = "this server runs without our plugin, and vLLM alone can't do it"
+    if len(plan.residual.chains) > 1:
+        reason = "vLLM doesn't switch modes while it generates"
+        yield Problem("--server", "modes", f"{message}: {reason}", allowed=_PLUGIN)
+    reasons = {
+        decision.step.stage: decision.reason
+        for mode_plan in plan.plans.values()
+        for decision in mode_plan.decisions
+        if decision.side == "residual"
+    }
+    for stage, reason in reasons.items():
+        yield Problem("--server", stage, f"{message}: {reason}", allowed=_PLUGIN)
+    for name, value in preset.generation.items():
+        reference = BY_FIELD.get(name)
+        if name in _ENDPOINT.generation or name == "do_sample":
+            continue
+        if reference is None or not reference.is_neutral(value):
+            reason = reference.server.reason[0] if reference else "its requests have no such field"
+            yield Problem("--server", name, f"vLLM can't do it: {reason}", shown(value))

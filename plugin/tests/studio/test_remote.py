@@ -1,4 +1,4 @@
-"""A server asked over HTTP: what it tells, what it can't tell, and what is refused."""
+"""A server asked over HTTP: what it returns, what it can't return, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,32 +11,41 @@ from typing import Any
 import httpx
 import pytest
 
-from temperament import EngineError
+from temperament import Catalogue, EngineError, Preset
+from temperament.errors import Problem, TemperamentError
 from temperament.studio import remote
 from temperament.studio.remote import Server
 from tests.studio.known import PROBABILITIES, preset
 
-BELOW = {"name": "below", "parameters": {}, "generation": {}, "order": []}
+DEFAULTS = {"name": "below", "parameters": {}, "generation": {}, "order": []}
+MODES: dict[str, Any] = {
+    "modes": {"think": {"temperature": 0.6}, "answer": {"temperature": 0.9}},
+    "start": "think",
+    "switch": [{"from": ["think"], "on": {"tokens": 5}, "to": "answer"}],
+}
 
 
 class Fake:
-    """vLLM's answers for five words. `most` is its --max-logprobs, `shift` makes logits of them."""
+    """vLLM's answers for five words.
+
+    `most` is its --max-logprobs; `shift` is added to the logprobs, which makes logits of them.
+    """
 
     def __init__(self, most: int = -1, plugin: bool = True, shift: float = 0.0) -> None:
         self.most, self.plugin, self.shift = most, plugin, shift
-        self.asked: list[tuple[str, Any]] = []
-        self.below: dict[str, Any] = BELOW
+        self.requests: list[tuple[str, Any]] = []
+        self.defaults: dict[str, Any] = DEFAULTS
         self.presets: list[dict[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content or b"null")
         path = request.url.path
-        self.asked.append((path, body))
+        self.requests.append((path, body))
         if path == "/v1/models":
             return httpx.Response(200, json={"data": [{"id": "m", "root": "/no/such/folder"}]})
         if path == "/v1/presets":
-            told = {"default": None, "below": self.below, "data": self.presets}
-            return httpx.Response(200, json=told) if self.plugin else httpx.Response(404)
+            listing = {"default": None, "below": self.defaults, "data": self.presets}
+            return httpx.Response(200, json=listing) if self.plugin else httpx.Response(404)
         if path == "/tokenize":
             return httpx.Response(200, json={"tokens": [1, 2]})
         if path == "/detokenize":
@@ -51,7 +60,7 @@ class Fake:
         count = len(PROBABILITIES) if self.most == -1 else body["logprobs"]
         values = [math.log(p) + self.shift for p in PROBABILITIES[:count]]
         top = {f"token_id:{token}": value for token, value in enumerate(values)}
-        # the drawn one is told too
+        # vLLM adds the sampled token
         top["token_id:4"] = math.log(PROBABILITIES[4]) + self.shift
         return httpx.Response(200, json={"choices": [{"logprobs": {"top_logprobs": [top]}}]})
 
@@ -59,9 +68,14 @@ class Fake:
         logprobs = {"tokens": [f"token_id:{token}"], "token_logprobs": [-0.5]}
         return {"choices": [{"text": "?", "logprobs": logprobs}]}
 
+    @property
+    def completions(self) -> list[Any]:
+        """The bodies of the requests for completions."""
+        return [body for path, body in self.requests if path == "/v1/completions"]
+
 
 def on_server(fake: Callable[[httpx.Request], httpx.Response], work: Any) -> Any:
-    """What `work` answers for the connected server."""
+    """What `work` returns for the connected server."""
 
     async def run() -> Any:
         transport = httpx.MockTransport(fake)
@@ -71,115 +85,229 @@ def on_server(fake: Callable[[httpx.Request], httpx.Response], work: Any) -> Any
     return asyncio.run(run())
 
 
-def test_all_logits() -> None:
-    """A server that tells all tokens tells log-probabilities, which hold all of the mass."""
-    logits = on_server(Fake(), lambda server: server.logits([1, 2]))
-
-    assert logits.row.exp().tolist() == pytest.approx(PROBABILITIES)
-    assert (1.0, False) == (logits.seen, logits.absolute)
+def completed(fake: Fake, chosen: Preset) -> Any:
+    """The text of a completion with a preset, and the request's body."""
+    text = on_server(fake, lambda server: server.complete([1], chosen, seed=7, max_tokens=1))
+    return text, fake.completions[-1]
 
 
-def test_raw_logits_are_recognised() -> None:
-    """With --logprobs-mode raw_logits the numbers are no log-probabilities."""
-    logits = on_server(Fake(shift=3.0), lambda server: server.logits([1, 2]))
-
-    assert logits.absolute
-    assert logits.row.softmax(-1).tolist() == pytest.approx(PROBABILITIES)
-
-
-def test_raw_logits_of_some_tokens_say_nothing() -> None:
-    """Their mass can't be known, so they are refused."""
-    with pytest.raises(EngineError, match=r"--max-logprobs -1"):
-        on_server(Fake(most=5, shift=3.0), lambda server: server.logits([1, 2]))
+def refused(fake: Fake, chosen: Preset) -> list[Problem]:
+    """The problems for which a preset isn't sent."""
+    with pytest.raises(TemperamentError) as caught:
+        completed(fake, chosen)
+    assert fake.completions == []
+    return list(caught.value.problems)
 
 
-def test_the_most_likely_alone() -> None:
-    """A server with a limit tells so many, and the mass that they hold; it is asked once more."""
-    fake = Fake(most=1)
+class TestLogits:
+    """`Server.logits`."""
 
-    async def work(server: Server) -> Any:
-        return await server.logits([1, 2]), await server.logits([2, 1])
+    def test_a_server_that_returns_all_tokens_returns_logprobs(self) -> None:
+        """They hold all of the mass."""
+        logits = on_server(Fake(), lambda server: server.logits([1, 2]))
 
-    first, second = on_server(fake, work)
-    asked = [body["logprobs"] for path, body in fake.asked if path == "/v1/completions"]
+        assert logits.row.exp().tolist() == pytest.approx(PROBABILITIES)
+        assert (logits.seen, logits.absolute) == (1.0, False)
 
-    assert [0.4] == [pytest.approx(p) for p in first.row.exp().tolist() if p]
-    assert first.seen == pytest.approx(0.4)
-    assert second.seen == pytest.approx(0.4)
-    assert [-1, 20, 5, 1, 1] == asked
+    def test_raw_logits_are_recognised(self) -> None:
+        """With --logprobs-mode raw_logits the numbers sum to another mass than 1."""
+        logits = on_server(Fake(shift=3.0), lambda server: server.logits([1, 2]))
+
+        assert logits.absolute
+        assert logits.row.softmax(-1).tolist() == pytest.approx(PROBABILITIES)
+
+    def test_raw_logits_of_some_tokens_are_refused(self) -> None:
+        """The mass of the tokens that are missing can't be known."""
+        with pytest.raises(EngineError, match=r"--max-logprobs -1"):
+            on_server(Fake(most=5, shift=3.0), lambda server: server.logits([1, 2]))
+
+    def test_a_server_with_a_limit_returns_the_most_likely_tokens(self) -> None:
+        """`seen` is their mass; the limit is searched for once."""
+        fake = Fake(most=1)
+
+        async def work(server: Server) -> Any:
+            return await server.logits([1, 2]), await server.logits([2, 1])
+
+        first, second = on_server(fake, work)
+
+        assert [p for p in first.row.exp().tolist() if p] == [pytest.approx(0.4)]
+        assert first.seen == pytest.approx(0.4)
+        assert second.seen == pytest.approx(0.4)
+        assert [body["logprobs"] for body in fake.completions] == [-1, 20, 5, 1, 1]
+
+    def test_the_servers_defaults_are_undone(self) -> None:
+        """They must not change the model's own distribution."""
+        fake = Fake()
+        fake.defaults = {**DEFAULTS, "parameters": {"dry_multiplier": 0.8, "temperature": 0.3}}
+        on_server(fake, lambda server: server.logits([1, 2]))
+        body = fake.completions[-1]
+
+        assert (body["dry_multiplier"], body["temperature"], body["top_p"]) == (0.0, 1.0, 1.0)
 
 
-def test_what_lies_below_is_undone() -> None:
-    """The server's default must not act on the model's own distribution."""
-    fake = Fake()
-    fake.below = {**BELOW, "parameters": {"dry_multiplier": 0.8, "temperature": 0.3}}
-    on_server(fake, lambda server: server.logits([1, 2]))
-    body = fake.asked[-1][1]
+class TestTexts:
+    """`Server.texts` and `Server.generate`."""
 
-    assert (0.0, 1.0, 1.0) == (body["dry_multiplier"], body["temperature"], body["top_p"])
+    def test_each_token_is_asked_for_once(self) -> None:
+        """Without a tokenizer on this machine the server gives each token's text."""
+        fake = Fake()
+
+        async def work(server: Server) -> Any:
+            return [await server.texts([3, 4, 3]), await server.texts([4])]
+
+        assert on_server(fake, work) == [["␣w3", "␣w4", "␣w3"], ["␣w4"]]
+        assert 2 <= sum(path == "/detokenize" for path, _ in fake.requests) <= 3
+
+    def test_a_text_is_streamed(self) -> None:
+        """Each token comes with its text and its surprise."""
+
+        async def work(server: Server) -> Any:
+            tokens = server.generate([1], preset(top_k=2, typical_p=0.5), seed=7, max_tokens=2)
+            return [(drawn.id, drawn.text, drawn.surprise) async for drawn in tokens]
+
+        fake = Fake()
+        assert on_server(fake, work) == [(3, " w3", 0.5), (0, " w0", 0.5)]
+        body = fake.completions[0]
+        names = ("top_k", "typical_p", "seed", "max_tokens")
+        assert tuple(body[name] for name in names) == (2, 0.5, 7, 2)
 
 
-def test_texts_are_asked_once() -> None:
-    """Without a tokenizer at hand the server tells each token's text, readable."""
-    fake = Fake()
+class TestWithThePlugin:
+    """Requests to a server that reads presets."""
 
-    async def work(server: Server) -> Any:
-        return [await server.texts([3, 4, 3]), await server.texts([4])]
+    def test_a_preset_of_the_server_is_sent_by_name(self) -> None:
+        """Another preset of that name is sent by its values."""
+        fake = Fake()
+        entry = {**DEFAULTS, "name": "mine", "parameters": {"top_k": 3}, "aliases": ["my"]}
+        fake.presets = [entry]
 
-    assert [["␣w3", "␣w4", "␣w3"], ["␣w4"]] == on_server(fake, work)
-    assert 2 <= sum(path == "/detokenize" for path, _ in fake.asked) <= 3
+        async def work(server: Server) -> Any:
+            assert server.presets is not None
+            known = server.presets.resolve("my")
+            await server.complete([1], known, seed=0, max_tokens=1)
+            await server.complete([1], preset(top_k=4), seed=0, max_tokens=1)
+
+        on_server(fake, work)
+        named, by_values = fake.completions
+
+        assert named["preset"] == "mine"
+        assert "top_k" not in named
+        assert by_values["top_k"] == 4
+        assert "preset" not in by_values
+
+    def test_modes_and_schedules_are_sent_whole(self) -> None:
+        """The body has every mode, the start and the rules, and a schedule as a map."""
+        schedule = {"from": 1.0, "to": 0.5, "over": 9, "curve": "linear"}
+        _, body = completed(Fake(), preset(**MODES, top_p=schedule))
+
+        assert {name: body[name] for name in MODES} == MODES
+        assert body["top_p"] == schedule
+
+    def test_an_unbound_preset_is_not_sent(self) -> None:
+        """Its factors are no fields of a request: they would be dropped."""
+        [problem] = refused(Fake(), Preset("warm", relative={"temperature": 1.2}))
+
+        assert "the model must be known" in problem.message
+
+    def test_a_preset_that_the_server_could_not_bind_is_left_out(self) -> None:
+        """By its entry alone it would look like a preset that changes nothing."""
+        fake = Fake()
+        warm = {**DEFAULTS, "name": "warm", "aliases": ["w"], "unbound": "no such family"}
+        fake.presets = [warm, {**DEFAULTS, "name": "mine", "aliases": ["m"]}]
+
+        async def work(server: Server) -> Any:
+            return server.presets
+
+        presets = on_server(fake, work)
+
+        assert list(presets) == ["mine"]
+        assert dict(presets.aliases) == {"m": "mine"}
+
+    @pytest.mark.parametrize("plugin", [True, False])
+    def test_several_texts_of_one_request_are_refused(self, plugin: bool) -> None:
+        """The studio reads one text; the others would be dropped."""
+        problems = refused(Fake(plugin=plugin), preset(num_return_sequences=2))
+
+        assert [problem.path for problem in problems] == ["num_return_sequences"]
 
 
-def test_a_text_is_streamed() -> None:
-    """Token by token, with what the server says of each."""
+class TestWithoutThePlugin:
+    """Requests to vLLM alone, which ignores every field that it doesn't know."""
 
-    async def work(server: Server) -> Any:
-        tokens = server.generate([1], preset(top_k=2, typical_p=0.5), seed=7, max_tokens=2)
-        return [(drawn.id, drawn.text, drawn.surprise) async for drawn in tokens]
-
-    fake = Fake()
-    assert [(3, " w3", 0.5), (0, " w0", 0.5)] == on_server(fake, work)
-    body = next(body for path, body in fake.asked if path == "/v1/completions")
-    assert (2, 0.5, 7, 2) == tuple(
-        body[name] for name in ("top_k", "typical_p", "seed", "max_tokens")
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            ({"top_p": 0.5, "top_k": 3}, {"top_p": 0.5, "top_k": 3}),
+            ({"top_p": 1.0}, {"top_p": 1.0}),
+            ({"do_sample": False}, {"temperature": 0.0}),
+            ({"do_sample": False, "top_p": 0.9}, {"temperature": 0.0, "top_p": 1.0}),
+            ({"logit_bias": {5: -1.5}}, {"logit_bias": {"5": -1.5}}),
+            ({"stop": ["END"]}, {"stop": ["END"]}),
+            ({"eos_token_id": [7]}, {"stop_token_ids": [7], "ignore_eos": True}),
+            ({"seed": 3, "max_tokens": 9, "num_beams": 1}, {}),
+            ({"repetition_range": 0, "typical_p": 1.0}, {}),
+        ],
+        ids=str,
     )
+    def test_what_vllm_does_natively_is_sent(
+        self, values: dict[str, Any], expected: dict[str, Any]
+    ) -> None:
+        """The fields that the preset names, under vLLM's names; the caller's seed and limit."""
+        always = {
+            "model": "m", "prompt": [1], "seed": 7, "max_tokens": 1, "logprobs": 0,
+            "return_tokens_as_token_ids": True,
+        }  # fmt: skip
+        text, body = completed(Fake(plugin=False), preset(**values))
 
+        assert text == ([3], [0.5])
+        assert body == {**always, **expected}
 
-def test_a_preset_of_the_servers_is_named() -> None:
-    """One that the server has goes by its name, another of that name by its values."""
-    fake = Fake()
-    fake.presets = [{**BELOW, "name": "mine", "parameters": {"top_k": 3}, "aliases": ["my"]}]
+    def test_modes_with_the_same_chain_are_one_chain(self) -> None:
+        """Nothing is lost without the modes: both sample alike."""
+        rule = {"from": "one", "on": {"tokens": 5}, "to": "other"}
+        modes = {"one": {"top_p": 0.9}, "other": {"top_p": 0.9}}
+        chosen = preset(top_k=3, modes=modes, start="one", switch=[rule])
+        _, body = completed(Fake(plugin=False), chosen)
 
-    async def work(server: Server) -> Any:
-        assert server.presets is not None
-        known = server.presets.resolve("my")
-        await server.complete([1], known, seed=0, max_tokens=1)
-        await server.complete([1], preset(top_k=4), seed=0, max_tokens=1)
+        assert (body["top_p"], body["top_k"]) == (0.9, 3)
+        assert not {"modes", "start", "switch"} & body.keys()
 
-    on_server(fake, work)
-    named, said = (body for path, body in fake.asked if path == "/v1/completions")
+    @pytest.mark.parametrize(
+        ("values", "paths"),
+        [
+            ({"typical_p": 0.5, "xtc_probability": 0.5}, ["typical_p", "xtc"]),
+            (MODES, ["modes", "temperature"]),
+            ({**MODES, "typical_p": 0.5}, ["modes", "temperature", "typical_p"]),
+            ({"temperature": {"from": 1, "to": 0.5, "over": 9}}, ["temperature"]),
+            ({"top_p": 0.5, "min_p": 0.1, "order": ["top_p", "min_p"]}, ["top_p", "min_p"]),
+            ({"temperature": 3}, ["temperature"]),
+            ({"reproducible": True}, ["reproducible"]),
+            ({"num_beams": 4, "min_length": 3}, ["min_length", "num_beams"]),
+            ({"typical_p": 0.5, "guidance_scale": 1.5}, ["typical_p", "guidance_scale"]),
+        ],
+        ids=str,
+    )
+    def test_everything_else_is_refused_with_the_reason(
+        self, values: dict[str, Any], paths: list[str]
+    ) -> None:
+        """Every part that vLLM can't do is a problem of its own, and no request is sent."""
+        problems = refused(Fake(plugin=False), preset(**values))
 
-    assert "mine" == named["preset"]
-    assert "top_k" not in named
-    assert 4 == said["top_k"]
-    assert "preset" not in said
+        assert [problem.path for problem in problems] == paths
+        assert all("can't do it: " in problem.message for problem in problems)
 
-
-def test_a_server_without_our_plugin() -> None:
-    """What vLLM has of its own is asked for; what it would drop in silence is refused."""
-
-    async def own(server: Server) -> Any:
-        return await server.complete([1], preset(top_p=0.5, top_k=3), seed=0, max_tokens=1)
-
-    async def foreign(server: Server) -> Any:
-        return await server.complete(
-            [1], preset(typical_p=0.5, xtc_probability=0.5), seed=0, max_tokens=1
-        )
-
-    assert ([3], [0.5]) == on_server(Fake(plugin=False), own)
-    with pytest.raises(EngineError, match="typical_p") as caught:
-        on_server(Fake(plugin=False), foreign)
-    assert ["typical_p", "xtc"] == [problem.path for problem in caught.value.problems]
+    @pytest.mark.parametrize("name", Catalogue.load(environment=False))
+    def test_a_shipped_preset_is_sent_whole_or_refused(self, name: str) -> None:
+        """A request has every field of the preset, or there is no request."""
+        chosen = Catalogue.load(environment=False)[name]
+        fake = Fake(plugin=False)
+        try:
+            _, body = completed(fake, chosen)
+        except TemperamentError:
+            assert fake.completions == []
+        else:
+            assert body.items() >= chosen.values.items()
+            assert not chosen.modes
 
 
 @pytest.mark.parametrize(
@@ -190,7 +318,7 @@ def test_a_server_without_our_plugin() -> None:
         (httpx.Response(400, json={"error": {"message": "why"}}), "why"),
     ],
 )
-def test_a_refusal_is_told(answer: httpx.Response, message: str) -> None:
-    """What the server says against a request is the error's text."""
+def test_a_refusal_of_the_server_is_reported(answer: httpx.Response, message: str) -> None:
+    """The server's message is the error's."""
     with pytest.raises(EngineError, match=message):
         on_server(lambda request: answer, lambda server: server.logits([1]))
