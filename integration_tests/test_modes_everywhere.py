@@ -294,7 +294,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "too many states": (
         {"modes": TWO, "switch": [{"on": {"text": MANY_TEXTS}, "to": "b"}]},
-        ("switch: too much for a request", "1260 bytes of texts to look for", "at most 256"),
+        ("switch: too much for a request", "1260 bytes of texts to search for", "at most 256"),
     ),
     "in a preset of the request's own": (
         {"preset": {"modes": TWO, "start": "z", "switch": [{"on": {"text": ""}, "to": "d"}]}},

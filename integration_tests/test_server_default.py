@@ -231,7 +231,7 @@ class TestGenerationFields:
         answer = ask(server, MESSAGES, "tiny:seeded")
 
         assert answer.status == 400
-        assert "seed: can't be said on vllm /v1/messages; given: 5" in answer.message
+        assert "seed: can't be set on vllm /v1/messages; given: 5" in answer.message
 
 
 class TestRoutes:

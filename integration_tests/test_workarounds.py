@@ -193,7 +193,7 @@ class TestTheServerOfVllm:
         url = f"{v1_server.url}/v1/completions"
         answer = httpx.post(url, content=raw, headers=headers, timeout=60)
 
-        assert answer.status_code == 500, "drop HALF in server/middleware.py"
+        assert answer.status_code == 500, "drop SURROGATE in server/middleware.py"
 
 
 class TestEnginesOnACpu:

@@ -13,15 +13,15 @@ Change = Callable[[dict[str, Any]], None]
 _DATA = b"data: "
 
 
-def labelled(send: Send, told: Mapping[str, str]) -> Send:
-    """`send`, with more headers in the answer."""
-    if not told:
+def labelled(send: Send, more: Mapping[str, str]) -> Send:
+    """Returns `send` with more headers in the answer."""
+    if not more:
         return send
 
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", [])]
-            headers += [(name.encode(), text.encode()) for name, text in told.items()]
+            headers += [(name.encode(), text.encode()) for name, text in more.items()]
             message = {**message, "headers": headers}
         await send(message)
 
@@ -29,27 +29,27 @@ def labelled(send: Send, told: Mapping[str, str]) -> Send:
 
 
 def rewritten(send: Send, change: Change) -> Send:
-    """`send`, with `change` made to every JSON object of the answer; what isn't one goes through.
+    """Returns `send` with `change` applied to every JSON object of the answer, in place.
 
-    An object is changed in place, in the order in which they are sent.
+    The objects are changed in the order in which they are sent. Everything else passes unchanged.
     """
     return _Answer(send, change).send
 
 
 def called(model: str) -> Change:
-    """The change by which an answer calls its model so."""
+    """Returns the change that writes `model` as the model's name."""
 
     def change(answer: dict[str, Any]) -> None:
-        # The events of /v1/responses and /v1/messages hold the object that has the name.
-        for one in (answer, answer.get("response"), answer.get("message")):
-            if isinstance(one, dict) and "model" in one:
-                one["model"] = model
+        # An event of /v1/responses or /v1/messages names the model in an inner object.
+        for named in (answer, answer.get("response"), answer.get("message")):
+            if isinstance(named, dict) and "model" in named:
+                named["model"] = model
 
     return change
 
 
 class _Answer:
-    """One answer on its way out."""
+    """Changes the messages of one answer."""
 
     def __init__(self, send: Send, change: Change) -> None:
         self._out = send
@@ -59,7 +59,7 @@ class _Answer:
         self._rest = b""
 
     async def send(self, message: Message) -> None:
-        """One message of the application."""
+        """Sends one message of the application, or keeps it until the object is whole."""
         if message["type"] == "http.response.start":
             headers = {name.lower(): value for name, value in message.get("headers", [])}
             self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")

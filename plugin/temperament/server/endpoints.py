@@ -1,4 +1,4 @@
-"""The endpoints that draw tokens, as data: what each calls its fields."""
+"""The endpoints that generate text, as data: what each calls its fields."""
 
 from __future__ import annotations
 
@@ -6,24 +6,50 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from temperament.plan.targets import VLLM, VLLM_MESSAGES, Target
+from temperament.presets import Preset
+from temperament.stages import PARAMETERS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """How one endpoint takes what a preset says.
+    """How one endpoint takes a preset's fields.
 
-    `generation` gives the request's spellings of our generation fields, the one that we write
-    first. A field that is missing there can't be said on this endpoint.
+    `generation` gives the request's spellings of each generation field, the one that we write
+    first. A field that is missing there can't be set on this endpoint.
     """
 
     target: Target
     generation: Mapping[str, tuple[str, ...]]
-    # Fields of ours that vLLM reads there too: a request with no others is vLLM's own.
+    # Sampling fields beside the target's that vLLM reads there too.
     knows: frozenset[str] = frozenset()
     # Whether it can return the ids of the tokens, from which a trace follows.
     returns_ids: bool = False
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
+
+    def filled_in(self, model: Preset) -> tuple[str, ...]:
+        """Returns the parameters that the endpoint doesn't carry and vLLM takes from the model.
+
+        `model` are the values of the model's `generation_config.json`.
+        """
+        return tuple(
+            name
+            for name, value in model.values.items()
+            if name not in self.target.fields and value != PARAMETERS[name].neutral
+        )
+
+    def target_with(self, model: Preset) -> Target:
+        """Returns the target on a server whose model has these values.
+
+        vLLM applies in any case what it fills in, so those stages are native, however slow.
+        """
+        target, filled = self.target, self.filled_in(model)
+        if not filled:
+            return target
+        order = tuple(name for name in VLLM.order if name in (*target.order, *filled))
+        before = tuple(name for name in VLLM.before if name in (*target.before, *filled))
+        slow = {platform: names.difference(filled) for platform, names in target.slow.items()}
+        return replace(target, order=order, before=before, slow=slow)
 
 
 _KNOWS = frozenset({"allowed_token_ids"})

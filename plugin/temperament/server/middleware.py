@@ -1,4 +1,4 @@
-"""The ASGI middleware: reads a request's body, lets `Admission` rewrite it, labels the answer."""
+"""The ASGI middleware: it lets `Admission` rewrite a request's body, and labels the answer."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from temperament.server.selection import FIELD, HEADER, SEPARATOR
 from temperament.server.served import Served
 from temperament.server.trace import traced
 
-# Names what of a SillyTavern-style body isn't honoured.
+# The header that lists the fields of a SillyTavern body that aren't honoured.
 WARNING = "x-sampling-warning"
 MODELS = "/v1/models"
-HALF = b"\\ud"  # as JSON escapes half of a character beyond the BMP
-HALF_ALONE = "half of a character (a surrogate without the other one)"
+SURROGATE = b"\\ud"  # how JSON escapes half of a character beyond the BMP
+LONE = "half of a character (a surrogate without its other half)"
 
 Scope = Message
 Receive = Callable[[], Awaitable[Message]]
@@ -33,9 +33,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class PresetMiddleware:
-    """Lets a request name its preset. It stands inside vLLM's authentication.
+    """Lets a request name its preset. vLLM authenticates the request first.
 
-    Until the server has started, everything goes through.
+    Until the server has started, every request passes unchanged.
     """
 
     def __init__(self, app: App, served: Served, metrics: Metrics) -> None:
@@ -44,7 +44,7 @@ class PresetMiddleware:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI connection."""
+        """Handles one ASGI connection."""
         admission = self.served.admission
         if scope["type"] != "http" or admission is None:
             await self.app(scope, receive, send)
@@ -58,7 +58,7 @@ class PresetMiddleware:
             await self.app(scope, receive, send)
             return
         raw = await _read(receive)
-        if raw is None:  # the client has gone
+        if raw is None:  # the client has disconnected
             return
         try:
             admitted = await _admit(raw, scope, endpoint, admission)
@@ -79,16 +79,16 @@ class PresetMiddleware:
 
 
 def _answer(send: Send, admitted: Admitted) -> Send:
-    """`send`, with what is told of an answer."""
-    told = {HEADER: admitted.label, WARNING: admitted.warning}
-    send = labelled(send, {name: text for name, text in told.items() if text})
+    """Returns `send` with the headers, the model's name and the trace of an admitted request."""
+    headers = {HEADER: admitted.label, WARNING: admitted.warning}
+    send = labelled(send, {name: text for name, text in headers.items() if text})
     if admitted.model:
         send = rewritten(send, called(admitted.model))
     return send if admitted.trace is None else rewritten(send, traced(admitted.trace))
 
 
 def advertise(answer: dict[str, Any], admission: Admission) -> None:
-    """Adds MODEL:PRESET to the list of models, for every preset that can be named here."""
+    """Adds MODEL:PRESET to the list of models, for every preset that a request can name."""
     models = answer.get("data")
     if not isinstance(models, list):
         return
@@ -110,18 +110,18 @@ async def _admit(
         body = parse(raw)
     except TemperamentError:
         raise
-    except RecursionError:  # beyond what Python's parser can read
+    except RecursionError:
         problem = Problem("request", "", "the body is nested too deeply", allowed="fewer levels")
         raise RequestError(problem) from None
     except ValueError:
-        return None  # vLLM has its own answer to a body that isn't JSON
+        return None  # vLLM refuses a body that isn't JSON
     if not isinstance(body, dict):
         return None
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
     if not sillytavern_request.is_request(body):
         if any(isinstance(body.get(name), dict) for name in (FIELD, "modes")):
-            # A table for its texts may have to be made; others are answered meanwhile.
+            # Building the automaton of new texts may take long; other requests go on meanwhile.
             return await asyncio.to_thread(admission.admit, body, text, endpoint)
         return admission.admit(body, text, endpoint)
     body, notes = sillytavern_request.translate(body)
@@ -131,14 +131,14 @@ async def _admit(
 
 
 def _written(body: dict[str, Any]) -> bytes:
-    """The body as JSON. Raises `RequestError` where a text of it can't be written as UTF-8.
+    """Returns the body as JSON. Raises `RequestError` for a text that UTF-8 can't encode.
 
-    vLLM answers 500 to such a text in `stop` or `vllm_xargs`, which go on to its engine.
+    vLLM answers 500 to such a text in `stop` or `vllm_xargs`, which it sends to its engine.
     """
     raw = json.dumps(body).encode()
-    if HALF in raw:  # of a pair, unless it stands alone
+    if SURROGATE in raw:  # usually one of a pair, which UTF-8 can encode
         problems = [
-            Problem("request", name, HALF_ALONE, allowed="text that UTF-8 can write")
+            Problem("request", name, LONE, allowed="text that UTF-8 can encode")
             for name, value in body.items()
             if not _encodable({name: value})
         ]
@@ -167,13 +167,13 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _replay(raw: bytes, receive: Receive) -> Receive:
-    given = False
+    sent = False
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal sent
+        if sent:
             return await receive()
-        given = True
+        sent = True
         return {"type": "http.request", "body": raw, "more_body": False}
 
     return replay

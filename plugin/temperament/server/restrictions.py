@@ -1,22 +1,23 @@
-"""What an operator leaves to requests: which presets they may name, and which values they may say.
+"""What an operator lets requests do: which presets they may name, and which values they may set.
 
-`allow` names presets, `inline` says whether a request may bring one of its own, `locked` says of
-parameters that a request can't set them (`{}`) or within what bounds they must lie in the end,
-wherever the value comes from (`{min, max}`). `"*"` stands for all that aren't named there, but
-for those that say when to stop and how many samples are wanted.
+`allow` lists presets. `inline` is whether a request may bring a preset of its own. `locked` maps
+parameters to what holds for them: a request can't set the parameter (`{}`), or the value that is
+sampled with must lie within bounds, whichever layer it comes from (`{min, max}`). `"*"` stands for
+all parameters that aren't listed, except those in `_FREE`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from temperament.errors import Problem, RequestError, UnknownPreset, nearest, shown
+from temperament.errors import Problem, UnknownPreset, nearest, shown
 from temperament.presets import Catalogue, Preset, schema
 from temperament.presets.generation import SYNONYMS
 from temperament.presets.schedule import Schedule
@@ -25,19 +26,19 @@ from temperament.stages.kinds import TextsKind
 
 EVERY = "*"
 
-# What a request may bring of its own, as a preset or as fields.
+# Limits of a preset, or of fields, in a request.
 MAX_INLINE = 16 * 1024  # characters of the preset as JSON
 MAX_STAGES = 64  # of all modes together
-MAX_STATES = 256  # bytes of texts that are looked for: each is a state of an automaton
+MAX_STATES = 256  # bytes of texts that are searched for: each is a state of an automaton
 
-# What "*" leaves free.
+# Parameters that "*" doesn't lock: when to stop, the seed, the number of samples.
 _FREE = {"max_tokens", "stop", "seed", "num_return_sequences", "eos_token_id"}
-# The numbers beside the stages' that a bound may be put on, and what they are if nobody says.
+# Generation fields that may have bounds, and their values where no layer sets them.
 _NUMBERS = {"max_tokens": float("inf"), "num_return_sequences": 1}
 
 
 class Bounds(BaseModel):
-    """The least and the greatest value; with neither, a request can't set it."""
+    """The least and the greatest value of a parameter; with neither, a request can't set it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -50,22 +51,22 @@ class Bounds(BaseModel):
         return self.min is not None or self.max is not None
 
     @property
-    def words(self) -> str:
-        """What is allowed."""
+    def allowed(self) -> str:
+        """The bounds as text: "at least 0.1 and at most 2"."""
         low = "" if self.min is None else f"at least {self.min:g}"
         high = "" if self.max is None else f"at most {self.max:g}"
         return " and ".join(filter(None, (low, high)))
 
     def hold(self, value: float) -> bool:
-        """Whether a value lies within."""
+        """Whether a value lies within the bounds, which belong to them."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
 
 @dataclass(frozen=True, slots=True)
 class Restrictions:
-    """What requests may name and say; with nothing given, all."""
+    """What requests may name and set; by default everything."""
 
-    # names of presets, or patterns of them; None: all
+    # names of presets, or patterns of names; None allows all
     allow: tuple[str, ...] | None = None
     inline: bool = True
     locked: Mapping[str, Bounds] = field(default_factory=dict)
@@ -74,7 +75,7 @@ class Restrictions:
         """Whether a request may name a preset of the catalogue."""
         return self.allow is None or any(fnmatchcase(preset.name, name) for name in self.allow)
 
-    def named(self, preset: Preset, where: str, catalogue: Catalogue) -> Iterator[Problem]:
+    def naming(self, preset: Preset, where: str, catalogue: Catalogue) -> Iterator[Problem]:
         """Why a request may not name a preset."""
         if not self.allows(preset):
             allowed = ", ".join(p.name for p in catalogue.values() if self.allows(p))
@@ -82,37 +83,29 @@ class Restrictions:
             yield Problem("request", where, message, shown(preset.name), allowed or "none",
                           reason="restricted")  # fmt: skip
 
-    def bring(self, given: Mapping[str, Any], catalogue: Catalogue) -> None:
-        """Raises `RequestError` if a request may not bring this preset."""
-        problems: list[Problem] = []
+    def inlining(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
+        """Why a request may not bring a preset of its own, whatever it says."""
         if not self.inline:
             names = ", ".join(p.name for p in catalogue.values() if self.allows(p))
-            allowed = f"the name of one: {names}"
-            message = "this server takes no presets from requests"
-            problems.append(
-                Problem("request", "preset", message, shown(given), allowed, reason="restricted")
-            )
-        elif _length(given) > MAX_INLINE:
+            message, allowed = "this server takes no presets from requests", f"one of: {names}"
+            yield Problem("request", "preset", message, shown(data), allowed, reason="restricted")
+        elif _length(data) > MAX_INLINE:
             allowed = f"at most {MAX_INLINE} characters"
-            problems.append(
-                Problem("request", "preset", "too large", allowed=allowed, reason="restricted")
-            )
-        elif isinstance(given.get("extends"), str):
-            problems += self._extended(given["extends"], catalogue)
-        if not problems:
-            problems += self.set(given, "preset.")
-        if problems:
-            raise RequestError(problems)
+            yield Problem("request", "preset", "too large", allowed=allowed, reason="restricted")
 
-    def _extended(self, name: str, catalogue: Catalogue) -> Iterator[Problem]:
-        where = "preset.extends"
-        try:
-            yield from self.named(catalogue.resolve(name), where, catalogue)
-        except UnknownPreset as error:
-            yield from (replace(problem, where="request", path=where) for problem in error.problems)
+    def contents(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
+        """Why a request may not bring this preset: what it extends, which parameters it sets."""
+        parent = data.get("extends")
+        with suppress(UnknownPreset):  # reported with the preset's values
+            if isinstance(parent, str):
+                yield from self.naming(catalogue.resolve(parent), "preset.extends", catalogue)
+        yield from self.setting(data, "preset.")
 
-    def set(self, names: Iterable[str], path: str = "") -> Iterator[Problem]:
-        """Why a request may not set parameters, whatever their values."""
+    def setting(self, names: Iterable[str], path: str = "") -> Iterator[Problem]:
+        """Why a request may not set these parameters, whatever their values.
+
+        `path` stands before each name in the problems.
+        """
         for name in names:
             field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
             bounds = self.locked.get(field_)
@@ -127,8 +120,8 @@ class Restrictions:
                     reason="restricted",
                 )
 
-    def drawn(self, preset: Preset) -> Iterator[Problem]:
-        """Which values of what is drawn in the end lie out of bounds."""
+    def sampling(self, preset: Preset) -> Iterator[Problem]:
+        """Which stage parameters of the resolved preset are out of bounds, in any mode."""
         for name, bounds in self.locked.items():
             if not bounds.open or name not in PARAMETERS:
                 continue
@@ -141,8 +134,8 @@ class Restrictions:
                     path = f"modes.{mode}.{name}" if mode else name
                     yield _beyond(path, value, bounds, name in preset.values)
 
-    def generated(self, generation: Mapping[str, Any]) -> Iterator[Problem]:
-        """Which of the numbers beside the stages' lie out of bounds."""
+    def generation(self, generation: Mapping[str, Any]) -> Iterator[Problem]:
+        """Which generation fields of the resolved preset are out of bounds."""
         for name, bounds in self.locked.items():
             if bounds.open and name in _NUMBERS:
                 value = generation.get(name, _NUMBERS[name])
@@ -151,8 +144,8 @@ class Restrictions:
                     yield _beyond(name, value, bounds, name in generation)
 
 
-def own_size(preset: Preset) -> Iterator[Problem]:
-    """Why what a request brings is too much for one request."""
+def inline_size(preset: Preset) -> Iterator[Problem]:
+    """Why a preset, or fields, are too much for one request."""
     if not preset.modes and not any(
         isinstance(PARAMETERS[name].kind, TextsKind) for name in preset.values
     ):
@@ -165,7 +158,7 @@ def own_size(preset: Preset) -> Iterator[Problem]:
     states = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
     for path, count, most, noun in (
         ("modes", stages, MAX_STAGES, "stages in all of its modes together"),
-        ("switch", states, MAX_STATES, "bytes of texts to look for"),
+        ("switch", states, MAX_STATES, "bytes of texts to search for"),
     ):
         if count > most:
             message = "too much for a request; a preset file may have more"
@@ -176,7 +169,7 @@ def own_size(preset: Preset) -> Iterator[Problem]:
 def problems(
     allow: Iterable[str] | None, locked: Mapping[str, Bounds], catalogue: Catalogue, where: str
 ) -> Iterator[Problem]:
-    """What is wrong with an operator's restrictions."""
+    """What is wrong with an operator's settings `allow` and `locked`; `where` names them."""
     for number, name in enumerate(allow or ()):
         if not any(fnmatchcase(preset, name) for preset in catalogue):
             close = nearest(name, list(catalogue))
@@ -190,20 +183,25 @@ def problems(
         number_like = name in _NUMBERS or (name in PARAMETERS and PARAMETERS[name].numeric)
         if bounds.open and not number_like:
             yield Problem(
-                where, f"locked.{name}", "has no bounds", bounds.words, "{}: requests can't set it"
+                where,
+                f"locked.{name}",
+                "can't have bounds",
+                bounds.allowed,
+                "{}: requests can't set it",
             )
         if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
-            yield Problem(where, f"locked.{name}", "nothing lies between", bounds.words)
+            message = "min is greater than max: no value is allowed"
+            yield Problem(where, f"locked.{name}", message, bounds.allowed)
 
 
-def _beyond(path: str, value: Any, bounds: Bounds, said: bool) -> Problem:
-    given = shown(value) if said else f"{shown(value)}, since nobody says another"
+def _beyond(path: str, value: Any, bounds: Bounds, is_set: bool) -> Problem:
+    given = shown(value) if is_set else f"{shown(value)}, its value when it isn't set"
     message = "out of this server's bounds"
-    return Problem("request", path, message, given, bounds.words, reason="restricted")
+    return Problem("request", path, message, given, bounds.allowed, reason="restricted")
 
 
-def _length(given: Mapping[str, Any]) -> int:
+def _length(data: Mapping[str, Any]) -> int:
     try:
-        return len(json.dumps(given))
+        return len(json.dumps(data))
     except RecursionError:
         return MAX_INLINE + 1

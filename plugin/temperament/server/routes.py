@@ -61,7 +61,7 @@ def router(served: Served, log: Log) -> APIRouter:
             preset = admitted.catalogue.resolve(name)
         except UnknownPreset as error:
             return _error(404, str(error))
-        if forbidden := list(admitted.restrictions.named(preset, "preset", admitted.catalogue)):
+        if forbidden := list(admitted.restrictions.naming(preset, "preset", admitted.catalogue)):
             return _error(404, str(forbidden[0]))
         plans = {path: plan(admitted, preset, endpoint) for path, endpoint in ENDPOINTS.items()}
         return JSONResponse(

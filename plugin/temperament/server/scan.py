@@ -1,53 +1,65 @@
-"""What is told of a large body from its bytes: whether it can concern us, whether it is too much.
+"""What the bytes of a large body tell before it is parsed: may it be ours, is it too much.
 
-An image needn't be parsed twice, and what is refused in the end may not cost much before.
+Parsing a body of megabytes (an image, say) a second time would cost more than all else that a
+request costs here, and a body that is refused in the end must not cost much before.
 """
 
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from pydantic_core import from_json
 
 from temperament.errors import Problem, RequestError
+from temperament.server.fields import OurFields
 
-# Below this a body is parsed: that takes less than a hundred microseconds.
-LARGE = 64 * 1024
-MANY = 10_000  # quotes; with more, parsing is as fast
-LONGEST = 400  # bytes of a field's name, each character written by its number
-MOST = 400_000  # values in a body; a list or a map counts for several
+LARGE = 64 * 1024  # bytes; a smaller body is parsed, which takes less than 0.1 ms
+MANY = 10_000  # quotes; a body with more of them is parsed as fast as it is scanned
+LONGEST = 400  # bytes of a field's name when each of its characters is escaped
+MOST = 400_000  # values in a body; a list or a map counts as `CONTAINER` of them
 CONTAINER = 8
-QUOTES = 100_000  # that are looked at to see whether commas and brackets stand in texts
+QUOTES = 100_000  # quotes that are read to tell commas in texts from commas between values
 SLASHES = 64
-UNUSUAL = 4 * 2**20  # bytes of a body that isn't UTF-8, or holds half a character
+UNUSUAL = 4 * 2**20  # bytes of a body that isn't UTF-8, or holds a lone surrogate
 
 
-def may_concern(raw: bytes, names: frozenset[bytes]) -> bool:
-    """Whether JSON text may have one of the names as a field, or name a preset behind the model.
+def may_be_ours(raw: bytes, ours: OurFields) -> bool:
+    """Whether JSON text may have one of `ours` as a field, or name a preset after the model.
 
-    It errs on one side alone: a text inside the body that reads so counts, and so does a short one
-    with a character written by its number, since that might be a name.
+    True is sometimes wrong, False never is: text inside the body that reads like a field counts,
+    and so does any short text with an escaped character, since it might spell a name.
     """
     if not json.detect_encoding(raw).startswith("utf-8"):
         return True
+    always, as_map = _encoded(ours.always), _encoded(ours.as_map)
     start, before, last = 0, b"", b""  # the last two parts between quotes
     for _ in range(MANY):
         end = raw.find(b'"', start)
+        part = raw[start : min(end if end >= 0 else len(raw), start + LONGEST + 1)]
+        long = len(part) > LONGEST
+        if not long and (part in always or b"\\u" in part):
+            return True
+        # the field's name, then this part: a colon and the beginning of a map
+        if last in as_map and (b"{" in part or long):
+            return True
+        # "model", a colon, then this part: the model's name
+        if before == b"model" and (b":" in part or part[-1:] == b"\\" or long):
+            return True
         if end < 0:
             return False
-        part = raw[start : min(end, start + LONGEST + 1)]
-        if len(part) <= LONGEST and (part in names or b"\\u" in part):
-            return True
-        # model, a colon, the model's name
-        if before == b"model" and (b":" in part or part[-1:] == b"\\" or len(part) > LONGEST):
-            return True
         before, last, start = last, part, end + 1
     return True
 
 
+@cache
+def _encoded(names: frozenset[str]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names)
+
+
 def parse(raw: bytes) -> Any:
-    """A body's JSON, as Python's own parser gives it to vLLM.
+    """Returns a body's JSON as Python's own parser, which vLLM uses, would.
 
     Raises `ValueError` or `RecursionError` for what isn't JSON, and `RequestError` for what would
     take too much time or memory.
@@ -61,7 +73,7 @@ def parse(raw: bytes) -> Any:
             )
         )
     try:
-        return from_json(raw, cache_strings="none")  # with no copy of the whole as text
+        return from_json(raw, cache_strings="none")  # copies no part of the body as text
     except ValueError:
         if len(raw) > UNUSUAL:
             raise RequestError(
@@ -71,7 +83,7 @@ def parse(raw: bytes) -> Any:
 
 
 def too_many(raw: bytes) -> bool:
-    """Whether JSON text holds more than `MOST` values; what stands inside texts doesn't count."""
+    """Whether JSON text holds more than `MOST` values. Commas inside texts don't count."""
     if _weight(raw, 0, len(raw)) <= MOST:
         return False
     weight, start, inside = 0, 0, False

@@ -8,7 +8,7 @@ from typing import Any
 
 from temperament.errors import Problem, RequestError, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, as_preset
-from temperament.server.restrictions import Restrictions, own_size
+from temperament.server.restrictions import Restrictions, inline_size
 
 FIELD = "preset"
 HEADER = "x-sampling-preset"
@@ -21,7 +21,7 @@ class Selection:
 
     preset: Preset | None
     model: Any
-    # the model's name with a preset's, where that was said
+    # the model's name with the preset's, where the request names it so
     alias: str = ""
 
 
@@ -32,47 +32,47 @@ def select(
     serves: Callable[[str], bool],
     restrictions: Restrictions,
 ) -> Selection:
-    """The preset that a request names, or brings.
+    """Returns the preset that a request names, or brings.
 
     `serves` tells whether a text is a served model's name. Raises `RequestError` with every
-    unknown name, with words that disagree, and with what isn't allowed.
+    unknown name, with names that disagree, and with what isn't allowed.
     """
-    words: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     alias = ""
     model = body.get("model")
     if isinstance(model, str) and SEPARATOR in model and not serves(model):
         served, _, suffix = model.rpartition(SEPARATOR)
         if serves(served):
-            words["model"], model, alias = suffix, served, model
+            given["model"], model, alias = suffix, served, model
     if body.get(FIELD) is not None:
-        words[FIELD] = body[FIELD]
+        given[FIELD] = body[FIELD]
     if header is not None:
-        words[f"header {HEADER}"] = header
+        given[f"header {HEADER}"] = header
     xargs = body.get("vllm_xargs")
     if isinstance(xargs, Mapping) and xargs.get(FIELD) is not None:
-        words[f"vllm_xargs.{FIELD}"] = xargs[FIELD]
+        given[f"vllm_xargs.{FIELD}"] = xargs[FIELD]
 
     found: dict[str, Preset] = {}
     problems: list[Problem] = []
-    for where, word in words.items():
+    for where, value in given.items():
         try:
-            if where == FIELD and isinstance(word, Mapping):
-                found[where] = _inline(word, catalogue, restrictions)
+            if where == FIELD and isinstance(value, Mapping):
+                found[where] = _inline(value, catalogue, restrictions)
             else:
-                found[where] = catalogue.resolve(word, where="request")
-                problems += restrictions.named(found[where], where, catalogue)
+                found[where] = catalogue.resolve(value, where="request")
+                problems += restrictions.naming(found[where], where, catalogue)
         except TemperamentError as error:
             problems += (
                 replace(p, where="request", path=_inside(where, p.path)) for p in error.problems
             )
     if len({preset.name for preset in found.values()}) > 1:
-        said = ", ".join(f"{where} says {preset.name}" for where, preset in found.items())
+        names = ", ".join(f"{where} says {preset.name}" for where, preset in found.items())
         problems.append(
             Problem(
                 "request",
                 FIELD,
-                f"ways of naming a preset disagree: {said}",
-                shown(list(words.values())),
+                f"ways of naming a preset disagree: {names}",
+                shown(list(given.values())),
                 "one preset",
                 reason="contradiction",
             )
@@ -82,14 +82,20 @@ def select(
     return Selection(next(iter(found.values()), None), model, alias)
 
 
-def _inline(given: Mapping[str, Any], catalogue: Catalogue, restrictions: Restrictions) -> Preset:
-    restrictions.bring(given, catalogue)
-    preset = as_preset(given, catalogue)
-    if problems := list(own_size(preset)):
+def _inline(data: Mapping[str, Any], catalogue: Catalogue, restrictions: Restrictions) -> Preset:
+    if refused := list(restrictions.inlining(data, catalogue)):
+        raise RequestError(refused)
+    problems = list(restrictions.contents(data, catalogue))
+    try:
+        preset = as_preset(data, catalogue)
+        problems += inline_size(preset)
+    except TemperamentError as error:
+        problems += error.problems
+    if problems:
         raise RequestError(problems)
     return preset
 
 
 def _inside(where: str, path: str) -> str:
-    """The place of a problem with a name, or with a value inside a preset."""
+    """Returns the path of a problem with a preset's name, or with a value inside a preset."""
     return where if path in ("", FIELD) else f"{where}.{path.removeprefix(f'{FIELD}.')}"

@@ -1,18 +1,22 @@
 """The modes that an answer went through, added to the answer: `"preset_trace": true`.
 
-They follow from the answer's tokens, so the engine isn't asked: vLLM is told to return the token
-ids, and they are followed here.
+The modes follow from the answer's tokens, so the engine needs no change: the request asks vLLM for
+the token ids, and the automaton reads them here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from temperament.plan.automata.modes import ModeAutomaton
+from temperament.errors import Problem, shown
+from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
+from temperament.presets import Preset
 from temperament.server.answer import Change
+from temperament.server.endpoints import Endpoint
 
 FIELD = "preset_trace"
 IDS = "return_token_ids"
@@ -20,11 +24,45 @@ IDS = "return_token_ids"
 
 @dataclass(frozen=True)
 class Trace:
-    """What following an answer needs, and whether the client asked for the ids itself."""
+    """What tracing an answer needs."""
 
-    machine: ModeAutomaton
+    automaton: ModeAutomaton
     vocabulary: TokenBytes
+    # whether the client asked for the token ids itself, so that they stay in the answer
     keeps_ids: bool
+
+    @classmethod
+    def of(cls, preset: Preset, vocabulary: TokenBytes, *, keeps_ids: bool) -> Trace:
+        """Returns the trace of a preset with modes."""
+        switching = Switching.of(preset)
+        assert switching is not None
+        return cls(mode_automaton(switching, vocabulary), vocabulary, keeps_ids)
+
+
+def problems(
+    body: Mapping[str, Any], preset: Preset, endpoint: Endpoint, *, tokens_known: bool
+) -> Iterator[Problem]:
+    """Why the trace that a body asks for can't be had.
+
+    `tokens_known` is whether the bytes of the model's tokens are known.
+    """
+    asked, switching, message = body.get(FIELD), Switching.of(preset), ""
+    if asked is None or asked is False:
+        return
+    if asked is not True:
+        message = "not allowed"
+    elif switching is None:
+        message = "the preset has no modes"
+    elif switching.uses_entropy:
+        message = "the preset switches on entropy, which can't be told from tokens"
+    elif not (tokens_known and endpoint.returns_ids):
+        message = f"not available on {endpoint.target.name}, which returns no token ids"
+    elif body.get("include_reasoning") is False:
+        message = "include_reasoning: false hides the tokens"
+    if message:
+        yield Problem(
+            "request", FIELD, message, shown(asked), "true, or false", reason="unsupported"
+        )
 
 
 @dataclass
@@ -34,11 +72,11 @@ class _Text:
 
 
 def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]:
-    """The spans of an output by mode, and its switches, as JSON."""
-    text = Tracer(trace.machine)
+    """Returns the spans of an output by mode, and its switches, as JSON."""
+    text = Tracer(trace.automaton)
     text.read_prompt(prompt)
     text.read(output)
-    names, rules = trace.machine.switching.modes, trace.machine.switching.rules
+    names, rules = trace.automaton.switching.modes, trace.automaton.switching.rules
     spelled = trace.vocabulary.spelled
 
     def written(first: int, end: int) -> str:
@@ -63,7 +101,7 @@ def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]
 
 
 def traced(trace: Trace) -> Change:
-    """The change that puts the trace in every choice (in a stream, in its last chunk)."""
+    """Returns the change that adds the trace to every choice, in a stream to its last chunk."""
     return _Traced(trace).change
 
 
@@ -73,11 +111,11 @@ class _Traced:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._texts: dict[int, _Text] = {}
-        # that of a chat, where it stands once for all choices
+        # the prompt of a chat, which the answer has once for all choices
         self._prompt: list[int] = []
 
     def change(self, answer: dict[str, Any]) -> None:
-        """One object of the answer."""
+        """Changes one object of the answer."""
         if not isinstance(answer.get("choices"), list):
             return
         self._prompt = answer.get("prompt_token_ids") or self._prompt

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from temperament import Catalogue, Preset, PresetError, TemperamentError
+from temperament import Catalogue, Preset, PresetError, RequestError, TemperamentError
 from temperament.presets import as_preset
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
+from temperament.server.restrictions import Bounds, Restrictions
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
@@ -316,7 +317,7 @@ class TestRefusals:
             (CHAT, {"preset": "chat", "logit_bias": {"100": 1}}, "logit_bias.100: no such token"),
             (CHAT, {"preset": "chat", "vllm_xargs": []}, "vllm_xargs: not allowed; given: []"),
             (CHAT, {"preset": "chat", "vllm_xargs": {"temperament": "x"}}, "written by the server"),
-            (MESSAGES, {"preset": "fields"}, "seed: can't be said on vllm /v1/messages; given: 3"),
+            (MESSAGES, {"preset": "fields"}, "seed: can't be set on vllm /v1/messages; given: 3"),
             (MESSAGES, {"min_p": 2}, "min_p"),
         ],
         ids=str,
@@ -335,6 +336,63 @@ class TestRefusals:
 
         paths = {problem.path for problem in error.value.problems}
         assert paths == {"temperature", "top_k", "order"}
+
+    def test_names_and_values_at_once(self, admission: Admission) -> None:
+        """A wrong preset, `vllm_xargs`, a locked field and wrong values are found together."""
+        locked = Restrictions(locked={"dry_multiplier": Bounds()})
+        body = {
+            "preset": {"extends": "chatt", "min_p": "x", "dry_multiplier": 1.0},
+            "vllm_xargs": [],
+            "temperature": -1,
+            "top_k": "x",
+            "dry_multiplier": 0.8,
+        }
+        with pytest.raises(RequestError) as error:
+            changed(replace(admission, restrictions=locked), body)
+
+        assert [problem.path for problem in error.value.problems] == [
+            "preset.dry_multiplier",
+            "preset.min_p",
+            "preset.extends",
+            "vllm_xargs",
+            "dry_multiplier",
+            "temperature",
+            "top_k",
+        ]
+
+    def test_what_cannot_be_honoured_at_once(self, admission: Admission) -> None:
+        """An unknown token, a bound, a state beside draft tokens and a trace are found together."""
+        bounds = Restrictions(locked={"temperature": Bounds(max=1), "max_tokens": Bounds(max=9)})
+        server = replace(admission, restrictions=bounds, speculative=True)
+        body = {
+            "preset": "chat",
+            "mirostat": 2,
+            "suppress_tokens": [100],
+            "max_tokens": 10,
+            "num_beams": 2,
+            "preset_trace": True,
+        }
+        with pytest.raises(RequestError) as error:
+            changed(server, body)
+
+        assert [problem.path for problem in error.value.problems] == [
+            "num_beams",
+            "suppress_tokens.100",
+            "mirostat",
+            "temperature",
+            "max_tokens",
+            "preset_trace",
+        ]
+
+    def test_beam_search_at_once(self, admission: Admission) -> None:
+        """A preset and a locked field beside beam search are found together, before all else."""
+        server = replace(admission, restrictions=Restrictions(locked={"top_k": Bounds()}))
+        body = {"use_beam_search": True, "preset": "chat", "top_k": 5, "vllm_xargs": []}
+        with pytest.raises(RequestError) as error:
+            changed(server, body)
+
+        paths = [problem.path for problem in error.value.problems]
+        assert paths == ["use_beam_search", "top_k"]
 
     def test_a_value_of_the_models_that_an_endpoint_cannot_override(
         self, admission: Admission

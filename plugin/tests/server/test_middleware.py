@@ -18,6 +18,7 @@ from temperament.server.endpoints import ENDPOINTS
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import Message, PresetMiddleware, Receive, Scope, Send
 from temperament.server.restrictions import Restrictions
+from temperament.server.scan import LARGE
 from temperament.server.served import Served
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -126,6 +127,16 @@ class TestChanges:
 
         assert [message.get("body") for message in done.sent] == [None, b"one", b"two"]
         assert done.app.after == {"type": "http.disconnect"}
+
+    @pytest.mark.parametrize("name", ["temperature", "top_p", "frequency_penalty", "min_p"])
+    def test_a_schedule_in_a_large_body(self, admission: Admission, name: str) -> None:
+        """It is ours however large the body: vLLM would not know what to do with the map."""
+        schedule = {"from": 0.9, "to": 0.5, "over": 9, "curve": "linear"}
+        messages = [{"role": "user", "content": "x" * (LARGE + 1)}]
+        done = Exchange(admission, {"messages": messages, name: schedule})
+
+        assert json.loads(done.body["vllm_xargs"]["temperament"])[name] == schedule
+        assert not isinstance(done.body.get(name), dict)
 
     @pytest.mark.parametrize(
         "header",

@@ -4,14 +4,20 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from temperament.errors import RequestError
-from temperament.presets import Catalogue, Preset
+from temperament.interchange.sillytavern_request import MARKERS, is_request
+from temperament.plan.parameters import BY_NAME as REFERENCE
+from temperament.presets import Catalogue, Preset, schema
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.scan import LARGE, MANY, MOST, UNUSUAL, may_concern, parse, too_many
+from temperament.server.fields import OurFields, our_fields
+from temperament.server.scan import LARGE, MANY, MOST, UNUSUAL, may_be_ours, parse, too_many
 
-NAMES = frozenset({b"preset", b"min_p"})
+NAMES = OurFields(frozenset({"preset", "min_p"}), frozenset({"temperature"}))
+CATALOGUE = Catalogue({"chat": Preset("chat")})
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 9000}}
 BODY: dict[str, Any] = {
     "model": "some-model",
@@ -31,7 +37,7 @@ class TestScan:
     def test_an_image_is_none_of_our_business(self) -> None:
         """Nor is the rest of this body."""
         assert len(text()) > LARGE
-        assert not may_concern(text(), NAMES)
+        assert not may_be_ours(text(), NAMES)
 
     @pytest.mark.parametrize(
         "raw",
@@ -46,27 +52,84 @@ class TestScan:
             text(preset="chat").replace(b'"preset"', b'"\\u0070reset"'),
             text(messages=["preset"]),  # errs on this side
             text(messages=[""] * MANY),
+            text(temperature={"from": 1.2, "to": 0.6, "over": 9}),
+            text(temperature={}),
+            text(temperature={}).replace(b'"temperature": ', b'"temperature"' + b" " * 900 + b":"),
+            text(temperature={}).replace(b'"temperature": ', b'"temp\\u0065rature"\n:\t'),
+            b'{"temperature": {',
         ],
-        ids=range(10),
+        ids=range(15),
     )
     def test_what_may_be_ours_is_parsed(self, raw: bytes) -> None:
         """However it is written."""
-        assert may_concern(raw, NAMES)
+        assert may_be_ours(raw, NAMES)
+
+    def test_a_number_of_vllms_is_none_of_our_business(self) -> None:
+        """vLLM reads a temperature that is a number, whatever maps stand beside it."""
+        assert not may_be_ours(text(temperature=0.3, other={"from": 1}), NAMES)
 
     @pytest.mark.parametrize("raw", [b"", b'"', b'{"model"', b'{"model":', b"\xff" * LARGE])
     def test_what_is_no_json_raises_nothing(self, raw: bytes) -> None:
         """VLLM has its own answer to it."""
-        assert not may_concern(raw, NAMES)
+        assert not may_be_ours(raw, NAMES)
+
+
+SCHEDULE = {"from": 1.2, "to": 0.6, "over": 9, "curve": "linear"}
+NAMED = sorted(
+    {*schema.SETTINGS, *REFERENCE, *MARKERS, "preset", "preset_trace", "model", "vllm_xargs", "n"}
+    | {"use_beam_search", "max_completion_tokens", "stop_token_ids", "messages", "temperatur"}
+)
+VALUES = st.sampled_from(
+    [None, True, 0, 0.5, 5, -1, "x", "chat", "m:chat", "temperature", [], [5], ["preset"], {},
+     {"5": 1.5}, {"scale": 1.2}, {"preset": "chat"}, {"temperature": {}}, SCHEDULE]
+)  # fmt: skip
+BODIES = st.dictionaries(st.sampled_from(NAMED), VALUES, max_size=4)
+
+
+def escaped(raw: str, name: str) -> str:
+    """JSON text with the first letter of a name written by its number."""
+    return raw.replace(f'"{name}"', f'"\\u{ord(name[0]):04x}{name[1:]}"')
 
 
 class TestAdmission:
-    """A body that is told apart would not have been changed."""
+    """A body that the scan lets pass is one that admission leaves alone."""
+
+    @pytest.mark.parametrize("path", sorted(ENDPOINTS))
+    @given(
+        body=BODIES,
+        indent=st.sampled_from([None, 0, 500]),
+        escape=st.sampled_from(["", *NAMED]),
+        separators=st.sampled_from([None, (",", ":"), (" ,\n", "\t:\r\n ")]),
+    )
+    @settings(max_examples=400, deadline=None)
+    def test_the_scan_never_misses_a_body(
+        self, path: str, body: dict[str, Any], indent: Any, escape: str, separators: Any
+    ) -> None:
+        """Whatever the fields, their values and the way they are written."""
+        endpoint = ENDPOINTS[path]
+        admission = Admission(CATALOGUE, serves=lambda name: name == "m")
+        text = json.dumps(body, indent=indent, separators=separators)
+        raw = (escaped(text, escape) if escape else text).encode()
+        if not admission.may_concern(raw, endpoint):
+            assert admission.admit(body, None, endpoint) is None
+            assert not is_request(body)
+
+    @pytest.mark.parametrize("path", sorted(ENDPOINTS))
+    def test_each_of_our_fields_is_found_alone(self, path: str) -> None:
+        """Fields of ours with any value; those that vLLM reads too, with a map."""
+        ours = our_fields(ENDPOINTS[path])
+        for name in ours.always:
+            assert may_be_ours(json.dumps({name: 1}).encode(), ours)
+        for name in ours.as_map:
+            assert may_be_ours(json.dumps({name: SCHEDULE}).encode(), ours)
+            assert not may_be_ours(json.dumps({name: 1}).encode(), ours)
+        assert "temperature" in ours.as_map
 
     @pytest.mark.parametrize("path", sorted(ENDPOINTS))
     def test_every_field_that_matters_is_looked_for(self, path: str) -> None:
         """Each of a request's fields that would make us change it, alone."""
         endpoint = ENDPOINTS[path]
-        admission = Admission(Catalogue({"chat": Preset("chat")}), serves=lambda name: name == "m")
+        admission = Admission(CATALOGUE, serves=lambda name: name == "m")
         fields: dict[str, Any] = {
             "min_p": 0.1,
             "dry_multiplier": 0.8,
@@ -77,6 +140,8 @@ class TestAdmission:
             "top_k": 5,
             "temperature": 0.5,
             "stop": ["x"],
+            "top_p": {"from": 1.0, "to": 0.6, "over": 9},
+            "logit_bias": {"5": 1},
         }
         for name, value in fields.items():
             body = {"model": "m", "messages": [], name: value}
@@ -96,12 +161,12 @@ class TestEncodings:
     @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-be"])
     def test_a_name_in_another_encoding_may_be_ours(self, coding: str) -> None:
         """In its bytes it doesn't stand as one."""
-        assert may_concern(text(preset="chat").decode().encode(coding), NAMES)
+        assert may_be_ours(text(preset="chat").decode().encode(coding), NAMES)
 
     def test_a_mark_before_utf_8(self) -> None:
         """Such a body is looked at as any other."""
-        assert may_concern(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
-        assert not may_concern(text().decode().encode("utf-8-sig"), NAMES)
+        assert may_be_ours(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
+        assert not may_be_ours(text().decode().encode("utf-8-sig"), NAMES)
 
 
 class TestParsing:

@@ -145,7 +145,7 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
     if chosen.default is not None:
         where = f"{settings.WHERE}.default"
         default = require_bound(catalogue.resolve(chosen.default, where), where)
-        if beyond := list(restrictions.drawn(default)):
+        if beyond := list(restrictions.sampling(default)):
             raise PresetError(replace(problem, where=where) for problem in beyond)
 
     def serves(name: str) -> bool:

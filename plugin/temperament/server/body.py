@@ -1,0 +1,77 @@
+"""The body that vLLM reads: the native fields, the generation fields and the residual chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from temperament.plan import PresetPlan, encode
+from temperament.plan.wire import KEY, seeds
+from temperament.presets import Preset
+from temperament.server.endpoints import Endpoint
+from temperament.server.fields import XARGS, generation_fields
+from temperament.server.selection import FIELD
+from temperament.server.trace import FIELD as TRACE
+
+
+def written(
+    body: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    preset: Preset,
+    plan: PresetPlan,
+    endpoint: Endpoint,
+    *,
+    label: str,
+) -> dict[str, Any]:
+    """Returns a new body in which vLLM reads what `preset` says.
+
+    `fields` are the request's own sampling fields: they are in the preset and leave the body.
+    `label` names the preset in the workers' logs.
+    """
+    left_out = {FIELD, TRACE, *fields}
+    changed = {name: value for name, value in body.items() if name not in left_out}
+    changed.update((name, value) for name, value in plan.native.items() if value is not None)
+    _write_generation(changed, body, preset, endpoint)
+    _write_xargs(changed, body, preset, plan, endpoint, label)
+    return changed
+
+
+def _write_generation(
+    changed: dict[str, Any], body: Mapping[str, Any], preset: Preset, endpoint: Endpoint
+) -> None:
+    """Writes the generation fields, each under the endpoint's first spelling.
+
+    A value of the request's own goes on unchecked, for vLLM to judge; else the preset's does.
+    """
+    values = {**preset.generation, **generation_fields(body, endpoint)}
+    for name, spellings in endpoint.generation.items():
+        value = values.get(name)
+        if isinstance(value, tuple) or (name == "stop" and isinstance(value, str)):
+            value = [value] if isinstance(value, str) else list(value)
+            if name == "eos_token_id":
+                changed.setdefault("ignore_eos", True)
+        if value is not None:
+            changed[spellings[0]] = value
+
+
+def _write_xargs(
+    changed: dict[str, Any],
+    body: Mapping[str, Any],
+    preset: Preset,
+    plan: PresetPlan,
+    endpoint: Endpoint,
+    label: str,
+) -> None:
+    """Writes the residual chain and the seeds; the client's other `vllm_xargs` stay."""
+    xargs = {name: value for name, value in (body.get(XARGS) or {}).items() if name != FIELD}
+    ours, engines = seeds(plan.residual, changed.get("seed"), changed.get("n"))
+    if "seed" not in endpoint.generation:
+        ours = preset.generation.get("seed", ours)
+    elif engines is not None:
+        changed["seed"] = engines
+    if plan.residual:
+        xargs[KEY] = encode(plan.residual, label, ours)
+    if xargs:
+        changed[XARGS] = xargs
+    else:
+        changed.pop(XARGS, None)

@@ -1,0 +1,130 @@
+"""Why a request is refused, each reason by itself: all of them are reported together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from temperament.errors import Problem, shown
+from temperament.plan import PresetPlan
+from temperament.plan.automata.modes import unmatched
+from temperament.plan.parameters import BY_FIELD, refusals
+from temperament.plan.vocabulary import TokenBytes
+from temperament.plan.wire import KEY
+from temperament.presets import Preset
+from temperament.server.endpoints import Endpoint
+from temperament.server.fields import SEARCH, XARGS
+from temperament.stages import BY_NAME, PARAMETERS
+
+WHERE = "request"
+
+
+def reserved_xargs(body: Mapping[str, Any]) -> Iterator[Problem]:
+    """A residual chain in `vllm_xargs` that the client wrote: it would pass unchecked."""
+    xargs = body.get(XARGS)
+    if isinstance(xargs, Mapping) and KEY in xargs:
+        yield Problem(
+            WHERE,
+            f"{XARGS}.{KEY}",
+            "is written by the server, not by a request",
+            allowed="the same parameters as fields of the body",
+        )
+
+
+def malformed_xargs(body: Mapping[str, Any]) -> Iterator[Problem]:
+    """`vllm_xargs` into which no chain can be written."""
+    xargs = body.get(XARGS)
+    if xargs is not None and not isinstance(xargs, Mapping):
+        yield Problem(WHERE, XARGS, "not allowed", shown(xargs), "a map")
+
+
+def beam_search() -> Problem:
+    """A preset, or fields of ours, beside `use_beam_search`."""
+    return Problem(
+        WHERE,
+        SEARCH,
+        "beam search doesn't sample: a preset has no meaning there",
+        "true",
+        "false, or no preset",
+        reason="contradiction",
+    )
+
+
+def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
+    """Generation fields that the server can't honour, or the endpoint can't carry."""
+    yield from refusals(preset.generation, "server", WHERE)
+    seeded = "reproducible" in plan.residual.names  # our draw carries the seed itself
+    for name, value in preset.generation.items():
+        if (
+            _is_native(name, value)
+            and name not in endpoint.generation
+            and not (name == "seed" and seeded)
+        ):
+            message = f"can't be set on {endpoint.target.name}"
+            yield Problem(WHERE, name, message, shown(value), reason="unsupported")
+
+
+def _is_native(name: str, value: Any) -> bool:
+    reference = BY_FIELD.get(name)
+    if reference is None:
+        return True
+    return reference.server.how == "native" and not reference.is_neutral(value)
+
+
+def model_values(
+    preset: Preset, plan: PresetPlan, endpoint: Endpoint, model: Preset
+) -> Iterator[Problem]:
+    """Values other than the model's, where vLLM fills in the model's and takes no other."""
+    native = plan.native_values
+    for name in endpoint.filled_in(model):
+        value = model.values[name]
+        if native.get(name) != value:
+            yield Problem(
+                WHERE,
+                name,
+                f"the model's generation_config sets it to {value}, and"
+                f" {endpoint.target.name} can't override it",
+                shown(preset.values.get(name)),
+                "that value, another endpoint, or a server with --generation-config vllm",
+                reason="unsupported",
+            )
+
+
+def unknown_tokens(preset: Preset, vocabulary: int | None) -> Iterator[Problem]:
+    """Token ids that the model doesn't have. `vocabulary` is the number of its tokens."""
+    if vocabulary is None:
+        return
+    for name, token in _token_ids(preset):
+        if token >= vocabulary:
+            allowed = f"ids below {vocabulary}"
+            yield Problem(WHERE, f"{name}.{token}", "no such token", allowed=allowed)
+
+
+def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:
+    """Every token id in a preset's values, with its parameter's name."""
+    layers = (preset.values, *(mode.values for mode in preset.modes))
+    for name, value in dict.fromkeys(item for layer in layers for item in layer.items()):
+        yield from ((name, token) for token in PARAMETERS[name].kind.token_ids(value))
+
+
+def states(plan: PresetPlan) -> Iterator[Problem]:
+    """Stages and triggers whose state from step to step a rejected draft token would spoil."""
+    paths = [step.stage for step in plan.residual.steps if "state" in BY_NAME[step.stage].needs]
+    paths += [
+        f"switch.{number}.on"
+        for number, rule in enumerate(plan.residual.switch)
+        if rule.on.kind == "entropy"
+    ]
+    for path in dict.fromkeys(paths):
+        yield Problem(
+            WHERE,
+            path,
+            "keeps a state that draft tokens would spoil",
+            allowed="a server without speculative decoding",
+            reason="unsupported",
+        )
+
+
+def unmatched_triggers(preset: Preset, tokens: TokenBytes) -> list[Problem]:
+    """Triggers that no text of the model's tokens can match."""
+    return unmatched(preset, tokens, WHERE)
