@@ -104,7 +104,7 @@ class TestTwoRunners:
 
         assert "logitsprocs_need_output_token_ids=bool(custom_logitsprocs)" in source, (
             "see whether V1 repairs the tokens for entry points: drop the refusal of"
-            " async_scheduling in processor.py and the -1 in parked.py"
+            " async_scheduling in processor.py and the -1 in snapshots.py"
         )
 
     def test_v1_drops_us_under_speculative_decoding(self) -> None:

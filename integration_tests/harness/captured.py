@@ -112,7 +112,8 @@ def compare(
     import torch
 
     from temperament.batch.rows import Rows
-    from temperament.engines.vllm.params import request_of, token_bytes
+    from temperament.engines.vllm.requests import request_of
+    from temperament.engines.vllm.tokenizer import token_bytes
 
     captured: dict[str, dict[int, tuple[Any, Any]]] = {}  # request -> output tokens -> row
     for whose, before, after in recorder.records:

@@ -14,8 +14,8 @@ from vllm import SamplingParams
 import temperament
 from temperament import Catalogue, EngineError, PresetError, TemperamentError
 from temperament.engines.vllm.endpoint import first_line, make_admission, refuse
-from temperament.engines.vllm.params import validate
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+from temperament.engines.vllm.requests import validate
 from temperament.plan.wire import KEY
 
 

@@ -1,4 +1,8 @@
-"""Presets on stock vLLM: offline here, in the engine in `processor`, over HTTP in `endpoint`."""
+"""Presets on stock vLLM.
+
+`offline` writes them into `SamplingParams`, `endpoint` reads them from HTTP requests, and
+`processor` runs their residual stages in the engine.
+"""
 
 from temperament.engines.vllm.offline import sampling_params
 

@@ -15,7 +15,7 @@ from vllm.logger import init_logger
 
 import temperament
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
-from temperament.engines.vllm.params import token_bytes
+from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import EngineError, PresetError, Problem
 from temperament.plan.automata.modes import unmatched
 from temperament.plan.targets import VLLM

@@ -1,7 +1,7 @@
-"""The last guard: what raises in our code costs a request its preset, and never the engine.
+"""The guard: an error of ours in a decoding step costs a request its preset, and never the engine.
 
-vLLM gives a logits processor no way of failing one request: what it raises ends the engine for
-everybody. So the request goes on neutral, from that step to its end; it's logged and counted.
+vLLM lets no logits processor fail a single request: an exception from it ends the engine for every
+client. So a request whose stages raise goes on without its preset; the error is logged and counted.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from temperament.stages import BY_NAME
 
 logger = init_logger("vllm.temperament")
 
-BATCH = "batch"  # stands for a stage where it was none
+BATCH = "batch"  # reported in place of a stage if the error came from none
 
-# (logits, the slots of their requests, which rows of the step they are: None for all) -> logits
+# (logits, the slots of their requests, their rows in the step or None for all rows) -> logits
 Step = Callable[[Tensor, Slots, Tensor | None], Tensor]
 
 
 class Guard:
     """Runs the steps of one runner.
 
-    `give_up` makes a slot neutral and returns its preset's label; `restart` makes all slots
-    neutral, should even that raise.
+    `give_up` makes one slot neutral and returns its preset's label. If that raises too, `restart`
+    makes all slots neutral.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Guard:
         self._give_up = give_up
         self._restart = restart
         self._logged: set[tuple[str, type[Exception]]] = set()
-        self._kept = torch.zeros(0)
+        self._buffer = torch.zeros(0)
 
     def run(
         self,
@@ -50,52 +50,54 @@ class Guard:
         rows_of: Callable[[int], Tensor],
         switches: Callable[[], int],
     ) -> Tensor:
-        """`step` on a batch: [rows, vocab] float32 logits, changed in place.
+        """Runs `step` on a batch; returns its [rows, vocab] float32 logits, changed in place.
 
-        If it raises, each of the `slots` has a step of its own, on its rows (`rows_of`, [n] int64)
-        as they were, so that the others' logits are those that they would have been; a slot that
-        raises alone is given up.
+        If it raises, `step` runs again for each slot alone, on the slot's original rows (`rows_of`
+        returns their [n] int64 indices), so that the other requests get their usual logits. A slot
+        that raises alone is given up. `switches` returns how many modes have switched so far.
         """
         begin = time.perf_counter()
-        kept = self._copy_of(logits)
+        original = self._copy_of(logits)
         try:
-            done = step(logits, slots, None)
+            changed = step(logits, slots, None)
         except Exception as caught:
             error = caught
         else:
             self._meter.step(time.perf_counter() - begin, switches())
-            return done
-        logits.copy_(kept)
-        failed = [slot for slot in slots.tolist() if self._alone(logits, kept, slot, step, rows_of)]
-        if not failed:  # alone, each of them can be run
+            return changed
+        logits.copy_(original)
+        failed = [
+            slot for slot in slots.tolist() if self._fails(logits, original, slot, step, rows_of)
+        ]
+        if not failed:
             self._report(error, "nobody")
         return logits
 
     def attempt(self, slot: int, work: Callable[[], object]) -> None:
-        """Whatever the runner tells of a slot's request. If it raises, the slot is given up."""
+        """Runs `work` for a slot's request; gives the slot up if it raises."""
         try:
             work()
         except Exception as error:
             self._fail(slot, error)
 
     def lost(self, error: Exception) -> None:
-        """What is kept of all requests is no longer to be trusted."""
+        """Makes all slots neutral: what is stored of their requests may be wrong."""
         self._restart()
         self._report(error, "every request")
 
-    def _alone(
+    def _fails(
         self,
         logits: Tensor,
-        kept: Tensor,
+        original: Tensor,
         slot: int,
         step: Step,
         rows_of: Callable[[int], Tensor],
     ) -> bool:
-        """One slot's step; whether it was given up."""
+        """Runs one slot's step; returns whether the slot was given up."""
         try:
             rows = rows_of(slot)
-            own = step(kept.index_select(0, rows), np.array([slot]), rows)
-            logits.index_copy_(0, rows, own)
+            changed = step(original.index_select(0, rows), np.array([slot]), rows)
+            logits.index_copy_(0, rows, changed)
         except Exception as error:
             self._fail(slot, error)
             return True
@@ -123,8 +125,8 @@ class Guard:
         self._meter.fallback(stage)
 
     def _copy_of(self, logits: Tensor) -> Tensor:
-        """[rows, vocab] in a buffer that is used at every step."""
+        """A copy, [rows, vocab], in a buffer that every step uses."""
         size = logits.numel()
-        if self._kept.numel() < size or self._kept.device != logits.device:
-            self._kept = torch.empty(size, device=logits.device)
-        return self._kept[:size].view(logits.shape).copy_(logits)
+        if self._buffer.numel() < size or self._buffer.device != logits.device:
+            self._buffer = torch.empty(size, device=logits.device)
+        return self._buffer[:size].view(logits.shape).copy_(logits)

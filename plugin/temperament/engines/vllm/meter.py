@@ -1,8 +1,8 @@
-"""What an engine's process counts, brought to `/metrics` of the API server: a file that both map.
+"""The metrics of an engine's process, which `/metrics` of the API server reads from files.
 
-The file has the form of Prometheus's multi-process mode. With several API servers vLLM uses that
-mode itself and its folder is ours too; with one, the API server makes a folder named after the
-engine (`folder_of`), and its registry reads it. Where nobody made one, nothing is written.
+The files have the format of Prometheus's multi-process mode. Several API servers use that mode, and
+we write to their folder. A single API server creates a folder named after the engine (`folder_of`)
+and reads that. Without a folder nothing is written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 BUCKETS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # seconds
 
-_RETRY = 1.0  # seconds between two looks for the folder
+_RETRY = 1.0  # seconds before the folder is looked for again
 _STEP = "temperament_step_seconds"
 _STEP_HELP = "Time of the presets' part of a decoding step, on the host"
 _SWITCHES = "temperament_mode_switches"
@@ -30,17 +30,17 @@ _FALLBACKS_HELP = "Requests whose preset was given up after an error of ours, by
 
 
 def folder_of(vllm_config: VllmConfig) -> Path:
-    """Where the processes of one server leave their counts."""
+    """Returns the folder to which the processes of one server write their metrics."""
     shared = os.environ.get(MULTIPROCESS)
     if shared:
         return Path(shared)
-    # An engine of several data-parallel ones has a suffix of its own.
+    # Data-parallel engines add a suffix for their rank.
     name = str(vllm_config.instance_id).partition("_dp")[0]
     return Path(tempfile.gettempdir(), f"temperament-{name}")
 
 
 class Meter:
-    """The counts of one engine process; without a `folder` they stay here."""
+    """The metrics of one engine process; without a `folder` they are only counted."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.fallbacks: dict[str, int] = {}  # by stage
@@ -52,30 +52,30 @@ class Meter:
         self._looked = -_RETRY
 
     def step(self, seconds: float, switches: int) -> None:
-        """A step of the batch took so long; so many modes have switched since the start."""
-        place = sum(seconds > bound for bound in BUCKETS)
-        self._buckets[place] += 1
+        """Records a step of the batch, and the number of mode switches since the start."""
+        bucket = sum(seconds > bound for bound in BUCKETS)
+        self._buckets[bucket] += 1
         self._seconds += seconds
         files = self._open()
         if files is None:
             self.switches = switches
             return
-        self._write_step(files["histogram"], place)
+        self._write_step(files["histogram"], bucket)
         if switches != self.switches:
             self.switches = switches
             files["counter"].write_value(_key(_SWITCHES, "_total", _SWITCHES_HELP), switches, 0.0)
 
     def fallback(self, stage: str) -> None:
-        """A request went on without its preset."""
+        """Records a request that goes on without its preset, and the stage that raised."""
         self.fallbacks[stage] = self.fallbacks.get(stage, 0) + 1
         files = self._open()
         if files is not None:
             self._write_fallback(files["counter"], stage)
 
-    def _write_step(self, file: Any, place: int) -> None:
-        bound = [*map(str, BUCKETS), "+Inf"][place]
+    def _write_step(self, file: Any, bucket: int) -> None:
+        bound = [*map(str, BUCKETS), "+Inf"][bucket]
         key = _key(_STEP, "_bucket", _STEP_HELP, le=bound)
-        file.write_value(key, self._buckets[place], 0.0)
+        file.write_value(key, self._buckets[bucket], 0.0)
         file.write_value(_key(_STEP, "_sum", _STEP_HELP), self._seconds, 0.0)
 
     def _write_fallback(self, file: Any, stage: str) -> None:
@@ -83,7 +83,7 @@ class Meter:
         file.write_value(key, self.fallbacks[stage], 0.0)
 
     def _open(self) -> Mapping[str, Any] | None:
-        """The files, once there is a folder for them; they begin with what was counted before."""
+        """Returns the files once their folder exists; new ones begin with the counts so far."""
         now = time.monotonic()
         if self._files is not None or self._folder is None or now - self._looked < _RETRY:
             return self._files
@@ -93,18 +93,18 @@ class Meter:
         try:
             from prometheus_client.mmap_dict import MmapedDict
 
-            made: Any = MmapedDict  # untyped
+            untyped: Any = MmapedDict
             self._files = {
-                kind: made(str(self._folder / f"{kind}_temperament{os.getpid()}.db"))
+                kind: untyped(str(self._folder / f"{kind}_temperament{os.getpid()}.db"))
                 for kind in ("histogram", "counter")
             }
-            for place in range(len(self._buckets)):
-                self._write_step(self._files["histogram"], place)
+            for bucket in range(len(self._buckets)):
+                self._write_step(self._files["histogram"], bucket)
             counter = self._files["counter"]
             counter.write_value(_key(_SWITCHES, "_total", _SWITCHES_HELP), self.switches, 0.0)
             for stage in self.fallbacks:
                 self._write_fallback(counter, stage)
-        except (OSError, ImportError):  # a full disk; without the client nobody reads them
+        except (OSError, ImportError):  # no space left; or no prometheus_client, so no reader
             self._folder, self._files = None, None
         return self._files
 

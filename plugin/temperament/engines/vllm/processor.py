@@ -1,8 +1,8 @@
-"""The one class that vLLM loads: it is a logits processor of both of its model runners.
+"""The class that vLLM loads: a logits processor for both of its model runners.
 
-Both runners read the entry-point group `vllm.logits_processors`, and each stops at a class that
-isn't its own. So this class is of both kinds; which one it serves as, its constructor's arguments
-tell.
+Both runners read the entry-point group `vllm.logits_processors`, and each refuses a class that
+doesn't derive from its own interface. So this class derives from both. The arguments of its
+constructor tell which runner creates it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
 )
 
 from temperament.engines.vllm.meter import Meter, folder_of
-from temperament.engines.vllm.params import validate
+from temperament.engines.vllm.requests import validate
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.engines.vllm.v2 import V2Batch
 from temperament.errors import EngineError, Problem
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
-    """Runs what a request's preset leaves to us, on either runner."""
+    """Runs the residual stages of the requests' presets, on either runner."""
 
     def __init__(self, vllm_config: VllmConfig, *arguments: Any) -> None:
         self._v1: V1Batch | None = None
@@ -38,8 +38,8 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
             self._v2 = V2Batch(vllm_config, arguments[0], meter_of(vllm_config))
             return
         device, _pin_memory = arguments
-        named = vllm_config.model_config.logits_processors
-        if vllm_config.scheduler_config.async_scheduling and not named:
+        by_option = vllm_config.model_config.logits_processors  # --logits-processors
+        if vllm_config.scheduler_config.async_scheduling and not by_option:
             raise EngineError(
                 Problem(
                     "vLLM's V1 runner",
@@ -57,30 +57,30 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
         validate(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
-        """True puts us behind V1's penalties and temperature, where V2 has us too.
+        """True makes V1 call us after its penalties and temperature, as V2 does.
 
-        It doesn't mean that we leave the largest logit alone. V1 asks only to know whether a batch
-        of greedy requests alone may skip us, and it may: a request with a chain of ours is never
-        greedy to the engine, since its temperature there is 1.
+        It doesn't mean that we keep the largest logit. V1 asks in order to skip us in a batch of
+        greedy requests, and it may: a request with a chain of ours is never greedy for the engine,
+        where its temperature is 1.
         """
         return True
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """V1: follows the batch."""
+        """V1: follows the changes of the batch."""
         if batch_update is not None and self._v1 is not None:
             self._v1.update(batch_update)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
-        """V2: a request takes a slot."""
+        """V2: a request takes a slot; returns whether we change its logits."""
         return self._v2 is not None and self._v2.add(req_idx, sampling_params)
 
     def apply_staged_writes(self) -> None:
-        """V2: once before each forward pass."""
+        """V2: called once before each forward pass."""
         if self._v2 is not None:
             self._v2.flush()
 
     def apply(self, logits: Tensor, ctx: LogitsContext | None = None) -> Tensor:
-        """Both: [rows, vocab] float32 logits, changed in place."""
+        """Both: returns [rows, vocab] float32 logits, changed in place."""
         if self._v1 is not None:
             return self._v1.apply(logits)
         assert self._v2 is not None and ctx is not None
@@ -88,7 +88,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
 
 
 def meter_of(vllm_config: VllmConfig) -> Meter:
-    """The counts of this process: tensor-parallel ranks do the same, and the first one counts."""
+    """Returns the metrics of this process. Tensor-parallel ranks do the same; the first writes."""
     from vllm.distributed.parallel_state import get_tensor_model_parallel_rank
 
     return Meter(None if get_tensor_model_parallel_rank() else folder_of(vllm_config))

@@ -1,7 +1,7 @@
-"""The V1 runner: rows are the places of its persistent batch, and requests move between them.
+"""The V1 runner: its batch is persistent, and requests move between its rows.
 
-The runner tells which request joins, leaves and moves; a request's output tokens are read from the
-list that the runner keeps, so a request that was preempted and comes back brings its history along.
+The runner reports which requests join, leave and move. It keeps a list of each request's output
+tokens, from which we read them, so a preempted request that comes back has its history.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from temperament.batch.rows import Rows
 from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
-from temperament.engines.vllm.params import request_of, token_bytes
-from temperament.engines.vllm.parked import Parked, Text
+from temperament.engines.vllm.requests import request_of
+from temperament.engines.vllm.snapshots import Snapshots, Text
+from temperament.engines.vllm.tokenizer import token_bytes
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -38,14 +39,14 @@ class V1Batch:
 
     def _restart(self) -> None:
         self.rows = Rows(self._slots, self._device, self._vocabulary)
-        # row -> the runner's own list of the request's output, for rows whose stages need it
+        # row -> the runner's list of the request's output, for rows whose stages or modes need it
         self._outputs: dict[int, list[int]] = {}
-        # row -> the request's parameters and prompt, where a stage or mode remembers
+        # row -> the request's parameters and prompt, for rows whose snapshot is kept
         self._params: dict[int, tuple[SamplingParams, list[int]]] = {}
-        self._parked = Parked()
+        self._snapshots = Snapshots()
 
     def update(self, update: BatchUpdate) -> None:
-        """Follows the runner's removals, additions and moves, in that order."""
+        """Applies the runner's removals, additions and moves, in that order."""
         from vllm.v1.sample.logits_processor import MoveDirectionality
 
         attempt = self._guard.attempt
@@ -60,7 +61,7 @@ class V1Batch:
             attempt(target, partial(self._swap, source, target))
 
     def apply(self, logits: Tensor) -> Tensor:
-        """[rows, vocab] float32, changed in place."""
+        """Returns [rows, vocab] float32 logits, changed in place."""
         slots = np.arange(logits.shape[0], dtype=np.int64)
         if not self.rows.active(slots):
             return logits
@@ -73,10 +74,10 @@ class V1Batch:
         self._catch_up([row for row in slots.tolist() if row in self._outputs])
         return self.rows.run(logits, slots)
 
-    def _swap(self, one: int, other: int) -> None:
-        self.rows.swap(one, other)
-        _swap(self._outputs, one, other)
-        _swap(self._params, one, other)
+    def _swap(self, first: int, second: int) -> None:
+        self.rows.swap(first, second)
+        _swap(self._outputs, first, second)
+        _swap(self._params, first, second)
 
     def _give_up(self, row: int) -> str:
         label = self.rows.label(row)
@@ -94,31 +95,31 @@ class V1Batch:
         self._outputs[row] = output
         if self.rows.remembers(row):
             self._params[row] = params, prompt
-            saved = self._parked.take(params, _text(prompt, output)) if output else None
-            if saved is not None:
-                self.rows.restore(row, saved)
+            snapshot = self._snapshots.take(params, _text(prompt, output)) if output else None
+            if snapshot is not None:
+                self.rows.restore(row, snapshot)
 
     def _leave(self, row: int) -> None:
         if row in self._params:
             params, prompt = self._params.pop(row)
-            self._parked.put(params, self.rows.save(row), _text(prompt, self._outputs[row]))
+            self._snapshots.put(params, self.rows.save(row), _text(prompt, self._outputs[row]))
         self._outputs.pop(row, None)
         self.rows.clear(row)
 
     def _catch_up(self, rows: list[int]) -> None:
-        """Appends what the runner has added to its lists since the last step."""
+        """Appends the tokens that the runner has added to its lists since the last step."""
         if not rows:
             return
         log = self.rows.log
         ends = log.prompt_ends[rows] + [len(self._outputs[row]) for row in rows]
-        behind = ends - log.ends[rows]
-        # Only these: what a mode knows of entropies is lost where an output is written anew.
-        one = np.array(rows)[behind == 1]
-        if one.size:
-            last = torch.tensor([self._outputs[row][-1] for row in one.tolist()])
-            log.append(last.to(log.device), one)
-        for row, missing in zip(rows, behind, strict=True):
-            if missing not in (0, 1):
+        new = ends - log.ends[rows]
+        # `rewrite_output` forgets past entropies, so a row with one new token is not rewritten.
+        growing = np.array(rows)[new == 1]
+        if growing.size:
+            last = torch.tensor([self._outputs[row][-1] for row in growing.tolist()])
+            log.append(last.to(log.device), growing)
+        for row, count in zip(rows, new, strict=True):
+            if count not in (0, 1):
                 self.rows.rewrite_output(row, self._outputs[row])
 
 
@@ -126,9 +127,9 @@ def _text(prompt: list[int], output: list[int]) -> Text:
     return len(prompt), torch.tensor([*prompt, *output])
 
 
-def _swap(table: dict[int, Any], one: int, other: int) -> None:
-    first, second = table.pop(one, None), table.pop(other, None)
-    if first is not None:
-        table[other] = first
-    if second is not None:
-        table[one] = second
+def _swap(by_row: dict[int, Any], first: int, second: int) -> None:
+    at_first, at_second = by_row.pop(first, None), by_row.pop(second, None)
+    if at_first is not None:
+        by_row[second] = at_first
+    if at_second is not None:
+        by_row[first] = at_second

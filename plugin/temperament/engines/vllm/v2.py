@@ -1,7 +1,8 @@
 """The V2 runner: requests have slots, a step's rows come in any order, tokens are on the device.
 
-Under speculative decoding a request has a row for each draft token. The host doesn't know which
-rows these are, so then every stage runs on all rows and its result is kept where it belongs.
+With speculative decoding a request has one more row for each draft token. Only the device knows
+which rows belong to which request. So then every stage runs on all rows, and its result is kept for
+the rows of its requests.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from temperament.batch.rows import TOKENS, Rows
 from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
-from temperament.engines.vllm.params import request_of, token_bytes
-from temperament.engines.vllm.parked import Parked, Text
+from temperament.engines.vllm.requests import request_of
+from temperament.engines.vllm.snapshots import Snapshots, Text
+from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.ops.history import History
 
 if TYPE_CHECKING:
@@ -42,28 +44,28 @@ class V2Batch:
 
     def _restart(self) -> None:
         slots, device = self._states.max_num_reqs, self._states.device
-        # A row must not differ by a bit between steps with draft tokens and without.
+        # Steps with and without draft tokens must give a row the same bits.
         self.rows = Rows(slots, device, self._vocabulary, heads=not self._drafts)
-        # slots of requests with modes whose tokens weren't looked at yet
+        # slots of requests with modes whose tokens have not been read yet
         self._unread: list[int] = []
-        # slot -> the request's parameters, where a stage or mode keeps what tokens can't tell
+        # slot -> the request's parameters, for slots whose snapshot is kept
         self._stateful: dict[int, SamplingParams] = {}
-        # [slots] its prompt, and all of its tokens at its last step
+        # [slots] the number of tokens in the prompt, and of all tokens at the last step
         self._prompt = np.zeros(slots, dtype=np.int64)
         self._seen = np.zeros(slots, dtype=np.int64)
-        self._parked = Parked()
-        # slots in which that was not yet asked for
-        self._returned: set[int] = set()
+        self._snapshots = Snapshots()
+        # slots of requests that joined and whose snapshot has not been looked for yet
+        self._joined: set[int] = set()
 
     def add(self, slot: int, params: SamplingParams) -> bool:
-        """Gives a slot to a request; whether we change its logits."""
-        self._guard.attempt(slot, partial(self._park, slot))
+        """Gives a slot to a request; returns whether we change its logits."""
+        self._guard.attempt(slot, partial(self._keep, slot))
         self._guard.attempt(slot, partial(self._add, slot, params))
         return self.rows.active(np.array([slot]))
 
     def _add(self, slot: int, params: SamplingParams) -> None:
         request = request_of(params)
-        self._returned.discard(slot)
+        self._joined.discard(slot)
         self.rows.write(slot, request)
         if request.switching is not None:
             self._unread.append(slot)
@@ -71,13 +73,12 @@ class V2Batch:
             self._stateful[slot] = params
             self._prompt[slot] = self._states.prompt_len.np[slot]
             self._seen[slot] = 0
-            self._returned.add(slot)
+            self._joined.add(slot)
 
     def flush(self) -> None:
-        """Brings new parameters to the device.
+        """Copies new parameters to the device, and reads the tokens of new requests with modes.
 
-        What a request with modes has of tokens is read from there, once: a request that was
-        preempted brings its output along, and `start: auto` looks at the prompt.
+        A request that was preempted has output already, and `start: auto` depends on the prompt.
         """
         try:
             self.rows.table.flush()
@@ -94,7 +95,7 @@ class V2Batch:
         self.rows.read(slot, tokens[:middle], tokens[middle:])
 
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
-        """[rows, vocab] float32, changed in place."""
+        """Returns [rows, vocab] float32 logits, changed in place."""
         slots = context.idx_mapping_np.astype(np.int64)
         if not self.rows.active(slots):
             return logits
@@ -113,17 +114,18 @@ class V2Batch:
         if part is not None:
             lengths = lengths[context.idx_mapping_np == slots[0]]
         if self._stateful:
-            self._take_back(slots)
+            self._restore_preempted(slots)
             self._seen[slots] = lengths
         history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
         rows, first = context.expanded_idx_mapping.long(), context.expanded_local_pos == 0
         if part is not None:
             history = None if history is None else history.select(part)
             rows, first = rows.index_select(0, part), first.index_select(0, part)
-        # Between two steps so many tokens may be committed, and in front of a row stand as many.
+        # A row can have so many tokens that are new since its slot's last step: at most drafts + 1
+        # were committed, and up to `drafts` tokens are still to be verified.
         new = 2 * self._drafts + 1
         if context.expanded_idx_mapping.shape[0] == len(context.idx_mapping_np):
-            # exact only where no drafts are tried
+            # With draft tokens, `lengths` are upper bounds.
             ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
         return self.rows.run_expanded(logits, slots, rows, history, first=first, new=new)
@@ -131,39 +133,41 @@ class V2Batch:
     def _give_up(self, slot: int) -> str:
         label = self.rows.label(slot)
         self._stateful.pop(slot, None)
-        self._returned.discard(slot)
+        self._joined.discard(slot)
         self.rows.clear(slot)
         return label
 
-    def _park(self, slot: int) -> None:
-        """Keeps the state of a slot whose request has left."""
+    def _keep(self, slot: int) -> None:
+        """Keeps a snapshot of a slot whose request has left."""
         params = self._stateful.pop(slot, None)
         if params is not None:
-            # A new request's tokens aren't in the table before its staged writes are applied.
+            # The runner writes a new request's tokens into its table only after this, so those of
+            # the request that left still stand there.
             text = self._text(slot, int(self._prompt[slot]), int(self._seen[slot]))
-            self._parked.put(params, self.rows.save(slot), text)
+            self._snapshots.put(params, self.rows.save(slot), text)
 
     def _text(self, slot: int, prompt: int, end: int) -> Text:
         return prompt, self._states.all_token_ids.gpu[slot, :end].clone()
 
-    def _take_back(self, slots: Slots) -> None:
-        """Gives requests that were preempted, and are in the batch again, their state."""
-        for slot in self._returned.intersection(slots.tolist()):
+    def _restore_preempted(self, slots: Slots) -> None:
+        """Restores the snapshots of preempted requests that are in the batch again."""
+        for slot in self._joined.intersection(slots.tolist()):
             prompt, end = int(self._prompt[slot]), int(self._states.prefill_len.np[slot])
-            self._returned.remove(slot)
-            if end == prompt:  # a new one
+            self._joined.remove(slot)
+            if end == prompt:  # no output yet: a new request
                 continue
-            # It comes back one token after its last step, perhaps not to the slot that it had.
+            # A request that comes back has one token more than at its last step. While its old slot
+            # is free, its state is there.
             for other in self._stateful.keys() - {*slots.tolist()}:
                 if (self._prompt[other], self._seen[other]) == (prompt, end - 1):
-                    self._park(other)
+                    self._keep(other)
             text = self._text(slot, prompt, end - 1)
-            saved = self._parked.take(self._stateful[slot], text)
-            if saved is not None:
-                self.rows.restore(slot, saved)
+            snapshot = self._snapshots.take(self._stateful[slot], text)
+            if snapshot is not None:
+                self.rows.restore(slot, snapshot)
 
     def _history(self, context: LogitsContext) -> History:
-        """Committed tokens from the runner's table, then each row's own draft tokens."""
+        """Each row's tokens: the committed ones from the runner's table, then its draft tokens."""
         rows = context.expanded_idx_mapping.long()
         longest = int(context.seq_lens_upper_bound_np.max())
         tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, rows).long()
@@ -171,11 +175,11 @@ class V2Batch:
         if self._drafts and longest:
             number = torch.arange(rows.shape[0], device=rows.device)
             for back in range(self._drafts):
-                # The token that was fed `back` rows before this one stands at `pos - back`.
+                # The input token of the row `back` rows earlier stands at `pos - back`.
                 is_draft = back < context.expanded_local_pos
                 fed = context.input_ids[(number - back).clamp_min(0)].long()
-                place = (context.pos.long() - back).clamp(0, longest - 1)[:, None]
-                old = tokens.gather(1, place)
-                tokens.scatter_(1, place, torch.where(is_draft[:, None], fed[:, None], old))
+                position = (context.pos.long() - back).clamp(0, longest - 1)[:, None]
+                old = tokens.gather(1, position)
+                tokens.scatter_(1, position, torch.where(is_draft[:, None], fed[:, None], old))
         prompt_end = self._states.prompt_len.gpu.index_select(0, rows).long()
         return History(tokens, torch.zeros_like(end), prompt_end, end)

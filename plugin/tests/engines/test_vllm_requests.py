@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from temperament import Catalogue, TemperamentError
-from temperament.engines.vllm.params import request_of, validate
+from temperament.engines.vllm.requests import request_of, validate
 from temperament.plan import encode
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
@@ -57,8 +57,8 @@ class TestValidate:
     @pytest.mark.parametrize(
         ("extra", "fields", "words"),
         [
-            ({KEY: 5}, {}, "vllm_xargs.temperament: not a chain; given: 5; allowed: a text"),
-            ({KEY: [TEXT]}, {}, "allowed: a text"),
+            ({KEY: 5}, {}, "vllm_xargs.temperament: not a chain; given: 5; allowed: a string"),
+            ({KEY: [TEXT]}, {}, "allowed: a string"),
             ({KEY: None}, {}, "given: None"),
             ({KEY: "hot"}, {}, "allowed: a JSON object"),
             ({KEY: "[]"}, {}, "allowed: a JSON object"),

@@ -1,4 +1,4 @@
-"""The residual chain in a request's `SamplingParams`: how it is read, and refused at the door."""
+"""The residual chain in a request's `SamplingParams`: checked on arrival, read by the worker."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from temperament.batch.table import Request
 from temperament.errors import Problem, RequestError, shown
 from temperament.plan import decode
 from temperament.plan.targets import VLLM
-from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
-    from vllm.config import VllmConfig
 
-_NOTHING = Request()
+_NO_CHAIN = Request()
 
 
 def validate(params: SamplingParams) -> None:
-    """Raises `RequestError` or `PresetError` (HTTP 400) if the chain can't be run as it is."""
+    """Raises `RequestError` or `PresetError` (HTTP 400) for a chain that can't be run as it is."""
     extra = params.extra_args or {}
     if KEY not in extra:
         if "preset" in extra:
@@ -38,44 +36,35 @@ def validate(params: SamplingParams) -> None:
         return
     text = extra[KEY]
     if not isinstance(text, str):
-        raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a text"))
+        raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a string"))
     if not any(decode(text).chains.values()):
         return
-    native = {
-        name: getattr(params, name)
-        for name, neutral in VLLM.fields.items()
-        if BY_NAME[name].movable and getattr(params, name) != neutral
-    }
-    native.pop("top_k", None) if native.get("top_k") == -1 else None
-    if native:
-        raise RequestError(
-            Problem(
-                "SamplingParams",
-                name,
-                "would act a second time, beside the preset's chain",
-                shown(value),
-                f"{VLLM.fields[name]} (neutral)",
-            )
-            for name, value in native.items()
+    problems = [
+        Problem(
+            "SamplingParams",
+            name,
+            "would act a second time, beside the preset's chain",
+            shown(getattr(params, name)),
+            f"{neutral} (neutral)",
         )
+        for name, neutral in VLLM.fields.items()
+        if BY_NAME[name].movable and not _is_neutral(name, getattr(params, name))
+    ]
+    if problems:
+        raise RequestError(problems)
+
+
+def _is_neutral(name: str, value: object) -> bool:
+    return value == VLLM.fields[name] or (name == "top_k" and value == -1)
 
 
 def request_of(params: SamplingParams) -> Request:
-    """What we run for a request that `validate` let in."""
+    """Returns what our processor runs for a request that passed `validate`."""
     text = (params.extra_args or {}).get(KEY)
     if not isinstance(text, str):
-        return _NOTHING
+        return _NO_CHAIN
     preset = decode(text)
     seed = params.seed if params.seed is not None else preset.generation.get("seed", 0)
     limit = -1 if params.max_tokens is None else params.max_tokens
     ends = tuple(sorted(params.all_stop_token_ids))
     return replace(batch_request(preset, ends), seed=seed, limit=limit, label=preset.name)
-
-
-def token_bytes(vllm_config: VllmConfig) -> TokenBytes:
-    """The bytes of the served model's tokens, as many as it has logits."""
-    from vllm.tokenizers import cached_tokenizer_from_config
-
-    model_config = vllm_config.model_config
-    tokenizer = cached_tokenizer_from_config(model_config)
-    return TokenBytes.of(tokenizer, model_config.get_vocab_size())

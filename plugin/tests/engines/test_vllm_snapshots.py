@@ -11,7 +11,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate
 
 import temperament
 from temperament.engines.vllm.meter import Meter
-from temperament.engines.vllm.parked import MOST, Parked
+from temperament.engines.vllm.snapshots import MAX_SNAPSHOTS, Snapshots
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.plan import encode
 from temperament.plan.wire import KEY
@@ -119,22 +119,22 @@ def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: b
 
 def test_the_oldest_is_forgotten() -> None:
     """A state that nobody comes back for doesn't stay for ever."""
-    parked = Parked()
+    snapshots = Snapshots()
     saved = {"mirostat": (torch.zeros(1),)}
-    for number in range(MOST + 1):
-        parked.put(params(), saved, (1, torch.tensor([number])))
+    for number in range(MAX_SNAPSHOTS + 1):
+        snapshots.put(params(), saved, (1, torch.tensor([number])))
 
-    assert parked.take(params(), (1, torch.tensor([0]))) is None
-    assert parked.take(params(), (1, torch.tensor([1]))) is saved
-    assert parked.take(params(), (1, torch.tensor([1]))) is None
+    assert snapshots.take(params(), (1, torch.tensor([0]))) is None
+    assert snapshots.take(params(), (1, torch.tensor([1]))) is saved
+    assert snapshots.take(params(), (1, torch.tensor([1]))) is None
 
 
 def test_a_placeholder_is_any_token() -> None:
     """V1's async scheduling has -1 where the last token isn't known yet when a request leaves."""
-    parked = Parked()
+    snapshots = Snapshots()
     saved = {"mirostat": (torch.zeros(1),)}
-    parked.put(params(), saved, (1, torch.tensor([4, 5, -1])))
+    snapshots.put(params(), saved, (1, torch.tensor([4, 5, -1])))
 
-    assert parked.take(params(), (1, torch.tensor([4, 6, 7]))) is None
-    assert parked.take(params(), (2, torch.tensor([4, 5, 7]))) is None
-    assert parked.take(params(), (1, torch.tensor([4, 5, 7]))) is saved
+    assert snapshots.take(params(), (1, torch.tensor([4, 6, 7]))) is None
+    assert snapshots.take(params(), (2, torch.tensor([4, 5, 7]))) is None
+    assert snapshots.take(params(), (1, torch.tensor([4, 5, 7]))) is saved
