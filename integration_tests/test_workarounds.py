@@ -178,7 +178,7 @@ class TestVersions:
         asked = project["optional-dependencies"]["transformers"]
 
         assert any(one.startswith("transformers>=4.") for one in asked), (
-            "drop the hasattr in _NEUTRAL of engines/transformers.py"
+            "drop the hasattr in _NEUTRAL of engines/transformers/arguments.py"
         )
 
 

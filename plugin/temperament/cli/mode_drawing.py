@@ -10,7 +10,7 @@ from temperament.presets.modes import AUTO, Mode, Rule
 from temperament.presets.switching import first
 
 if TYPE_CHECKING:
-    from temperament.engines.tracing import Traced
+    from temperament.engines.transformers.traced_generation import Traced
 
 COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # ANSI colour numbers, one for each mode
 

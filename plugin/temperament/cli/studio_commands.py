@@ -268,7 +268,7 @@ def local_model(folder: str) -> Source:
     from temperament.studio import local
 
     model, tokenizer = local.load(folder)
-    from temperament.engines.transformers import model_defaults
+    from temperament.engines.transformers.arguments import model_defaults
 
     name = folder.rstrip("/").rpartition("/")[2]
     return local.LocalModel(name, model, tokenizer, model_defaults(model))

@@ -27,9 +27,9 @@ def add(command: AddCommand) -> None:
 def trace(arguments: Namespace) -> str:
     """The text by its modes, then each switch with its token and trigger."""
     preset = Catalogue.load(arguments.presets).resolve(arguments.name)
-    from temperament.engines import tracing
+    from temperament.engines.transformers import traced_generation
 
-    traced = tracing.trace(
+    traced = traced_generation.trace(
         preset,
         arguments.model,
         arguments.prompt,

@@ -1,1 +1,1 @@
-"""Adapters to the engines. No formula stands here."""
+"""Adapters to the engines. They compute nothing themselves; that is for `ops` and `batch`."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from temperament import EngineError
-from temperament.engines.generation import arguments
+from temperament.engines.transformers.arguments import generation_arguments
 from temperament.plan.parameters import (
     ENGINES,
     REFERENCE,
@@ -135,7 +135,7 @@ class TestVllmFields:
 
 
 class TestArguments:
-    """`engines.generation.arguments`, the same for `generate`."""
+    """`generation_arguments`, the same for `generate`."""
 
     def test_names_and_forms(self) -> None:
         """One name in the preset, Transformers' own in the call."""
@@ -154,7 +154,7 @@ class TestArguments:
             "eos_token_id": [4],
             "decoder_start_token_id": 3,
             "prefill_chunk_size": 4,
-        } == arguments([preset], tokenizer, None, None)
+        } == generation_arguments([preset], tokenizer, None, None)
 
     @pytest.mark.parametrize(
         ("rows", "expected"),
@@ -172,7 +172,7 @@ class TestArguments:
         """A batch is drawn unless no row is; its greedy rows have temperature 0."""
         presets = [made(**row) for row in rows]
 
-        assert expected == arguments(presets, None, None, None)["do_sample"]
+        assert expected == generation_arguments(presets, None, None, None)["do_sample"]
         assert [
             0.0 if row.get("do_sample") is False else None for row in rows
         ] == [preset.chain.values.get("temperature") for preset in presets]  # fmt: skip
@@ -192,7 +192,7 @@ class TestArguments:
     def test_what_a_call_cant_do(self, rows: list[dict[str, Any]], message: str) -> None:
         """Told, not dropped."""
         with pytest.raises(EngineError, match=message):
-            arguments([made(**row) for row in rows], None, None, None)
+            generation_arguments([made(**row) for row in rows], None, None, None)
 
     @pytest.mark.parametrize("name", ["custom_generate", "trust_remote_code", "top_k", "num_beams"])
     def test_a_preset_brings_no_code(self, name: str) -> None:

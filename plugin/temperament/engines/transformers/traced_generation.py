@@ -1,4 +1,4 @@
-"""A text drawn with Transformers, and the mode that each of its tokens was drawn in."""
+"""A text generated with Transformers, divided by the modes in which its tokens were drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
-from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
+from temperament.engines.transformers.arguments import generate_kwargs
+from temperament.engines.transformers.processor import PresetLogitsProcessor
 from temperament.errors import EngineError, Problem, RequestError
 from temperament.plan.automata.modes import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
@@ -22,7 +23,7 @@ from temperament.presets import Preset
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Tokens `start` <= i < `end` of the output, drawn in one mode."""
+    """The tokens from `start` to before `end` of the output: a stretch in one mode."""
 
     mode: str
     start: int
@@ -32,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SwitchPoint:
-    """Where the mode changed: the first token of the new one; `on` is the trigger."""
+    """A change of mode; `token` is the first of the new mode, `on` the trigger, "" if unknown."""
 
     token: int
     source: str
@@ -42,28 +43,28 @@ class SwitchPoint:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A text by its modes."""
+    """A text as spans, and the switches between them."""
 
     spans: tuple[Span, ...]
     switches: tuple[SwitchPoint, ...]
 
 
 class _Recorder(LogitsProcessor):
-    """Notes the mode of every step."""
+    """Runs a processor and records the mode of every step."""
 
     def __init__(self, inner: PresetLogitsProcessor) -> None:
         self.inner = inner
         self.drawn_in: list[int] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """The inner processor's scores."""
-        done = self.inner(input_ids, scores)
+        """Returns the inner processor's scores."""
+        changed = self.inner(input_ids, scores)
         self.drawn_in.append(self.inner.modes[0])
-        return done
+        return changed
 
 
 def tokenizer_at(path: str) -> Any:
-    """The tokenizer of a folder. Raises `EngineError` if there is none."""
+    """Returns the tokenizer of a folder or a model name. Raises `EngineError` if it has none."""
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=Path(path).exists())
     except (OSError, ValueError) as error:
@@ -73,10 +74,10 @@ def tokenizer_at(path: str) -> Any:
 def trace(
     preset: Preset, path: str, prompt: str, *, max_tokens: int, seed: int, raw: bool = False
 ) -> Traced:
-    """Draws a text with the model at `path` and follows its modes.
+    """Generates a text with the model at `path` and returns it by its modes.
 
-    `prompt` goes through the tokenizer's chat template if it has one, unless `raw`. Raises
-    `RequestError` for a preset without modes, `EngineError` for what can't be loaded.
+    `prompt` goes through the tokenizer's chat template, unless it has none or `raw` is set. Raises
+    `RequestError` for a preset without modes, `EngineError` if there is no tokenizer.
     """
     switching = Switching.of(preset)
     if switching is None:
@@ -92,24 +93,25 @@ def trace(
     recorder = _Recorder(kwargs.pop("logits_processor")[0])
     torch.manual_seed(seed)
     kwargs = {"max_new_tokens": max_tokens, "pad_token_id": tokenizer.eos_token_id, **kwargs}
-    given = torch.tensor([ids])
-    made = model.generate(
-        given,
-        attention_mask=torch.ones_like(given),
+    inputs = torch.tensor([ids])
+    output = model.generate(
+        inputs,
+        attention_mask=torch.ones_like(inputs),
         logits_processor=LogitsProcessorList([recorder]),
         **kwargs,
     )
-    return _traced(switching, tokenizer, ids, made[0, len(ids) :].tolist(), recorder.drawn_in)
+    return _traced(switching, tokenizer, ids, output[0, len(ids) :].tolist(), recorder.drawn_in)
 
 
 def _traced(
     switching: Switching, tokenizer: Any, prompt: list[int], output: list[int], modes: Sequence[int]
 ) -> Traced:
-    follower = Tracer(mode_automaton(switching, TokenBytes.of(tokenizer)))
-    follower.read_prompt(prompt)
-    begun = len(follower.switches)
-    follower.read(output)
-    known = {} if switching.uses_entropy else {s.token: s for s in follower.switches[begun:]}
+    tracer = Tracer(mode_automaton(switching, TokenBytes.of(tokenizer)))
+    tracer.read_prompt(prompt)
+    in_prompt = len(tracer.switches)
+    tracer.read(output)
+    # The tracer doesn't know entropies, so with rules on them its switches may be wrong.
+    known = {} if switching.uses_entropy else {s.token: s for s in tracer.switches[in_prompt:]}
     spans, switches = [], []
     start = 0
     for mode, group in groupby(modes[: len(output)]):

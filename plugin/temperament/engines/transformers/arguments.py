@@ -1,0 +1,223 @@
+"""Everything that presets set, as arguments of `model.generate`.
+
+One call of `generate` has one set of arguments, so the presets of its rows may differ in their
+stages alone. All stages run in our processor: Transformers puts a user's processors before its own
+warpers and adds a `top_k` of 50 by itself, so its sampling arguments are set to neutral values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from transformers import GenerationConfig, LogitsProcessorList
+
+from temperament.engines.transformers.processor import PresetLogitsProcessor
+from temperament.errors import EngineError, Problem, shown
+from temperament.plan import targets
+from temperament.plan.parameters import ASSISTANT_FIELDS, BY_FIELD, refuse
+from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
+from temperament.presets.models import facts_of_config
+from temperament.stages import PARAMETERS, STAGE_OF
+
+WHERE = "generate"
+# Our stages among the fields of a GenerationConfig, neutral. The model's file may set them; its
+# values are the lowest layer of the presets, and must not act a second time. `generate` refuses
+# fields that its version doesn't know (4.57 has no top_h).
+_NEUTRAL: Mapping[str, Any] = {
+    name: value
+    for name, value in targets.TRANSFORMERS.fields.items()
+    if hasattr(GenerationConfig(), name)
+}
+_NAME_IN_GENERATE = {"max_tokens": "max_new_tokens", "stop": "stop_strings"}
+# `generate` reads a list of these as one value for each row, and a single value as that of all.
+_ONE_FOR_ALL = ("decoder_start_token_id",)
+_NEED_TOKENIZER = ("stop", "token_healing")
+
+
+def generate_kwargs(
+    presets: Presets,
+    tokenizer: Any = None,
+    *,
+    model: Any = None,
+    assistant_model: Any = None,
+    seeds: Sequence[int] | None = None,
+    catalogue: Catalogue | None = None,
+) -> dict[str, Any]:
+    """Returns everything that presets set, as arguments for `model.generate(**inputs, ...)`.
+
+    `presets` is one preset for all prompts, or a list of one for each prompt. `tokenizer` decides
+    what is padding, and is needed for `stop`. With a `model`, its `generation_config.json` is the
+    lowest layer and gives the tokens that end a text, as in vLLM, and presets may be relative to
+    its vendor's recommendations. Without a `model`, what the presets don't set is neutral. `seeds`,
+    one for each prompt, fix the noise of stages that draw random numbers. `assistant_model` is
+    passed on; the presets' fields for assisted generation are written into its `generation_config`,
+    because Transformers reads them only there.
+
+    Raises `PresetError` for an unknown preset or a wrong value. Raises `EngineError` for a field
+    that `generate` doesn't have, that needs the tokenizer or an assistant, or in which the presets
+    of one call differ; also for `seed`, unless every preset is `reproducible`.
+    """
+    catalogue = Catalogue.load() if catalogue is None else catalogue
+    if model is not None:
+        config = model.config
+        catalogue = catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()))
+    model_values = None if model is None else model_defaults(model)
+    resolved, _ = as_presets(presets, catalogue, model_values=model_values)
+    kwargs = generation_arguments(resolved, tokenizer, model, assistant_model)
+    if not kwargs["do_sample"]:
+        resolved = [_without_draw(preset) for preset in resolved]
+    end = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    end = kwargs.get("eos_token_id", end)
+    processor = PresetLogitsProcessor(
+        resolved,
+        tokenizer,
+        seeds=seeds,
+        ends=[end] if isinstance(end, int) else end,
+    )
+    return {"logits_processor": LogitsProcessorList([processor]), **_NEUTRAL, **kwargs}
+
+
+def model_defaults(model: Any) -> Preset:
+    """Returns the values of our stages in a model's `generation_config.json`, the lowest layer."""
+    config = model.generation_config
+    values = {
+        name: value
+        for name in PARAMETERS
+        if (value := getattr(config, name, None)) is not None and name in _NEUTRAL
+    }
+    return as_preset(values, Catalogue({}))
+
+
+def generation_arguments(
+    presets: Sequence[Preset], tokenizer: Any, model: Any, assistant_model: Any
+) -> dict[str, Any]:
+    """Returns the arguments for the presets' generation fields, and always `do_sample`.
+
+    Raises `EngineError` with every field that `generate` can't take.
+    """
+    refuse((preset.generation for preset in presets), "transformers", WHERE)
+    problems: list[Problem] = []
+    # If some rows are greedy and others are not, the greedy ones have temperature 0.
+    kwargs: dict[str, Any] = {"do_sample": not _all_greedy(presets)}
+    if assistant_model is not None:
+        kwargs["assistant_model"] = assistant_model
+    for field in dict.fromkeys(name for preset in presets for name in preset.generation):
+        values = [preset.generation.get(field) for preset in presets]
+        reference = BY_FIELD.get(field)
+        if reference is not None and reference.transformers.how != "native":
+            continue  # the value is neutral: `refuse` passes no other
+        problem = _problem(field, values, presets, tokenizer)
+        if problem is not None:
+            problems.append(problem)
+        elif field == "generation_kwargs":
+            kwargs.update(values[0] or {})
+        elif field not in ("seed", "do_sample", *ASSISTANT_FIELDS):
+            kwargs[_NAME_IN_GENERATE.get(field, field)] = _argument(field, values[0])
+            if field in _NEED_TOKENIZER:
+                kwargs["tokenizer"] = tokenizer
+    problems += _set_up_assistant(presets, kwargs, model)
+    if kwargs.get("is_assistant"):
+        problems += (
+            Problem(WHERE, name, "must be true with is_assistant", shown(kwargs.get(name)), "true")
+            for name in ("output_scores", "return_dict_in_generate")
+            if not kwargs.get(name)
+        )
+    if problems:
+        raise EngineError(problems)
+    return kwargs
+
+
+def _without_draw(preset: Preset) -> Preset:
+    """A preset for greedy decoding, without its shapes, cuts and stages that draw the token."""
+    generation = {k: v for k, v in preset.generation.items() if k != "do_sample"}
+    modes = tuple(replace(mode, values=_undrawn(mode.values), order=()) for mode in preset.modes)
+    values = _undrawn(preset.values)
+    return replace(preset, values=values, order=(), generation=generation, modes=modes)
+
+
+def _undrawn(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in values.items()
+        if STAGE_OF[name].group in ("bias", "penalty") or name == "renormalize_logits"
+    }
+
+
+def _all_greedy(presets: Sequence[Preset]) -> bool:
+    return all(preset.generation.get("do_sample") is False for preset in presets)
+
+
+def _problem(
+    field: str, values: Sequence[Any], presets: Sequence[Preset], tokenizer: Any
+) -> Problem | None:
+    """Why `generate` can't take a field of its own; `values` are those of the presets."""
+    if field == "seed":
+        if all(preset.values.get("reproducible") for preset in presets):
+            return None  # our processor draws the tokens, with these seeds
+        message = "Transformers draws every row from one generator"
+        return Problem(
+            WHERE, field, message, shown(values), "call torch.manual_seed(...) before generate"
+        )
+    differ = any(value != values[0] for value in values)
+    beams = any(preset.generation.get("num_beams", 1) > 1 for preset in presets)
+    if differ and (field != "do_sample" or beams):
+        message = "differs between the presets of one call"
+        return Problem(
+            WHERE, field, message, shown(values), "the same in all, or one call for each"
+        )
+    if field in _NEED_TOKENIZER and values[0] and tokenizer is None:
+        return Problem(WHERE, field, "needs the tokenizer", shown(values))
+    return None
+
+
+def _argument(field: str, value: Any) -> Any:
+    """`value` in the type that `generate` takes."""
+    if field == "watermarking_config":
+        return _watermark(value)
+    if field == "compile_config":
+        from transformers import CompileConfig
+
+        return CompileConfig(**value)
+    if isinstance(value, tuple):
+        return value[0] if field in _ONE_FOR_ALL and len(value) == 1 else list(value)
+    return value
+
+
+def _watermark(value: Mapping[str, Any]) -> Any:
+    from transformers import SynthIDTextWatermarkingConfig, WatermarkingConfig
+
+    kind = SynthIDTextWatermarkingConfig if "ngram_len" in value else WatermarkingConfig
+    return kind(**value)
+
+
+def _set_up_assistant(
+    presets: Sequence[Preset], kwargs: dict[str, Any], model: Any
+) -> list[Problem]:
+    """Writes the presets' fields for assisted generation where Transformers reads them.
+
+    That is the configuration of the assistant model, or of the model itself if it exits early to
+    assist itself; a model that is the assistant takes them as arguments. Returns a problem for each
+    field if there is no assistant.
+    """
+    fields = {
+        name: value
+        for preset in presets
+        for name, value in preset.generation.items()
+        if name in ASSISTANT_FIELDS
+    }
+    if not fields:
+        return []
+    if kwargs.get("is_assistant"):
+        kwargs.update(fields)
+        return []
+    assistant = kwargs.get("assistant_model")
+    if assistant is None and kwargs.get("assistant_early_exit"):
+        assistant = model
+    if assistant is None:
+        message = "is read from the assistant model's generation_config alone"
+        allowed = "generate_kwargs(..., assistant_model=...)"
+        return [Problem(WHERE, name, message, shown(fields[name]), allowed) for name in fields]
+    assistant.generation_config.update(**fields)
+    return []
