@@ -12,6 +12,7 @@ from transformers import GenerationConfig, PretrainedConfig
 
 from temperament import Catalogue, EngineError, PresetError, process
 from temperament import transformers as adapter
+from temperament.engines.transformers import arguments
 from tests import rows
 
 PresetLogitsProcessor = adapter.PresetLogitsProcessor
@@ -156,7 +157,7 @@ class TestGenerateKwargs:
         processor = kwargs.pop("logits_processor")
 
         assert kwargs == {
-            **adapter._NEUTRAL,
+            **arguments._NEUTRAL,
             "do_sample": True,
             "typical_p": 1.0,
             "epsilon_cutoff": 0.0,
