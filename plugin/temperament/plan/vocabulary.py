@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from temperament.errors import EngineError, Problem
+from temperament.plan import token_bytes
 
 
 @dataclass(frozen=True)
@@ -43,56 +43,27 @@ class TokenBytes:
 
     @classmethod
     def of(cls, tokenizer: Any, size: int | None = None) -> TokenBytes:
-        """The tokens of a Transformers tokenizer, `size` of them (a model may have more logits).
+        """Returns the tokens of a tokenizer, `size` of them (a model may have more logits).
 
-        The bytes come from xgrammar, which knows byte-level and byte-fallback vocabularies; the
-        pieces of a WordPiece vocabulary are continued by `##`. Raises `EngineError` if xgrammar
-        is not installed.
+        `plan.token_bytes` knows how tokenizers spell bytes. Raises `EngineError` if it can't find
+        those of this one, or if they don't join to what the tokenizer decodes.
         """
         return _token_bytes(tokenizer, size or len(tokenizer))
 
 
 @lru_cache(maxsize=4)
 def _token_bytes(tokenizer: Any, size: int) -> TokenBytes:
-    if _is_wordpiece(tokenizer):
-        pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        table = [_word_piece(piece) for piece in pieces]
-    else:
-        try:
-            from xgrammar import TokenizerInfo
-        except ImportError as error:
-            raise EngineError(
-                Problem(
-                    "tokenizer",
-                    "",
-                    "texts are matched on bytes, which xgrammar gives",
-                    allowed="pip install xgrammar",
-                )
-            ) from error
-        table = list(TokenizerInfo.from_huggingface(tokenizer).decoded_vocab)
-    specials = []
-    for special in sorted(_special(tokenizer)):
-        if special < min(size, len(table)):
-            table[special] = b""
-            specials.append((special, str(tokenizer.convert_ids_to_tokens(special)).encode()))
+    table = token_bytes.read(tokenizer)
+    special = token_bytes.special_ids(tokenizer)
+    token_bytes.check(tokenizer, table, special)
+    written = []
+    for number in sorted(special):
+        if number < min(size, len(table)):
+            table[number] = b""
+            written.append((number, token_bytes.written(tokenizer, number).encode()))
     table = [*table[:size], *[b""] * (size - len(table))]
     end = tokenizer.eos_token_id
     ends: Sequence[int] = end if isinstance(end, (list, tuple)) else [end]
-    known = getattr(tokenizer, "added_tokens_decoder", {})
+    known = token_bytes.added_tokens(tokenizer)
     added = tuple((str(token), number) for number, token in known.items() if number < size)
-    return TokenBytes(tuple(table), tuple(e for e in ends if e is not None), tuple(specials), added)
-
-
-def _special(tokenizer: Any) -> set[int]:
-    added = getattr(tokenizer, "added_tokens_decoder", {})
-    return {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
-
-
-def _is_wordpiece(tokenizer: Any) -> bool:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    return backend is not None and type(backend.model).__name__ == "WordPiece"
-
-
-def _word_piece(piece: str) -> bytes:
-    continued = piece.startswith("##") and len(piece) > len("##")
-    return (piece.removeprefix("##") if continued else f" {piece}").encode()
+    return TokenBytes(tuple(table), tuple(e for e in ends if e is not None), tuple(written), added)
