@@ -73,7 +73,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_two_commands_stand_on_top() -> None:
     """Both READMEs begin with `./scripts/demo` and `./scripts/test`, before any other command."""
     for readme in ("README.md", chinese("README.md")):
-        assert blocks(r"\w*", readme)[0] == "./scripts/demo\n./scripts/test\n"
+        assert "./scripts/demo\n./scripts/test\n" == blocks(r"\w*", readme)[0]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -109,14 +109,14 @@ def test_every_page_with_code_is_tested() -> None:
         and re.search(r"```(bash|python|json|yaml)\n", page.read_text(encoding="utf-8"))
     }
 
-    assert shown - set(ELSEWHERE) == set(PAGES)
+    assert set(PAGES) == shown - set(ELSEWHERE)
 
 
 def test_the_tables_are_up_to_date() -> None:
     """`scripts/generate_docs` would change nothing."""
     done = shell("python scripts/generate_docs --check", ROOT)
 
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
 
 
 def test_every_command_has_a_test() -> None:
@@ -134,7 +134,7 @@ def test_every_command_has_a_test() -> None:
     run = [line for line in lines(*PAGES) if line not in known]
 
     assert all(line.startswith("temperament ") for line in run), run
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec ./scripts/test"
+    assert "exec ./scripts/test" == (ROOT / ".ci" / "run").read_text().splitlines()[-1]
     for name in known.values():
         if name.startswith("test_") and not name.endswith(".py"):
             assert f"def {name}" in Path(__file__).read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_the_commands_that_look(
     command = command.replace("DIR", str(smollm2_path))
     done = shell(command.replace("http://localhost:8000", v1_server.url), folder)
 
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
     assert done.stdout
 
 
@@ -163,7 +163,7 @@ def test_the_command_line(command: str, folder: Path) -> None:
     """Each line of the command line tool succeeds and prints something."""
     done = shell(command, folder)
 
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
     assert done.stdout
 
 
@@ -171,9 +171,9 @@ def test_the_demo() -> None:
     """`./scripts/demo` shows eighteen answers, each with the preset that it was drawn with."""
     done = shell("./scripts/demo", ROOT)
 
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert 0 == done.returncode, done.stderr[-3000:]
     for preset in ("code", "math", "data", "chat", "translation", "creative"):
-        assert len(re.findall(rf"\[{preset}\] {preset}@[0-9a-f]{{12}}", done.stdout)) == 3
+        assert 3 == len(re.findall(rf"\[{preset}\] {preset}@[0-9a-f]{{12}}", done.stdout))
     assert "temperature 1.5" in done.stdout
 
 
@@ -190,7 +190,7 @@ def test_the_first_request(v1_server: Server, capsys: pytest.CaptureFixture[str]
     exec(piece.replace("    extra_body", "    max_tokens=8,\n    extra_body"), names)
 
     assert names["answer"].choices[0].message.content.strip() in capsys.readouterr().out
-    assert names["answer"].usage.completion_tokens == 8
+    assert 8 == names["answer"].usage.completion_tokens
 
 
 def test_the_requests(v1_server: Server) -> None:
@@ -205,7 +205,7 @@ def test_the_requests(v1_server: Server) -> None:
         short = "" if "max_tokens" in piece else ", max_tokens=8"
         exec(piece.replace("messages=messages", f"messages=messages{short}"), names)
 
-    assert len(pieces) == 2
+    assert 2 == len(pieces)
 
 
 def test_a_preset_of_ones_own_on_a_server(folder: Path) -> None:
@@ -230,7 +230,7 @@ def test_offline(tiny_path: Path) -> None:
         env=env, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert 0 == done.returncode, done.stderr[-3000:]
 
 
 def test_transformers(smollm2_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_transformers(smollm2_path: Path) -> None:
     names: dict[str, Any] = {"tokenizer": tokenizer, "model": model}
     exec(piece, names)
 
-    assert names["outputs"].shape[0] == 2
+    assert 2 == names["outputs"].shape[0]
 
 
 def test_a_loop_of_ones_own() -> None:
@@ -254,4 +254,4 @@ def test_a_loop_of_ones_own() -> None:
     }
     exec(piece, names)
 
-    assert names["logits"].shape == (2, 1000)
+    assert (2, 1000) == names["logits"].shape

@@ -1,7 +1,7 @@
-"""The worked examples of the five reference documents, by number, through `process`.
+"""The worked examples of the five reference documents (docs/sources.md), computed by `process`.
 
-Where a document's own number is rounded, it is compared at its own digits; where it is a rough
-guess, the exact number stands beside it.
+A rounded number of a document is compared at the document's own digits. Where a document only
+guesses a number, the test has the exact number as well.
 """
 
 import math
@@ -21,42 +21,42 @@ SENTENCE = (5.0, 2.2, 2.0, 4.5, 3.0, 2.7)  # document 002: logits of six words
 
 
 def logs(probabilities: Sequence[float]) -> list[float]:
-    """Logits with these probabilities."""
+    """Returns logits that have these probabilities."""
     return [math.log(p) for p in probabilities]
 
 
 def distribution(logits: Sequence[float], **values: Any) -> list[float]:
-    """The probabilities that a preset leaves."""
+    """Returns the probabilities under a preset with these values."""
     return process(torch.tensor([logits]), values, catalogue=NOTHING).softmax(-1)[0].tolist()
 
 
 def kept(logits: Sequence[float], **values: Any) -> list[int]:
-    """The tokens that a preset leaves."""
+    """Returns the tokens that a preset with these values keeps."""
     return [token for token, p in enumerate(distribution(logits, **values)) if p > 0]
 
 
 class TestTemperature:
-    """The softmax with a temperature, in documents 000, 001, 002 and 003."""
+    """The softmax with a temperature: documents 000, 001, 002 and 003."""
 
     def test_softmax_of_document_002(self) -> None:
-        """Six digits, at T = 1."""
+        """The softmax at T = 1 has the six digits of document 002."""
         expected = [0.512106, 0.031141, 0.025496, 0.310608, 0.069306, 0.051343]
 
-        assert distribution(SENTENCE, temperature=1.0) == pytest.approx(expected, abs=5e-7)
+        assert pytest.approx(expected, abs=5e-7) == distribution(SENTENCE, temperature=1.0)
 
     def test_softmax_of_document_003(self) -> None:
-        """Three digits, at T = 1."""
+        """The softmax at T = 1 has the three digits of document 003."""
         # The exact third number is 0.11074, the fourth 0.06717, the last 0.02471.
         expected = [0.496, 0.301, 0.111, 0.067, 0.025]
 
-        assert distribution(SCORES, temperature=1.0) == pytest.approx(expected, abs=6e-4)
+        assert pytest.approx(expected, abs=6e-4) == distribution(SCORES, temperature=1.0)
 
     def test_half_of_document_003(self) -> None:
-        """Three digits, at T = 0.5, for the logits."""
+        """The softmax at T = 0.5 has the three digits of document 003."""
         # The document adds to 78.536, exactly it is 78.5373: the last number is 0.00172.
         expected = [0.695, 0.256, 0.035, 0.013, 0.002]
 
-        assert distribution(SCORES, temperature=0.5) == pytest.approx(expected, abs=6e-4)
+        assert pytest.approx(expected, abs=6e-4) == distribution(SCORES, temperature=0.5)
 
     @pytest.mark.parametrize(
         ("temperature", "guessed", "exact"),
@@ -79,31 +79,31 @@ class TestTemperature:
     def test_probabilities_of_document_003(
         self, temperature: float, guessed: Sequence[float], exact: Sequence[float]
     ) -> None:
-        """The exact numbers, in the order and on the side of T = 1 that the document tells."""
+        """The exact numbers are near the document's guesses, and on the same side of T = 1."""
         actual = distribution(logs(FIVE), temperature=temperature)
 
-        assert actual == pytest.approx(exact, abs=1e-6)
-        assert actual == pytest.approx(guessed, abs=0.09)
+        assert pytest.approx(exact, abs=1e-6) == actual
+        assert pytest.approx(guessed, abs=0.09) == actual
         assert (actual[0] > FIVE[0]) == (guessed[0] > FIVE[0]) == (temperature < 1)
 
     def test_one_is_the_distribution_itself(self) -> None:
-        """T = 1 changes nothing (documents 001, 002, 003)."""
-        assert distribution(logs(FIVE), temperature=1.0) == pytest.approx(FIVE, abs=1e-7)
+        """T = 1 changes nothing (documents 001, 002 and 003)."""
+        assert pytest.approx(FIVE, abs=1e-7) == distribution(logs(FIVE), temperature=1.0)
 
     def test_limits_of_document_001(self) -> None:
-        """T to 0 is greedy, T to infinity uniform."""
-        assert distribution(SCORES, temperature=0.0) == [1, 0, 0, 0, 0]
-        assert distribution(SCORES, temperature=1e-10) == [1, 0, 0, 0, 0]
-        assert distribution(SCORES, temperature=1e9) == pytest.approx([0.2] * 5, abs=1e-7)
+        """A temperature near 0 is greedy, and a very high one gives a uniform distribution."""
+        assert [1, 0, 0, 0, 0] == distribution(SCORES, temperature=0.0)
+        assert [1, 0, 0, 0, 0] == distribution(SCORES, temperature=1e-10)
+        assert pytest.approx([0.2] * 5, abs=1e-7) == distribution(SCORES, temperature=1e9)
 
     def test_entropy_grows_with_temperature(self) -> None:
-        """Documents 000 and 001, at 0.1, 0.5, 0.9, 1, 1.5 and 2."""
+        """The entropy grows with the temperature (documents 000 and 001)."""
         entropies = []
         for temperature in (0.1, 0.5, 0.9, 1.0, 1.5, 2.0):
             p = distribution(SENTENCE, temperature=temperature)
             entropies.append(-sum(x * math.log(x) for x in p if x))
 
-        assert entropies == sorted(entropies)
+        assert sorted(entropies) == entropies
 
 
 class TestTopK:
@@ -111,23 +111,23 @@ class TestTopK:
 
     @pytest.mark.parametrize(("k", "expected"), [(1, [0]), (2, [0, 1]), (5, [0, 1, 2, 3, 4])])
     def test_sets(self, k: int, expected: list[int]) -> None:
-        """The k most likely."""
-        assert kept(logs(FIVE), top_k=k) == expected
+        """The k most likely tokens are kept."""
+        assert expected == kept(logs(FIVE), top_k=k)
 
-    def test_what_is_kept_is_renormalised(self) -> None:
-        """4/7 and 3/7 for k = 2."""
+    def test_kept_tokens_are_renormalised(self) -> None:
+        """The two tokens of k = 2 have the probabilities 4/7 and 3/7."""
         expected = [4 / 7, 3 / 7, 0, 0, 0]
 
-        assert distribution(logs(FIVE), top_k=2) == pytest.approx(expected, abs=1e-6)
+        assert pytest.approx(expected, abs=1e-6) == distribution(logs(FIVE), top_k=2)
 
     def test_a_concentrated_distribution(self) -> None:
-        """k = 2 keeps two, whatever their probabilities."""
-        assert kept(logs(CONCENTRATED), top_k=2) == [0, 1]
+        """k = 2 keeps two tokens, whatever their probabilities."""
+        assert [0, 1] == kept(logs(CONCENTRATED), top_k=2)
 
     @pytest.mark.parametrize("off", [-1, 0])
     def test_off(self, off: int) -> None:
-        """-1 is off in document 001, as 0 is here."""
-        assert kept(logs(FIVE), top_k=off) == [0, 1, 2, 3, 4]
+        """-1, as in document 001, and 0 keep every token."""
+        assert [0, 1, 2, 3, 4] == kept(logs(FIVE), top_k=off)
 
 
 class TestTopP:
@@ -145,25 +145,25 @@ class TestTopP:
         ],
     )
     def test_sets(self, p: float, expected: list[int]) -> None:
-        """The fewest of the most likely that reach p."""
-        assert kept(logs(FIVE), top_p=p) == expected
+        """The smallest set of most likely tokens that reaches p is kept."""
+        assert expected == kept(logs(FIVE), top_p=p)
 
     @pytest.mark.parametrize(("p", "expected"), [(0.7, [0, 1, 2]), (0.85, [0, 1, 2, 3])])
     def test_a_little_more_needs_one_more(self, p: float, expected: list[int]) -> None:
-        """The token that crosses p stays."""
-        assert kept(logs(FIVE), top_p=p + 1e-5) == expected
+        """The token with which the sum crosses p is kept."""
+        assert expected == kept(logs(FIVE), top_p=p + 1e-5)
 
     def test_a_concentrated_distribution(self) -> None:
-        """0.9 keeps the one token that reaches it."""
-        assert kept(logs(CONCENTRATED), top_p=0.9 - 1e-5) == [0]
+        """p = 0.9 keeps one token, if that one reaches it."""
+        assert [0] == kept(logs(CONCENTRATED), top_p=0.9 - 1e-5)
 
     def test_scores(self) -> None:
-        """For the logits: three at T = 1 (0.908), two at T = 0.5 (0.951), both reach 0.85."""
-        assert kept(SCORES, top_p=0.85) == [0, 1, 2]
-        assert kept(SCORES, top_p=0.85, temperature=0.5) == [0, 1]
+        """p = 0.85 keeps three tokens at T = 1 (0.908) and two at T = 0.5 (0.951)."""
+        assert [0, 1, 2] == kept(SCORES, top_p=0.85)
+        assert [0, 1] == kept(SCORES, top_p=0.85, temperature=0.5)
 
     def test_the_ascending_form_of_document_000(self) -> None:
-        """From below, what adds up to at most 1 - p is removed."""
+        """Removing the least likely tokens, up to a mass of 1 - p, keeps the same set."""
         ascending = sorted(enumerate(FIVE), key=lambda pair: pair[1])
         for p in (0.1, 0.45, 0.71, 0.9, 0.96):
             total, removed = 0.0, set()
@@ -171,46 +171,46 @@ class TestTopP:
                 total += probability
                 removed |= {token} if total <= 1 - p else set()
 
-            assert kept(logs(FIVE), top_p=p) == [t for t in range(5) if t not in removed]
+            assert [t for t in range(5) if t not in removed] == kept(logs(FIVE), top_p=p)
 
 
 class TestMinP:
     """The rule of document 001."""
 
     def test_a_tenth_of_the_best(self) -> None:
-        """0.1 removes what is less likely than a tenth of the most likely token."""
-        assert kept(logs(FIVE), min_p=0.1) == [0, 1, 2, 3, 4]
-        assert kept(logs(CONCENTRATED), min_p=0.1) == [0]
-        assert kept(logs((0.6, 0.3, 0.061, 0.039)), min_p=0.1) == [0, 1, 2]
+        """m = 0.1 removes tokens that are less likely than a tenth of the most likely one."""
+        assert [0, 1, 2, 3, 4] == kept(logs(FIVE), min_p=0.1)
+        assert [0] == kept(logs(CONCENTRATED), min_p=0.1)
+        assert [0, 1, 2] == kept(logs((0.6, 0.3, 0.061, 0.039)), min_p=0.1)
 
 
 class TestTogether:
-    """Several at once, and the two orders that the documents disagree about."""
+    """Several parameters at once, and the two orders about which the documents disagree."""
 
     def test_top_k_after_temperature(self) -> None:
-        """Document 003, T = 0.5 and k = 3; T = 2 and k = 3: the same words, other odds."""
+        """With k = 3, T = 0.5 and T = 2 keep the same tokens, with other probabilities."""
         # The document's guesses, renormalised: 0.670, 0.258, 0.072 and 0.389, 0.333, 0.278.
         sharp = [0.587156, 0.330275, 0.082569, 0, 0]
         flat = [0.403486, 0.349430, 0.247084, 0, 0]
 
-        assert distribution(logs(FIVE), temperature=0.5, top_k=3) == pytest.approx(sharp, abs=1e-5)
-        assert distribution(logs(FIVE), temperature=2.0, top_k=3) == pytest.approx(flat, abs=1e-5)
+        assert pytest.approx(sharp, abs=1e-5) == distribution(logs(FIVE), temperature=0.5, top_k=3)
+        assert pytest.approx(flat, abs=1e-5) == distribution(logs(FIVE), temperature=2.0, top_k=3)
 
     def test_top_p_after_temperature(self) -> None:
-        """Document 003, p = 0.85: three words at T = 1, and four at T = 2, not perhaps three."""
+        """p = 0.85 keeps three tokens at T = 1 and four at T = 2 (document 003 guesses three)."""
         # At T = 2 the first three have 0.7438, the first four 0.8939.
-        assert kept(logs(FIVE), temperature=1.0, top_p=0.85 - 1e-5) == [0, 1, 2]
-        assert kept(logs(FIVE), temperature=2.0, top_p=0.85) == [0, 1, 2, 3]
+        assert [0, 1, 2] == kept(logs(FIVE), temperature=1.0, top_p=0.85 - 1e-5)
+        assert [0, 1, 2, 3] == kept(logs(FIVE), temperature=2.0, top_p=0.85)
 
     def test_top_k_and_top_p_of_the_scores(self) -> None:
-        """Document 003: k = 3 leaves 0.496, 0.301, 0.111, renormalised."""
+        """k = 3 keeps 0.496, 0.301 and 0.111, renormalised (document 003)."""
         total = 0.496 + 0.301 + 0.111
         expected = [0.496 / total, 0.301 / total, 0.111 / total, 0, 0]
 
-        assert distribution(SCORES, top_k=3) == pytest.approx(expected, abs=1e-3)
+        assert pytest.approx(expected, abs=1e-3) == distribution(SCORES, top_k=3)
 
     def test_the_order_of_document_001(self) -> None:
-        """Temperature, top_k, top_p with min_p is the default order."""
+        """The default order is temperature, top_k, top_p, min_p (document 001)."""
         values = {"temperature": 0.8, "top_k": 50, "top_p": 0.9, "min_p": 0.01}
         logits = torch.randn(1, 1000, generator=torch.Generator().manual_seed(0)) * 3
         order = ["temperature", "top_k", "top_p", "min_p"]
@@ -224,7 +224,7 @@ class TestTogether:
         assert torch.equal(default, step)
 
     def test_the_order_of_document_004(self) -> None:
-        """top_k, top_p, temperature: the sets are those of T = 1, whatever the temperature."""
+        """With the temperature last, the kept tokens are those of T = 1 (document 004)."""
         values = {"temperature": 2.0, "top_k": 4, "top_p": 0.85}
         late = {**values, "order": ["top_k", "top_p", "temperature"]}
         # Of the four that top_k leaves (0.95), three have 0.8947 >= 0.85, and at T = 2 they have
@@ -232,28 +232,28 @@ class TestTogether:
         # Exactly: sqrt of 0.4, 0.3, 0.15, normalised.
         expected = [0.403486, 0.349430, 0.247084, 0, 0]
 
-        assert distribution(logs(FIVE), **late) == pytest.approx(expected, abs=1e-5)
-        assert kept(logs(FIVE), **values) == [0, 1, 2, 3]
+        assert pytest.approx(expected, abs=1e-5) == distribution(logs(FIVE), **late)
+        assert [0, 1, 2, 3] == kept(logs(FIVE), **values)
 
     def test_p_works_on_what_k_left(self) -> None:
-        """Document 004: with both, p acts after k, over what k left."""
+        """top_p acts on the tokens that top_k keeps (document 004)."""
         # Of all five 0.72 needs three; of the two that k leaves (4/7, 3/7) it needs both.
-        assert kept(logs(FIVE), top_p=0.72) == [0, 1, 2]
-        assert kept(logs(FIVE), top_k=2, top_p=0.72) == [0, 1]
-        assert kept(logs(FIVE), top_k=2, top_p=0.55) == [0]
+        assert [0, 1, 2] == kept(logs(FIVE), top_p=0.72)
+        assert [0, 1] == kept(logs(FIVE), top_k=2, top_p=0.72)
+        assert [0] == kept(logs(FIVE), top_k=2, top_p=0.55)
 
     def test_the_neutral_values_of_document_001(self) -> None:
-        """T = 1, k = -1, p = 1 leave the distribution as it is."""
+        """T = 1, k = -1 and p = 1 don't change the distribution (document 001)."""
         expected = distribution(SCORES)
 
-        assert distribution(SCORES, temperature=1.0, top_k=-1, top_p=1.0) == expected
+        assert expected == distribution(SCORES, temperature=1.0, top_k=-1, top_p=1.0)
 
 
 class TestPenalties:
-    """Document 004: frequency counts, presence doesn't."""
+    """The penalties of document 004."""
 
     def test_each_time_and_once(self) -> None:
-        """A token that stands three times loses 3 f + q, one that doesn't stand loses nothing."""
+        """A token that occurs three times loses 3 f + q, and an absent one loses nothing."""
         logits = process(
             torch.tensor([SCORES]),
             {"frequency_penalty": 0.5, "presence_penalty": 0.25},
@@ -261,10 +261,10 @@ class TestPenalties:
             catalogue=NOTHING,
         )
 
-        assert logits[0].tolist() == [0.25, 1.5, 0.5, 0.0, -1.75]
+        assert [0.25, 1.5, 0.5, 0.0, -1.75] == logits[0].tolist()
 
     def test_zero_is_off(self) -> None:
-        """Both at 0 change nothing."""
+        """Penalties of 0 change nothing."""
         logits = process(
             torch.tensor([SCORES]),
             {"frequency_penalty": 0.0, "presence_penalty": 0.0},
@@ -272,7 +272,7 @@ class TestPenalties:
             catalogue=NOTHING,
         )
 
-        assert logits[0].tolist() == list(SCORES)
+        assert list(SCORES) == logits[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ class TestPenalties:
     ],
 )
 def test_the_scenarios_of_document_001(preset: str, temperature: float) -> None:
-    """Each shipped preset is its scenario's temperature."""
+    """Each shipped preset samples at the temperature of its scenario (document 001)."""
     expected = distribution(SCORES, temperature=temperature)
 
-    assert process(torch.tensor([SCORES]), preset).softmax(-1)[0].tolist() == expected
+    assert expected == process(torch.tensor([SCORES]), preset).softmax(-1)[0].tolist()

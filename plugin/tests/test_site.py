@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert 0 == done.returncode, done.stderr[-3000:]
     return folder
 
 
@@ -101,7 +101,7 @@ def test_links_between_files_become_links_between_pages(
     """A link to a page stays in the site, and any other goes to the repository's web page."""
     here = hooks.PAGE_OF.get(source, source)
 
-    assert hooks._link(target, source, here, "web") == expected
+    assert expected == hooks._link(target, source, here, "web")
 
 
 def test_a_link_to_nowhere_is_noticed(hooks: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +127,7 @@ def test_each_english_page_has_a_chinese_one() -> None:
     """Only the pages of `ENGLISH` lack one, and the READMEs link each other."""
     alone = {page for page in PAGES if not (DOCS / chinese(page)).is_file()}
 
-    assert alone == ENGLISH
+    assert ENGLISH == alone
 
 
 @pytest.mark.parametrize("page", ["architecture.md", "architecture.zh-CN.md", "contributing.md",
@@ -150,7 +150,7 @@ def test_the_commands_for_developers_exist(page: str) -> None:
     [*blocks] = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     commands = {line.split()[0] for block in blocks for line in block.splitlines()}
 
-    assert commands == {"./scripts/setup", "./scripts/test", "./scripts/site"}
+    assert {"./scripts/setup", "./scripts/test", "./scripts/site"} == commands
     for command in commands:
         assert os.access(ROOT / command, os.X_OK)
 
