@@ -42,8 +42,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.presets import Catalogue, Preset, as_preset
 from temperament.stages import STAGES
 

@@ -39,7 +39,7 @@ from integration_tests.harness.server import Server
 from prometheus_client import CollectorRegistry
 from tqdm import tqdm
 
-from temperament.batch.process import request_of
+from temperament.batch.request import request_of
 from temperament.batch.rows import Rows
 from temperament.errors import TemperamentError
 from temperament.plan import decode

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Chain, Preset
 from temperament.stages import FLOAT32_MAX, Parameter, Stage

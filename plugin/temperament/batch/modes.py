@@ -79,7 +79,7 @@ class Modes:
         # [slots] on the host: whether a slot has modes, and rules on repetitions and on entropy
         self._modal = np.zeros(slots, dtype=np.bool_)
         self._repeating = np.zeros(slots, dtype=np.bool_)
-        self._forgetting = np.zeros(slots, dtype=np.bool_)
+        self._entropic = np.zeros(slots, dtype=np.bool_)
         # [slots] on the host: how many tokens were read, where the host knows it
         self.known = np.zeros(slots, dtype=np.int64)
         # int64: how often a mode has switched, on the device and what the host knows of it
@@ -142,7 +142,7 @@ class Modes:
             self._of[slot] = made
         self._modal[slot] = made is not None
         self._repeating[slot] = made is not None and made.switching.repeats
-        self._forgetting[slot] = made is not None and made.switching.uses_entropy
+        self._entropic[slot] = made is not None and made.switching.uses_entropy
 
     def has(self, slots: Slots) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """[rows] whether a slot has modes."""
@@ -152,9 +152,9 @@ class Modes:
         """Whether one of the slots has a rule on repetitions."""
         return bool(self._repeating[slots].any())
 
-    def forgets(self, slots: Slots) -> bool:
+    def uses_entropy(self, slots: Slots) -> bool:
         """Whether the mode of one of the slots may depend on more than its tokens."""
-        return bool(self._forgetting[slots].any())
+        return bool(self._entropic[slots].any())
 
     def save(self, slot: int) -> Tensor:
         """What `restore` needs."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.request import check_tokenizer, request_of, seed_of
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.errors import PresetError, Problem
-from temperament.plan.automata.modes import Switching
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Preset, Presets, as_presets
-from temperament.stages import BY_NAME
+from temperament.presets import Catalogue, Presets, as_presets
 
 Ids = Sequence[Sequence[int]] | Tensor
 
@@ -138,46 +134,6 @@ def process(
         device=logits.device,
     )
     return run.run(logits, inplace=inplace)
-
-
-def request_of(preset: Preset, ends: Sequence[int] = ()) -> Request:
-    """What a row runs for a preset, without its seed."""
-    chain, *others = preset.chains.values()
-    limit = preset.generation.get("max_tokens", -1)
-    return Request(chain, 0, limit, tuple(ends), tuple(others), Switching.of(preset))
-
-
-def seed_of(preset: Preset) -> int:
-    """The preset's seed, or one that nobody else has."""
-    return int(preset.generation.get("seed", secrets.randbits(63)))
-
-
-def sample_seed(seed: int, sample: int) -> int:
-    """The seed of one of several samples of a prompt; the first has the prompt's own."""
-    if not sample:
-        return seed
-    digest = hashlib.blake2b(f"{seed} {sample}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def check_tokenizer(presets: Sequence[Preset], tokenizer: Any) -> None:
-    """Raises `PresetError` if a preset needs what only the tokenizer knows and there is none."""
-    if tokenizer is not None:
-        return
-    problems = [
-        Problem(preset.name, step.stage, why, allowed="tokenizer=...")
-        for preset in presets
-        for chain in preset.chains.values()
-        for step in chain.steps
-        if (why := BY_NAME[step.stage].why_tokenizer(dict(step.values)))
-    ]
-    for preset in presets:
-        switching = Switching.of(preset)
-        if switching is not None and switching.why_tokenizer:
-            why = switching.why_tokenizer
-            problems.append(Problem(preset.name, "switch", why, allowed="tokenizer=..."))
-    if problems:
-        raise PresetError(dict.fromkeys(problems))
 
 
 def _lists(ids: Ids | None, rows: int, name: str) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Numbers that change with the position in a mode, computed for all rows at once.
+"""Parameters that follow a schedule, computed for all rows at once.
 
 Source: `temperament.presets.schedule`.
 """
@@ -14,36 +14,52 @@ from temperament.ops.inputs import Column
 
 
 class Ramp(NamedTuple):
-    """Where the numbers of a column go. A row without a schedule goes where it is."""
+    """The schedules of one parameter. Its column has their values at position 0.
 
-    # [rows] as the column's values
+    A row without a schedule has one that ends at the value at which it starts.
+    """
+
+    # [rows], of the column's dtype: the value at the schedule's end
     to: Tensor
-    # [rows] int64
+    # [rows] int64: the position at which the schedule ends
     over: Tensor
     # [rows] int64: an index into `CURVES`
     curve: Tensor
 
     def at(self, column: Column, position: Tensor) -> Column:
-        """The column at each row's position ([rows] int64), from the values at 0."""
+        """Returns the column at each row's position ([rows] int64).
+
+        `v(p) = from + (to - from) * s(min(p / over, 1))` in float64, with `s(w) = w` for a linear
+        curve and `s(w) = (1 - cos(pi w)) / 2` for a cosine; an integer is rounded, ties to even.
+        """
         way = (position.double() / self.over).clamp(0.0, 1.0)
         share = torch.where(self.curve == 0, way, _half_cosine(way))
         begin = column.values.double()
         values = begin + (self.to.double() - begin) * share
         values = values.round() if column.values.dtype == torch.int64 else values
-        # Rows that don't take part may hold anything; within the bounds it's harmless.
-        values = values.to(column.values.dtype).clamp(column.low, column.high)
-        return Column(values, column.low, column.high)
+        return column._replace(values=values.to(column.values.dtype)).clamped()
 
 
-# The Taylor series of sin(y) / y in y^2, to 1e-17 for y up to pi / 2.
-_SERIES = (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880, -1 / 39916800, 1 / 6227020800,
-           -1 / 1307674368000, 1 / 355687428096000, -1 / 121645100408832000)  # fmt: skip
+# The Taylor series of sin(y) / y in y^2. Its error is below 1e-17 for y up to pi / 2.
+_SERIES = (
+    1.0,
+    -1 / 6,
+    1 / 120,
+    -1 / 5040,
+    1 / 362880,
+    -1 / 39916800,
+    1 / 6227020800,
+    -1 / 1307674368000,
+    1 / 355687428096000,
+    -1 / 121645100408832000,
+)
 
 
 def _half_cosine(way: Tensor) -> Tensor:
-    """`(1 - cos(pi w)) / 2 = sin(pi w / 2)^2`, by products and sums alone.
+    """Returns `(1 - cos(pi w)) / 2 = sin(pi w / 2)^2`, from products and sums alone.
 
-    torch's own cosine rounds differently at the end of a tensor, and a row would depend on others.
+    torch rounds its own cosine differently at the end of a tensor, which would make a row depend
+    on its neighbours.
     """
     angle = way * (torch.pi / 2)
     square = angle * angle

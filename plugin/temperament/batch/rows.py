@@ -1,7 +1,8 @@
-"""Everything that is kept of the requests in a batch, behind the verbs that all engines reduce to.
+"""The rows of an engine: all that is kept of the requests in its slots.
 
-`write` a request into a slot, `clear`, `move` and `swap` slots, `run` a batch of them. Engines that
-keep the tokens themselves pass a `History` to `run`; for the others `append` keeps them here.
+Every engine comes down to a few verbs: `write` a request into a slot, `clear` and `swap` slots,
+`run` a batch of them. An engine that keeps the tokens itself passes a `History` to `run`; for the
+others `log` keeps them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.arrays import Flags, Slots, to_device
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
-from temperament.batch.modes import Modes
+from temperament.batch.modes import Drawn, Modes
+from temperament.batch.request import Request
 from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
-from temperament.batch.table import Request, Slots, Table
+from temperament.batch.table import Table
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Vocabulary
@@ -29,15 +32,18 @@ from temperament.stages import BY_NAME
 
 _MODES = "<modes>"  # in a snapshot, beside the stages' names
 
-# Needs that are answered from the tokens: all but the vocabulary's own.
+# The needs for which a row's tokens must be known.
 TOKENS = ("history", "matches", "noise", "state", "ends")
 
 
 class Rows:
     """The requests in `slots` slots, on `device`.
 
-    In the table a request without modes has the place of its slot; one with modes has a place for
-    each of them, behind those of all slots, and its mode tells which is run.
+    A request without modes has the place of its slot's number in the table. One with modes has a
+    place for each of them, after those of all slots; its current mode decides which of them runs.
+
+    `vocabulary` returns the tokens' bytes; it is called when a request first needs them.
+    `candidates` is whether a chain may run on a row's largest logits alone.
     """
 
     def __init__(
@@ -46,45 +52,48 @@ class Rows:
         device: torch.device | str = "cpu",
         vocabulary: Callable[[], TokenBytes] | None = None,
         *,
-        heads: bool = True,
+        candidates: bool = True,
     ) -> None:
         self.device = torch.device(device)
-        self.table = Table(slots, device, vocabulary, heads=heads)
+        self.table = Table(slots, device, vocabulary, candidates=candidates)
         self.log = TokenLog(slots, device)
         self._matches = SuffixMatches(slots, device)
         self._states = States(slots, device)
         self._modes = Modes(slots, device, vocabulary)
-        # [slots, modes] the place of each mode in the table; behind the last, the first once more
+        # [slots, MAX_MODES] the place of each mode; after the last mode, the first one's again
         self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
+        # places that no request has
         self._free: list[int] = []
         self._vocabulary = vocabulary
+        # [vocabulary] bool: whether a token contains a newline, once a stage asks for it
         self._newline: Tensor | None = None
-        # needs -> [slots] whether a slot has one of them, until a request comes, goes or moves
-        self._used: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.bool_]]] = {}
-        # [rows] int64: the modes that the rows of the last batch were in, 0 without modes
+        # by needs: [slots] whether the slot has one of them; cleared when a request is written,
+        # cleared or swapped
+        self._used: dict[tuple[str, ...], Flags] = {}
+        # [rows] int64: the mode of each row of the last batch that had modes, 0 without modes
         self.drawn_in: Tensor | None = None
         # slot -> its preset's label
         self._labels: dict[int, str] = {}
 
     def follows(self, slot: int) -> bool:
-        """Whether the slot's request has a stage, or a mode, that needs its tokens."""
+        """Returns whether the slot's request has a stage or a mode that reads its tokens."""
         return bool(self.uses(np.array([slot]), *TOKENS)[0])
 
     def label(self, slot: int) -> str:
-        """The label of the preset of a slot's request, "" if it has none."""
+        """Returns the label of the preset of a slot's request, "" if it has none."""
         return self._labels.get(slot, "")
 
     @property
     def switches(self) -> int:
-        """How many modes have switched so far, as far as is known without asking the device."""
+        """Returns how many modes have switched so far; on a device, as of the last call."""
         return self._modes.switches
 
     def active(self, slots: Slots) -> bool:
-        """Whether one of the slots has anything to run."""
-        return bool(self.table.program[self._places[slots]].any())
+        """Returns whether one of the slots has anything to run."""
+        return self.table.active(self._places[slots])
 
-    def uses(self, slots: Slots, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[rows] whether a slot's request needs one of these."""
+    def uses(self, slots: Slots, *needs: str) -> Flags:
+        """Returns [rows] bool: whether a slot's request has one of these needs."""
         if needs not in self._used:
             used = np.asarray(self.table.uses(*needs)[self._places].any(axis=1))
             if self._modes and "history" in needs:
@@ -95,7 +104,7 @@ class Rows:
     def write(
         self, slot: int, request: Request, prompt: Sequence[int] = (), output: Sequence[int] = ()
     ) -> None:
-        """Gives a slot to a request with its tokens so far."""
+        """Puts a request into a slot, with its tokens so far. What was there before is gone."""
         self.clear(slot)
         self._used.clear()
         if request.label:
@@ -117,18 +126,22 @@ class Rows:
     def read(
         self, slot: int, prompt: Sequence[int], output: Sequence[int], end: int | None = None
     ) -> None:
-        """Tells what tokens a request with modes has had; `end`: where they end in the history."""
+        """Finds the mode of a slot's request from its tokens so far.
+
+        `end` is where these tokens end in the history, by default after all of them. A request
+        without modes is left as it is.
+        """
         if self._modes and self._modes.has(np.array([slot]))[0]:
             end = len(prompt) + len(output) if end is None else end
             self._modes.read(slot, list(prompt), list(output), end)
 
     def rewrite_output(self, slot: int, output: Sequence[int]) -> None:
-        """The output tokens of a slot, whatever was known of them before."""
+        """Replaces the output tokens of a slot."""
         self.log.rewrite_output(slot, output)
         self.read(slot, *self.log.lists(slot))
 
     def clear(self, slot: int) -> None:
-        """Takes a slot back."""
+        """Removes the request of a slot."""
         self._used.clear()
         self._labels.pop(slot, None)
         for place in set(self._places[slot].tolist()):
@@ -138,20 +151,15 @@ class Rows:
         self._places[slot] = slot
         self._modes.clear(slot)
 
-    def move(self, source: int, target: int) -> None:
-        """The request in `source` goes on in `target`."""
-        self.clear(target)
-        self.swap(source, target)
-
     def swap(self, one: int, other: int) -> None:
-        """The requests in two slots change places."""
+        """Exchanges the requests of two slots."""
         self._used.clear()
         self.table.swap(one, other)
         labels = {one: self._labels.pop(other, ""), other: self._labels.pop(one, "")}
         self._labels.update((slot, label) for slot, label in labels.items() if label)
-        pair, turned = [one, other], [other, one]
-        self._places[pair] = self._places[turned]
-        for slot in pair:  # without modes, a slot's place is its own
+        pair, reversed_pair = [one, other], [other, one]
+        self._places[pair] = self._places[reversed_pair]
+        for slot in pair:  # a request without modes has the place of its slot's number
             self._places[slot][self._places[slot] < len(self._places)] = slot
         self.log.swap(one, other)
         self._matches.forget(one)
@@ -160,7 +168,7 @@ class Rows:
         self._modes.swap(one, other)
 
     def reorder(self, parents: Tensor) -> None:
-        """Each slot goes on from what is remembered of another: `parents`, [slots] int64.
+        """Gives each slot the memory of slot `parents[i]`: [slots] int64.
 
         For an engine that keeps the tokens itself, and among slots of one request.
         """
@@ -169,21 +177,21 @@ class Rows:
         self._modes.reorder(parents)
 
     def remembers(self, slot: int) -> bool:
-        """Whether something is kept of the slot that can't be had again from the tokens."""
+        """Returns whether the slot has state that its tokens don't determine."""
         one = np.array([slot])
-        return bool(self.uses(one, "state")[0] or self._modes.forgets(one))
+        return bool(self.uses(one, "state")[0] or self._modes.uses_entropy(one))
 
     def save(self, slot: int) -> Snapshot:
-        """What can't be had again from the tokens, for a request that may come back."""
+        """Returns the state that the tokens don't determine, for a request that may come back."""
         saved: Snapshot = {}
         if self.uses(np.array([slot]), "state")[0]:
             saved = self._states.save(slot)
-        if self._modes.forgets(np.array([slot])):
+        if self._modes.uses_entropy(np.array([slot])):
             saved = {**saved, _MODES: (self._modes.save(slot),)}
         return saved
 
     def restore(self, slot: int, saved: Snapshot) -> None:
-        """Puts back what `save` kept."""
+        """Restores a snapshot of `save` for the same request, in any slot."""
         self._states.restore(slot, {name: s for name, s in saved.items() if name != _MODES})
         if _MODES in saved:
             self._modes.restore(slot, saved[_MODES][0])
@@ -199,46 +207,26 @@ class Rows:
     ) -> Tensor:
         """Runs a batch whose row i is slot `slots[i]`: [rows, vocab] float32, changed in place.
 
-        `history` has the engine's own tokens, and `ends` how many each row has, if the host knows;
-        else `new` bounds how many are new in any row.
+        An engine that keeps the tokens itself passes its `history`, and in `ends` ([rows]) how
+        many tokens each row has, if the host knows that; otherwise `new` is the most tokens by
+        which a row may have grown since its last step. Returns the logits.
         """
-        context = self._context(slots, logits, history, ends)
-        modal = self._modes.has(slots) if self._modes else np.zeros(len(slots), dtype=np.bool_)
+        vocabulary = logits.shape[1]
+        context = self._context(slots, vocabulary, history, ends)
         places = self._places[slots, 0]
-        if not modal.any():
-            return execute(logits, self.table.steps(places, logits.shape[1]), context)
-        rows = np.flatnonzero(modal)
-        own = slots[rows]
-        index = self._index(rows)
-        assert context.history is not None
-        if ends is None and history is None:
+        rows = np.flatnonzero(self._modes.has(slots)) if self._modes else np.zeros(0, np.int64)
+        if not len(rows):
+            return execute(logits, self.table.steps(places, vocabulary), context)
+        if history is None:
             ends = self.log.ends[slots]
-        if ends is not None:
-            new = max(0, int((ends[rows] - self._modes.known[own]).max()))
-            self._modes.known[own] = np.maximum(self._modes.known[own], ends[rows])
-        past, matches = context.history, context.matches
-        if len(rows) < len(slots):
-            past = past.select(index)
-            matches = None if matches is None else Matches(matches.length.index_select(0, index))
-        drawn = self._modes.advance(
-            past,
-            self._index(own),
-            new,
-            logits=logits.index_select(0, index) if self._modes.forgets(own) else None,
-            repeats=self._modes.repeats(own),
-            repeated=None if matches is None else matches.length,
-        )
-        if context.position is not None:
-            context.position.index_copy_(0, index, drawn.position)
-        self.drawn_in = torch.zeros(len(slots), dtype=torch.int64, device=self.device)
-        self.drawn_in.index_copy_(0, index, drawn.mode)
+        drawn = self._advance(rows, slots, logits, context, ends, new)
         if branches(logits):
-            places[rows] = self._places[own, drawn.mode.numpy()]
-            return execute(logits, self.table.steps(places, logits.shape[1]), context)
-        place = self._index(places)
-        place.index_copy_(0, index, self._place(self._index(own), drawn.mode))
-        everything = np.unique(self._places[slots])
-        steps = self.table.expanded_steps(everything, place, logits.shape[1])
+            places[rows] = self._places[slots[rows], drawn.mode.numpy()]
+            return execute(logits, self.table.steps(places, vocabulary), context)
+        index = to_device(places, self.device)
+        in_mode = self._place_of(to_device(slots[rows], self.device), drawn.mode)
+        index.index_copy_(0, to_device(rows, self.device), in_mode)
+        steps = self.table.expanded_steps(np.unique(self._places[slots]), index, vocabulary)
         return execute_expanded(logits, steps, context)
 
     def run_expanded(
@@ -251,12 +239,15 @@ class Rows:
         first: Tensor | None = None,
         new: int = 0,
     ) -> Tensor:
-        """The same where a request has several rows and only the device knows which: `rows`.
+        """Runs a batch in which a request may have several rows: row i is slot `rows[i]` (int64).
 
-        `first` ([rows] bool) are the rows with no draft tokens, one for each request.
+        Only the device knows `rows`; the host knows that `slots` occur in it. `first` ([rows]
+        bool) marks the row of each request that has no draft tokens: its mode is kept. `new` is
+        the most tokens by which a row may have grown since the request's last step. Returns new
+        logits.
         """
-        context = Context(history=history, vocabulary=self._tokens(slots, logits.shape[1]))
-        repeats = bool(self._modes) and self._modes.repeats(slots)
+        vocabulary = logits.shape[1]
+        context = Context(history=history, vocabulary=self._tokens(slots, vocabulary))
         if history is not None and self.uses(slots, "matches").any():
             context.matches = Matches(rebuild(history))
         place = rows
@@ -268,24 +259,61 @@ class Rows:
                 history,
                 rows,
                 new,
-                logits=logits if self._modes.forgets(slots) else None,
-                repeats=repeats,
+                logits=logits if self._modes.uses_entropy(slots) else None,
+                repeats=self._modes.repeats(slots),
                 keep=first,
             )
-            place, context.position = self._place(rows, drawn.mode), drawn.position
-        everything = np.unique(self._places[slots])
-        steps = self.table.expanded_steps(everything, place, logits.shape[1])
-        context.states = self._views(slots, rows, logits.shape[1])
+            place, context.position = self._place_of(rows, drawn.mode), drawn.position
+        steps = self.table.expanded_steps(np.unique(self._places[slots]), place, vocabulary)
+        context.states = self._views(slots, rows, vocabulary)
         return execute_expanded(logits, steps, context)
+
+    def _advance(
+        self,
+        rows: Slots,
+        slots: Slots,
+        logits: Tensor,
+        context: Context,
+        ends: np.ndarray[Any, Any] | None,
+        new: int,
+    ) -> Drawn:
+        """Brings the modes of some rows of a batch up to their last token.
+
+        `rows` are those that have modes. Sets `drawn_in`, and the position of these rows in the
+        context. Returns their modes.
+        """
+        modal = slots[rows]
+        index = to_device(rows, self.device)
+        if ends is not None:
+            new = max(0, int((ends[rows] - self._modes.known[modal]).max()))
+            self._modes.known[modal] = np.maximum(self._modes.known[modal], ends[rows])
+        history, matches = context.history, context.matches
+        assert history is not None
+        if len(rows) < len(slots):
+            history = history.select(index)
+            matches = None if matches is None else matches.select(index)
+        drawn = self._modes.advance(
+            history,
+            to_device(modal, self.device),
+            new,
+            logits=logits.index_select(0, index) if self._modes.uses_entropy(modal) else None,
+            repeats=self._modes.repeats(modal),
+            repeated=None if matches is None else matches.length,
+        )
+        if context.position is not None:
+            context.position.index_copy_(0, index, drawn.position)
+        self.drawn_in = torch.zeros(len(slots), dtype=torch.int64, device=self.device)
+        self.drawn_in.index_copy_(0, index, drawn.mode)
+        return drawn
 
     def _context(
         self,
         slots: Slots,
-        logits: Tensor,
+        vocabulary: int,
         history: History | None,
         ends: np.ndarray[Any, Any] | None,
     ) -> Context:
-        context = Context(vocabulary=self._tokens(slots, logits.shape[1]))
+        context = Context(vocabulary=self._tokens(slots, vocabulary))
         if not self.uses(slots, *TOKENS).any():
             return context
         if history is None:
@@ -298,11 +326,14 @@ class Rows:
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )
-        context.states = self._views(slots, self._index(slots), logits.shape[1])
+        context.states = self._views(slots, to_device(slots, self.device), vocabulary)
         return context
 
     def _views(self, slots: Slots, rows: Tensor, vocabulary: int) -> dict[str, State]:
-        """The states of the stages that requests in `slots` have in any mode; `rows`: whose."""
+        """Returns the states of the stages that the slots have in any mode, by stage.
+
+        `rows` ([rows] int64) are the slots of the batch's rows.
+        """
         if not self.uses(slots, "state").any():
             return {}
         stages = {s for place in np.unique(self._places[slots]) for s in self.table.stages(place)}
@@ -317,21 +348,19 @@ class Rows:
             return None
         if self._newline is None:
             tokens = self._vocabulary().tokens[:vocabulary]
-            marked = np.zeros(vocabulary, dtype=np.bool_)
-            marked[: len(tokens)] = [b"\n" in token for token in tokens]
-            self._newline = torch.from_numpy(marked).to(self.device)
+            newline = np.zeros(vocabulary, dtype=np.bool_)
+            newline[: len(tokens)] = [b"\n" in token for token in tokens]
+            self._newline = to_device(newline, self.device)
         return Vocabulary(self._newline)
 
     def _take_place(self) -> int:
         if not self._free:
-            before = self.table.slots
+            count = self.table.places
             self.table.grow(max(len(self._places), MAX_MODES))
-            self._free = list(range(self.table.slots - 1, before - 1, -1))
+            self._free = list(range(self.table.places - 1, count - 1, -1))
         return self._free.pop()
 
-    def _place(self, slots: Tensor, modes: Tensor) -> Tensor:
-        """[rows] the table's place of each row's mode, on the device."""
-        return self._index(self._places.reshape(-1))[slots * MAX_MODES + modes]
-
-    def _index(self, values: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)
+    def _place_of(self, slots: Tensor, modes: Tensor) -> Tensor:
+        """Returns [rows] int64: the place of each row's mode, from [rows] slots and modes."""
+        places = to_device(self._places.reshape(-1), self.device)
+        return places[slots * MAX_MODES + modes]

@@ -1,7 +1,7 @@
-"""The one loop that runs a batch.
+"""The loop that runs the steps of a batch.
 
-Here there are tensors only: no strings from a request, no loop over rows, no synchronisation with
-the device.
+It handles tensors only: no strings from a request, no Python loop over rows, and nothing that
+waits for the device.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temperament.batch.heads import HeadSteps, run_heads
-from temperament.batch.table import BatchStep
+from temperament.batch.candidates import run_on_candidates
+from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops import OPS
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Vocabulary
@@ -46,20 +46,24 @@ class Context:
         )
 
 
-def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], context: Context) -> Tensor:
-    """Runs the steps on [rows, vocab] float32 logits, in place.
+def execute(
+    logits: Tensor, steps: Sequence[BatchStep | CandidateSteps], context: Context
+) -> Tensor:
+    """Runs the steps on [rows, vocab] float32 logits, in place, and returns the logits.
 
-    `context` has what the steps need, for every row of the logits.
+    `context` has what the steps need, for every row of the logits. An error of a stage carries the
+    stage's name as a note.
     """
     if not logits.is_contiguous():  # a runner may cut off the vocabulary's padding by a view
         return logits.copy_(execute(logits.contiguous(), steps, context))
     position = 0
     while position < len(steps):
+        # Consecutive steps with the same tensor of rows gather and write these rows once.
         rows = steps[position].rows
         part = logits if rows is None else logits.index_select(0, rows)
-        own = context if rows is None else context.select(rows)
+        part_context = context if rows is None else context.select(rows)
         while position < len(steps) and steps[position].rows is rows:
-            part = _run_step(part, steps[position], own)
+            part = _run_step(part, steps[position], part_context)
             position += 1
         if rows is None:
             logits = part
@@ -68,14 +72,17 @@ def execute(logits: Tensor, steps: Sequence[BatchStep | HeadSteps], context: Con
     return logits
 
 
-def _run_step(logits: Tensor, step: BatchStep | HeadSteps, context: Context) -> Tensor:
-    if isinstance(step, HeadSteps):
-        return run_heads(logits, step, lambda part, steps: execute(part, steps, context))
+def _run_step(logits: Tensor, step: BatchStep | CandidateSteps, context: Context) -> Tensor:
+    if isinstance(step, CandidateSteps):
+        return run_on_candidates(logits, step, lambda part, steps: execute(part, steps, context))
     return _apply(logits, step, context)
 
 
 def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], context: Context) -> Tensor:
-    """The same where `BatchStep.rows` is a mask: a stage runs on all rows and counts for some."""
+    """Runs expanded steps on [rows, vocab] float32 logits and returns new logits.
+
+    A stage runs on all rows; `BatchStep.rows` is the mask of those that keep its result.
+    """
     for step in steps:
         changed = _apply(logits.clone(), step, context)
         assert step.rows is not None

@@ -1,72 +1,83 @@
-"""What stateful stages remember of each slot, on the device."""
+"""What stateful stages keep of each slot, on the device."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from temperament.ops.state import State
 
-Bank = tuple[Tensor, Tensor, Tensor, Tensor]
+# by stage; tensors that `save` copied
 Snapshot = dict[str, tuple[Tensor, ...]]
+
+_NEVER = -2  # the number of generated tokens before a stage's first step: not one less than any
+
+
+class _Bank(NamedTuple):
+    """The state of one stage in all slots: the tensors of `State`."""
+
+    # [slots] float64
+    value: Tensor
+    # [slots, vocabulary] float32
+    logits: Tensor
+    # [slots] float32
+    normaliser: Tensor
+    # [slots] int64
+    generated: Tensor
 
 
 class States:
-    """One memory for each stateful stage that was ever used."""
+    """The state of every stateful stage in `slots` slots. A stage's is built at its first use."""
 
     def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
         self._slots = slots
         self._device = torch.device(device)
-        self._banks: dict[str, Bank] = {}
-
-    def bank(self, stage: str, vocabulary: int) -> Bank:
-        """(value, given, normaliser, count) of a stage, made when first asked for."""
-        if stage not in self._banks:
-            self._banks[stage] = (
-                torch.full((self._slots,), torch.nan, dtype=torch.float64, device=self._device),
-                torch.zeros(self._slots, vocabulary, device=self._device),
-                torch.zeros(self._slots, device=self._device),
-                torch.full((self._slots,), -2, dtype=torch.int64, device=self._device),
-            )
-        return self._banks[stage]
+        # by stage
+        self._banks: dict[str, _Bank] = {}
 
     def view(self, stage: str, slots: Tensor, vocabulary: int) -> State:
-        """The state of a batch whose row i is slot `slots[i]`: [rows] int64."""
-        return State(*self.bank(stage, vocabulary), slots)
+        """Returns the state of a stage for a batch whose row i is slot `slots[i]` (int64)."""
+        if stage not in self._banks:
+            self._banks[stage] = self._build(vocabulary)
+        return State(*self._banks[stage], slots)
 
     def reorder(self, parents: Tensor) -> None:
-        """Each slot takes the state of another: [slots] int64."""
+        """Gives each slot the state of slot `parents[i]`: [slots] int64."""
         for bank in self._banks.values():
             for part in bank:
                 part.copy_(part.index_select(0, parents))
 
     def forget(self, slot: int) -> None:
-        """A request takes the slot anew."""
-        for value, _, _, count in self._banks.values():
-            value[slot] = torch.nan
-            count[slot] = -2
+        """Sets a slot to the state before the first step."""
+        for bank in self._banks.values():
+            bank.value[slot] = torch.nan
+            bank.generated[slot] = _NEVER
 
     def save(self, slot: int) -> Snapshot:
-        """A copy of a slot's state, to be restored when its request comes back."""
+        """Returns a copy of a slot's state, for `restore`."""
         return {
             stage: tuple(part[slot].clone() for part in bank) for stage, bank in self._banks.items()
         }
 
     def restore(self, slot: int, saved: Snapshot) -> None:
-        """Puts a saved state into a slot."""
+        """Sets a slot to a saved state."""
         for stage, parts in saved.items():
             for bank, part in zip(self._banks[stage], parts, strict=True):
                 bank[slot] = part
 
-    def copy(self, source: int, target: int) -> None:
-        """The state of one slot, in another too."""
-        for bank in self._banks.values():
-            for part in bank:
-                part[target] = part[source]
-
     def swap(self, one: int, other: int) -> None:
-        """Two slots change places."""
-        pair, turned = [one, other], [other, one]
+        """Exchanges the states of two slots."""
+        pair, reversed_pair = [one, other], [other, one]
         for bank in self._banks.values():
             for part in bank:
-                part[pair] = part[turned]
+                part[pair] = part[reversed_pair]
+
+    def _build(self, vocabulary: int) -> _Bank:
+        return _Bank(
+            torch.full((self._slots,), torch.nan, dtype=torch.float64, device=self._device),
+            torch.zeros(self._slots, vocabulary, device=self._device),
+            torch.zeros(self._slots, device=self._device),
+            torch.full((self._slots,), _NEVER, dtype=torch.int64, device=self._device),
+        )

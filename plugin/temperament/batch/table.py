@@ -1,431 +1,261 @@
-"""One row of numbers per request: the verbs write, clear, move, swap, flush, and what a batch runs.
+"""The table of parameters: what each place runs, and the steps of a batch of places.
 
-A parameter is a column over all slots, with a mirror on the host. The mirror answers, without
-asking the device, which rows use a stage and between what bounds its values lie.
+A request has a place for each of its modes, or one without modes. A program says which stages a
+place runs; columns, entries and texts hold their parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.heads import HeadSteps, divide, width_of
+from temperament.batch.arrays import Flags, Places, to_device
+from temperament.batch.candidates import divide, width_of
+from temperament.batch.columns import Columns
+from temperament.batch.entries import Entries
+from temperament.batch.merge import Stages, merge
+from temperament.batch.programs import NOTHING, Program, Programs
 from temperament.batch.ramp import Ramp
-from temperament.batch.schedule import Shape, merge
-from temperament.batch.texts import TextTables
+from temperament.batch.request import Request
+from temperament.batch.steps import Argument, BatchStep, CandidateSteps
+from temperament.batch.texts import PlaceTexts
 from temperament.ops.automata import Texts
-from temperament.ops.inputs import Column, Ends, Sequences, Tokens
-from temperament.plan.automata.modes import Switching
+from temperament.ops.inputs import Ends, Sequences
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets.chain import Chain
-from temperament.presets.schedule import CURVES, Schedule
-from temperament.stages import BY_NAME, PARAMETERS, Parameter
-from temperament.stages.base import Need
-from temperament.stages.kinds import ColumnKind, EntriesKind, Entry, TextsKind
+from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages.kinds import ColumnKind, EntriesKind, TextsKind
 
-_NONE = 0  # the program of a slot that runs nothing
+# Names beside the parameters'.
+_SEED = "<seed>"
+_LIMIT = "<limit>"
 _ENDS = "<ends>"
-_RAMP = ("to", "over", "curve")
-
-Slots = np.ndarray[Any, np.dtype[np.int64]]
-_NOTHING: Entry = ((0,), -0.0)  # fills up, and doesn't count
-Argument = Column | Tokens | Sequences | Texts
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What one request runs, and what its stages need to know of it."""
-
-    chain: Chain = field(default_factory=Chain)
-    # of the noise; two requests with the same seed draw the same numbers
-    seed: int = 0
-    # how many tokens it may generate, -1 where that isn't known
-    limit: int = -1
-    # the token ids that end its text
-    ends: tuple[int, ...] = ()
-    # with modes: the chains of the modes behind the first one, and how the text goes through them
-    others: tuple[Chain, ...] = ()
-    switching: Switching | None = None
-    # its preset's `name@digest`, for logs
-    label: str = ""
-
-    @property
-    def chains(self) -> tuple[Chain, ...]:
-        """The chain of every mode."""
-        return (self.chain, *self.others)
-
-    def in_mode(self, number: int) -> Request:
-        """The request as if it had this mode alone."""
-        return replace(self, chain=self.chains[number], others=(), switching=None)
-
 
 _NO_REQUEST = Request()
 
 
 @dataclass(frozen=True, slots=True)
-class BatchStep:
-    """One stage for some rows of a batch."""
+class _Batch:
+    """A batch whose row i is place `places[i]`."""
 
-    stage: str
-    # [n] int64 rows of the batch, None for all; expanded: [rows] bool, which rows count
-    rows: Tensor | None
-    arguments: dict[str, Argument]
-    # [n] int64, for stages that need noise
-    seed: Tensor | None = None
-    ends: Ends | None = None
-    # the arguments that change with the position; those above are their values at its beginning
-    ramps: dict[str, Ramp] = field(default_factory=dict)
+    # [rows]
+    places: Places
+    # [rows] int64: the index of each row's chain, among the different ones
+    member: np.ndarray[Any, np.dtype[np.int64]]
+    # how many logits a row has
+    vocabulary: int
 
-    @property
-    def needs(self) -> frozenset[Need]:
-        """What the stage must be given beside its arguments."""
-        return BY_NAME[self.stage].needs
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows that the arguments of a step are for."""
+
+    # [n] the places that take part: they bound the arguments
+    users: Places
+    # [rows] int64 on the device: the place of each row; the same as `users`, unless expanded
+    index: Tensor
+    # how many logits a row has
+    vocabulary: int
+    # whether only the device knows the rows, some of which take no part
+    expanded: bool = False
 
 
 class Table:
-    """Parameters of the requests in `slots` slots, on `device`.
+    """The parameters of `places` places, on `device`.
 
-    `vocabulary` is asked for the tokens' bytes when a request first needs them. `heads`: whether a
-    chain may run on a row's largest logits alone, where it needs no others.
+    `vocabulary` returns the tokens' bytes; it is called when a request first needs them.
+    `candidates` is whether a chain may run on a row's largest logits alone.
     """
 
     def __init__(
         self,
-        slots: int,
+        places: int,
         device: torch.device | str = "cpu",
         vocabulary: Callable[[], TokenBytes] | None = None,
         *,
-        heads: bool = True,
+        candidates: bool = True,
     ) -> None:
         self.device = torch.device(device)
-        self.slots = slots
-        # On a GPU the engine's own top-k stays, and a row's ties can't be asked for.
-        self._heads = heads and self.device.type == "cpu"
-        # [slots] each slot's program: an index into `_shapes`
-        self.program = np.zeros(slots, dtype=np.int64)
-        self._shapes: dict[int, Shape] = {_NONE: ()}
-        # how many of the largest logits a program's last part runs on, 0: on all of them
-        self._widths: dict[int, int] = {_NONE: 0}
-        self._users: dict[int, int] = {}
-        self._next = 1
-        # parameter -> [slots] on the host and on the device
-        self._host: dict[str, np.ndarray[Any, Any]] = {}
-        self._columns: dict[str, Tensor] = {}
-        self._stale: set[str] = set()
-        # parameter -> slot -> its entries, or its texts
-        self._entries: dict[str, dict[int, list[Entry]]] = {}
-        self._texts: dict[str, dict[int, tuple[str, ...]]] = {}
-        self._vocabulary = vocabulary
-        self._text_tables: TextTables | None = None
-        # [slots] whether a slot has a number that changes with the position
-        self._ramped = np.zeros(slots, dtype=np.bool_)
-        self._requests: list[Request] = [_NO_REQUEST] * slots
+        self.places = places
+        # On a GPU the engine's own top-k is faster, and asking for a row's ties would wait for it.
+        self._candidates = candidates and self.device.type == "cpu"
+        self._programs = Programs(places)
+        self._columns = Columns(places, self.device)
+        self._entries = Entries(self.device)
+        self._texts = PlaceTexts(self.device, vocabulary)
+        self._requests: list[Request] = [_NO_REQUEST] * places
+        # counts the changes, so that `steps` knows whether its last result still holds
         self._version = 0
-        self._prepared: tuple[tuple[int, bytes], list[BatchStep | HeadSteps]] | None = None
+        self._prepared: tuple[tuple[int, bytes], list[BatchStep | CandidateSteps]] | None = None
 
-    def request(self, slot: int) -> Request:
-        """What the slot runs."""
-        return self._requests[slot]
+    def stages(self, place: int) -> Stages:
+        """Returns the stages of a place, in order."""
+        return self._programs[self._programs.number[place]].stages
 
-    def stages(self, slot: int) -> Shape:
-        """The stages of a slot, in order."""
-        return self._shapes[int(self.program[slot])]
+    def active(self, places: Places) -> bool:
+        """Returns whether one of the places runs anything."""
+        return bool((self._programs.number[places] != NOTHING).any())
 
-    def uses(self, *needs: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[slots] whether a slot has a stage with one of these needs."""
-        programs = [
-            program
-            for program, shape in self._shapes.items()
-            if any(not BY_NAME[stage].needs.isdisjoint(needs) for stage in shape)
-        ]
-        used = np.isin(self.program, programs)
-        return used | self._ramped if "history" in needs else used
+    def uses(self, *needs: str) -> Flags:
+        """Returns [places] bool: whether the place has a stage with one of these needs."""
+        used = self._programs.need(*needs)
+        return used | self._columns.scheduled if "history" in needs else used
 
     def grow(self, count: int) -> None:
-        """Adds `count` slots behind the last one."""
+        """Adds `count` places that run nothing."""
         self._version += 1
-        self.slots += count
-        self.program = np.concatenate([self.program, np.zeros(count, dtype=np.int64)])
-        self._ramped = np.concatenate([self._ramped, np.zeros(count, dtype=np.bool_)])
+        self.places += count
+        self._programs.grow(count)
+        self._columns.grow(count)
         self._requests += [_NO_REQUEST] * count
-        for name, column in self._host.items():
-            self._host[name] = np.concatenate([column, np.repeat(column[-1:], count)])
-        self._columns.clear()
-        self._stale.update(self._host)
 
-    def write(self, slot: int, request: Request) -> None:
-        """Gives a slot to a request; whatever it held before is gone."""
-        self.clear(slot)
+    def write(self, place: int, request: Request) -> None:
+        """Makes a place run a request's first chain, in place of what it ran before."""
+        self.clear(place)
         if not request.chain:
             return
-        self._requests[slot] = request
-        width = width_of(request.chain.values) if self._heads else 0
-        self.program[slot] = self._acquire(request.chain.names, width)
-        for name, value in request.chain.values.items():
-            self._write_value(slot, PARAMETERS[name], value)
-        needs = request.chain.needs
+        self._requests[place] = request
+        values, needs = request.chain.values, request.chain.needs
+        width = width_of(values) if self._candidates else 0
+        self._programs.write(place, Program(request.chain.names, width))
+        for name, value in values.items():
+            kind = PARAMETERS[name].kind
+            if isinstance(kind, TextsKind):
+                self._texts.write(place, name, value)
+            elif isinstance(kind, EntriesKind):
+                self._entries.write(place, name, kind.entries(value))
+            elif isinstance(kind, ColumnKind):
+                self._columns.write_parameter(place, PARAMETERS[name], value, kind.dtype)
         if "noise" in needs:
-            self._write_column(slot, "<seed>", request.seed, np.int64, 0)
+            self._columns.write(place, _SEED, request.seed, np.int64, 0)
         if "ends" in needs:
-            self._write_column(slot, "<limit>", request.limit, np.int64, -1)
-            self._entries.setdefault(_ENDS, {})[slot] = [((t,), 0.0) for t in request.ends]
+            self._columns.write(place, _LIMIT, request.limit, np.int64, -1)
+            self._entries.write(place, _ENDS, [((token,), 0.0) for token in request.ends])
 
-    def clear(self, slot: int) -> None:
-        """Takes a slot back: it runs nothing."""
+    def clear(self, place: int) -> None:
+        """Makes a place run nothing."""
         self._version += 1
-        self._release(int(self.program[slot]))
-        self.program[slot] = _NONE
-        self._ramped[slot] = False
-        self._requests[slot] = _NO_REQUEST
-        for entries in self._entries.values():
-            entries.pop(slot, None)
-        for texts in self._texts.values():
-            texts.pop(slot, None)
-
-    def move(self, source: int, target: int) -> None:
-        """The request in `source` goes on in `target`, whose own request ends."""
-        request = self._requests[source]
-        self.clear(source)
-        self.write(target, request)
+        self._requests[place] = _NO_REQUEST
+        self._programs.clear(place)
+        self._columns.clear(place)
+        self._entries.clear(place)
+        self._texts.clear(place)
 
     def swap(self, one: int, other: int) -> None:
-        """The requests in two slots change places."""
+        """Exchanges what two places run."""
         first, second = self._requests[one], self._requests[other]
         self.write(one, second)
         self.write(other, first)
 
     def flush(self) -> None:
-        """Brings written columns to the device."""
-        for name in self._stale:
-            host = torch.from_numpy(self._host[name])
-            if name in self._columns:
-                self._columns[name].copy_(host, non_blocking=True)
-            else:
-                self._columns[name] = host.to(self.device, copy=True)
-        self._stale.clear()
+        """Copies what was written to the device."""
+        self._columns.flush()
 
-    def steps(self, slots: Slots, vocabulary: int) -> list[BatchStep | HeadSteps]:
-        """What to run for a batch whose row i is slot `slots[i]`. Cached while nothing changes."""
-        key = (self._version, slots.tobytes())
+    def steps(self, places: Places, vocabulary: int) -> list[BatchStep | CandidateSteps]:
+        """Returns the steps of a batch whose row i is place `places[i]`.
+
+        Until something is written, the same batch gets the same list.
+        """
+        key = (self._version, places.tobytes())
         if self._prepared is not None and self._prepared[0] == key:
             return self._prepared[1]
         self.flush()
-        programs, member = np.unique(self.program[slots], return_inverse=True)
-        widths = [self._widths[int(program)] for program in programs]
-        parts = [
-            divide(self._shapes[int(program)], width)
-            for program, width in zip(programs, widths, strict=True)
-        ]
-        before, opening, inside, behind = zip(*parts, strict=True) if parts else ((),) * 4
-        steps: list[BatchStep | HeadSteps] = [*self._merged(before, slots, member, vocabulary)]
-        for width in sorted({*widths} - {0}):
-            takes_part = [index for index, own in enumerate(widths) if own == width]
-            rows = np.flatnonzero(np.isin(member, takes_part))
-            where = None if len(rows) == len(slots) else self._to_device(rows)
-            mine = [
-                [shape if own == width else () for shape, own in zip(shapes, widths, strict=True)]
-                for shapes in (opening, inside)
-            ]
-            made = (self._merged(part, slots[rows], member[rows], vocabulary) for part in mine)
-            steps.append(HeadSteps(width, where, *made))
-        steps += self._merged(behind, slots, member, vocabulary)
+        numbers, member = np.unique(self._programs.number[places], return_inverse=True)
+        programs = [self._programs[number] for number in numbers]
+        parts = [divide(program.stages, program.width) for program in programs]
+        batch = _Batch(places, member, vocabulary)
+        steps: list[BatchStep | CandidateSteps] = []
+        steps += self._merged([part.before for part in parts], batch)
+        for width in sorted({program.width for program in programs} - {0}):
+            has_width = [program.width == width for program in programs]
+            rows = np.flatnonzero(np.array(has_width)[member])
+            some = _Batch(places[rows], member[rows], vocabulary)
+            opening, rest = (
+                [stages if has else () for stages, has in zip(column, has_width, strict=True)]
+                for column in ([p.opening for p in parts], [p.rest for p in parts])
+            )
+            steps.append(
+                CandidateSteps(
+                    width,
+                    None if len(rows) == len(places) else to_device(rows, self.device),
+                    self._merged(opening, some),
+                    self._merged(rest, some),
+                )
+            )
+        steps += self._merged([part.after for part in parts], batch)
         self._prepared = (key, steps)
         return steps
 
-    def _merged(
-        self, shapes: Sequence[Shape], slots: Slots, member: Slots, vocabulary: int
-    ) -> list[BatchStep]:
-        """The steps of rows of which each has one of the shapes: `member`, [rows]."""
+    def expanded_steps(self, places: Places, index: Tensor, vocabulary: int) -> list[BatchStep]:
+        """Returns the steps of a batch whose row i is place `index[i]` ([rows] int64).
+
+        For batches whose rows only the device knows; `places` are all that occur in `index`, each
+        once. The arguments have a value for every row, and `BatchStep.rows` is a mask ([rows] bool)
+        of the rows that take part.
+        """
+        self.flush()
+        numbers = np.unique(self._programs.number[places])
+        steps = []
+        for stage, takes_part in merge([self._programs[number].stages for number in numbers]):
+            member = np.isin(self._programs.number, numbers[list(takes_part)])
+            mask = to_device(member, self.device).index_select(0, index)
+            rows = _Rows(places[member[places]], index, vocabulary, expanded=True)
+            steps.append(self._step(stage, mask, rows))
+        return steps
+
+    def _merged(self, chains: Sequence[Stages], batch: _Batch) -> list[BatchStep]:
+        """Returns the steps of a batch in which row i has the chain `batch.member[i]`."""
         # Steps for the same rows share one tensor of them, so that a batch is gathered once.
         shared: dict[tuple[int, ...], Tensor] = {}
         steps = []
-        for stage, takes_part in merge(shapes):
-            rows = np.flatnonzero(np.isin(member, takes_part))
+        for stage, takes_part in merge(chains):
+            rows = np.flatnonzero(np.isin(batch.member, takes_part))
             where = None
-            if len(rows) < len(slots):
+            if len(rows) < len(batch.places):
                 if takes_part not in shared:
-                    shared[takes_part] = self._to_device(rows)
+                    shared[takes_part] = to_device(rows, self.device)
                 where = shared[takes_part]
-            users = slots[rows]
-            steps.append(self._step(stage, where, users, users, None, vocabulary))
+            users = batch.places[rows]
+            index = to_device(users, self.device)
+            steps.append(self._step(stage, where, _Rows(users, index, batch.vocabulary)))
         return steps
 
-    def expanded_steps(self, slots: Slots, rows: Tensor, vocabulary: int) -> list[BatchStep]:
-        """What to run where only the device knows each row's slot: `rows`, [rows] int64.
-
-        `slots` are those of the batch's requests, each once. Every stage gets a value for every
-        row, and `BatchStep.rows` is a mask ([rows] bool) of those for which its result counts.
-        """
-        self.flush()
-        programs = np.unique(self.program[slots])
-        shapes = [self._shapes[int(program)] for program in programs]
-        everyone = np.arange(self.slots)
-        steps = []
-        for stage, takes_part in merge(shapes):
-            member = np.isin(self.program, programs[list(takes_part)])
-            mask = self._to_device(member).index_select(0, rows)
-            steps.append(self._step(stage, mask, everyone, slots[member[slots]], rows, vocabulary))
-        return steps
-
-    def _step(
-        self,
-        stage: str,
-        where: Tensor | None,
-        slots: Slots,
-        users: Slots,
-        rows: Tensor | None,
-        vocabulary: int,
-    ) -> BatchStep:
-        """`slots` are those that the arguments are for, `users` those whose values bound them."""
+    def _step(self, stage: str, where: Tensor | None, rows: _Rows) -> BatchStep:
         arguments: dict[str, Argument] = {}
         ramps: dict[str, Ramp] = {}
         needs = BY_NAME[stage].needs
         for parameter in BY_NAME[stage].parameters:
-            name = parameter.name
-            kind = parameter.kind
+            name, kind = parameter.name, parameter.kind
             if isinstance(kind, TextsKind):
-                arguments[name] = self._gather_texts(name, slots, rows)
+                arguments[name] = self._texts_of(name, rows)
             elif isinstance(kind, EntriesKind):
-                sequences = self._gather(name, slots, rows, vocabulary, additive=kind.additive)
+                sequences = self._sequences_of(name, rows, additive=kind.additive)
                 arguments[name] = sequences.tokens() if kind.single else sequences
             else:
-                host = self._host[name][users]
-                low, high = host.min().item(), host.max().item()
-                values = self._column(name, slots, rows)
-                if self._ramped[users].any() and f"{name}.to" in self._host:
-                    end = self._host[f"{name}.to"][users]
-                    low, high = min(low, end.min().item()), max(high, end.max().item())
-                    ramps[name] = Ramp(
-                        *(self._column(f"{name}.{part}", slots, rows) for part in _RAMP)
-                    )
-                if rows is not None and parameter.numeric:
-                    # Rows that don't take part may hold anything; within the bounds it's harmless.
-                    values = values.clamp(low, high)
-                arguments[name] = Column(values, low, high)
-        seed = self._column("<seed>", slots, rows) if "noise" in needs else None
+                column, ramp = self._columns.parameter(name, rows.index, rows.users)
+                clamp = rows.expanded and parameter.numeric
+                arguments[name] = column.clamped() if clamp else column
+                if ramp is not None:
+                    ramps[name] = ramp
+        seed = self._columns.of(_SEED, rows.index) if "noise" in needs else None
         ends = None
         if "ends" in needs:
-            ends = Ends(
-                self._gather(_ENDS, slots, rows, vocabulary).tokens(),
-                self._column("<limit>", slots, rows),
-            )
+            tokens = self._sequences_of(_ENDS, rows).tokens()
+            ends = Ends(tokens, self._columns.of(_LIMIT, rows.index))
         return BatchStep(stage, where, arguments, seed, ends, ramps)
 
-    def _column(self, name: str, slots: Slots, rows: Tensor | None) -> Tensor:
-        index = self._to_device(slots) if rows is None else rows
-        return self._columns[name].index_select(0, index)
-
-    def _gather(
-        self,
-        name: str,
-        slots: Slots,
-        rows: Tensor | None,
-        vocabulary: int,
-        *,
-        additive: bool = False,
-    ) -> Sequences:
-        """The entries of a parameter, by row of the batch.
-
-        Where only the device knows the rows, every slot's entries are filled up to one number: with
-        the first of them, which changes nothing since an entry may stand twice, or, where there is
-        none or entries add up, with one that doesn't count.
-        """
-        table = self._entries.get(name, {})
-        known = [
-            [entry for entry in table.get(int(slot), ()) if entry[0][-1] < vocabulary]
-            for slot in slots
-        ]
-        most = max(map(len, known), default=0)
-        if rows is not None:
-            known = [
-                own + [_NOTHING if additive or not own else own[0]] * (most - len(own))
-                for own in known
-            ]
-        counts = [entry is not _NOTHING for own in known for entry in own]
-        flat = [(row, *entry) for row, own in enumerate(known) for entry in own]
-        longest = max((len(sequence) for _, sequence, _ in flat), default=1) - 1
-        prefix = np.full((len(flat), longest), -1, dtype=np.int64)
-        for number, (_, sequence, _) in enumerate(flat):
-            if len(sequence) > 1:
-                prefix[number, longest - len(sequence) + 1 :] = sequence[:-1]
-        made = Sequences(
-            self._to_device(np.array([row for row, _, _ in flat], dtype=np.int64)),
-            self._to_device(prefix),
-            self._to_device(np.array([s[-1] for _, s, _ in flat], dtype=np.int64)),
-            self._to_device(np.array([value for _, _, value in flat], dtype=np.float32)),
-            self._to_device(np.array(counts, dtype=np.bool_)),
-        )
-        if rows is None:
-            return made
-        place = (rows[:, None] * most + torch.arange(most, device=self.device)).reshape(-1)
-        owner = torch.arange(rows.shape[0], device=self.device).repeat_interleave(most)
-        return Sequences(owner, *(part[place] for part in made[1:]))
-
-    def _gather_texts(self, name: str, slots: Slots, rows: Tensor | None) -> Texts:
-        assert self._text_tables is not None
-        table = self._texts[name]
-        some = next(iter(table.values()))
-        made = self._text_tables.texts([table.get(int(slot), some) for slot in slots])
-        if rows is None:
-            return made
-        return replace(made, root=made.root.index_select(0, rows))
-
-    def _write_value(self, slot: int, parameter: Parameter, value: Any) -> None:
-        name, kind = parameter.name, parameter.kind
-        if isinstance(kind, TextsKind):
-            self._add_texts(value)
-            self._texts.setdefault(name, {})[slot] = value
-        elif isinstance(kind, EntriesKind):
-            self._entries.setdefault(name, {})[slot] = kind.entries(value)
-        elif isinstance(kind, ColumnKind):
-            dtype = kind.dtype
-            ramp = value if isinstance(value, Schedule) else Schedule(value, value, 1)
-            self._write_column(slot, name, ramp.start, dtype, parameter.unset)
-            if isinstance(value, Schedule) and f"{name}.to" not in self._host:
-                # The rows that are there already go where they are.
-                self._host[f"{name}.to"] = self._host[name].copy()
-            if f"{name}.to" in self._host:
-                self._write_column(slot, f"{name}.to", ramp.end, dtype, parameter.unset)
-                self._write_column(slot, f"{name}.over", ramp.over, np.int64, 1)
-                self._write_column(slot, f"{name}.curve", CURVES.index(ramp.curve), np.int64, 0)
-                self._ramped[slot] |= isinstance(value, Schedule)
-
-    def _write_column(self, slot: int, name: str, value: Any, dtype: Any, unset: Any) -> None:
-        if name not in self._host:
-            self._host[name] = np.full(self.slots, unset, dtype=dtype)
-        self._host[name][slot] = value
-        self._stale.add(name)
-
-    def _add_texts(self, texts: tuple[str, ...]) -> None:
-        if self._text_tables is None:
-            known = TokenBytes(()) if self._vocabulary is None else self._vocabulary()
-            self._text_tables = TextTables(known, self.device)
-        self._text_tables.add(
-            texts, [used for table in self._texts.values() for used in table.values()]
+    def _sequences_of(self, name: str, rows: _Rows, *, additive: bool = False) -> Sequences:
+        if not rows.expanded:
+            return self._entries.of(name, rows.users, rows.vocabulary)
+        return self._entries.expanded(
+            name, self.places, rows.index, rows.vocabulary, additive=additive
         )
 
-    def _to_device(self, values: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(values).to(self.device, non_blocking=True)
-
-    def _acquire(self, shape: Shape, width: int) -> int:
-        for program, known in self._shapes.items():
-            if known == shape and self._widths[program] == width:
-                self._users[program] = self._users.get(program, 0) + 1
-                return program
-        program, self._next = self._next, self._next + 1
-        self._shapes[program] = shape
-        self._widths[program] = width
-        self._users[program] = 1
-        return program
-
-    def _release(self, program: int) -> None:
-        if program == _NONE:
-            return
-        self._users[program] -= 1
-        if not self._users[program]:
-            del self._users[program], self._shapes[program], self._widths[program]
+    def _texts_of(self, name: str, rows: _Rows) -> Texts:
+        if not rows.expanded:
+            return self._texts.of(name, rows.users)
+        return self._texts.expanded(name, self.places, rows.index)

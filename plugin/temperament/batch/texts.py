@@ -1,84 +1,115 @@
-"""The automata of all texts in use, in one table on the device; each is built once."""
+"""The texts that stages look for: which places have them, and the automata that find them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.joining import join
 from temperament.ops.automata import Automata, Texts
 from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 
-MAX_SETS = 64  # of texts, before those out of use are dropped
+MAX_SETS = 64  # sets of texts that are kept, unless more are in use
+
+TextSet = tuple[str, ...]
 
 
 class TextTables:
-    """Automata over one vocabulary. A set of texts is a range of states, the first its root."""
+    """The automata of sets of texts over one vocabulary. Each is built once."""
 
     def __init__(self, vocabulary: TokenBytes, device: torch.device | str = "cpu") -> None:
         self.vocabulary = vocabulary
         self._device = torch.device(device)
-        self._sets: dict[tuple[str, ...], TokenAutomaton] = {}
-        self._roots: dict[tuple[str, ...], int] = {}
-        self._table: Automata | None = None
+        self._automata: dict[TextSet, TokenAutomaton] = {}
+        # the state of each set in which nothing is matched
+        self._roots: dict[TextSet, int] = {}
+        # all of them in one set of tables, None after a change
+        self._joined: Automata | None = None
 
     def __len__(self) -> int:
-        return len(self._sets)
+        return len(self._automata)
 
-    def add(self, texts: tuple[str, ...], in_use: Sequence[tuple[str, ...]] = ()) -> None:
-        """Builds the automaton of a set of texts; beyond `MAX_SETS`, forgets those out of use."""
-        if texts in self._sets:
+    def add(self, texts: TextSet, in_use: Iterable[TextSet] = ()) -> None:
+        """Builds the automaton of a set. If `MAX_SETS` are there, drops those not `in_use`."""
+        if texts in self._automata:
             return
-        if len(self._sets) >= MAX_SETS:
-            self._sets = {used: self._sets[used] for used in dict.fromkeys(in_use)}
-        self._sets[texts] = token_automaton([text.encode() for text in texts], self.vocabulary)
-        self._table = None
+        if len(self._automata) >= MAX_SETS:
+            self._automata = {used: self._automata[used] for used in dict.fromkeys(in_use)}
+        self._automata[texts] = token_automaton([t.encode() for t in texts], self.vocabulary)
+        self._joined = None
 
-    def texts(self, sets: Sequence[tuple[str, ...]]) -> Texts:
-        """The automata of rows that use these sets."""
-        if self._table is None:
-            self._table = self._join()
+    def texts(self, sets: Sequence[TextSet]) -> Texts:
+        """Returns the texts of a batch whose row i has the set `sets[i]`."""
+        if self._joined is None:
+            self._joined = self._join()
         roots = torch.tensor([self._roots[texts] for texts in sets], dtype=torch.int64)
-        # As many tokens as a text has bytes before its last decide where it may end.
         longest = max((len(text.encode()) for texts in sets for text in texts), default=0)
-        exceptions = [np.diff(self._sets[texts].first_exception).max() for texts in set(sets)]
+        automata = [self._automata[texts] for texts in set(sets)]
+        exceptions = [np.diff(automaton.first_exception).max() for automaton in automata]
         return Texts(
-            self._table,
+            self._joined,
             roots.to(self._device),
+            # A token has a byte at least, so a text's other bytes are in so many tokens.
             longest - 1 if len(self.vocabulary) else -1,
             int(max(exceptions, default=0)),
         )
 
     def _join(self) -> Automata:
-        automata = list(self._sets.values())
-        states = np.array([automaton.states for automaton in automata])
-        roots = np.cumsum(states) - states
-        self._roots = dict(zip(self._sets, roots.tolist(), strict=True))
-        before = np.cumsum([0, *(len(automaton.exception_token) for automaton in automata)])
-        offsets = [
-            a.first_exception[:-1] + start for a, start in zip(automata, before, strict=False)
-        ]
-        pairs = list(zip(automata, roots, strict=True))
+        automata = list(self._automata.values())
+        hits = [automaton.hit for automaton in automata]
+        exception_hits = [automaton.exception_hit for automaton in automata]
         size = len(self.vocabulary)
-        keys = [
-            (np.repeat(np.arange(a.states), np.diff(a.first_exception)) + root) * size
-            + a.exception_token
-            for a, root in pairs
-        ]
-        return Automata(
-            self._to_device(np.stack([a.next.astype(np.int32) + root for a, root in pairs])),
-            self._to_device(np.stack([a.hit for a in automata])),
-            self._to_device(np.repeat(np.arange(len(automata)), states)),
-            self._to_device(np.concatenate([*offsets, before[-1:]])),
-            self._to_device(np.concatenate(keys)),
-            self._to_device(
-                np.concatenate([a.exception_next.astype(np.int32) + root for a, root in pairs])
-            ),
-            self._to_device(np.concatenate([a.exception_hit for a in automata])),
-        )
+        joined, roots = join(automata, hits, exception_hits, size, self._device)
+        self._roots = dict(zip(self._automata, roots.tolist(), strict=True))
+        return joined
 
-    def _to_device(self, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:
-        return torch.from_numpy(values).to(self._device)
+
+class PlaceTexts:
+    """The texts of each place by parameter.
+
+    `vocabulary` returns the tokens' bytes; it is called when a place first has texts.
+    """
+
+    def __init__(
+        self, device: torch.device, vocabulary: Callable[[], TokenBytes] | None = None
+    ) -> None:
+        self._device = device
+        self._vocabulary = vocabulary
+        self._tables: TextTables | None = None
+        # parameter -> place -> texts
+        self._sets: dict[str, dict[int, TextSet]] = {}
+
+    def write(self, place: int, name: str, texts: TextSet) -> None:
+        """Sets the texts of a place."""
+        if self._tables is None:
+            known = TokenBytes(()) if self._vocabulary is None else self._vocabulary()
+            self._tables = TextTables(known, self._device)
+        in_use = [used for sets in self._sets.values() for used in sets.values()]
+        self._tables.add(texts, in_use)
+        self._sets.setdefault(name, {})[place] = texts
+
+    def clear(self, place: int) -> None:
+        """Forgets all texts of a place."""
+        for sets in self._sets.values():
+            sets.pop(place, None)
+
+    def of(self, name: str, places: Iterable[int]) -> Texts:
+        """Returns the texts of a batch whose row i is place `places[i]`."""
+        assert self._tables is not None
+        sets = self._sets[name]
+        # A row that takes no part may have any texts.
+        other = next(iter(sets.values()))
+        return self._tables.texts([sets.get(int(place), other) for place in places])
+
+    def expanded(self, name: str, count: int, index: Tensor) -> Texts:
+        """Returns the texts of a batch whose row i is place `index[i]` ([rows] int64) of `count`.
+
+        For batches whose rows only the device knows.
+        """
+        texts = self.of(name, range(count))
+        return replace(texts, root=texts.root.index_select(0, index))

@@ -1,6 +1,6 @@
 """Automata over the vocabulary's tokens as tensors, and the texts of each row that they find.
 
-`temperament.plan` builds them; each step here is a few gathers for all rows at once.
+`temperament.plan.automata` builds them; each step here is a few gathers for all rows at once.
 """
 
 from __future__ import annotations

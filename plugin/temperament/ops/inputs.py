@@ -39,6 +39,13 @@ class Column(NamedTuple):
         """Returns the values as [rows, 1], which broadcasts over the vocabulary."""
         return self.values[:, None]
 
+    def clamped(self) -> Column:
+        """Returns the column with all values within the bounds.
+
+        A row that takes no part in a step may hold any number; within the bounds it does no harm.
+        """
+        return self._replace(values=self.values.clamp(self.low, self.high))
+
 
 class Tokens(NamedTuple):
     """A number for some tokens of some rows. Each (row, token) stands once, if not said otherwise.

@@ -26,14 +26,14 @@ class State:
     # [slots] float32: a token's log-probability is its logit less this number
     normaliser: Tensor
     # [slots] int64: how many tokens the row had generated at that step
-    count: Tensor
+    generated: Tensor
     # [rows] int64
     slots: Tensor
 
     def select(self, rows: Tensor) -> State:
         """Returns the state of some rows: [n] int64."""
         slots = self.slots.index_select(0, rows)
-        return State(self.value, self.logits, self.normaliser, self.count, slots)
+        return State(self.value, self.logits, self.normaliser, self.generated, slots)
 
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """Returns [rows] each: the number, the drawn token's log-probability, if one was drawn.
@@ -43,7 +43,7 @@ class State:
         """
         generated = history.end - history.prompt_end
         last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
-        followed = (generated == self.count[self.slots] + 1) & (generated > 0)
+        followed = (generated == self.generated[self.slots] + 1) & (generated > 0)
         followed &= (last >= 0) & (last < self.logits.shape[1])
         logit = self.logits[self.slots, last.where(followed, 0)]
         log_probability = logit - self.normaliser[self.slots]
@@ -58,7 +58,7 @@ class State:
         maximum = logits.amax(dim=-1, keepdim=True)
         (total,) = sums(logits, maximum, mass)
         normaliser = (maximum + total.log()).float()[:, 0]
-        generated, before = history.end - history.prompt_end, self.count[self.slots]
+        generated, before = history.end - history.prompt_end, self.generated[self.slots]
         # A runner may feed a row's known tokens again, in parts: no token is drawn after a part.
         new = generated >= before
         if not branches(logits) or not bool(new.all()):
@@ -67,5 +67,5 @@ class State:
         self.logits.index_copy_(0, self.slots, logits)
         old = self.normaliser[self.slots]
         self.normaliser[self.slots] = torch.where(new, normaliser, old)
-        self.count[self.slots] = torch.where(new, generated, before)
+        self.generated[self.slots] = torch.where(new, generated, before)
         return normaliser

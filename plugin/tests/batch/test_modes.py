@@ -16,7 +16,7 @@ from torch import Tensor
 
 from temperament import Run, process
 from temperament.batch.modes import Modes
-from temperament.batch.process import request_of
+from temperament.batch.request import request_of
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute_expanded
 from temperament.ops.history import History

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from temperament import Run
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.presets import Chain
 from tests import reference, rows
 
@@ -86,7 +86,8 @@ def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
         elif verb == 3 and running and free:
             source, target = random.choice(list(running)), random.choice(free)
             running[target] = running.pop(source)
-            batch.move(source, target)
+            batch.clear(target)  # as vLLM's V1 runner moves a request
+            batch.swap(source, target)
         elif verb == 4:
             one, other = random.sample(range(5), 2)
             batch.swap(one, other)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from temperament import PresetError, Run, process
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
 from temperament.presets import Chain
 from tests import reference, rows
 

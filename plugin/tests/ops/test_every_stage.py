@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from temperament import ops, process
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute
-from temperament.batch.table import Request
 from temperament.presets.chain import Chain
 from temperament.stages import FLOAT32_TINY, STAGES, Stage
 from tests import rows

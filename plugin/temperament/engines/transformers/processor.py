@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from temperament.batch.process import check_tokenizer, request_of, sample_seed, seed_of
+from temperament.batch.request import check_tokenizer, request_of, sample_seed, seed_of
 from temperament.batch.rows import TOKENS, Rows
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from vllm.logger import init_logger
 
-from temperament.batch.table import Slots
+from temperament.batch.arrays import Slots
 from temperament.engines.vllm.meter import Meter
 from temperament.stages import BY_NAME
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from temperament.batch.process import request_of as batch_request
-from temperament.batch.table import Request
+from temperament.batch.request import Request
+from temperament.batch.request import request_of as batch_request
 from temperament.errors import Problem, RequestError, shown
 from temperament.plan import decode
 from temperament.plan.targets import VLLM

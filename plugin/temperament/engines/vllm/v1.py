@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.arrays import Slots
 from temperament.batch.rows import Rows
-from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.arrays import Slots
 from temperament.batch.rows import TOKENS, Rows
-from temperament.batch.table import Slots
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
@@ -45,7 +45,7 @@ class V2Batch:
     def _restart(self) -> None:
         slots, device = self._states.max_num_reqs, self._states.device
         # Steps with and without draft tokens must give a row the same bits.
-        self.rows = Rows(slots, device, self._vocabulary, heads=not self._drafts)
+        self.rows = Rows(slots, device, self._vocabulary, candidates=not self._drafts)
         # slots of requests with modes whose tokens have not been read yet
         self._unread: list[int] = []
         # slot -> the request's parameters, for slots whose snapshot is kept

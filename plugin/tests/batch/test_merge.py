@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from temperament.batch.schedule import Shape, merge
+from temperament.batch.merge import Stages, merge
 from temperament.stages import ORDER, RANK, STAGES
 
 SHAPES = st.lists(st.lists(st.sampled_from(ORDER), unique=True).map(tuple), max_size=6)
@@ -40,7 +40,7 @@ class TestMerge:
         ]
 
     @given(SHAPES)
-    def test_every_chain_runs_in_its_own_order(self, shapes: list[Shape]) -> None:
+    def test_every_chain_runs_in_its_own_order(self, shapes: list[Stages]) -> None:
         """The steps in which a chain takes part are the chain."""
         steps = merge(shapes)
 
@@ -49,7 +49,7 @@ class TestMerge:
         assert all(takes_part for _, takes_part in steps)
 
     @given(SORTED)
-    def test_the_default_order_costs_the_union(self, shapes: list[Shape]) -> None:
+    def test_the_default_order_costs_the_union(self, shapes: list[Stages]) -> None:
         """As many steps as there are different stages, in the default order."""
         used = {name for shape in shapes for name in shape}
 

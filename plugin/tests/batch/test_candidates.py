@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from temperament.batch.heads import HeadSteps, divide, width_of
+from temperament.batch.candidates import divide, width_of
+from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.batch.table import Request
+from temperament.batch.steps import CandidateSteps
 from temperament.presets.chain import Chain
 from temperament.presets.schedule import Schedule
 from tests import rows
@@ -33,9 +34,9 @@ CHAINS: list[dict[str, Any]] = [
 ORDERS: list[tuple[str, ...]] = [(), ("top_k", "top_p", "temperature"), ("min_p", "top_k")]
 
 
-def run(logits: Tensor, chains: list[Chain], *, heads: bool) -> Tensor:
+def run(logits: Tensor, chains: list[Chain], *, candidates: bool) -> Tensor:
     """The rows of a batch, each with its chain."""
-    made = Rows(len(chains), heads=heads)
+    made = Rows(len(chains), candidates=candidates)
     for row, chain in enumerate(chains):
         made.write(row, Request(chain, row), [1], [2])
     return made.run(logits.clone(), np.arange(len(chains)))
@@ -57,7 +58,7 @@ def logits(chains: list[Chain]) -> Tensor:
 
 def test_the_largest_logits_suffice(chains: list[Chain], logits: Tensor) -> None:
     """The same tokens with the same probabilities."""
-    short, whole = (run(logits, chains, heads=heads) for heads in (True, False))
+    short, whole = (run(logits, chains, candidates=candidates) for candidates in (True, False))
 
     assert torch.equal(short > -math.inf, whole > -math.inf)
     torch.testing.assert_close(short.softmax(-1), whole.softmax(-1), atol=1e-6, rtol=1e-5)
@@ -65,14 +66,14 @@ def test_the_largest_logits_suffice(chains: list[Chain], logits: Tensor) -> None
 
 def test_a_row_is_the_same_in_any_batch(chains: list[Chain], logits: Tensor) -> None:
     """Alone and in some order among others: bit for bit."""
-    together = run(logits, chains, heads=True)
+    together = run(logits, chains, candidates=True)
     order = Random(0).sample(range(len(chains)), len(chains))
 
     assert rows.same_bits(
-        run(logits[order], [chains[row] for row in order], heads=True), together[order]
+        run(logits[order], [chains[row] for row in order], candidates=True), together[order]
     )
     for row, chain in enumerate(chains):
-        assert rows.same_bits(run(logits[[row]], [chain], heads=True), together[[row]])
+        assert rows.same_bits(run(logits[[row]], [chain], candidates=True), together[[row]])
 
 
 @pytest.mark.parametrize("tied", [20, 300, 4000])
@@ -82,13 +83,13 @@ def test_what_is_tied_with_the_last_stays(tied: int) -> None:
     logits[1].fill_(-5).index_fill_(0, torch.randperm(5000)[:tied], 2.0)
     logits[1, 7] = 3.0
     chain = Chain.of({"temperature": 0.7, "top_k": 10, "top_p": 0.99999, "min_p": 0.01})
-    after = run(logits, [chain] * 4, heads=True)
+    after = run(logits, [chain] * 4, candidates=True)
 
     kept = logits[1] >= 2
     assert torch.equal(after[1] > -math.inf, kept)
     assert torch.equal(after[1][kept], logits[1][kept] / 0.7)
     for row in range(4):
-        assert rows.same_bits(run(logits[[row]], [chain], heads=True), after[[row]])
+        assert rows.same_bits(run(logits[[row]], [chain], candidates=True), after[[row]])
 
 
 def test_a_temperature_may_make_ties() -> None:
@@ -97,8 +98,8 @@ def test_a_temperature_may_make_ties() -> None:
     logits[0, ::2] = torch.nextafter(logits[0, 0], torch.tensor(2.0))
     chain = Chain.of({"temperature": 3e37, "top_k": 10})
 
-    for heads in (True, False):
-        assert (run(logits, [chain], heads=heads) > -math.inf).sum() == (
+    for candidates in (True, False):
+        assert (run(logits, [chain], candidates=candidates) > -math.inf).sum() == (
             (logits / 3e37 >= (logits / 3e37).max()).sum()
         )
 
@@ -110,10 +111,13 @@ def test_invalid_rows_go_the_long_way(bad: float) -> None:
     logits[1, 17] = bad
     chain = [Chain.of({"temperature": 0.7, "top_k": 10, "top_p": 0.9})] * 3
 
-    assert rows.same_bits(run(logits, chain, heads=True)[1], run(logits, chain, heads=False)[1])
+    assert rows.same_bits(
+        run(logits, chain, candidates=True)[1], run(logits, chain, candidates=False)[1]
+    )
     for row in (0, 2):
         assert rows.same_bits(
-            run(logits[[row]], chain[:1], heads=True), run(logits, chain, heads=True)[[row]]
+            run(logits[[row]], chain[:1], candidates=True),
+            run(logits, chain, candidates=True)[[row]],
         )
 
 
@@ -121,7 +125,7 @@ def test_a_row_of_few_tokens() -> None:
     """Fewer than k are left: they stay."""
     logits = torch.full((2, 5000), -math.inf)
     logits[0, 5:8] = torch.tensor([1.0, 2.0, 3.0])
-    after = run(logits, [Chain.of({"top_k": 10, "temperature": 0.5})] * 2, heads=True)
+    after = run(logits, [Chain.of({"top_k": 10, "temperature": 0.5})] * 2, candidates=True)
 
     assert after[0, 5:8].tolist() == [2, 4, 6]
     assert (after[0] > -math.inf).sum() == 3
@@ -164,8 +168,8 @@ def test_chains_of_one_width_share_their_steps() -> None:
         made.write(row, Request(chain))
     steps = made.table.steps(np.arange(6), 5000)
 
-    assert all(isinstance(step, HeadSteps) for step in steps)
-    assert [(step.width, len(step.opening), len(step.steps)) for step in steps] == [  # type: ignore[union-attr]
+    assert all(isinstance(step, CandidateSteps) for step in steps)
+    assert [(step.width, len(step.opening), len(step.rest)) for step in steps] == [  # type: ignore[union-attr]
         (64, 2, 2),
         (256, 2, 2),
     ]

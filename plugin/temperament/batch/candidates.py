@@ -1,0 +1,108 @@
+"""Candidates: from top-k on, most chains need only the largest logits of a row.
+
+The candidates are the k largest logits and some more. The stages run on them alone, and the row is
+written once. A row runs on all of its logits where more of them are tied with the k-th than there
+are candidates, or where it has NaN or infinities. The way depends on the row and its chain alone,
+so a row's bits don't depend on the rest of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from temperament.batch.merge import Stages
+from temperament.batch.steps import BatchStep, CandidateSteps
+from temperament.ops.blocks import branches
+from temperament.ops.inputs import Column
+from temperament.ops.largest import candidates
+from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME
+from temperament.stages.kinds import ColumnKind
+
+WIDTHS = (64, 128, 256)  # numbers of candidates
+SPARE = 8  # candidates beyond the k-th, at least
+LEAST_SHARE = 8  # candidates are at most one in so many tokens of the vocabulary
+
+Run = Callable[[Tensor, Sequence[BatchStep]], Tensor]
+
+
+class Division(NamedTuple):
+    """A chain, divided by the logits that its stages run on."""
+
+    # on all logits
+    before: Stages = ()
+    # on the candidates: top-k, and a temperature right before it
+    opening: Stages = ()
+    # on the candidates: what follows top-k
+    rest: Stages = ()
+    # on all logits again
+    after: Stages = ()
+
+
+def width_of(values: Mapping[str, Any]) -> int:
+    """Returns the number of candidates for a chain with these values; 0: it needs all logits."""
+    k = values.get("top_k", 0)
+    # A greedy row takes the lowest id of all tied tokens, which may be no candidate.
+    if not k or values.get("temperature") == 0:
+        return 0
+    # A scheduled value is computed for all rows of the batch, not for those with candidates.
+    if any(isinstance(value, Schedule) for value in values.values()):
+        return 0
+    return next((width for width in WIDTHS if width >= k + SPARE), 0)
+
+
+def divide(stages: Stages, width: int) -> Division:
+    """Returns a chain divided at its top-k; with a `width` of 0, all of it runs before."""
+    if not width:
+        return Division(before=stages)
+    k = stages.index("top_k")
+    # A temperature keeps the order of the logits.
+    start = k - 1 if k and stages[k - 1] == "temperature" else k
+    end = k + 1
+    while end < len(stages) and _ignores_ids(stages[end]):
+        end += 1
+    return Division(stages[:start], stages[start : k + 1], stages[k + 1 : end], stages[end:])
+
+
+def _ignores_ids(stage: str) -> bool:
+    """Whether a stage reads the logits of a row and some numbers, but no token ids."""
+    numbers = all(isinstance(p.kind, ColumnKind) for p in BY_NAME[stage].parameters)
+    # Skew tells equal logits apart by their ids.
+    return numbers and not BY_NAME[stage].needs and stage != "skew"
+
+
+def run_on_candidates(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor:
+    """Runs the steps on [n, vocab] float32 logits, in place; `run` runs a list of steps."""
+    if not branches(logits) or steps.width * LEAST_SHARE > logits.shape[1]:
+        return run(run(logits, steps.opening), steps.rest)
+    top = candidates(logits, steps.width)
+    finite = top.values[:, 0].isfinite()
+    values = run(top.values, steps.opening)
+    # Where top-k keeps the last candidate, it may keep tied logits that are no candidates.
+    complete = torch.where(~finite | (values[:, -1] > -torch.inf))[0]
+    kept = run(values, steps.rest)
+    on_all = logits[complete]
+    if len(complete):
+        both = [*steps.opening, *steps.rest]
+        on_all = run(on_all, [_restrict(step, complete, len(logits)) for step in both])
+    logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
+    return logits.index_copy_(0, complete, on_all)
+
+
+def _restrict(step: BatchStep, chosen: Tensor, count: int) -> BatchStep:
+    """Returns the step for `chosen` ([n] int64) of `count` rows, as the only rows."""
+    new_row = torch.full((count,), -1)
+    new_row[chosen] = torch.arange(len(chosen))
+    rows = new_row if step.rows is None else new_row[step.rows]
+    inside = torch.where(rows >= 0)[0]
+    columns = {
+        name: column._replace(values=column.values[inside])
+        for name, column in step.arguments.items()
+        if isinstance(column, Column)
+    }
+    return replace(step, rows=rows[inside], arguments={**columns})

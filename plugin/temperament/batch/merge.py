@@ -1,0 +1,35 @@
+"""Merging chains: one list of steps that runs each of them in its own order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from temperament.stages import RANK
+
+Stages = tuple[str, ...]  # the stages of a chain by name, in order
+
+
+def merge(chains: Sequence[Stages]) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns steps `(stage, indices of the chains that take part)`.
+
+    Chains in the default order share each stage's step, so they cost as much as the union of their
+    stages. Of the stages that are next in some chain, the first by default order is taken; a stage
+    that chains have at different points takes several steps.
+    """
+    done = [0] * len(chains)
+    steps: list[tuple[str, tuple[int, ...]]] = []
+    while True:
+        waiting = {
+            chain[done[index]] for index, chain in enumerate(chains) if done[index] < len(chain)
+        }
+        if not waiting:
+            return steps
+        stage = min(waiting, key=RANK.__getitem__)
+        takes_part = tuple(
+            index
+            for index, chain in enumerate(chains)
+            if done[index] < len(chain) and chain[done[index]] == stage
+        )
+        steps.append((stage, takes_part))
+        for index in takes_part:
+            done[index] += 1
