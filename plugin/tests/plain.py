@@ -67,7 +67,7 @@ def continues(tokens: Sequence[int], sequence: Sequence[int]) -> bool:
 def power(base: float, exponent: float) -> float:
     """`base^exponent`, inf where it is too large."""
     try:
-        return base**exponent
+        return float(base**exponent)
     except OverflowError:
         return math.inf
 

@@ -44,9 +44,11 @@ class Tree:
         self.root = root
         for name in COPIED:
             source = ROOT / name
-            ignored = shutil.ignore_patterns("__pycache__")
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, root / name, **({"ignore": ignored} if source.is_dir() else {}))
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, root / name, ignore=ignored)
+            else:
+                shutil.copy(source, root / name)
         self.before = self.contents()
 
     def contents(self) -> dict[str, bytes]:

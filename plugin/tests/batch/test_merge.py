@@ -7,7 +7,7 @@ from temperament.batch.merge import Stages, merge
 from temperament.stages import ORDER, RANK, STAGES
 
 SHAPES = st.lists(st.lists(st.sampled_from(ORDER), unique=True).map(tuple), max_size=6)
-SORTED = SHAPES.map(lambda shapes: [tuple(sorted(shape, key=RANK.get)) for shape in shapes])
+SORTED = SHAPES.map(lambda shapes: [tuple(sorted(shape, key=RANK.__getitem__)) for shape in shapes])
 
 
 class TestMerge:

@@ -98,8 +98,8 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
             if random.random() < 0.3:
                 one, other = random.sample(range(SLOTS), 2)
                 batch.swap(one, other)
-                for table in (presets, outputs):
-                    table[one], table[other] = table[other], table[one]
+                presets[one], presets[other] = presets[other], presets[one]
+                outputs[one], outputs[other] = outputs[other], outputs[one]
 
 
 @given(seed=st.integers(0, 2**32))
@@ -186,6 +186,7 @@ class TestEntropy:
         found = []
         for x in (hit, miss, hit, hit, hit, hit, hit, hit):
             run.run(x)
+            assert run._rows.drawn_in is not None
             found.append(run._rows.drawn_in.tolist()[0])  # the mode shows nowhere else
             run.accept([1])
 
@@ -196,6 +197,7 @@ class TestEntropy:
         run = Run(entropic(), rows=1)
         for _ in range(5):
             run.run(FLAT)
+            assert run._rows.drawn_in is not None
             assert run._rows.drawn_in.tolist() == [0]
 
     def test_what_is_saved_comes_back(self) -> None:
@@ -285,9 +287,12 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Modes, "advance", recorded)
     monkeypatch.setattr("temperament.batch.rows.branches", lambda _: False)
     expanded: list[Any] = []
-    monkeypatch.setattr(
-        "temperament.batch.rows.execute_expanded", lambda *args: expanded.extend(args) or args[0]
-    )
+
+    def record(*args: Any) -> Any:
+        expanded.extend(args)
+        return args[0]
+
+    monkeypatch.setattr("temperament.batch.rows.execute_expanded", record)
     for slot in range(SLOTS):
         batch.log.append(torch.tensor([2]), np.array([slot]))
     batch.run(torch.randn(SLOTS, len(vocabulary)), np.arange(SLOTS))

@@ -86,7 +86,7 @@ class TestProcess:
 
     def test_in_place(self) -> None:
         """The tensor that is given is changed and returned; by default it stays as it is."""
-        presets = [{"temperature": 0.5}, {"top_k": 3}, {}]
+        presets: list[dict[str, Any]] = [{"temperature": 0.5}, {"top_k": 3}, {}]
         logits = rows.logits(3, VOCABULARY, Random(2))
         before = logits.clone()
         expected = process(logits, presets)

@@ -185,7 +185,7 @@ class TestTable:
         table = Table(3)
         table.write(0, Request(Chain.of({"temperature": 0.5})))
         table.write(2, Request(Chain.of({"temperature": 0.7, "top_p": 0.7})))
-        some = table.steps(np.arange(3), VOCABULARY)
+        some: list[Any] = table.steps(np.arange(3), VOCABULARY)
         all_rows = table.steps(np.array([0, 2]), VOCABULARY)
 
         assert [(s.stage, s.rows.tolist()) for s in some if s.rows is not None] == [
@@ -200,7 +200,8 @@ class TestTable:
         table = Table(2)
         for slot, temperature in enumerate((0.1, 3.0)):
             table.write(slot, Request(Chain.of({"temperature": temperature})))
-        column = table.steps(np.array(order), VOCABULARY)[0].arguments["temperature"]
+        step: Any = table.steps(np.array(order), VOCABULARY)[0]
+        column = step.arguments["temperature"]
         values = column.values.tolist()
 
         assert (column.low, column.high) == (min(values), max(values))

@@ -28,7 +28,7 @@ def scores(count: int, vocabulary: int, seed: int = 0) -> Tensor:
     return torch.randn(count, vocabulary, generator=torch.Generator().manual_seed(seed))
 
 
-NEEDY = [
+NEEDY: list[tuple[dict[str, Any], str]] = [
     ({"banned_strings": ["a"]}, "matches texts"),
     ({"dry_multiplier": 0.5}, "matches texts"),
     ({"xtc_probability": 0.5}, "xtc_protect_structure: false"),

@@ -233,7 +233,7 @@ def come_and_go(running: V1 | V2) -> None:
     for output in running.outputs:
         output[:] = [2, 3]
     moved = [(0, 3, MoveDirectionality.SWAP), (1, 2, MoveDirectionality.UNIDIRECTIONAL)]
-    running.batch.update(BatchUpdate(4, [], added, moved))  # type: ignore[arg-type]
+    running.batch.update(BatchUpdate(4, [], added, moved))
     running.batch.update(BatchUpdate(4, [], [added[1]], []))
 
 
@@ -248,6 +248,7 @@ def test_a_table_that_cannot_be_brought_to_the_device_neutralises_all(
         patched.setattr(type(running.batch.rows.table), "flush", broken_flush)
         assert rows.same_bits(running.step(logits), logits)
     assert "every request goes on without" in log()[0]
+    assert isinstance(running, V2)
     running.batch.add(0, params({"temperature": 0.5}))
 
     assert rows.same_bits(running.step(logits), logits / 0.5)

@@ -10,6 +10,7 @@ import torch
 from vllm.v1.sample.logits_processor import BatchUpdate
 
 import temperament
+from temperament.batch.states import Snapshot
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.snapshots import MAX_SNAPSHOTS, Snapshots
 from temperament.engines.vllm.v1 import V1Batch
@@ -120,7 +121,7 @@ def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: b
 def test_the_oldest_is_forgotten() -> None:
     """A state that nobody comes back for doesn't stay for ever."""
     snapshots = Snapshots()
-    saved = {"mirostat": (torch.zeros(1),)}
+    saved: Snapshot = {"mirostat": (torch.zeros(1),)}
     for number in range(MAX_SNAPSHOTS + 1):
         snapshots.put(params(), saved, (1, torch.tensor([number])))
 
@@ -132,7 +133,7 @@ def test_the_oldest_is_forgotten() -> None:
 def test_a_placeholder_is_any_token() -> None:
     """V1's async scheduling has -1 where the last token isn't known yet when a request leaves."""
     snapshots = Snapshots()
-    saved = {"mirostat": (torch.zeros(1),)}
+    saved: Snapshot = {"mirostat": (torch.zeros(1),)}
     snapshots.put(params(), saved, (1, torch.tensor([4, 5, -1])))
 
     assert snapshots.take(params(), (1, torch.tensor([4, 6, 7]))) is None

@@ -86,7 +86,7 @@ class Runner:
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
         config: Any = SimpleNamespace(speculative_config=speculative)
         self.meter = Meter()
-        self.batch = V2Batch(config, states, self.meter)  # type: ignore[arg-type]
+        self.batch = V2Batch(config, states, self.meter)
 
     def add(self, row: Row) -> bool:
         """A request takes a slot; the tokens that it has are committed."""

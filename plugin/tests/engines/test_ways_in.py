@@ -123,7 +123,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES)
+@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def layers(request: pytest.FixtureRequest) -> Layers:
     """One case."""
     case: Layers = request.param

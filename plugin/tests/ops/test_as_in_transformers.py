@@ -35,7 +35,7 @@ def distinct(vocabulary: int, random: Random) -> Tensor:
     removed = torch.rand(x.shape, generator=generator) < random.choice([0, 0, 0.5])
     x = x.masked_fill(removed, -torch.inf)
     left = x[x > -torch.inf]
-    return x if len(left) and len(left.unique()) == len(left) else distinct(vocabulary, random)
+    return x if len(left) and len(set(left.tolist())) == len(left) else distinct(vocabulary, random)
 
 
 def drawn(stage: str, random: Random) -> float:

@@ -173,7 +173,7 @@ class TestVllm:
         config = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=COUNT))
         processor = builtin.MinPLogitsProcessor(config, torch.device("cpu"), False)
         values = numbers(0.001, 1, seed)
-        added = [(row, SimpleNamespace(min_p=m), [], []) for row, m in enumerate(values)]
+        added: list[Any] = [(row, SimpleNamespace(min_p=m), [], []) for row, m in enumerate(values)]
         update = SimpleNamespace(added=added, removed=[], moved=[], batch_size=COUNT)
         processor.update_state(update)
         x = logits(seed)

@@ -1,6 +1,7 @@
 """Counter-based noise: the numbers themselves, and that they are like chance."""
 
 import math
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -83,7 +84,7 @@ class TestNumbers:
         assert (-(-uniform.log()).log()).isfinite().all()
 
 
-ACROSS = {
+ACROSS: dict[str, tuple[Callable[[int], Tensor], Callable[[int], Tensor]]] = {
     "seeds": (torch.arange, lambda n: torch.zeros(n, dtype=torch.int64)),
     "positions": (lambda n: torch.full((n,), 7), torch.arange),
     "both": (torch.arange, lambda n: n - torch.arange(n)),

@@ -295,7 +295,7 @@ def test_a_plan_is_the_chain(
 
 # A small model of an engine, to see that a plan gives the distribution that the chain says.
 PROMPT, OUTPUT = [4], [0, 0, 2]
-SAMPLES = {
+SAMPLES: dict[str, list[Any]] = {
     "logit_bias": [((1, 2.0),), ((3, 150.0),)],
     "repetition_penalty": [1.3],
     "frequency_penalty": [0.7],

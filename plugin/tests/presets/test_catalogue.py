@@ -9,7 +9,7 @@ import pytest
 
 from temperament.errors import PresetError, UnknownPreset
 from temperament.presets import Catalogue, Preset, as_preset
-from temperament.presets.catalogue import shipped
+from temperament.presets.markers import configs as shipped
 
 TEMPERATURES = {
     "code": 0.0,

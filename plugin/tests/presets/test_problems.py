@@ -9,7 +9,7 @@ import pytest
 from temperament.cli import main
 from temperament.errors import PresetError
 from temperament.presets import Catalogue, schema
-from temperament.presets.catalogue import shipped
+from temperament.presets.markers import configs as shipped
 from temperament.presets.schema import MOVABLE
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH
 from temperament.stages.kinds import MAX_ENTRIES

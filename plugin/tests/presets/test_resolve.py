@@ -82,7 +82,7 @@ class TestResolve:
             {"model_values": Preset("m", {"top_p": 0.5})},
         ):
             with pytest.raises(PresetError, match="deepseek-api ends at 2"):
-                resolve("hot", catalogue, **layers)  # type: ignore[arg-type]
+                resolve("hot", catalogue, **layers)
         with pytest.raises(PresetError, match="deepseek-api ends at 2"):
             resolve(None, catalogue, fields={"top_p": 0.5}, default=catalogue["hot"])
 

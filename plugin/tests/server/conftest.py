@@ -16,7 +16,7 @@ def serves(name: str) -> bool:
 def catalogue() -> Catalogue:
     """The shipped presets, and some with all kinds of fields."""
     shipped = Catalogue.load(environment=False)
-    more = {
+    more: dict[str, dict[str, object]] = {
         "fields": {"max_tokens": 7, "stop": ["END", "。"], "seed": 3, "temperature": 0.5},
         "cuts": {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.1},
         "neutral": {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0},

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from temperament import Catalogue
 from temperament.server.admission import Admission
+from temperament.server.answer import Message, Send
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.metrics import Metrics
-from temperament.server.middleware import Message, PresetMiddleware, Receive, Scope, Send
+from temperament.server.middleware import PresetMiddleware, Receive, Scope
 from temperament.server.restrictions import Restrictions
 from temperament.server.scan import LARGE
 from temperament.server.served import Served

@@ -284,7 +284,7 @@ class TestLocked:
             default=catalogue["chat"],
             restrictions=Restrictions(allow=(), inline=False, locked={"*": Bounds()}),
         )
-        for body in (
+        bodies: tuple[dict[str, Any], ...] = (
             {"preset": "code"},
             {"preset": {}},
             {"temperature": 0},
@@ -294,7 +294,8 @@ class TestLocked:
             {"do_sample": False},
             {"order": ["top_p"]},
             {"modes": {"a": {}}},
-        ):
+        )
+        for body in bodies:
             assert refused(server, body)
         made = server.admit({"max_tokens": 5, "stop": "x", "seed": 3, "n": 2}, None, CHAT)
 

@@ -79,7 +79,7 @@ NAMED = sorted(
     {*schema.SETTINGS, *REFERENCE, *MARKERS, "preset", "preset_trace", "model", "vllm_xargs", "n"}
     | {"use_beam_search", "max_completion_tokens", "stop_token_ids", "messages", "temperatur"}
 )
-VALUES = st.sampled_from(
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, 0.5, 5, -1, "x", "chat", "m:chat", "temperature", [], [5], ["preset"], {},
      {"5": 1.5}, {"scale": 1.2}, {"preset": "chat"}, {"temperature": {}}, SCHEDULE]
 )  # fmt: skip

@@ -23,7 +23,7 @@ def reference(
     """`x - m b^(L - a)` for what would go on with a match of L >= a tokens, the longest one."""
 
     def breaks(token: int, before: bytes) -> bool:
-        known = 0 <= token < len(tokens) and tokens[token]
+        known = tokens[token] if 0 <= token < len(tokens) else b""
         return bool(known) and completes(before, known, dry_sequence_breakers)
 
     history = [*prompt, *output]

@@ -38,8 +38,7 @@ def dynatemp(
     why: str, low: float, high: float, exponent: float, before: Numbers, after: Numbers
 ) -> Case:
     """Temperatures between low and high."""
-    values = {"dynatemp_high": high, "dynatemp_exponent": exponent}
-    return case(why, low, before, after, **values)
+    return case(why, low, before, after, dynatemp_high=high, dynatemp_exponent=exponent)
 
 
 TABLE = [

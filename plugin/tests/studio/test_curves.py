@@ -22,7 +22,7 @@ NORMAL = torch.from_numpy(np.random.RandomState(42).normal(0, 1, 50)).float()
 
 
 def entropy(shares: Any) -> float:
-    return -sum(p * math.log(p) for p in shares if p > 0)
+    return -math.fsum(p * math.log(p) for p in shares if p > 0)
 
 
 def test_the_distributions_are_softmax_at_each_temperature() -> None:

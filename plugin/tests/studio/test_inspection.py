@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -113,7 +114,9 @@ def test_stages_that_need_logits_say_when_they_are_missing() -> None:
     assert "near" not in show(other, width=200)
 
 
-CHAINS = {name: {name: 0.5} for name in ("top_p", "min_p", "typical_p", "epsilon_cutoff", "top_a")}
+CHAINS: dict[str, dict[str, Any]] = {
+    name: {name: 0.5} for name in ("top_p", "min_p", "typical_p", "epsilon_cutoff", "top_a")
+}
 CHAINS |= {
     "eta_cutoff": {"eta_cutoff": 0.3},
     "temperature": {"temperature": 0.7},

@@ -252,7 +252,7 @@ class TestServer:
             keys.append((client.headers.get("authorization"), tokenizer))
             return known
 
-        monkeypatch.setattr(mount.remote, "connect", connect)
+        monkeypatch.setattr("temperament.studio.playground.mount.remote.connect", connect)
         app = FastAPI()
         mount.mount(app, CATALOGUE, "served", lambda: "tokenizer")
         client = TestClient(app)

@@ -25,7 +25,7 @@ MODELS = ("SmolLM2-135M-Instruct", "Gemma-3-270M")
 
 
 def entropy(shares: Any) -> float:
-    return -sum(p * math.log(p) for p in shares if p > 0)
+    return -math.fsum(p * math.log(p) for p in shares if p > 0)
 
 
 class TestContexts:
