@@ -50,9 +50,9 @@ def import_file(arguments: Namespace) -> str:
     name = "" if arguments.file == "-" else arguments.file
     reading = read(text, name=name, format_name=arguments.format, section=arguments.section)
     if arguments.json:
-        return as_json({"preset": reading.words, "notes": _notes_as_json(reading.notes)})
+        return as_json({"preset": reading.preset, "notes": _notes_as_json(reading.notes)})
     _print_notes(reading.notes)
-    preset, _ = schema.preset("imported", reading.words)
+    preset, _ = schema.preset("imported", reading.preset)
     return yaml_text(preset).rstrip("\n")
 
 

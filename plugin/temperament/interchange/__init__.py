@@ -1,101 +1,109 @@
-"""Other people's preset formats, in and out. One file a format; `FORMATS` are all of them."""
+"""Preset formats of other programs, to read and to write: one file for each program.
+
+`README.md` in this folder describes how to add one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
-from temperament.errors import PresetError, Problem, nearest, shown
-from temperament.interchange import (
-    koboldcpp,
-    litellm,
-    llamacpp,
-    llamacpp_options,
-    ollama,
-    sglang,
-    sillytavern,
-    tabbyapi,
-    transformers,
-    vllm,
-    webui,
-)
+from temperament.errors import PresetError, Problem, TemperamentError, nearest, shown
 from temperament.interchange.base import Format, Note, Reading
 from temperament.interchange.dialect import gone, movable, same_order
 from temperament.presets import Preset, schema
 from temperament.presets.plain import plain_value
 from temperament.stages import PARAMETERS
 
-# Where a file may be of several formats, the first that it looks like.
-FORMATS: tuple[Format, ...] = (
-    transformers.FORMAT,
-    sillytavern.FORMAT,
-    litellm.FORMAT,
-    vllm.CONFIG,
-    vllm.EXTRA_BODY,
-    koboldcpp.FORMAT,
-    sglang.FORMAT,
-    llamacpp.SERVER,
-    llamacpp_options.INI,
-    llamacpp_options.LINE,
-    ollama.FORMAT,
-    tabbyapi.FORMAT,
-    webui.FORMAT,
-    vllm.OVERRIDE,
+# The files of this folder that have formats. A file has the first format that it looks like.
+MODULES = (
+    "transformers",
+    "sillytavern",
+    "litellm",
+    "vllm",
+    "koboldcpp",
+    "sglang",
+    "llamacpp",
+    "llamacpp_options",
+    "ollama",
+    "tabbyapi",
+    "webui",
 )
-BY_NAME: Mapping[str, Format] = {made.name: made for made in FORMATS}
+FORMATS: tuple[Format, ...] = tuple(
+    file_format for name in MODULES for file_format in import_module(f"{__name__}.{name}").FORMATS
+)
+BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
 
-__all__ = ["BY_NAME", "FORMATS", "Format", "Note", "Reading", "export", "gone", "read"]
+__all__ = ["BY_NAME", "FORMATS", "MODULES", "Format", "Note", "Reading", "export", "gone", "read"]
 
 
 def read(text: str, *, name: str = "", format_name: str = "", section: str = "") -> Reading:
-    """What a file says, in a preset's words; `name` is the file's.
+    """The preset in a file's text, and the notes on what is lost or differs.
 
-    The words are in the order of the stages. Raises `PresetError` if the text isn't of the format,
-    or if a value isn't one that a preset may have.
+    `name` is the file's name, `format_name` a name of `BY_NAME` (recognised by the file if empty),
+    and `section` names one preset of a file that has several. The preset's fields are in the order
+    of the stages. Raises `PresetError` if the text doesn't have the format, or if a value isn't
+    allowed in a preset.
     """
-    made = _format(format_name) if format_name else _guess(text, name)
-    reading = made.read(text, section)
-    checked, _ = schema.preset("import", reading.words, where=name or made.title)
-    for field in reading.words.keys() & PARAMETERS.keys():
-        reading.words[field] = plain_value(field, checked.values[field])
-    ranked = {key: rank for rank, key in enumerate(("order", *PARAMETERS))}
-    reading.words = dict(
-        sorted(reading.words.items(), key=lambda item: ranked.get(item[0], len(ranked)))
-    )
+    file_format = _named(format_name) if format_name else _recognised(text, name)
+    try:
+        reading = file_format.read(text, section)
+    except TemperamentError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        # A format converts and compares values before the preset is checked.
+        message = f"has a value of another type than {file_format.title} has there: {error}"
+        raise PresetError(Problem(name or file_format.title, "", message)) from error
+    checked, _ = schema.preset("import", reading.preset, where=name or file_format.title)
+    ranks = {key: rank for rank, key in enumerate(("order", *PARAMETERS))}
+    reading.preset = {
+        field: plain_value(field, checked.values[field]) if field in PARAMETERS else value
+        for field, value in sorted(
+            reading.preset.items(), key=lambda item: ranks.get(item[0], len(ranks))
+        )
+    }
     return reading
 
 
 def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
-    """A preset in another program's words, and what must be known about it.
+    """The text of another program's file, and the notes on what is lost or differs.
 
-    What is written is read back, so that nothing is lost without a note. Raises `PresetError` if
-    the preset's values depend on a model that isn't known.
+    The text is read back, and every difference to the preset has a note. Raises `PresetError` for
+    an unknown format and for an unbound preset.
     """
-    made = _format(format_name)
+    file_format = _named(format_name)
     if preset.unbound:
         raise PresetError(Problem(preset.origin or preset.name, "", preset.unbound))
-    text, notes = made.write(preset)
-    notes += _unsaid(preset, made, text, {note.name for note in notes if note.kind == "lost"})
-    return text, notes
+    text, notes = file_format.write(preset)
+    lost = {note.name for note in notes if note.kind == "lost"}
+    return text, notes + _differences(preset, file_format, text, lost | gone(lost))
 
 
-def _unsaid(preset: Preset, made: Format, text: str, lost: set[str]) -> list[Note]:
-    words = made.read(text, preset.name if made.name == "litellm" else "").words
-    back, _ = schema.preset("export", words)
+def _differences(preset: Preset, file_format: Format, text: str, lost: set[str]) -> list[Note]:
+    """Notes on what the text would give back differently, except for what is `lost` already."""
+    back, _ = schema.preset("export", file_format.read(text, "").preset)
+    message = f"{file_format.title} would give it back as "
     before, after = preset.chain, back.chain
-    lost = lost | gone(lost)
     notes = [
-        Note("lost", name, value, f"{made.title} would give it back as {after.values.get(name)}")
+        Note("lost", name, value, f"{message}{after.values.get(name)}")
         for name, value in before.values.items()
         if after.values.get(name) != value and name not in lost
     ]
+    notes += [
+        Note("lost", name, value, f"{message}{back.generation.get(name)}")
+        for name, value in preset.generation.items()
+        if back.generation.get(name) != value and name not in {*lost, "do_sample"}
+    ]
     kept = [name for name in movable(before.names) if name in after.names]
-    again = [name for name in movable(after.names) if name in kept]
-    if "order" not in lost and not same_order(kept, again):
-        notes.append(Note("lost", "order", kept, f"{made.title} would run {', '.join(again)}"))
+    order = [name for name in movable(after.names) if name in kept]
+    if "order" not in lost and not same_order(kept, order):
+        notes.append(
+            Note("lost", "order", kept, f"{file_format.title} would run {', '.join(order)}")
+        )
     return notes
 
 
-def _format(name: str) -> Format:
+def _named(name: str) -> Format:
     if name not in BY_NAME:
         allowed = ", ".join(BY_NAME)
         problem = Problem("", "", "unknown format", shown(name), allowed, nearest(name, [*BY_NAME]))
@@ -103,10 +111,10 @@ def _format(name: str) -> Format:
     return BY_NAME[name]
 
 
-def _guess(text: str, name: str) -> Format:
+def _recognised(text: str, name: str) -> Format:
     base = name.replace("\\", "/").rpartition("/")[2]
-    for made in FORMATS:
-        if made.looks(base, text):
-            return made
+    for each in FORMATS:
+        if each.looks(base, text):
+            return each
     allowed = f"--from {', '.join(BY_NAME)}"
-    raise PresetError(Problem(name, "", "of no format that is recognised", allowed=allowed))
+    raise PresetError(Problem(name, "", "no format is recognised", allowed=allowed))

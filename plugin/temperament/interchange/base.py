@@ -1,4 +1,4 @@
-"""What reading and writing other programs' presets have in common: notes, formats, numbers."""
+"""What all formats share: notes, the results of reading and writing, numbers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import Any, Literal
 from temperament.errors import PresetError, Problem, shown
 from temperament.presets import Preset
 
-# lost      can't be said on the other side, and isn't there
-# differs   is there, and means something a little different
-# default   isn't in the file, and stands for what the program does then
-# left      belongs elsewhere: not sampling, or the model's own
+# lost      the other side has no way to express it, so the result lacks it
+# differs   the result has it, with a slightly different meaning
+# default   the file lacks it, and the result has the program's default
+# left      it isn't sampling, or belongs to the model, and is left out
 Kind = Literal["lost", "differs", "default", "left"]
+UNSUPPORTED = "isn't a sampling parameter of Temperament's"
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing that a reader should know: `name` is ours on writing, theirs on reading."""
+    """One thing that the reader of a result should know.
+
+    `name` is our parameter when a preset is written, and the program's field when one is read.
+    """
 
     kind: Kind
     name: str
@@ -31,44 +35,42 @@ class Note:
 
 
 @dataclass(slots=True)
-class Reading:
-    """Fields of a preset as a file would have them, and what must be known about them."""
-
-    words: dict[str, Any] = field(default_factory=dict)
+class _Result:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, kind: Kind, name: str, value: Any, message: str) -> None:
-        """Adds a note, each once."""
-        made = Note(kind, name, value, message)
-        if made not in self.notes:
-            self.notes.append(made)
+        """Adds a note, unless the same note is there already."""
+        note = Note(kind, name, value, message)
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @dataclass(slots=True)
-class Writing:
-    """Fields of another program, and what must be known about them."""
+class Reading(_Result):
+    """A preset as its file would have it, by field, and the notes."""
+
+    preset: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Writing(_Result):
+    """The fields of another program, and the notes."""
 
     fields: dict[str, Any] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
-    # parameters of ours that aren't said
-    lost: set[str] = field(default_factory=set)
 
-    def note(self, kind: Kind, name: str, value: Any, message: str) -> None:
-        """Adds a note, each once; what is lost is remembered."""
-        if kind == "lost":
-            self.lost.add(name)
-        made = Note(kind, name, value, message)
-        if made not in self.notes:
-            self.notes.append(made)
+    @property
+    def lost(self) -> set[str]:
+        """Our parameters that the fields don't express."""
+        return {note.name for note in self.notes if note.kind == "lost"}
 
 
 @dataclass(frozen=True)
 class Format:
-    """One program's format.
+    """One format of a program.
 
-    `read` takes a file's text and, where a file holds several presets, the name of one; it raises
-    `PresetError`. `write` takes a preset. `looks` tells whether a file of this name and text is
-    one.
+    `read` takes a file's text and, for a file with several presets, the name of one; it raises
+    `PresetError`. `write` takes a preset. `looks` returns whether a file of this name and text has
+    the format.
     """
 
     name: str
@@ -79,16 +81,16 @@ class Format:
 
 
 class CantSayError(ValueError):
-    """A value that the other side has no way to say; the text is the reason."""
+    """A value that the other side can't express; the text is the reason."""
 
 
 def wrong(where: str, message: str, given: Any = "", allowed: str = "") -> PresetError:
-    """The error of a file that isn't what it should be."""
+    """The error of a file that doesn't have its format."""
     return PresetError(Problem(where, "", message, shown(given) if given != "" else "", allowed))
 
 
 def exact(value: Any) -> Decimal:
-    """A number as it is written, so that sums of numbers in files come out as one would write."""
+    """A number as it is written in decimal digits, so that a sum has no binary rounding error."""
     return Decimal(repr(value))
 
 
@@ -98,7 +100,7 @@ def plain(value: Decimal) -> int | float:
 
 
 def scaled(factor: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """(theirs to ours, ours to theirs) of a number that they count in units of `factor`."""
+    """The conversions to and from a number that a program counts in units of `factor`."""
     unit = Decimal(factor)
     return (
         lambda theirs: float(exact(theirs) * unit),
@@ -107,7 +109,7 @@ def scaled(factor: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
 
 
 def listed(value: Any) -> Any:
-    """Tuples as lists, for JSON and YAML."""
+    """`value` with its tuples as lists, for JSON and YAML."""
     if isinstance(value, (list, tuple)):
         return [listed(item) for item in value]
     if isinstance(value, Mapping):

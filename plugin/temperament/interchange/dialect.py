@@ -1,7 +1,7 @@
-"""A program's dialect: its names, units, off values, order and defaults, as data.
+"""A program's dialect as data: its fields, units, off values, order and defaults.
 
-`read` and `write` go between its fields and a preset's words; what a program does in a way of its
-own (an order list, a temperature and a range for two temperatures) are the dialect's hooks.
+`read` turns the program's fields into a preset's, and `write` a preset into the program's. What
+tables can't express (an order list, a temperature with a range) is in the dialect's hooks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Reading, Writing, listed
+from temperament.interchange.base import UNSUPPORTED, CantSayError, Reading, Writing, listed
 from temperament.plan.targets import COMMUTING
 from temperament.presets import Preset
 from temperament.presets.chain import Chain
@@ -23,15 +23,15 @@ def _same(value: Any) -> Any:
     return value
 
 
-# Among the fields that are left: one that `order` reads.
+# In `Dialect.not_sampling`: a field that `order` reads.
 READ_BY_ORDER = "the order"
 
 
 @dataclass(frozen=True)
 class Field:
-    """One of their fields: our parameter, and the way there and back.
+    """One field of a program: our parameter for it, and the conversions both ways.
 
-    `remark` tells how it differs there, wherever it isn't off.
+    `remark` says how its meaning differs there; it goes with every value that isn't neutral.
     """
 
     ours: str
@@ -45,133 +45,160 @@ Order = Callable[[Mapping[str, Any]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one program says what our presets say.
+    """How one program expresses what our presets express.
 
-    `fields` are its names. `order` is the order in which it runs the stages from temperature on,
-    fixed or read from the fields; `put_order` writes one. `defaults` are what it does where a field
-    is missing, by our names. `fixed` are parameters it has no field for, with the value that they
-    have there. `left` are fields that aren't sampling, with the reason, or `READ_BY_ORDER`.
-    `before_read` and `after_read`, `before_write` and `after_write` are for what tables can't say.
+    - `fields` are the program's fields by name, `aliases` other names of these.
+    - `order` are the stages from temperature on in the order in which the program runs them, fixed
+      or read from the fields; `put_order` writes an order into the fields.
+    - `defaults` are the program's values where a field is missing, by our names.
+    - `fixed` are our parameters that the program has no field for, with their value there.
+    - `unsupported` are fields that we have no parameter for, with the value that changes nothing;
+      `reasons` says why, where it isn't plain.
+    - `not_sampling` are fields that have nothing to do with sampling, each with the reason, or
+      `READ_BY_ORDER`.
+    - `before_read` and `after_read`, `before_write` and `after_write` do the rest: the first three
+      may change the fields or values that they get.
     """
 
     title: str
     fields: Mapping[str, Field]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] | Order = ()
     put_order: Callable[[Writing, tuple[str, ...]], None] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    left: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    not_sampling: Mapping[str, str] = field(default_factory=dict)
     before_read: Callable[[dict[str, Any], Reading], None] = lambda fields, reading: None
     after_read: Callable[[Mapping[str, Any], Reading], None] = lambda fields, reading: None
-    before_write: Callable[[dict[str, Any], Preset, Writing], None] = lambda say, p, writing: None
+    before_write: Callable[[dict[str, Any], Preset, Writing], None] = lambda values, p, w: None
     after_write: Callable[[Preset, Writing], None] = lambda preset, writing: None
 
     def name_of(self, ours: str) -> str | None:
-        """Their name of a parameter: the first that stands for it."""
-        return next((name for name, made in self.fields.items() if made.ours == ours), None)
+        """The program's name of our parameter: the first field that stands for it."""
+        return next((name for name, field in self.fields.items() if field.ours == ours), None)
 
     def sequence(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
-        """The stages in the order in which these fields run them."""
+        """The stages in the order in which the program runs them with these fields."""
         return self.order if isinstance(self.order, tuple) else tuple(self.order(fields))
 
 
-def read(dialect: Dialect, given: Mapping[str, Any]) -> Reading:
-    """What their fields say, in our words."""
+def read(dialect: Dialect, fields: Mapping[str, Any]) -> Reading:
+    """The preset that a program's fields describe."""
     reading = Reading()
-    fields = {str(name): value for name, value in given.items() if value is not None}
-    dialect.before_read(fields, reading)
-    for name, value in fields.items():
-        made = dialect.fields.get(name)
-        if made is not None:
-            _read_field(name, value, made, reading)
-        elif name in dialect.left:
-            if dialect.left[name] != READ_BY_ORDER:
-                reading.note("left", name, value, dialect.left[name])
-        else:
-            reading.note("lost", name, value, f"no parameter of ours, nor known of {dialect.title}")
+    present = {str(name): value for name, value in fields.items() if value is not None}
+    for name in [name for name in present if name in dialect.aliases]:
+        present.setdefault(dialect.aliases[name], present.pop(name))
+    take_unsupported(present, dialect.unsupported, dialect.reasons, reading)
+    dialect.before_read(present, reading)
+    for name, value in present.items():
+        if name in dialect.fields:
+            _read_field(name, value, dialect.fields[name], reading)
+        elif name not in dialect.not_sampling:
+            message = f"{UNSUPPORTED}, and isn't a known field of {dialect.title}"
+            reading.note("lost", name, value, message)
+        elif dialect.not_sampling[name] != READ_BY_ORDER:
+            reading.note("left", name, value, dialect.not_sampling[name])
     for ours, value in dialect.defaults.items():
-        if reading.words.get("mirostat") and STAGE_OF[ours].group == "cut":
-            continue  # which it replaces
-        if ours not in reading.words and value != PARAMETERS[ours].neutral:
-            reading.words[ours] = value
+        if reading.preset.get("mirostat") and STAGE_OF[ours].group == "cut":
+            continue  # mirostat replaces the cuts
+        if ours not in reading.preset and value != PARAMETERS[ours].neutral:
+            reading.preset[ours] = value
             reading.note("default", ours, value, f"not in the file: {dialect.title}'s default")
-    dialect.after_read(fields, reading)
-    _drop_idle(reading.words)
-    _read_order(dialect, fields, reading)
+    dialect.after_read(present, reading)
+    _drop_idle(reading.preset)
+    _read_order(dialect, present, reading)
     return reading
 
 
-def _read_field(name: str, value: Any, made: Field, reading: Reading) -> None:
+def take_unsupported(
+    fields: dict[str, Any],
+    unsupported: Mapping[str, Any],
+    reasons: Mapping[str, str],
+    reading: Reading,
+) -> None:
+    """Removes the fields that we have no parameter for, and notes those that change something."""
+    for name, off in unsupported.items():
+        value = fields.pop(name, off)
+        if value != off:
+            reading.note("lost", name, value, reasons.get(name, UNSUPPORTED))
+
+
+def _read_field(name: str, value: Any, field: Field, reading: Reading) -> None:
     try:
-        ours = made.to_ours(value)
+        ours = field.to_ours(value)
     except (CantSayError, ValueError, TypeError, ArithmeticError) as error:
         reason = str(error) if isinstance(error, CantSayError) else "not understood"
         reading.note("lost", name, value, reason)
         return
     if ours is None:
         return
-    if made.ours in reading.words and reading.words[made.ours] != ours:
-        message = f"says something else of {made.ours} than a field before it"
+    if field.ours in reading.preset and reading.preset[field.ours] != ours:
+        message = f"another field sets {field.ours} to {reading.preset[field.ours]!r}"
         reading.note("lost", name, value, message)
         return
-    reading.words[made.ours] = ours
-    if made.remark and not _is_neutral(made.ours, ours):
-        reading.note("differs", name, value, made.remark)
+    reading.preset[field.ours] = ours
+    if field.remark and not _is_neutral(field.ours, ours):
+        reading.note("differs", name, value, field.remark)
 
 
 def _is_neutral(ours: str, value: Any) -> bool:
     return ours in PARAMETERS and value == PARAMETERS[ours].neutral
 
 
-def _drop_idle(words: dict[str, Any]) -> None:
-    """Takes out what only shapes a stage that is off."""
-    for name in list(words):
-        if name not in PARAMETERS or PARAMETERS[name].neutral is not None:
-            continue
-        stage = STAGE_OF[name]
-        values = {p.name: words.get(p.name, p.unset) for p in stage.parameters}
-        if stage.is_neutral(values):
-            del words[name]
+def is_used(stage: str, values: Mapping[str, Any]) -> bool:
+    """Whether a preset of these values has the stage in its chain."""
+    parameters = BY_NAME[stage].parameters
+    return not BY_NAME[stage].is_neutral({p.name: values.get(p.name, p.unset) for p in parameters})
+
+
+def _drop_idle(preset: dict[str, Any]) -> None:
+    """Removes parameters that only shape a stage which is off."""
+    for name in list(preset):
+        shapes = name in PARAMETERS and PARAMETERS[name].neutral is None
+        if shapes and not is_used(STAGE_OF[name].name, preset):
+            del preset[name]
 
 
 def _read_order(dialect: Dialect, fields: Mapping[str, Any], reading: Reading) -> None:
-    values = {name: value for name, value in reading.words.items() if name in PARAMETERS}
+    values = {name: value for name, value in reading.preset.items() if name in PARAMETERS}
     usual = movable(Chain.of(values).names)
     theirs = dialect.sequence(fields)
     for stage in usual:
         if stage not in theirs:
             for parameter in BY_NAME[stage].parameters:
-                value = reading.words.pop(parameter.name, None)
+                value = reading.preset.pop(parameter.name, None)
                 if value is not None and parameter.neutral is not None:
-                    message = f"isn't in {dialect.title}'s order, so it doesn't act there"
+                    message = f"{dialect.title} doesn't run it: it isn't in the order"
                     reading.note("lost", parameter.name, value, message)
     used = tuple(stage for stage in theirs if stage in usual)
     if not same_order(used, tuple(stage for stage in usual if stage in used)):
-        reading.words["order"] = list(used)
+        reading.preset["order"] = list(used)
 
 
 def write(dialect: Dialect, preset: Preset) -> Writing:
-    """What a preset says, in their fields."""
+    """The program's fields for a preset."""
     writing = Writing()
     chain = preset.chain
-    say = {
+    values = {
         name: value
         for name, value in {**preset.values, **chain.values}.items()
         if STAGE_OF[name].name in chain.names or _is_neutral(name, value)
     }
-    for name in [name for name, value in say.items() if isinstance(value, Schedule)]:
-        message = f"{dialect.title} has no number that changes with the position"
-        writing.note("lost", name, say.pop(name), message)
+    for name in [name for name, value in values.items() if isinstance(value, Schedule)]:
+        message = f"{dialect.title} has no numbers that change with the position"
+        writing.note("lost", name, values.pop(name), message)
     if preset.modes:
         names = [mode.name for mode in preset.modes]
-        message = f"{dialect.title} doesn't switch while the text is written"
+        message = f"{dialect.title} doesn't switch modes while it generates"
         writing.note("lost", "modes", names, message)
-    dialect.before_write(say, preset, writing)
-    for name, value in say.items():
+    dialect.before_write(values, preset, writing)
+    for name, value in values.items():
         _write_value(dialect, name, value, STAGE_OF[name].name in chain.names, writing)
     for name, value in preset.generation.items():
         if name == "do_sample" and dialect.name_of(name) is None:
-            continue  # the chain says it: temperature 0
+            continue  # the chain has temperature 0 for it
         _write_value(dialect, name, value, True, writing)
     for name in dialect.defaults:
         theirs = dialect.name_of(name)
@@ -188,47 +215,47 @@ def _write_value(dialect: Dialect, name: str, value: Any, acts: bool, writing: W
     if theirs is None:
         unset = PARAMETERS[name].unset if name in PARAMETERS else None
         if acts and value != dialect.fixed.get(name, unset):
-            writing.note("lost", name, value, _no_word(dialect, name))
+            writing.note("lost", name, value, _no_field(dialect, name))
         return
-    made = dialect.fields[theirs]
+    field = dialect.fields[theirs]
     try:
-        writing.fields[theirs] = listed(made.to_theirs(value))
+        writing.fields[theirs] = listed(field.to_theirs(value))
     except CantSayError as error:
         writing.note("lost", name, value, str(error))
         return
-    if made.remark and not _is_neutral(name, value):
-        writing.note("differs", name, value, made.remark)
+    if field.remark and not _is_neutral(name, value):
+        writing.note("differs", name, value, field.remark)
 
 
-def _no_word(dialect: Dialect, name: str) -> str:
+def _no_field(dialect: Dialect, name: str) -> str:
     if name in dialect.fixed:
-        return f"{dialect.title} has no word for it; it is {dialect.fixed[name]!r} there"
+        return f"{dialect.title} has no field for it; its value there is {dialect.fixed[name]!r}"
     if name in GENERATION:
-        return f"{dialect.title} has no word for it"
+        return f"{dialect.title} has no field for it"
     return f"{dialect.title} has no {STAGE_OF[name].name}"
 
 
 def _write_order(dialect: Dialect, chain: Chain, writing: Writing) -> None:
     lost = gone(writing.lost)
-    said = tuple(
+    written = tuple(
         step.stage
         for step in chain.steps
         if BY_NAME[step.stage].movable and not any(name in lost for name, _ in step.values)
     )
     if dialect.put_order is not None:
-        dialect.put_order(writing, said)
+        dialect.put_order(writing, written)
         return
-    theirs = tuple(stage for stage in dialect.sequence(writing.fields) if stage in said)
-    if not same_order(said, theirs):
+    theirs = [stage for stage in dialect.sequence(writing.fields) if stage in written]
+    if not same_order(written, theirs):
         message = f"{dialect.title} runs {', '.join(theirs)}"
-        writing.note("lost", "order", list(said), message)
+        writing.note("lost", "order", list(written), message)
 
 
 _BOTH_NEEDED = ("dynatemp_low", "dynatemp_high")
 
 
 def gone(lost: Iterable[str]) -> set[str]:
-    """The parameters of all stages that can't run without what is lost."""
+    """All parameters of the stages that can't run without the lost ones."""
     return {
         parameter.name
         for name in lost
@@ -238,12 +265,12 @@ def gone(lost: Iterable[str]) -> set[str]:
 
 
 def movable(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of a chain's stages that an order places."""
+    """Those of a chain's stages that `order` can place."""
     return tuple(name for name in names if BY_NAME[name].movable)
 
 
 def same_order(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two orders of the same stages give the same, whatever the numbers."""
+    """Whether two orders of the same stages have the same result, whatever the numbers."""
     place = {name: position for position, name in enumerate(other)}
     return all(
         place[first] < place[second] or frozenset({first, second}) in COMMUTING

@@ -1,13 +1,17 @@
-"""Text to plain data: JSON, YAML and INI, with errors in our words."""
+"""Text to plain data (JSON, YAML) and formats whose file is one such map of a dialect's fields."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import yaml
+
 from temperament.errors import PresetError
-from temperament.interchange.base import wrong
-from temperament.presets import source
+from temperament.interchange.base import Format, Note, Reading, wrong
+from temperament.interchange.dialect import Dialect, read, write
+from temperament.presets import Preset, source
 
 
 def json_object(text: str, title: str) -> dict[str, Any]:
@@ -32,6 +36,16 @@ def yaml_map(text: str, title: str) -> dict[str, Any]:
     return {str(name): value for name, value in content.items()}
 
 
+def json_text(fields: Any, indent: int | None = 2) -> str:
+    """`fields` as JSON with its characters unescaped."""
+    return json.dumps(fields, indent=indent, ensure_ascii=False)
+
+
+def yaml_text(fields: Any) -> str:
+    """`fields` as YAML in their own order, with its characters unescaped."""
+    return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
+
+
 def looks_like_json(text: str, *names: str) -> bool:
     """Whether a text is a JSON object with all of these names at its top."""
     try:
@@ -47,3 +61,51 @@ def looks_like_yaml(text: str, *names: str) -> bool:
         return False
     content = source.parse(text.encode(), "").data
     return isinstance(content, dict) and all(name in content for name in names)
+
+
+def json_format(
+    name: str,
+    title: str,
+    dialect: Dialect,
+    looks: Callable[[str, str], bool],
+    *,
+    indent: int | None = 2,
+) -> Format:
+    """The format whose file is a JSON object of the dialect's fields."""
+
+    def read_text(text: str, section: str) -> Reading:
+        return read(dialect, json_object(text, dialect.title))
+
+    def write_text(preset: Preset) -> tuple[str, list[Note]]:
+        writing = write(dialect, preset)
+        return json_text(writing.fields, indent), writing.notes
+
+    return Format(name, title, read_text, write_text, looks)
+
+
+def yaml_format(
+    name: str, title: str, dialect: Dialect, looks: Callable[[str, str], bool]
+) -> Format:
+    """The format whose file is a YAML map of the dialect's fields."""
+
+    def read_text(text: str, section: str) -> Reading:
+        return read(dialect, yaml_map(text, dialect.title))
+
+    def write_text(preset: Preset) -> tuple[str, list[Note]]:
+        writing = write(dialect, preset)
+        return yaml_text(writing.fields), writing.notes
+
+    return Format(name, title, read_text, write_text, looks)
+
+
+def only_section(section: str, names: list[str], title: str, noun: str) -> str:
+    """The name of the preset to read of a file that has these: `section`, or the only one.
+
+    Raises `PresetError` if several are there and `section` is empty, or if it isn't among them.
+    """
+    if not section and len(names) == 1:
+        return names[0]
+    if section in names:
+        return section
+    message = f"no such {noun}" if section else f"which {noun}?"
+    raise wrong(title, message, section, f"--section {' or '.join(names)}")

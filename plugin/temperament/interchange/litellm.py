@@ -1,23 +1,21 @@
 """LiteLLM's proxy: entries of `model_list`, each with `litellm_params`.
 
-OpenAI's own parameters stand among them, everything else under `extra_body`, which LiteLLM passes
-on to the server as it is.
+OpenAI's parameters are among `litellm_params` themselves, all others under `extra_body`, which
+LiteLLM passes to the server unchanged.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from temperament.interchange import vllm
 from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.dialect import read, write
-from temperament.interchange.files import looks_like_yaml, yaml_map
+from temperament.interchange.files import looks_like_yaml, only_section, yaml_map, yaml_text
 from temperament.presets import Preset
 
 TITLE = "LiteLLM"
-# What LiteLLM knows as parameters of a chat completion.
+# The parameters of a chat completion that LiteLLM knows.
 OPENAI = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "seed", "stop",
      "frequency_penalty", "presence_penalty", "logit_bias"}
@@ -35,19 +33,14 @@ def _read(text: str, section: str) -> Reading:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise wrong(TITLE, "no model_list of maps", entries if entries is not None else "")
     named = {str(entry.get("model_name")): entry for entry in entries}
-    if not section and len(named) == 1:
-        section = next(iter(named))
-    if section not in named:
-        message = "which entry of model_list?" if not section else "no such entry"
-        raise wrong(TITLE, message, section, f"--section {' or '.join(named)}")
-    entry = named[section]
-    given = entry.get("litellm_params")
-    params: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
-    left = {name: params.pop(name) for name in list(params) if name in _CONNECTION}
+    entry = named[only_section(section, list(named), TITLE, "entry of model_list")]
+    litellm_params = entry.get("litellm_params")
+    params: dict[str, Any] = dict(litellm_params) if isinstance(litellm_params, dict) else {}
+    connection = {name: params.pop(name) for name in list(params) if name in _CONNECTION}
     reading = read(vllm.BODY, params)
-    for name, value in left.items():
+    for name, value in connection.items():
         shown = "…" if name == "api_key" else value
-        reading.note("left", name, shown, "tells where the model is, not how it is drawn")
+        reading.note("left", name, shown, "says where the model is, not how to sample")
     for name in entry.keys() - {"model_name", "litellm_params"}:
         reading.note("left", name, entry[name], "isn't sampling")
     return reading
@@ -61,15 +54,15 @@ def _write(preset: Preset) -> tuple[str, list[Note]]:
     if body:
         params["extra_body"] = body
     entry = {"model_name": preset.name, "litellm_params": params}
-    return yaml.safe_dump(
-        {"model_list": [entry]}, sort_keys=False, allow_unicode=True
-    ), writing.notes
+    return yaml_text({"model_list": [entry]}), writing.notes
 
 
-FORMAT = Format(
-    "litellm",
-    "LiteLLM model_list",
-    _read,
-    _write,
-    lambda name, text: looks_like_yaml(text, "model_list"),
+FORMATS = (
+    Format(
+        "litellm",
+        "LiteLLM model_list",
+        _read,
+        _write,
+        lambda name, text: looks_like_yaml(text, "model_list"),
+    ),
 )

@@ -1,15 +1,15 @@
-"""llama.cpp's command line and preset INI files: the server's fields, by the options' names."""
+"""llama.cpp's command line and its preset INI files: options for the server's fields."""
 
 from __future__ import annotations
 
 import configparser
-import io
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from temperament.interchange.base import Format, Note, Reading, Writing, wrong
+from temperament.interchange.base import UNSUPPORTED, Format, Note, Reading, Writing, wrong
 from temperament.interchange.dialect import write
+from temperament.interchange.files import only_section
 from temperament.interchange.llamacpp import DIALECT, FIELDS, TITLE, read_fields
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
@@ -61,8 +61,8 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-def _take(fields: dict[str, Any], option: str, value: str) -> bool:
-    """Adds an option's value to the fields; whether it is a sampling option."""
+def _read_option(fields: dict[str, Any], option: str, value: str) -> bool:
+    """Adds an option's value to the fields; False if it is no sampling option."""
     option = _ALSO.get(option, option)
     if option == "sampler-seq":
         fields["samplers"] = value
@@ -84,52 +84,39 @@ def _take(fields: dict[str, Any], option: str, value: str) -> bool:
     return True
 
 
-def _options(fields: Mapping[str, Any], writing_note: Callable[..., None]) -> list[tuple[str, str]]:
+def _write_options(writing: Writing) -> list[tuple[str, str]]:
     """The fields as options with their texts, in order."""
     names = {field: option for option, field in OPTIONS.items()}
-    made = []
-    for name, value in fields.items():
+    options = []
+    for name, value in writing.fields.items():
         option = names.get(name)
         if option is None:
-            writing_note("lost", FIELDS[name].ours, value, "no option of the command line")
+            message = "the command line has no option for it"
+            writing.note("lost", FIELDS[name].ours, value, message)
         elif name == "samplers":
-            made.append((option, ";".join(value)))
+            options.append((option, ";".join(value)))
         elif name == "logit_bias":
             for token, bias in value:
                 if bias is False:
-                    message = "the command line has no word for a ban"
-                    writing_note("lost", "suppress_tokens", [token], message)
+                    message = "the command line has no option that bans a token"
+                    writing.note("lost", "suppress_tokens", [token], message)
                 else:
-                    made.append((option, f"{token}{bias:+}"))
+                    options.append((option, f"{token}{bias:+}"))
         elif isinstance(value, list):
-            made += [(option, item) for item in value]
+            options += [(option, item) for item in value]
         else:
-            made.append((option, str(value)))
-    return made
+            options.append((option, str(value)))
+    return options
 
 
-def _write_options(preset: Preset, once: bool) -> tuple[list[tuple[str, str]], list[Note]]:
+def _written(preset: Preset) -> tuple[list[tuple[str, str]], Writing]:
     writing = write(DIALECT, preset)
-    if writing.fields.get("logit_bias"):
-        writing.fields["logit_bias"] = [
-            [token, bias] for token, bias in writing.fields["logit_bias"]
-        ]
-    _breakers(preset, writing)
-    made = _options(writing.fields, writing.note)
-    if once:
-        for option in _REPEATED:
-            values = [value for name, value in made if name == option]
-            if len(values) > 1 or any("\n" in value for value in values):
-                made = [pair for pair in made if pair[0] != option]
-                ours = {"logit-bias": "logit_bias"}.get(option)
-                ours = ours or FIELDS[OPTIONS[option]].ours
-                message = "an INI file gives an option once, on one line"
-                writing.note("lost", ours, values, message)
-    return made, writing.notes
+    _write_breakers(preset, writing)
+    return _write_options(writing), writing
 
 
-def _breakers(preset: Preset, writing: Writing) -> None:
-    """Without breakers is sayable here, by the word none; their defaults needn't be said."""
+def _write_breakers(preset: Preset, writing: Writing) -> None:
+    """Writes an empty list of breakers as `none`, and leaves out llama.cpp's own breakers."""
     name = "dry_sequence_breakers"
     breakers = preset.chain.values.get(name)
     if breakers == ():
@@ -137,6 +124,12 @@ def _breakers(preset: Preset, writing: Writing) -> None:
         writing.notes = [note for note in writing.notes if note.name != name]
     elif breakers == PARAMETERS[name].default:
         writing.fields.pop(name, None)
+
+
+def _with_left(reading: Reading, left: Iterable[tuple[str, str]]) -> Reading:
+    for option, value in left:
+        reading.note("left", option, value, UNSUPPORTED)
+    return reading
 
 
 def _read_line(text: str, section: str) -> Reading:
@@ -156,22 +149,19 @@ def _read_line(text: str, section: str) -> Reading:
         if not equals and position < len(words):
             value = words[position]
         try:
-            taken = _take(fields, option, value)
+            is_sampling = _read_option(fields, option, value)
         except ValueError:
             raise wrong(TITLE, f"--{option} is not understood", value) from None
-        if not taken:
+        if not is_sampling:
             left[f"--{option}"] = value
         elif not equals:
             position += 1
-    reading = read_fields(fields)
-    for option, value in left.items():
-        reading.note("left", option, value, "isn't a sampling option of ours")
-    return reading
+    return _with_left(read_fields(fields), left.items())
 
 
 def _write_line(preset: Preset) -> tuple[str, list[Note]]:
-    made, notes = _write_options(preset, once=False)
-    return " ".join(f"--{option} {shlex.quote(value)}" for option, value in made), notes
+    options, writing = _written(preset)
+    return " ".join(f"--{name} {shlex.quote(value)}" for name, value in options), writing.notes
 
 
 def _read_ini(text: str, section: str) -> Reading:
@@ -183,11 +173,8 @@ def _read_ini(text: str, section: str) -> Reading:
     except configparser.Error as error:
         raise wrong(TITLE, f"not an INI file: {error.message.splitlines()[0]}") from None
     named = [name for name in parser.sections() if name != "*"]
-    if not section and len(named) == 1:
-        section = named[0]
-    if (not section and len(named) > 1) or (section and section not in named):
-        message = "no such section" if section else "which section?"
-        raise wrong(TITLE, message, section, f"--section {' or '.join(named)}")
+    if section or named:
+        section = only_section(section, named, TITLE, "section")
     options: dict[str, str] = {}
     for name in ("*", section):
         if name and parser.has_section(name):
@@ -196,35 +183,41 @@ def _read_ini(text: str, section: str) -> Reading:
     left: dict[str, str] = {}
     for option, value in options.items():
         try:
-            if not _take(fields, option.lstrip("-"), value):
+            if not _read_option(fields, option.lstrip("-"), value):
                 left[option] = value
         except ValueError:
             raise wrong(TITLE, f"{option} is not understood", value) from None
-    reading = read_fields(fields)
-    for option, value in left.items():
-        reading.note("left", option, value, "isn't a sampling option of ours")
-    return reading
+    return _with_left(read_fields(fields), left.items())
 
 
 def _write_ini(preset: Preset) -> tuple[str, list[Note]]:
-    made, notes = _write_options(preset, once=True)
-    out = io.StringIO()
-    out.write("[*]\n")
-    out.writelines(f"{option} = {value}\n" for option, value in made)
-    return out.getvalue().rstrip("\n"), notes
+    """An INI file has an option once, on one line; what needs more is lost."""
+    options, writing = _written(preset)
+    for repeated in _REPEATED:
+        values = [value for option, value in options if option == repeated]
+        if len(values) > 1 or any("\n" in value for value in values):
+            options = [pair for pair in options if pair[0] != repeated]
+            field = OPTIONS[repeated]
+            ours = FIELDS[field].ours if field in FIELDS else field
+            writing.note("lost", ours, values, "an INI file has an option once, on one line")
+    lines = ["[*]", *(f"{option} = {value}" for option, value in options)]
+    return "\n".join(lines), writing.notes
 
 
-LINE = Format(
-    "llamacpp-args",
-    "llama.cpp command line",
-    _read_line,
-    _write_line,
-    lambda name, text: text.lstrip().startswith(("--", "llama-server", "llama-cli", "./llama-")),
-)
-INI = Format(
-    "llamacpp-ini",
-    "llama.cpp preset INI",
-    _read_ini,
-    _write_ini,
-    lambda name, text: name.endswith(".ini") or text.lstrip().startswith("[*]"),
+_COMMANDS = ("--", "llama-server", "llama-cli", "./llama-")
+FORMATS = (
+    Format(
+        "llamacpp-ini",
+        "llama.cpp preset INI",
+        _read_ini,
+        _write_ini,
+        lambda name, text: name.endswith(".ini") or text.lstrip().startswith("[*]"),
+    ),
+    Format(
+        "llamacpp-args",
+        "llama.cpp command line",
+        _read_line,
+        _write_line,
+        lambda name, text: text.lstrip().startswith(_COMMANDS),
+    ),
 )

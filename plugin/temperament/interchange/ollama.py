@@ -1,7 +1,7 @@
 """Ollama's Modelfile: its `PARAMETER` lines.
 
-A missing parameter stands for Ollama's default. Its sampler runs top_k, temperature, top_p, min_p
-behind the penalties, which look at the last 64 tokens unless told otherwise.
+A missing parameter has Ollama's default. Ollama runs the penalties, which look at the last 64
+tokens where the file sets no window, then top_k, temperature, top_p and min_p.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from temperament.interchange.base import Format, Note, Reading, wrong
+from temperament.interchange.conversions import above_0, at_least_0, from_0
 from temperament.interchange.dialect import Dialect, Field, read, write
-from temperament.interchange.llamacpp import PENALTY_FIELDS, last_n, penalties_off
+from temperament.interchange.llamacpp import PENALTY_FIELDS, add_window, penalties_off
 from temperament.presets import Preset
 
 TITLE = "Ollama"
-_LEFT = (
+_OLDER = "only older versions of Ollama run it, whose engine was llama.cpp"
+_SETUP = (
     "num_ctx", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram",
     "f16_kv", "vocab_only", "use_mmap", "use_mlock", "penalize_newline", "draft_num_predict",
 )  # fmt: skip
@@ -25,15 +27,15 @@ DIALECT = Dialect(
     title=TITLE,
     fields={
         "temperature": Field("temperature"),
-        "top_k": Field("top_k", lambda value: max(value, 0)),
+        "top_k": Field("top_k", at_least_0),
         "top_p": Field("top_p"),
         "min_p": Field("min_p"),
-        "typical_p": Field("typical_p", remark="older Ollama alone, whose engine was llama.cpp"),
-        "tfs_z": Field("tfs", remark="older Ollama alone, whose engine was llama.cpp"),
+        "typical_p": Field("typical_p", remark=_OLDER),
+        "tfs_z": Field("tfs", remark=_OLDER),
         **PENALTY_FIELDS,
-        "mirostat": Field("mirostat", remark="older Ollama alone, whose engine was llama.cpp"),
-        "seed": Field("seed", lambda value: value if value >= 0 else None),
-        "num_predict": Field("max_tokens", lambda value: value if value > 0 else None),
+        "mirostat": Field("mirostat", remark=_OLDER),
+        "seed": Field("seed", from_0),
+        "num_predict": Field("max_tokens", above_0),
         "stop": Field("stop"),
     },
     order=("top_k", "temperature", "tfs", "typical_p", "top_p", "min_p", "mirostat"),
@@ -43,24 +45,24 @@ DIALECT = Dialect(
         "top_p": 0.9,
         "repetition_penalty": 1.1,
     },
-    left=dict.fromkeys(_LEFT, "sets up the engine, not sampling"),
+    not_sampling=dict.fromkeys(_SETUP, "sets up the engine, not sampling"),
     before_read=penalties_off,
-    before_write=last_n,
+    before_write=add_window,
 )
 _LINE = re.compile(r"\s*PARAMETER\s+(\S+)\s+(.*)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Logical lines: a text in triple quotes may go over several."""
+    """Logical lines: a text in triple quotes may span several lines of the file."""
     open_line = ""
     for line in text.splitlines():
-        whole = f"{open_line}\n{line}" if open_line else line
-        if whole.count('"""') % 2:
-            open_line = whole
+        joined = f"{open_line}\n{line}" if open_line else line
+        if joined.count('"""') % 2:
+            open_line = joined
         else:
             open_line = ""
-            yield whole
+            yield joined
     if open_line:
         yield open_line
 
@@ -108,22 +110,25 @@ def _write(preset: Preset) -> tuple[str, list[Note]]:
     lines = []
     for name, value in writing.fields.items():
         for item in value if isinstance(value, list) else [value]:
-            lines.append(f"PARAMETER {name} {_said(item)}")
+            lines.append(f"PARAMETER {name} {_written(item)}")
     return "\n".join(lines), writing.notes
 
 
-def _said(value: Any) -> str:
+def _written(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     return f'"""{value}"""' if "\n" in value else json.dumps(value, ensure_ascii=False)
 
 
-FORMAT = Format(
-    "ollama",
-    "Ollama Modelfile",
-    _read,
-    _write,
-    lambda name, text: (
-        name.lower().startswith("modelfile") or any(_LINE.match(line) for line in text.splitlines())
+FORMATS = (
+    Format(
+        "ollama",
+        "Ollama Modelfile",
+        _read,
+        _write,
+        lambda name, text: (
+            name.lower().startswith("modelfile")
+            or any(_LINE.match(line) for line in text.splitlines())
+        ),
     ),
 )

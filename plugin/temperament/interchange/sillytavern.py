@@ -1,20 +1,29 @@
 """SillyTavern's text-completion presets, as JSON.
 
-The names are its interface's (`temp`, `rep_pen`, `freq_pen`); units, windows and the order of
-`sampler_priority` are those of text-generation-webui. It keeps an order for each kind of server.
+The field names are those of its interface (`temp`, `rep_pen`, `freq_pen`); units, windows and the
+order of `sampler_priority` are those of text-generation-webui. A file has one order for each kind
+of server, of which we read `sampler_priority`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from temperament.interchange import webui
-from temperament.interchange.base import Format, Note, Reading, Writing
-from temperament.interchange.breakers import breakers_json, breakers_of
-from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
-from temperament.interchange.files import json_object, looks_like_json
+from temperament.interchange.base import Reading, Writing
+from temperament.interchange.conversions import (
+    ADAPTIVE_TARGET,
+    above_0,
+    at_least_0,
+    breakers_json,
+    breakers_of,
+    from_0,
+    keep_dynatemp,
+    lose_temperature,
+)
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
+from temperament.interchange.files import json_format, looks_like_json
 from temperament.presets import Preset
 
 TITLE = "SillyTavern"
@@ -29,20 +38,20 @@ _RENAMED = {
     "encoder_rep_pen": "encoder_repetition_penalty",
     "nsigma": "top_n_sigma",
 }
-_SAME = {name: made for name, made in webui.FIELDS.items() if name not in _RENAMED.values()}
+_SAME = {name: field for name, field in webui.FIELDS.items() if name not in _RENAMED.values()}
 FIELDS: dict[str, Field] = {
     **{name: webui.FIELDS[theirs] for name, theirs in _RENAMED.items()},
     **_SAME,
-    "adaptive_target": Field(
-        "adaptive_target", lambda value: value if value >= 0 else -1, lambda value: value
-    ),
-    "skew": Field("skew", remark="ExLlamaV2 alone has it, behind everything else"),
-    "dry_penalty_last_n": Field("dry_range", lambda value: max(value, 0)),
+    "adaptive_target": ADAPTIVE_TARGET,
+    "skew": Field("skew", remark="only ExLlamaV2 has it, and runs it last"),
+    "dry_penalty_last_n": Field("dry_range", at_least_0),
     "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, breakers_json),
-    "genamt": Field("max_tokens", lambda value: value if value > 0 else None),
-    "seed": Field("seed", lambda value: value if value >= 0 else None),
+    "genamt": Field("max_tokens", above_0),
+    "seed": Field("seed", from_0),
 }
-_OFF: Mapping[str, Any] = {
+_UNSUPPORTED: Mapping[str, Any] = {
+    "add_bos_token": True,
+    "truncation_length": None,
     "rep_pen_decay": 0,
     "rep_pen_slope": 1,
     "penalty_alpha": 0,
@@ -61,52 +70,39 @@ _OFF: Mapping[str, Any] = {
     "rep_pen_size": 0,
     "speculative_ngram": False,
     "logit_bias": [],
-    "sampler_order": None,
-    "samplers": None,
-    "samplers_priorities": None,
 }
 _ORDERS = ("sampler_order", "samplers", "samplers_priorities")
 _INTERFACE = (
-    "add_bos_token", "skip_special_tokens", "spaces_between_special_tokens", "streaming", "preset",
+    "skip_special_tokens", "spaces_between_special_tokens", "streaming", "preset",
     "max_length", "json_schema_allow_empty", "include_reasoning", "extensions", "n", "type",
-    "max_tokens_second", "send_banned_tokens", "global_banned_tokens", "truncation_length",
+    "max_tokens_second", "send_banned_tokens", "global_banned_tokens",
 )  # fmt: skip
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
+    """Reads what text-generation-webui has too as it does; the windows stay apart."""
     for name in _ORDERS:
         if fields.pop(name, None) and "sampler_priority" not in fields:
-            reading.note("lost", name, "…", "the order for another server; sampler_priority counts")
-    for name, off in _OFF.items():
-        value = fields.pop(name, off)
-        if value != off and name not in _ORDERS:
-            message = "a slope makes ours no penalty" if name == "rep_pen_slope" else "not ours"
-            reading.note("lost", name, value, f"isn't a sampling parameter of ours: {message}")
+            message = "an order for another kind of server; sampler_priority would be read"
+            reading.note("lost", name, "…", message)
     fields["dynamic_temperature"] = fields.pop("dynatemp", False)
     dry = fields.get("dry_penalty_last_n")
     window = fields.setdefault("rep_pen_range", 0)
-    # what is said of the names that text-generation-webui has holds here
     shared = {_RENAMED.get(name, name): value for name, value in fields.items()}
     webui.before_read(shared, reading)
     for name in list(fields):
         if _RENAMED.get(name, name) not in shared:
             del fields[name]
     fields["rep_pen_range"] = max(window, 0)
-    reading.words.pop("dry_range", None)
+    reading.preset.pop("dry_range", None)
     if dry is not None:
         fields["dry_penalty_last_n"] = dry
 
 
-def _before_write(say: dict[str, Any], preset: Preset, writing: Writing) -> None:
-    if say.get("dynatemp_low", 1) != say.get("dynatemp_high", 1):
+def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    if keep_dynatemp(values):
         writing.fields["dynatemp"] = True
-        temperature = say.pop("temperature", 1.0)
-        if temperature != 1:
-            message = "SillyTavern's dynamic temperature takes its place"
-            writing.note("lost", "temperature", temperature, message)
-    else:
-        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
-            say.pop(name, None)
+        lose_temperature(values, writing, TITLE)
 
 
 def _order(fields: Mapping[str, Any]) -> list[str]:
@@ -115,7 +111,7 @@ def _order(fields: Mapping[str, Any]) -> list[str]:
 
 def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
     if "skew" in stages and stages[-1] != "skew":
-        writing.note("lost", "order", list(stages), "skew comes last there")
+        writing.note("lost", "order", list(stages), f"{TITLE} runs skew last")
     webui.put_order(writing, [stage for stage in stages if stage != "skew"])
     writing.fields.pop("dynamic_temperature", None)
 
@@ -126,7 +122,9 @@ DIALECT = Dialect(
     order=_order,
     put_order=_put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
-    left={
+    unsupported=_UNSUPPORTED,
+    reasons={"rep_pen_slope": "Temperament's repetition penalty has no slope"},
+    not_sampling={
         "sampler_priority": READ_BY_ORDER,
         "temperature_last": READ_BY_ORDER,
         **dict.fromkeys(_INTERFACE, "belongs to the interface"),
@@ -135,21 +133,12 @@ DIALECT = Dialect(
     after_read=webui.after_read,
     before_write=_before_write,
 )
-
-
-def _read(text: str, section: str) -> Reading:
-    return read(DIALECT, json_object(text, TITLE))
-
-
-def _write(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(DIALECT, preset)
-    return json.dumps(writing.fields, indent=4, ensure_ascii=False), writing.notes
-
-
-FORMAT = Format(
-    "sillytavern",
-    "SillyTavern text-completion preset",
-    _read,
-    _write,
-    lambda name, text: looks_like_json(text, "temp", "rep_pen"),
+FORMATS = (
+    json_format(
+        "sillytavern",
+        "SillyTavern text-completion preset",
+        DIALECT,
+        lambda name, text: looks_like_json(text, "temp", "rep_pen"),
+        indent=4,
+    ),
 )

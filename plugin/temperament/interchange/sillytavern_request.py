@@ -1,7 +1,7 @@
-"""SillyTavern's requests: all of its fields at the top level of a body, under several names each.
+"""SillyTavern's requests, which have all of its fields at the top level, under several names each.
 
-`translate` turns one into a body of ours. A field that says what another one says already, or that
-asks for nothing, is honoured by leaving it out; every other field that we can't honour is named.
+`translate` turns a body into one with our fields. A field that repeats another or changes nothing
+is left out without a note; every other field that we can't honour has one.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from typing import Any
 from temperament.errors import Problem, RequestError, shown
 from temperament.interchange import sillytavern, webui
 from temperament.interchange.base import Note, Reading
-from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read
+from temperament.interchange.dialect import (
+    READ_BY_ORDER,
+    Dialect,
+    Field,
+    read,
+    take_unsupported,
+)
 from temperament.presets.schema import MOVABLE
 
-# A body with two of these is one of SillyTavern's.
+# A body with two of these fields is one of SillyTavern's.
 MARKERS = frozenset(
     {"api_server", "api_type", "ban_eos_token", "custom_token_bans", "rep_pen",
      "repetition_penalty_range", "stopping_strings", "truncation_length"}
 )  # fmt: skip
 
-# What vLLM reads by itself.
+# Fields that vLLM reads.
 _VLLMS = frozenset(
     {"model", "prompt", "messages", "stream", "stream_options", "max_tokens", "n", "seed", "stop",
      "logprobs", "top_logprobs", "ignore_eos", "skip_special_tokens", "logit_bias", "min_tokens",
      "spaces_between_special_tokens", "include_reasoning", "include_stop_str_in_output", "user",
      "response_format", "structured_outputs", "tools", "tool_choice", "preset", "vllm_xargs"}
 )  # fmt: skip
-# name -> the name that says the same
+# name -> another name of the same field
 _SAME = {
     "max_new_tokens": "max_tokens",
     "n_predict": "max_tokens",
@@ -47,8 +53,8 @@ _SAME = {
     "dynatemp_min": "dynatemp_low",
     "dynatemp_max": "dynatemp_high",
 }
-# name -> the value that asks for nothing
-_OFF: Mapping[str, Any] = {
+# name -> the value that changes nothing
+_UNSUPPORTED: Mapping[str, Any] = {
     "add_bos_token": True,
     "do_sample": True,
     "dynatemp_mode": 0,
@@ -70,29 +76,29 @@ _OFF: Mapping[str, Any] = {
     "speculative_ngram": False,
     "cache_prompt": True,
 }
-# What is compared or counted with before it is a parameter of ours.
+# Fields that are compared or computed with before the preset is checked.
 _NUMBERS = (
     "epsilon_cutoff", "eta_cutoff", "dry_penalty_last_n", "repetition_penalty_range",
     "rep_pen_range", "repeat_last_n",
 )  # fmt: skip
-_UNHONOURED = {
-    "api_server": "tells SillyTavern where the server is",
-    "api_type": "tells SillyTavern what the server is",
-    "truncation_length": "the prompt is cut by the client or refused by the server",
-    "num_ctx": "the context is the server's",
-    "guidance_scale": "needs a second forward pass that a logits processor in vLLM can't make",
+_REASONS = {
+    "api_server": "is for SillyTavern: where the server is",
+    "api_type": "is for SillyTavern: which kind of server it is",
+    "truncation_length": "the client shortens the prompt, or the server refuses it",
+    "num_ctx": "the server sets the length of its context",
+    "guidance_scale": "needs a second forward pass, which a logits processor in vLLM can't run",
     "num_beams": "changes the search, not the distribution",
 }
 
 
 def _bans(value: Any) -> list[int] | None:
-    """Token ids of a list, or of a text with commas between them."""
+    """The token ids of a list, or of a text with commas between them; None if there are none."""
     parts = value.split(",") if isinstance(value, str) else value
     return [int(part) for part in parts if str(part).strip()] or None
 
 
 def _order(fields: Mapping[str, Any]) -> Sequence[str]:
-    """The web UI's, if the body says anything of an order; else ours."""
+    """text-generation-webui's order if the body sets one, else ours."""
     if "sampler_priority" in fields or fields.get("temperature_last"):
         return [*webui.order_of(fields), "skew"]
     return MOVABLE
@@ -108,7 +114,7 @@ DIALECT = Dialect(
         "banned_strings": Field("banned_strings", lambda value: value or None),
     },
     order=_order,
-    left={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
+    not_sampling={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
     before_read=webui.before_read,
     after_read=webui.after_read,
 )
@@ -120,75 +126,73 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
-    """(the body in our words, a note for each field that isn't honoured).
+    """The body with our fields, and a note for each field that isn't honoured.
 
-    Raises `RequestError` for what must be a number or a list here and isn't.
+    Raises `RequestError` for a value that must be a number or a list and isn't.
     """
-    given = {name: value for name, value in body.items() if value is not None}
-    wrong = [
-        Problem("request", name, "not allowed", shown(given[name]), "a number")
-        for name in _NUMBERS
-        if name in given and (type(given[name]) not in (int, float) or given[name] != given[name])
-    ]
-    if not isinstance(given.get("sampler_priority", []), (str, list)):
-        value, allowed = shown(given["sampler_priority"]), "a list of samplers' names"
-        wrong.append(Problem("request", "sampler_priority", "not allowed", value, allowed))
-    if wrong:
-        raise RequestError(wrong)
+    fields = {name: value for name, value in body.items() if value is not None}
+    _check(fields)
     notes = Reading()
-    _one_name_each(given, notes)
-    for name, off in _OFF.items():
-        value = given.pop(name, off)
-        if value != off:
-            message = _UNHONOURED.get(name, "isn't a sampling parameter of ours")
-            notes.note("lost", name, value, message)
-    if given.get("api_type") == "mancer":  # to whom it sends other units
+    _merge_names(fields, notes)
+    take_unsupported(fields, _UNSUPPORTED, _REASONS, notes)
+    if fields.get("api_type") == "mancer":  # for it, SillyTavern sends these in other units
         for name in ("epsilon_cutoff", "eta_cutoff"):
-            if name in given:
-                given[name] *= 1000
+            if name in fields:
+                fields[name] *= 1000
     for name in ("api_server", "api_type", "truncation_length", "num_ctx"):
-        if name in given:
-            notes.note("left", name, given.pop(name), _UNHONOURED[name])
-    changed = {name: given.pop(name) for name in list(given) if name in _VLLMS}
-    if given.pop("ban_eos_token", False) and "max_tokens" in changed:
-        changed["min_new_tokens"] = changed["max_tokens"]  # until then nothing ends the text
-    _orders(given, notes)
-    given.setdefault("repetition_penalty_range", 0)
-    dry_range = given.pop("dry_penalty_last_n", None)
-    reading = read(DIALECT, given)
-    changed |= reading.words
-    if reading.words.get("dry_multiplier") and dry_range is not None:
+        if name in fields:
+            notes.note("left", name, fields.pop(name), _REASONS[name])
+    changed = {name: fields.pop(name) for name in list(fields) if name in _VLLMS}
+    if fields.pop("ban_eos_token", False) and "max_tokens" in changed:
+        changed["min_new_tokens"] = changed["max_tokens"]  # nothing ends the text before the limit
+    for name in ("sampler_order", "samplers"):
+        if name in fields:
+            del fields[name]
+            message = "an order for another server; sampler_priority would be read"
+            notes.note("lost", name, "…", message)
+    fields.setdefault("repetition_penalty_range", 0)
+    dry_range = fields.pop("dry_penalty_last_n", None)
+    reading = read(DIALECT, fields)
+    changed |= reading.preset
+    if reading.preset.get("dry_multiplier") and dry_range is not None:
         changed["dry_range"] = max(dry_range, 0)
     return changed, notes.notes + [note for note in reading.notes if note.kind != "differs"]
 
 
-def _one_name_each(given: dict[str, Any], notes: Reading) -> None:
-    """Leaves one of the names for the same thing; tells where they disagree."""
+def _check(fields: Mapping[str, Any]) -> None:
+    """Raises `RequestError` with every value of a wrong type."""
+    wrong = [
+        Problem("request", name, "not allowed", shown(fields[name]), "a number")
+        for name in _NUMBERS
+        if name in fields
+        and (type(fields[name]) not in (int, float) or fields[name] != fields[name])
+    ]
+    if not isinstance(fields.get("sampler_priority", []), (str, list)):
+        value, allowed = shown(fields["sampler_priority"]), "a list of samplers' names"
+        wrong.append(Problem("request", "sampler_priority", "not allowed", value, allowed))
+    if wrong:
+        raise RequestError(wrong)
+
+
+def _merge_names(fields: dict[str, Any], notes: Reading) -> None:
+    """Leaves one name of each field, and notes values of other names that differ."""
     for name, same in _SAME.items():
-        if name not in given:
+        if name not in fields:
             continue
-        value = given.pop(name)
-        if same not in given:
+        value = fields.pop(name)
+        if same not in fields:
             if value not in (0, [], "") or same in DIALECT.fields:
-                given[same] = value
-        elif given[same] != value:
-            notes.note("lost", name, value, f"{same} says {given[same]!r}")
-    if given.get("min_tokens") == 0:
-        del given["min_tokens"]
-    if given.get("dynamic_temperature"):
-        given["temperature"] = 1  # it is the middle of the two
-    given.pop("dynatemp_range", None)
-
-
-def _orders(given: dict[str, Any], notes: Reading) -> None:
-    """The order for text-generation-webui is read; one for another server is named."""
-    for name in ("sampler_order", "samplers"):
-        if name in given:
-            notes.note("lost", name, "…", "an order for another server; send sampler_priority")
-            del given[name]
+                fields[same] = value
+        elif fields[same] != value:
+            notes.note("lost", name, value, f"{same} is {fields[same]!r}")
+    if fields.get("min_tokens") == 0:
+        del fields["min_tokens"]
+    if fields.get("dynamic_temperature"):
+        fields["temperature"] = 1  # SillyTavern sends the middle of the two temperatures
+    fields.pop("dynatemp_range", None)
 
 
 def header_text(notes: list[Note]) -> str:
-    """The notes as a header's value: `name: reason; name: reason`, in ASCII."""
+    """The notes as the value of a header, `name: reason; name: reason`, in ASCII."""
     text = "; ".join(f"{note.name}: {note.message}" for note in notes)
     return text.encode("ascii", "backslashreplace").decode()[:4000]

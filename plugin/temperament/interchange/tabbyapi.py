@@ -1,7 +1,8 @@
 """tabbyAPI's sampler overrides: a YAML map of names to `override`, `force` and `additive`.
 
-Its ExLlamaV3 backend runs temperature, min_p, top_k, top_p (and temperature again, last, if so
-told); it reads many fields that it then ignores, and -1 stands for all tokens of a range.
+Its ExLlamaV3 backend runs temperature, min_p, top_k, top_p; with `temperature_last`, temperature
+runs again at the end. It reads many fields that it then ignores, and -1 stands for a range of all
+tokens.
 """
 
 from __future__ import annotations
@@ -9,30 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
-from temperament.interchange.breakers import breakers_of
+from temperament.interchange.conversions import (
+    at_least_0,
+    biases_of,
+    breakers_of,
+    keep_dynatemp,
+    some_breakers,
+)
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, same_order, write
-from temperament.interchange.files import looks_like_yaml, yaml_map
+from temperament.interchange.files import looks_like_yaml, yaml_map, yaml_text
 from temperament.presets import Preset
 
 TITLE = "tabbyAPI"
-_IGNORED = "its ExLlamaV3 backend reads it and ignores it; ExLlamaV2 had it"
-_TOP_P = "ExLlamaV3 drops the token that crosses the mass, which we keep"
-_XTC = "ExLlama gives the expected mixture, we roll once a step"
+_IGNORED = "the ExLlamaV3 backend reads it and ignores it; ExLlamaV2 had it"
+_TOP_P = "ExLlamaV3 removes the token that crosses the mass; Temperament keeps it"
+_XTC = "ExLlama mixes both outcomes at every step; Temperament draws one of them"
+_SMOOTHING = "it is a power inside the softmax there, another curve than Temperament's"
 
 
-def _at_least_zero(value: Any) -> Any:
+def _no_negative(value: Any) -> Any:
     if value < 0:
         raise CantSayError(f"{TITLE} takes no penalty below 0")
     return value
-
-
-def _some(value: Any) -> list[str]:
-    if not value:
-        raise CantSayError("a list without breakers stands for the default ones there")
-    return list(value)
 
 
 FIELDS: dict[str, Field] = {
@@ -59,19 +59,15 @@ FIELDS: dict[str, Field] = {
     ),
     "adaptive_decay": Field("adaptive_decay"),
     "repetition_penalty": Field("repetition_penalty"),
-    "penalty_range": Field(
-        "repetition_range", lambda value: max(value, 0), lambda value: value or -1
-    ),
-    "frequency_penalty": Field("frequency_penalty", to_theirs=_at_least_zero),
-    "presence_penalty": Field("presence_penalty", to_theirs=_at_least_zero),
+    "penalty_range": Field("repetition_range", at_least_0, lambda value: value or -1),
+    "frequency_penalty": Field("frequency_penalty", to_theirs=_no_negative),
+    "presence_penalty": Field("presence_penalty", to_theirs=_no_negative),
     "dry_multiplier": Field("dry_multiplier", remark=_IGNORED),
     "dry_base": Field("dry_base"),
     "dry_allowed_length": Field("dry_allowed_length"),
     "dry_range": Field("dry_range"),
-    "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, _some),
-    "logit_bias": Field(
-        "logit_bias", lambda value: {int(k): float(v) for k, v in value.items()}, dict
-    ),
+    "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, some_breakers),
+    "logit_bias": Field("logit_bias", biases_of, dict),
     "banned_strings": Field("banned_strings", remark="tabbyAPI goes back and draws again"),
     "banned_tokens": Field("suppress_tokens"),
     "allowed_tokens": Field("allowed_token_ids"),
@@ -98,34 +94,31 @@ def _order(fields: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(stage for stage in ORDER if stage not in _LAST), *_LAST)
 
 
+_UNSUPPORTED: Mapping[str, Any] = {
+    "repetition_decay": 0,
+    "cfg_scale": 1.0,
+    "smoothing_factor": 0.0,
+    "ban_eos_token": False,
+    "negative_prompt": "",
+    "json_schema": None,
+    "regex_pattern": None,
+    "grammar_string": None,
+    "speculative_ngram": False,
+}
+
+
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
-    for name in list(fields):
-        if name in _ALIASES:
-            fields.setdefault(_ALIASES[name], fields.pop(name))
-    for name, off in (("repetition_decay", 0), ("cfg_scale", 1.0), ("smoothing_factor", 0.0),
-                      ("ban_eos_token", False), ("negative_prompt", ""), ("json_schema", None),
-                      ("regex_pattern", None), ("grammar_string", None),
-                      ("speculative_ngram", False)):  # fmt: skip
-        value = fields.pop(name, off)
-        if value != off:
-            message = "isn't a sampling parameter of ours"
-            if name == "smoothing_factor":
-                message = "is a power inside the softmax there, another curve with us"
-            reading.note("lost", name, value, message)
     for name in ("dry_sequence_breakers", "stop", "banned_strings", "banned_tokens"):
         if fields.get(name) == []:
             del fields[name]
 
 
-def _before_write(say: dict[str, Any], preset: Preset, writing: Writing) -> None:
-    for name in ("smoothing_factor", "smoothing_curve"):
-        value = say.pop(name, 0.0)
-        if name == "smoothing_factor" and value:
-            message = "is a power inside the softmax there, another curve with us"
-            writing.note("lost", name, value, message)
-    if say.get("dynatemp_low") == say.get("dynatemp_high"):
-        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
-            say.pop(name, None)
+def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    values.pop("smoothing_curve", None)
+    smoothing = values.pop("smoothing_factor", 0.0)
+    if smoothing:
+        writing.note("lost", "smoothing_factor", smoothing, _SMOOTHING)
+    keep_dynatemp(values)
 
 
 def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
@@ -147,7 +140,10 @@ DIALECT = Dialect(
     order=_order,
     put_order=_put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
-    left={
+    aliases=_ALIASES,
+    unsupported=_UNSUPPORTED,
+    reasons={"smoothing_factor": _SMOOTHING},
+    not_sampling={
         "temperature_last": READ_BY_ORDER,
         **dict.fromkeys(("add_bos_token", "skip_special_tokens", "generate_window"),
                         "isn't sampling"),
@@ -161,32 +157,26 @@ def _read(text: str, section: str) -> Reading:
     fields = {}
     forced = []
     for name, entry in yaml_map(text, TITLE).items():
-        known = isinstance(entry, dict) and "override" in entry
-        fields[name] = entry["override"] if known else entry
-        if known and (entry.get("force") or entry.get("additive")):
+        is_override = isinstance(entry, dict) and "override" in entry
+        fields[name] = entry["override"] if is_override else entry
+        if is_override and (entry.get("force") or entry.get("additive")):
             forced.append((name, entry))
     reading = read(DIALECT, fields)
     for name, entry in forced:
-        message = "a request's own value wins with us, whatever a preset says"
+        message = "Temperament has no forced values: a request's own value wins"
         reading.note("differs", name, entry, message)
     return reading
 
 
 def _write(preset: Preset) -> tuple[str, list[Note]]:
     writing = write(DIALECT, preset)
-    made = {name: {"override": value, "force": False} for name, value in writing.fields.items()}
-    return yaml.safe_dump(made, sort_keys=False, allow_unicode=True), writing.notes
+    entries = {name: {"override": value, "force": False} for name, value in writing.fields.items()}
+    return yaml_text(entries), writing.notes
 
 
-FORMAT = Format(
-    "tabbyapi",
-    "tabbyAPI sampler overrides",
-    _read,
-    _write,
-    lambda name, text: looks_like_yaml(text) and _has_overrides(text),
-)
+def _looks(name: str, text: str) -> bool:
+    entries = yaml_map(text, TITLE).values() if looks_like_yaml(text) else ()
+    return any(isinstance(entry, dict) and "override" in entry for entry in entries)
 
 
-def _has_overrides(text: str) -> bool:
-    content = yaml_map(text, TITLE)
-    return any(isinstance(entry, dict) and "override" in entry for entry in content.values())
+FORMATS = (Format("tabbyapi", "tabbyAPI sampler overrides", _read, _write, _looks),)

@@ -1,18 +1,17 @@
 """Transformers' `generation_config.json`.
 
-What it calls by our names means the same there. It samples only if `do_sample` says so, cuts to 50
-tokens if nothing is said of `top_k`, and runs top_h before top_k.
+A field with one of our names has our meaning. Transformers samples only if `do_sample` is true, has
+a top_k of 50 where the file sets none, and runs top_h before top_k.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
-from temperament.interchange.dialect import Dialect, Field, read, write
-from temperament.interchange.files import json_object, looks_like_json
+from temperament.interchange.base import CantSayError, Reading, Writing
+from temperament.interchange.dialect import Dialect, Field
+from temperament.interchange.files import json_format, looks_like_json
 from temperament.plan.parameters import REFERENCE
 from temperament.plan.targets import TRANSFORMERS
 from temperament.presets import Preset
@@ -20,20 +19,20 @@ from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
 TOP_K = 50
 TITLE = "Transformers"
-_MODELS_OWN = "is the model's own, not a preset's"
+_MODELS_OWN = "belongs to the model, not to a preset"
 _OURS = [
     name
     for stage in sorted(TRANSFORMERS.has)
     for name in (parameter.name for parameter in BY_NAME[stage].parameters)
     if name in {reference.name for reference in REFERENCE} | {"top_h"}
 ]
-# 0 is off here and refused there, where null is off.
+# Transformers refuses the value that is neutral here; null turns them off.
 _NULL_IS_OFF = ("top_h", "forced_bos_token_id")
 
 
 def _above_zero(value: Any) -> Any:
     if value == 0:
-        raise CantSayError("greedy is do_sample: false there")
+        raise CantSayError("Transformers is greedy with do_sample: false")
     return value
 
 
@@ -58,8 +57,8 @@ _FIELDS = {
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
     penalty = fields.pop("exponential_decay_length_penalty", None)
     if isinstance(penalty, (list, tuple)) and len(penalty) == 2:
-        reading.words["exponential_decay_start"] = penalty[0]
-        reading.words["exponential_decay_length_penalty"] = penalty[1]
+        reading.preset["exponential_decay_start"] = penalty[0]
+        reading.preset["exponential_decay_length_penalty"] = penalty[1]
     elif penalty is not None:
         reading.note("lost", "exponential_decay_length_penalty", penalty, "not a pair")
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
@@ -70,40 +69,36 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 
 
 def _after_read(fields: Mapping[str, Any], reading: Reading) -> None:
-    words = reading.words
-    draws = [name for name in words if name in PARAMETERS and _is_shape_or_cut(name)]
+    preset = reading.preset
+    sampling = [name for name in preset if name in PARAMETERS and STAGE_OF[name].movable]
     if fields.get("do_sample") is False:
-        for name in draws:
-            message = "does nothing there: do_sample is false"
-            reading.note("lost", name, words.pop(name), message)
+        for name in sampling:
+            message = "Transformers ignores it with do_sample: false"
+            reading.note("lost", name, preset.pop(name), message)
         return
-    if "do_sample" not in fields and draws:
-        message = "Transformers itself would be greedy without it; vLLM samples"
+    if "do_sample" not in fields and sampling:
+        message = "without it Transformers is greedy and vLLM samples; the preset samples"
         reading.note("differs", "do_sample", None, message)
-    if "top_k" not in words and ("do_sample" in fields or draws):
-        words["top_k"] = TOP_K
+    if "top_k" not in preset and ("do_sample" in fields or sampling):
+        preset["top_k"] = TOP_K
         reading.note("default", "top_k", TOP_K, "not in the file: Transformers' default")
-    words.pop("do_sample", None)
+    preset.pop("do_sample", None)
 
 
-def _is_shape_or_cut(name: str) -> bool:
-    return STAGE_OF[name].movable
-
-
-def _before_write(say: dict[str, Any], preset: Preset, writing: Writing) -> None:
-    start = say.pop("exponential_decay_start", 0)
-    factor = say.pop("exponential_decay_length_penalty", 1.0)
+def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    start = values.pop("exponential_decay_start", 0)
+    factor = values.pop("exponential_decay_length_penalty", 1.0)
     if factor != 1.0:
         writing.fields["exponential_decay_length_penalty"] = [start, factor]
     if preset.chain.values.get("temperature") != 0:
         writing.fields["do_sample"] = True
         return
     writing.fields["do_sample"] = False
-    say.pop("temperature")
-    for name in [name for name in say if _is_shape_or_cut(name)]:
-        value = say.pop(name)
+    values.pop("temperature")
+    for name in [name for name in values if STAGE_OF[name].movable]:
+        value = values.pop(name)
         if value != PARAMETERS[name].unset:
-            writing.note("lost", name, value, "Transformers does without it where it is greedy")
+            writing.note("lost", name, value, "Transformers doesn't run it when it is greedy")
 
 
 def _after_write(preset: Preset, writing: Writing) -> None:
@@ -124,32 +119,22 @@ DIALECT = Dialect(
         "epsilon_cutoff",
         "eta_cutoff",
     ),
-    left=dict.fromkeys(
+    not_sampling=dict.fromkeys(
         ("_from_model_config", "transformers_version", "_commit_hash", "_original_object_hash"),
-        "tells where the file is from",
+        "says where the file comes from",
     ),
     before_read=_before_read,
     after_read=_after_read,
     before_write=_before_write,
     after_write=_after_write,
 )
-
-
-def _read(text: str, section: str) -> Reading:
-    return read(DIALECT, json_object(text, TITLE))
-
-
-def _write(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(DIALECT, preset)
-    return json.dumps(writing.fields, indent=2, ensure_ascii=False), writing.notes
-
-
-FORMAT = Format(
-    "transformers",
-    "Transformers generation_config.json",
-    _read,
-    _write,
-    lambda name, text: (
-        name == "generation_config.json" or looks_like_json(text, "transformers_version")
+FORMATS = (
+    json_format(
+        "transformers",
+        "Transformers generation_config.json",
+        DIALECT,
+        lambda name, text: (
+            name == "generation_config.json" or looks_like_json(text, "transformers_version")
+        ),
     ),
 )

@@ -1,24 +1,24 @@
-"""vLLM's three ways of being told: server defaults, a `--config` file, a request's extra body.
+"""vLLM: the defaults of a server, a `--config` file with them, and the extra body of a request.
 
-Server defaults are eight keys that stock vLLM takes. A request's extra body is read whole by a
-server with Temperament; the notes tell what a stock one would ignore.
+The defaults are eight fields that vLLM takes without our plugin. A server with our plugin reads
+every field of a request's extra body; the notes name those that vLLM alone would ignore.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
-from temperament.interchange.dialect import Dialect, Field, movable, read, same_order, write
+from temperament.interchange.conversions import at_least_0, biases_of
+from temperament.interchange.dialect import Dialect, Field, movable, read, same_order
 from temperament.interchange.files import (
+    json_format,
     json_object,
     looks_like_json,
     looks_like_yaml,
     yaml_map,
+    yaml_text,
 )
 from temperament.plan.parameters import BY_FIELD
 from temperament.plan.targets import VLLM
@@ -50,42 +50,35 @@ DEFAULTS = Dialect(
     title=TITLE,
     fields={
         **{name: Field(name, to_theirs=_within_limits(name)) for name in KEYS},
-        "top_k": Field("top_k", to_ours=lambda value: max(value, 0)),
+        "top_k": Field("top_k", to_ours=at_least_0),
         "max_new_tokens": Field("max_tokens"),
     },
     order=tuple(name for name in VLLM.order if STAGE_OF[name].movable),
 )
 
 
-def _read_defaults(text: str, section: str) -> Reading:
-    return read(DEFAULTS, json_object(text, TITLE))
-
-
-def _write_defaults(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(DEFAULTS, preset)
-    return json.dumps(writing.fields), writing.notes
+_CONFIG_KEYS = ("override-generation-config", "override_generation_config")
 
 
 def _read_config(text: str, section: str) -> Reading:
     content = yaml_map(text, TITLE)
-    override = content.pop(
-        "override-generation-config", content.pop("override_generation_config", {})
-    )
-    reading = read(
-        DEFAULTS, json_object(override, TITLE) if isinstance(override, str) else override or {}
-    )
+    override: Any = {}
+    for key in reversed(_CONFIG_KEYS):
+        override = content.pop(key, override)
+    fields = json_object(override, TITLE) if isinstance(override, str) else override or {}
+    reading = read(DEFAULTS, fields)
     for name, value in content.items():
         reading.note("left", name, value, _OTHER)
     return reading
 
 
 def _write_config(preset: Preset) -> tuple[str, list[Note]]:
-    made, notes = _write_defaults(preset)
-    return yaml.safe_dump({"override-generation-config": made}, sort_keys=False), notes
+    text, notes = _OVERRIDE.write(preset)
+    return yaml_text({_CONFIG_KEYS[0]: text}), notes
 
 
-# What a stock vLLM reads of a request, by its name there.
-_STOCK = {
+# Fields of a request that vLLM reads without our plugin, each with our name if it is another.
+_VLLMS = {
     **dict.fromkeys((*VLLM.fields, "allowed_token_ids")),
     "max_tokens": None,
     "stop": None,
@@ -94,15 +87,7 @@ _STOCK = {
     "min_tokens": "min_new_tokens",
     "stop_token_ids": "eos_token_id",
 }
-_PLUGIN = "read by a server with Temperament; a stock vLLM ignores it"
-
-
-def _one_name(names: Mapping[str, str | None]) -> dict[str, Field]:
-    return {name: Field(ours or name) for name, ours in names.items()}
-
-
-def _tokens(value: Mapping[Any, Any]) -> dict[int, float]:
-    return {int(token): float(bias) for token, bias in value.items()}
+_PLUGIN = "only a server with Temperament reads it; vLLM alone ignores it"
 
 
 def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
@@ -115,14 +100,14 @@ def _after_write(preset: Preset, writing: Writing) -> None:
     if "stop_token_ids" in fields:
         fields["ignore_eos"] = True
     for name, value in fields.items():
-        if name not in _STOCK and name != "ignore_eos":
+        if name not in _VLLMS and name != "ignore_eos":
             writing.note("differs", name, value, _PLUGIN)
     stages, theirs = movable(preset.chain.names), DEFAULTS.sequence({})
     shared = tuple(stage for stage in stages if stage in theirs)
     if "order" not in fields and not same_order(
         shared, tuple(stage for stage in theirs if stage in shared)
     ):
-        message = f"a server with Temperament keeps it; a stock vLLM runs {', '.join(theirs)}"
+        message = f"a server with Temperament keeps it; vLLM alone runs {', '.join(theirs)}"
         writing.note("differs", "order", list(stages), message)
 
 
@@ -132,7 +117,7 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
         fields.update(body)
     order = fields.pop("order", None)
     if order is not None:
-        reading.words["order"] = order
+        reading.preset["order"] = order
     if fields.get("ignore_eos") is True and "stop_token_ids" in fields:
         del fields["ignore_eos"]
 
@@ -140,60 +125,48 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 BODY = Dialect(
     title="vLLM's request",
     fields={
-        **_one_name(_STOCK),
+        **{name: Field(ours or name) for name, ours in _VLLMS.items()},
         **{name: Field(name) for name in (*PARAMETERS, *GENERATION) if BY_FIELD.get(name) is None
            or BY_FIELD[name].server.how in ("native", "ours")},
-        "logit_bias": Field("logit_bias", to_ours=_tokens, to_theirs=dict),
+        "logit_bias": Field("logit_bias", to_ours=biases_of, to_theirs=dict),
         "min_tokens": Field("min_new_tokens"),
         "max_completion_tokens": Field("max_tokens"),
     },
-    left={
+    not_sampling={
         **dict.fromkeys(("model", "messages", "prompt", "stream", "user", "tools", "tool_choice"),
-                        "is the request's own"),
+                        "belongs to the request"),
         **dict.fromkeys(("logprobs", "top_logprobs", "echo", "skip_special_tokens",
                          "spaces_between_special_tokens", "include_stop_str_in_output",
                          "stream_options", "response_format", "structured_outputs"),
-                        "says what is returned, not how it is drawn"),
+                        "selects what is returned, not how to sample"),
         "preset": "names a preset",
-        "ignore_eos": "belongs to a request",
+        "ignore_eos": "belongs to the request",
     },
     order=MOVABLE,
     put_order=_put_order,
     before_read=_before_read,
     after_write=_after_write,
 )  # fmt: skip
-
-
-def _read_body(text: str, section: str) -> Reading:
-    return read(BODY, json_object(text, TITLE))
-
-
-def _write_body(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(BODY, preset)
-    return json.dumps(writing.fields, indent=2, ensure_ascii=False), writing.notes
-
-
-OVERRIDE = Format(
+_OVERRIDE = json_format(
     "vllm",
     "vLLM --override-generation-config",
-    _read_defaults,
-    _write_defaults,
-    lambda name, text: False,
+    DEFAULTS,
+    lambda name, text: False,  # its text is part of a command line
+    indent=None,
 )
-CONFIG = Format(
-    "vllm-config",
-    "vLLM --config file",
-    _read_config,
-    _write_config,
-    lambda name, text: (
-        looks_like_yaml(text, "override-generation-config")
-        or looks_like_yaml(text, "override_generation_config")
+FORMATS = (
+    Format(
+        "vllm-config",
+        "vLLM --config file",
+        _read_config,
+        _write_config,
+        lambda name, text: any(looks_like_yaml(text, key) for key in _CONFIG_KEYS),
     ),
-)
-EXTRA_BODY = Format(
-    "vllm-extra-body",
-    "OpenAI extra_body for vLLM",
-    _read_body,
-    _write_body,
-    lambda name, text: looks_like_json(text, "extra_body"),
+    json_format(
+        "vllm-extra-body",
+        "OpenAI extra_body for vLLM",
+        BODY,
+        lambda name, text: looks_like_json(text, "extra_body"),
+    ),
+    _OVERRIDE,
 )

@@ -1,8 +1,8 @@
 """text-generation-webui's preset YAML.
 
-A file holds what differs from neutral. Epsilon and eta count in units of 1e-4, one window serves
-the penalties and DRY, and a dynamic temperature takes the plain one's place. `sampler_priority`
-orders everything, the penalties too.
+A file holds the values that differ from neutral. Epsilon and eta count in units of 1e-4, the
+penalties and DRY share one window, and a dynamic temperature replaces the plain one.
+`sampler_priority` orders everything, the penalties too.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
-from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing, scaled
-from temperament.interchange.breakers import breakers_of, breakers_text
-from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
-from temperament.interchange.files import looks_like_yaml, yaml_map
+from temperament.interchange.base import CantSayError, Reading, Writing, scaled
+from temperament.interchange.conversions import (
+    breakers_of,
+    breakers_text,
+    keep_dynatemp,
+    lose_temperature,
+)
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, is_used
+from temperament.interchange.files import looks_like_yaml, yaml_format
 from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS
 
@@ -47,13 +50,13 @@ PRIORITY: Mapping[str, str] = {
 THEIRS = {stage: name for name, stage in PRIORITY.items()}
 SHAPES = ("temperature", "dynamic_temperature", "smoothing")
 _UNITS = scaled("0.0001")
-_WINDOW = "it counts the window of the repetition penalty, with the prompt in it"
-_XTC = "it leaves a step alone in which a newline or the end would go; ours keeps these two"
+_WINDOW = "it counts the window of the repetition penalty, and the prompt's tokens in it"
+_XTC = "it skips XTC at a step that would remove a newline or the end; Temperament keeps these two"
 
 
 def _target(value: float) -> float:
     if value == 0:
-        raise CantSayError("a target of 0 is off there")
+        raise CantSayError(f"a target of 0 is off in {TITLE}")
     return max(value, 0)
 
 
@@ -96,7 +99,7 @@ DEFAULT_RANGE = 1024
 
 
 def before_read(fields: dict[str, Any], reading: Reading) -> None:
-    """Switches off what its own switch has off; one window is also DRY's."""
+    """Drops a dynamic temperature that is switched off, and gives DRY the penalties' window."""
     if not fields.pop("dynamic_temperature", False):
         for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
             fields.pop(name, None)
@@ -115,26 +118,19 @@ def before_read(fields: dict[str, Any], reading: Reading) -> None:
     if window is not None and window < 0:
         window = fields["repetition_penalty_range"] = 0
     if fields.get("dry_multiplier") and window:
-        reading.words["dry_range"] = window
-    _not_ours(fields, reading)
+        reading.preset["dry_range"] = window
 
 
-_OFF = {"penalty_alpha": 0, "guidance_scale": 1, "min_length": 0, "num_beams": 1,
-        "length_penalty": 1, "early_stopping": False, "negative_prompt": "",
-        "truncation_length": None, "add_bos_token": True, "ban_eos_token": False}  # fmt: skip
-
-
-def _not_ours(fields: dict[str, Any], reading: Reading) -> None:
-    for name, off in _OFF.items():
-        value = fields.pop(name, off)
-        if value != off:
-            reading.note("lost", name, value, "isn't a sampling parameter of ours")
+_UNSUPPORTED = {"penalty_alpha": 0, "guidance_scale": 1, "min_length": 0, "num_beams": 1,
+                "length_penalty": 1, "early_stopping": False, "negative_prompt": "",
+                "truncation_length": None, "add_bos_token": True,
+                "ban_eos_token": False}  # fmt: skip
 
 
 def order_of(fields: Mapping[str, Any]) -> list[str]:
     """Our stages in the order of `sampler_priority`; `temperature_last` moves the shapes."""
-    given = fields.get("sampler_priority")
-    names = split_names(given) if given is not None else list(PRIORITY)
+    priority = fields.get("sampler_priority")
+    names = split_names(priority) if priority is not None else list(PRIORITY)
     names += [name for name in PRIORITY if name not in names]
     stages = [PRIORITY[name] for name in names if name in PRIORITY]
     if fields.get("temperature_last"):
@@ -142,55 +138,42 @@ def order_of(fields: Mapping[str, Any]) -> list[str]:
     return [stage for stage in stages if BY_NAME[stage].movable]
 
 
-def split_names(given: Any) -> list[str]:
-    """A list, or a text with commas or line breaks between the names."""
-    if isinstance(given, str):
-        return [name.strip() for name in given.replace("\n", ",").split(",") if name.strip()]
-    return [str(name) for name in given]
+def split_names(names: Any) -> list[str]:
+    """The names of a list, or of a text with commas or line breaks between them."""
+    if isinstance(names, str):
+        return [name.strip() for name in names.replace("\n", ",").split(",") if name.strip()]
+    return [str(name) for name in names]
 
 
 def after_read(fields: Mapping[str, Any], reading: Reading) -> None:
-    """Tells where penalties don't come first."""
-    given = fields.get("sampler_priority")
-    if given is None:
+    """Notes an order in which the penalties aren't first."""
+    priority = fields.get("sampler_priority")
+    if priority is None:
         return
-    names = [name for name in split_names(given) if name in PRIORITY]
-    first = [name for name in names if not BY_NAME[PRIORITY[name]].movable]
-    used = [name for name in first if _is_used(PRIORITY[name], reading.words)]
-    before = [n for n in names if n in used or _is_used(PRIORITY[n], reading.words)]
-    if before[: len(used)] != used:
-        reading.note("differs", "sampler_priority", names, "penalties run first with us")
+    names = [name for name in split_names(priority) if name in PRIORITY]
+    used = [name for name in names if is_used(PRIORITY[name], reading.preset)]
+    penalties = [name for name in used if not BY_NAME[PRIORITY[name]].movable]
+    if used[: len(penalties)] != penalties:
+        reading.note("differs", "sampler_priority", names, "Temperament runs penalties first")
 
 
-def _is_used(stage: str, words: Mapping[str, Any]) -> bool:
-    values = {p.name: words.get(p.name, p.unset) for p in BY_NAME[stage].parameters}
-    return not BY_NAME[stage].is_neutral(values)
-
-
-def before_write(say: dict[str, Any], preset: Preset, writing: Writing, title: str = TITLE) -> None:
-    """One window for the penalties and DRY; one of two temperatures."""
-    dry = say.pop("dry_range", 0)
-    if say.get("dry_multiplier"):
-        penalty = say.get("repetition_range")
+def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    dry = values.pop("dry_range", 0)
+    if values.get("dry_multiplier"):
+        penalty = values.get("repetition_range")
         if penalty is not None and penalty != dry:
-            message = f"{title} has one range for the penalties and DRY"
+            message = f"{TITLE} has one range for the penalties and DRY"
             writing.note("lost", "dry_range", dry, message)
         else:
             writing.fields["repetition_penalty_range"] = dry
-    elif any(say.get(name) for name in ("frequency_penalty", "presence_penalty")):
-        say.setdefault("repetition_range", 0)
-    if say.get("dynatemp_low", 1) != say.get("dynatemp_high", 1):
-        temperature = say.pop("temperature", 1.0)
-        if temperature != 1:
-            message = f"{title}'s dynamic temperature takes its place"
-            writing.note("lost", "temperature", temperature, message)
-    else:
-        for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
-            say.pop(name, None)
+    elif any(values.get(name) for name in ("frequency_penalty", "presence_penalty")):
+        values.setdefault("repetition_range", 0)
+    if keep_dynatemp(values):
+        lose_temperature(values, writing, TITLE)
 
 
 def put_order(writing: Writing, stages: Sequence[str]) -> None:
-    """The used stages in order, then all others."""
+    """Writes the stages that are used, in order, then all others."""
     if "dynatemp_low" in writing.fields:
         writing.fields["dynamic_temperature"] = True
     if tuple(stages) == tuple(s for s in order_of({}) if s in stages):
@@ -207,32 +190,21 @@ DIALECT = Dialect(
     order=order_of,
     put_order=put_order,
     fixed={"xtc_protect_structure": True, "xtc_protected": ()},
-    left={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
+    unsupported=_UNSUPPORTED,
+    not_sampling={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
     before_read=before_read,
     after_read=after_read,
-    before_write=before_write,
+    before_write=_before_write,
 )
-
-
-def _read(text: str, section: str) -> Reading:
-    return read(DIALECT, yaml_map(text, TITLE))
-
-
-def _write(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(DIALECT, preset)
-    return yaml.safe_dump(writing.fields, sort_keys=False, allow_unicode=True), writing.notes
-
-
-FORMAT = Format(
-    "webui",
-    "text-generation-webui preset YAML",
-    _read,
-    _write,
-    lambda name, text: (
-        any(
-            looks_like_yaml(text, key)
-            for key in ("temperature", "sampler_priority", "top_p", "min_p", "do_sample")
-        )
-        and not looks_like_yaml(text, "summary")
+_KEYS = ("temperature", "sampler_priority", "top_p", "min_p", "do_sample")
+FORMATS = (
+    yaml_format(
+        "webui",
+        "text-generation-webui preset YAML",
+        DIALECT,
+        lambda name, text: (
+            any(looks_like_yaml(text, key) for key in _KEYS)
+            and not looks_like_yaml(text, "summary")
+        ),
     ),
 )

@@ -58,7 +58,7 @@ class TestImportAndExport:
 
         assert ran.out == "top_k: 50\n"
         assert ran.err.splitlines() == [
-            "left: eos_token_id = 2: is the model's own, not a preset's",
+            "left: eos_token_id = 2: belongs to the model, not to a preset",
             "default: top_k = 50: not in the file: Transformers' default",
         ]
 

@@ -38,7 +38,7 @@ class TestTransformers:
         del theirs["max_tokens"]
         GenerationConfig(do_sample=True, **theirs).save_pretrained(tmp_path)
         text = (tmp_path / "generation_config.json").read_text(encoding="utf-8")
-        words = dict(read(text, format_name="transformers").words)
+        words = dict(read(text, format_name="transformers").preset)
         words.pop("order", None)
 
         assert words == {**WORDS, **MORE}
@@ -79,7 +79,7 @@ class TestVllm:
         del wanted["max_tokens"]
 
         assert arguments.override_generation_config == wanted
-        assert read(text, format_name="vllm").words.items() >= WORDS.items()
+        assert read(text, format_name="vllm").preset.items() >= WORDS.items()
 
     def test_a_config_file(self, tmp_path: Path) -> None:
         """The exported YAML, as `--config`."""

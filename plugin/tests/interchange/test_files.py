@@ -263,7 +263,7 @@ class TestRead:
         """In our words; what differs, is lost, or stands for a default is told."""
         reading = read(file.text, name=file.name, format_name=file.format, section=file.section)
 
-        assert file.words == reading.words
+        assert file.words == reading.preset
         assert file.notes <= {(note.kind, note.name) for note in reading.notes}
         assert not {note.name for note in reading.notes if note.kind == "lost"} - {
             name for _, name in file.notes
@@ -300,7 +300,7 @@ class TestRead:
             ("ollama", "", "no PARAMETER line"),
             ("transformers", '{"do_sample": true, "top_p": 7}', "top_p: not allowed; given: 7"),
             ("trasformers", "{}", "did you mean 'transformers'"),
-            ("", "hello", "of no format that is recognised"),
+            ("", "hello", "no format is recognised"),
         ],
     )
     def test_what_is_no_such_file(self, format_name: str, text: str, message: str) -> None:

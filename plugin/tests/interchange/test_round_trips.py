@@ -22,7 +22,7 @@ def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
     """(what comes back, the parameters that were told to be lost, all notes)."""
     text, notes = export(preset, name)
     section = preset.name if name == "litellm" else ""
-    words = read(text, format_name=name, section=section).words
+    words = read(text, format_name=name, section=section).preset
     made, _ = schema.preset("back", words)
     lost = {note.name for note in notes if note.kind == "lost"}
     lost |= gone(lost)
