@@ -46,6 +46,8 @@ def read(tokenizer: Any) -> Table:
     `tokenizer` is one of Transformers, of mistral-common, or vLLM's wrapper of such a one. Raises
     `EngineError` if the bytes can't be found, or don't join to what the tokenizer decodes.
     """
+    if tokenizer is None:
+        raise _unknown(tokenizer, "the model was loaded without its tokenizer")
     for way in (_mistral_common, _tiktoken, _decoder, _end_of_word, _xgrammar):
         table = way(tokenizer)
         if table is not None:
@@ -267,8 +269,8 @@ def _cleans_up(tokenizer: Any) -> bool:
 
 
 def _unknown(tokenizer: Any, reason: str) -> EngineError:
-    name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
-    kind = type(tokenizer).__name__
+    kind = "none" if tokenizer is None else type(tokenizer).__name__
+    name = getattr(tokenizer, "name_or_path", "") or kind
     return EngineError(
         Problem(
             "tokenizer",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from temperament.errors import EngineError
 from temperament.plan import token_bytes
 
 
@@ -48,12 +49,24 @@ class TokenBytes:
         `plan.token_bytes` knows how tokenizers spell bytes. Raises `EngineError` if it can't find
         those of this one, or if they don't join to what the tokenizer decodes.
         """
-        return _token_bytes(tokenizer, size or len(tokenizer))
+        table = _token_bytes(tokenizer, size)
+        if isinstance(table, EngineError):
+            raise table
+        return table
 
 
 @lru_cache(maxsize=4)
-def _token_bytes(tokenizer: Any, size: int) -> TokenBytes:
+def _token_bytes(tokenizer: Any, size: int | None) -> TokenBytes | EngineError:
+    """Returns the tokens, or why they can't be known: both are found once for each tokenizer."""
+    try:
+        return _read(tokenizer, size)
+    except EngineError as error:
+        return error.with_traceback(None)
+
+
+def _read(tokenizer: Any, size: int | None) -> TokenBytes:
     table = token_bytes.read(tokenizer)
+    size = size or len(tokenizer)
     special = token_bytes.special_ids(tokenizer)
     token_bytes.check(tokenizer, table, special)
     written = []

@@ -80,7 +80,7 @@ class Admission:
     platform: str | None = None
     # the number of the model's tokens
     vocabulary: int | None = None
-    # the tokens' bytes, for triggers that can never match
+    # reads the tokens' bytes, for stages and triggers that match texts
     tokens: Callable[[], TokenBytes] | None = None
     # whether the server decodes speculatively, which a state from step to step can't follow
     speculative: bool = False
@@ -251,8 +251,8 @@ class Admission:
         yield from refusals.unknown_tokens(preset, self.vocabulary)
         if self.speculative:
             yield from refusals.states(plan)
-        if self.tokens is not None and preset.modes:
-            yield from refusals.unmatched_triggers(preset, self.tokens())
+        if self.tokens is not None:
+            yield from refusals.tokenizer(preset, self.tokens)
 
     def _check_planned(self, body: Mapping[str, Any], planned: Planned, endpoint: Endpoint) -> None:
         """Raises `RequestError` with every reason against sampling with `planned`."""

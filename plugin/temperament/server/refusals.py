@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from temperament.errors import Problem, shown
+from temperament.errors import EngineError, Problem, shown
 from temperament.plan import PresetPlan
-from temperament.plan.automata.modes import unmatched
+from temperament.plan.automata.modes import Switching, unmatched
 from temperament.plan.parameters import BY_FIELD, refusals
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
@@ -125,6 +126,26 @@ def states(plan: PresetPlan) -> Iterator[Problem]:
         )
 
 
-def unmatched_triggers(preset: Preset, tokens: TokenBytes) -> list[Problem]:
-    """Triggers that no text of the model's tokens can match."""
-    return unmatched(preset, tokens, WHERE)
+def tokenizer(preset: Preset, tokens: Callable[[], TokenBytes]) -> Iterator[Problem]:
+    """Stages and rules that match texts, on a tokenizer whose tokens' bytes can't be known.
+
+    Then triggers that no text of the model's tokens can match. `tokens` reads the tokenizer.
+    """
+    paths = {
+        step.stage: None
+        for chain in preset.chains.values()
+        for step in chain.steps
+        if BY_NAME[step.stage].why_tokenizer(dict(step.values))
+    }
+    switching = Switching.of(preset)
+    if switching is not None:
+        paths["switch"] = None
+    if not paths:
+        return
+    try:
+        table = tokens()
+    except EngineError as error:
+        for path in paths:
+            yield from (replace(problem, where=WHERE, path=path) for problem in error.problems)
+        return
+    yield from unmatched(preset, table, WHERE)

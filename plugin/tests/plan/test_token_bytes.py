@@ -254,3 +254,19 @@ class TestRefusals:
 
         with pytest.raises(EngineError, match="don't join"):
             token_bytes.check(tokenizer, table, special)
+
+    def test_a_model_without_its_tokenizer(self) -> None:
+        """vLLM's `--skip-tokenizer-init` leaves none."""
+        with pytest.raises(EngineError, match="without its tokenizer"):
+            TokenBytes.of(None, 100)
+
+    def test_a_refusal_is_found_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A tokenizer isn't read again for each request that it refuses."""
+        calls = []
+        monkeypatch.setattr(token_bytes, "read", lambda tokenizer: calls.append(1) or [b"?"] * 999)
+        tokenizer = word_level()
+        for _ in range(2):
+            with pytest.raises(EngineError, match="don't join"):
+                TokenBytes.of(tokenizer)
+
+        assert [1] == calls

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from temperament import Catalogue, Preset, PresetError, RequestError, TemperamentError
+from temperament import (
+    Catalogue,
+    EngineError,
+    Preset,
+    PresetError,
+    RequestError,
+    TemperamentError,
+)
+from temperament.errors import Problem
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import as_preset
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
@@ -487,3 +496,36 @@ def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
     assert chat["chain"]["temperature"] == 1.3
     assert "chain" not in messages
     assert messages["temperature"] == 1.3
+
+
+class TestUnreadableTokenizer:
+    """A tokenizer whose tokens' bytes can't be known."""
+
+    @staticmethod
+    def tokens() -> TokenBytes:
+        """Raises what the worker would raise, where it would be too late."""
+        raise EngineError(Problem("tokenizer", "", "its bytes can't be found", "'odd' (Odd)"))
+
+    def test_every_stage_that_matches_texts_is_refused(self) -> None:
+        """All of them are named, with the tokenizer."""
+        admission = Admission(Catalogue({}), tokens=self.tokens)
+        body = {"dry_multiplier": 0.8, "banned_strings": ["x"], "xtc_probability": 0.5, "top_k": 5}
+
+        with pytest.raises(RequestError) as raised:
+            admission.admit(body, None, ENDPOINTS[CHAT])
+        assert ["dry", "banned_strings", "xtc"] == [p.path for p in raised.value.problems]
+        assert all("'odd' (Odd)" in str(problem) for problem in raised.value.problems)
+
+    def test_modes_are_refused(self) -> None:
+        """A preset with modes reads the text to know its mode."""
+        catalogue = Catalogue.load(environment=False)
+        admission = Admission(catalogue, tokens=self.tokens)
+
+        with pytest.raises(RequestError, match=r"switch: its bytes can't be found"):
+            admission.admit({"preset": "coding-assistant"}, None, ENDPOINTS[CHAT])
+
+    def test_other_presets_work(self) -> None:
+        """A preset that matches no texts needs no table."""
+        admission = Admission(Catalogue({}), tokens=self.tokens)
+
+        assert admission.admit({"typical_p": 0.9}, None, ENDPOINTS[CHAT]) is not None

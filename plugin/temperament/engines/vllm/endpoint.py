@@ -17,13 +17,12 @@ import temperament
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import EngineError, PresetError, Problem
-from temperament.plan.automata.modes import unmatched
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.markers import configs as shipped
 from temperament.presets.models import facts_of_config
 from temperament.presets.resolve import require_bound
-from temperament.server import routes, settings
+from temperament.server import refusals, routes, settings
 from temperament.server.admission import Admission
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware
@@ -152,14 +151,14 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
         models = state.openai_serving_models
         return bool(models.is_base_model(name) or name in models.lora_requests)
 
-    # What can never match is told now, but of the presets that come with the package.
-    ours = str(shipped())
-    own = [p for p in catalogue.values() if p is default or not p.origin.startswith(ours)]
+    # A default preset, and the operator's own with modes, must work with the model's tokenizer. The
+    # shipped ones are checked when a request names them.
+    shipped_folder = str(shipped())
     problems = [
-        problem
-        for preset in own
-        if preset.modes
-        for problem in unmatched(preset, token_bytes(config), preset.origin)
+        replace(problem, where=preset.origin or problem.where)
+        for preset in catalogue.values()
+        if preset is default or (preset.modes and not preset.origin.startswith(shipped_folder))
+        for problem in refusals.tokenizer(preset, partial(token_bytes, config))
     ]
     if problems:
         raise PresetError(problems)
