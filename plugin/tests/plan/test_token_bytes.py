@@ -263,10 +263,15 @@ class TestRefusals:
     def test_a_refusal_is_found_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A tokenizer isn't read again for each request that it refuses."""
         calls = []
-        monkeypatch.setattr(token_bytes, "read", lambda tokenizer: calls.append(1) or [b"?"] * 999)
+
+        def wrong(tokenizer: Any) -> list[bytes]:
+            calls.append(tokenizer)
+            return [b"?"] * len(tokenizer)
+
+        monkeypatch.setattr(token_bytes, "read", wrong)
         tokenizer = word_level()
         for _ in range(2):
             with pytest.raises(EngineError, match="don't join"):
                 TokenBytes.of(tokenizer)
 
-        assert [1] == calls
+        assert [tokenizer] == calls
