@@ -61,6 +61,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     return "".join(parts)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """The page's HTML, without the `::` with which docstrings introduce code."""
+    return re.sub(r"<p>::</p>\n|(?<=:):(?=</p>)", "", html)
+
+
 def _link(target: str, source: str, here: str, repository: str) -> str:
     """A link in the file `source`, which the page `here` shows, as a link of the site."""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
