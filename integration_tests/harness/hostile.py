@@ -12,8 +12,8 @@ from typing import Any
 from integration_tests.harness.random_presets import Vocabulary, Words, preset
 from temperament.interchange.sillytavern_request import MARKERS
 from temperament.plan.parameters import BY_NAME as REFERENCE
-from temperament.presets.generation import GENERATION, SYNONYMS
-from temperament.presets.schema import MOVABLE, SETTINGS
+from temperament.presets.fields import MOVABLE, SETTINGS
+from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.server.endpoints import ENDPOINTS
 from temperament.stages import PARAMETERS
 

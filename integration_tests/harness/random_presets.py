@@ -12,7 +12,7 @@ from typing import Any
 
 from temperament.errors import TemperamentError
 from temperament.presets import Catalogue, Preset, as_preset
-from temperament.presets.schema import MOVABLE, SCHEDULED
+from temperament.presets.fields import MOVABLE
 from temperament.stages import FLOAT32_MAX, STAGES, Parameter, Stage
 
 Words = dict[str, Any]
@@ -93,7 +93,7 @@ def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Words:
 
 
 def _value(parameter: Parameter, random: Random, vocabulary: Vocabulary) -> Any:
-    if parameter.name in SCHEDULED and random.random() < 0.15:
+    if parameter.schedulable and random.random() < 0.15:
         ends = _number(parameter, random), _number(parameter, random)
         if parameter.neutral not in ends or not parameter.whole:
             curve = random.choice(["linear", "cosine"])

@@ -11,7 +11,8 @@ from typing import Any
 
 from temperament.cli.output import AddCommand, as_json
 from temperament.errors import PresetError, Problem, shown
-from temperament.presets import Catalogue, editing, schema
+from temperament.presets import Catalogue, editing, fields
+from temperament.presets.json_schema import json_schema
 
 
 def add(command: AddCommand) -> None:
@@ -38,15 +39,15 @@ def add(command: AddCommand) -> None:
 
 def new_preset(arguments: Namespace) -> str:
     """Writes `NAME.yaml` and the JSON Schema that editors check it by; returns the path."""
-    if not schema.NAME.fullmatch(arguments.name):
+    if not fields.NAME.fullmatch(arguments.name):
         name = shown(arguments.name)
-        raise PresetError(Problem("new", "", "not a preset's name", name, schema.NAME_ALLOWED))
+        raise PresetError(Problem("new", "", "not a preset's name", name, fields.NAME_ALLOWED))
     parent = Catalogue.load(arguments.presets).resolve(arguments.parent)
     path = arguments.folder / f"{arguments.name}.yaml"
     if path.exists():
         raise PresetError(Problem(str(path), "", "exists already", allowed="temperament set"))
     text = editing.new(parent.name, _assignments(arguments.values))
-    _write(path.with_name(editing.SCHEMA_FILE), as_json(schema.json_schema()) + "\n")
+    _write(path.with_name(editing.SCHEMA_FILE), as_json(json_schema()) + "\n")
     _write(path, text)
     return f"{path}: extends {parent.name}"
 

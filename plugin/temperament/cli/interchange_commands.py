@@ -16,7 +16,8 @@ from temperament.cli.output import AddCommand, as_json
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.interchange import BY_NAME, Note, export, read
 from temperament.interchange.base import listed
-from temperament.presets import Catalogue, Preset, schema
+from temperament.presets import Catalogue, Preset
+from temperament.presets.parsing import parse_preset
 from temperament.presets.writing import yaml_text
 
 
@@ -52,7 +53,7 @@ def import_file(arguments: Namespace) -> str:
     if arguments.json:
         return as_json({"preset": reading.preset, "notes": _notes_as_json(reading.notes)})
     _print_notes(reading.notes)
-    preset, _ = schema.preset("imported", reading.preset)
+    preset, _ = parse_preset("imported", reading.preset)
     return yaml_text(preset).rstrip("\n")
 
 

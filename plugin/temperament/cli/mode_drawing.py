@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from temperament.presets import Preset
+from temperament.presets.mode_checks import first_mode
 from temperament.presets.modes import AUTO, Mode, Rule
-from temperament.presets.switching import first
 
 if TYPE_CHECKING:
     from temperament.engines.transformers.traced_generation import Traced
@@ -17,7 +17,7 @@ COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # ANSI colour numbers, one for each 
 
 def draw(preset: Preset) -> str:
     """Each mode with its values, then each of its triggers with the mode that it leads to."""
-    begin = first(preset)
+    begin = first_mode(preset)
     start = f"the mode that the prompt leaves open, else {begin}" if preset.start == AUTO else begin
     lines = [f"Modes; a text begins in {start}:"]
     width = max(len(mode.name) for mode in preset.modes)

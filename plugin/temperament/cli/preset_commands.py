@@ -14,7 +14,7 @@ from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.parameters import BY_FIELD, Engine, native
 from temperament.plan.split import CHOICES
 from temperament.presets import Catalogue, Preset, models
-from temperament.presets import schema as preset_schema
+from temperament.presets.json_schema import json_schema
 from temperament.presets.plain import plain_value, plain_values
 from temperament.stages import BY_NAME
 
@@ -277,7 +277,7 @@ def _relative(preset: Preset) -> str:
 
 def schema(arguments: Namespace) -> str:
     """The JSON Schema of a preset file."""
-    return as_json(preset_schema.json_schema())
+    return as_json(json_schema())
 
 
 def _facts(preset: Preset) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from importlib import import_module
 from temperament.errors import PresetError, Problem, TemperamentError, nearest, shown
 from temperament.interchange.base import Format, Note, Reading
 from temperament.interchange.dialect import gone, movable, same_order
-from temperament.presets import Preset, schema
+from temperament.presets import Preset
+from temperament.presets.parsing import parse_preset
 from temperament.presets.plain import plain_value
 from temperament.stages import PARAMETERS
 
@@ -54,7 +55,7 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
         # A format converts and compares values before the preset is checked.
         message = f"has a value of another type than {file_format.title} has there: {error}"
         raise PresetError(Problem(name or file_format.title, "", message)) from error
-    checked, _ = schema.preset("import", reading.preset, where=name or file_format.title)
+    checked, _ = parse_preset("import", reading.preset, where=name or file_format.title)
     ranks = {key: rank for rank, key in enumerate(("order", *PARAMETERS))}
     reading.preset = {
         field: plain_value(field, checked.values[field]) if field in PARAMETERS else value
@@ -81,7 +82,7 @@ def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
 
 def _differences(preset: Preset, file_format: Format, text: str, lost: set[str]) -> list[Note]:
     """Notes on what the text would give back differently, except for what is `lost` already."""
-    back, _ = schema.preset("export", file_format.read(text, "").preset)
+    back, _ = parse_preset("export", file_format.read(text, "").preset)
     message = f"{file_format.title} would give it back as "
     before, after = preset.chain, back.chain
     notes = [

@@ -14,7 +14,7 @@ from temperament.interchange.base import UNSUPPORTED, CantSayError, Reading, Wri
 from temperament.plan.targets import COMMUTING
 from temperament.presets import Preset
 from temperament.presets.chain import Chain
-from temperament.presets.generation import GENERATION
+from temperament.presets.generation_fields import GENERATION
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 

@@ -19,7 +19,7 @@ from temperament.interchange.dialect import (
     read,
     take_unsupported,
 )
-from temperament.presets.schema import MOVABLE
+from temperament.presets.fields import MOVABLE
 
 # A body with two of these fields is one of SillyTavern's.
 MARKERS = frozenset(

@@ -23,8 +23,8 @@ from temperament.interchange.files import (
 from temperament.plan.parameters import BY_FIELD
 from temperament.plan.targets import VLLM
 from temperament.presets import Preset
-from temperament.presets.generation import GENERATION
-from temperament.presets.schema import MOVABLE
+from temperament.presets.fields import MOVABLE
+from temperament.presets.generation_fields import GENERATION
 from temperament.stages import PARAMETERS, STAGE_OF
 
 TITLE = "vLLM"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.targets import VLLM
-from temperament.presets.generation import SYNONYMS
+from temperament.presets.generation_fields import SYNONYMS
 from temperament.stages import STAGE_OF
 
 How = Literal["native", "ours", "flag", "refused"]

@@ -12,8 +12,9 @@ from typing import Any
 
 from temperament.errors import PresetError, Problem, shown
 from temperament.plan.residual import Residual
-from temperament.presets import schema
 from temperament.presets.chain import Chain
+from temperament.presets.fields import MOVABLE
+from temperament.presets.parsing import parse_preset
 from temperament.presets.plain import plain_values
 from temperament.presets.preset import Preset
 from temperament.presets.resolve import complete
@@ -42,7 +43,7 @@ def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
 
 def _words(chain: Chain) -> dict[str, Any]:
     words = plain_values(chain.values)
-    order = [name for name in chain.names if name in schema.MOVABLE]
+    order = [name for name in chain.names if name in MOVABLE]
     if order:
         words["order"] = order
     return words
@@ -66,7 +67,7 @@ def decode(text: str) -> Preset:
     unknown = [name for name in content if name not in PARAMETERS and name not in _OTHERS]
     if unknown:
         raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
-    preset, _ = schema.preset(label, content, where=where)
+    preset, _ = parse_preset(label, content, where=where)
     return complete(preset, {}, where)
 
 

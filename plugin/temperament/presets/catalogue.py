@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from temperament.errors import PresetError, Problem, TemperamentError, UnknownPreset, nearest, shown
-from temperament.presets import models, schema, source, switching
+from temperament.errors import PresetError, Problem, UnknownPreset, nearest, shown
+from temperament.presets import models, source
+from temperament.presets.fields import NAME, NAME_ALLOWED
 from temperament.presets.markers import configs as shipped
 from temperament.presets.models import Facts, Family
+from temperament.presets.parsing import Parsed, check_modes, parse
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
@@ -122,25 +124,38 @@ def _fold(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Definition:
-    """What one file says, and the name that it extends."""
+    """One file: its checked fields, and their lines."""
 
-    preset: Preset
-    parent: str | None
+    parsed: Parsed
     document: source.Document
 
     def problem(self, field: str, message: str, *rest: Any) -> Problem:
-        return Problem(self.document.where((field,)), field, message, *rest)
+        return Problem(self.document.locate((field,)), field, message, *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Extended:
+    """A preset with everything that it extends merged in.
+
+    `definitions` are its own file and those that it extends. `complete` is false if one of them
+    doesn't exist or can't be read.
+    """
+
+    preset: Preset
+    definitions: tuple[_Definition, ...]
+    complete: bool = True
 
 
 class _Loader:
-    """Collects definitions and problems, then resolves what extends what."""
+    """Reads files and collects their problems, then merges what extends what."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, list[_Definition]] = {}  # by name, the earliest first
-        self.broken: set[str] = set()  # names of files with problems: known, but not usable
+        self.unreadable: set[str] = set()  # names of files that exist and have no fields
         self.problems: list[Problem] = []
 
     def files(self, path: Path, origin: str) -> list[Path]:
+        """The preset files of a path; `origin` is where the path was set."""
         given, allowed = shown(str(path)), "a YAML file or a folder of them"
         try:
             if path.is_dir():
@@ -162,88 +177,93 @@ class _Loader:
         return []
 
     def read(self, path: Path) -> None:
+        """Adds a file's definition; its problems are kept for the end."""
         document = source.read(path)
         self.problems += document.problems
         name = path.stem
-        if not schema.NAME.fullmatch(name):
-            self.problems.append(
-                Problem(
-                    str(path),
-                    "",
-                    "a file's name is its preset's name",
-                    shown(name),
-                    schema.NAME_ALLOWED,
-                )
-            )
-            self.broken.add(_fold(name))
-            return
+        named_well = NAME.fullmatch(name) is not None
+        if not named_well:
+            message = "a file's name is its preset's name"
+            self.problems.append(Problem(str(path), "", message, shown(name), NAME_ALLOWED))
+            self.unreadable.add(_fold(name))
         if document.data is None and document.problems:
-            self.broken.add(name)
+            self.unreadable.add(name)
             return
-        try:
-            preset, parent = schema.preset(name, document.data, document=document)
-        except TemperamentError as error:
-            self.problems += error.problems
-            self.broken.add(name)
-            return
-        self.definitions.setdefault(name, []).append(_Definition(preset, parent, document))
+        parsed = parse(name, document.data, document.locate)
+        if document.problems:  # a mode or a rule may be missing
+            parsed = replace(parsed, modes_complete=False)
+        self.problems += parsed.problems
+        if named_well:
+            self.definitions.setdefault(name, []).append(_Definition(parsed, document))
 
     def finish(self) -> Catalogue:
-        presets = {}
-        for name, versions in self.definitions.items():
-            resolved = self._resolve(name, len(versions) - 1, ())
-            if resolved is not None:
-                presets[name] = resolved
-        for name, preset in list(presets.items()):
-            if preset.modes or preset.start or preset.switch:
-                where = self.definitions[name][-1].document.where
-                presets[name], problems = switching.take_over(preset, presets, where)
-                self.problems += problems or switching.problems(presets[name], where)
+        """The catalogue. Raises `PresetError` with all problems of all files."""
+        extended = {
+            name: self._extended(name, len(versions) - 1, ())
+            for name, versions in self.definitions.items()
+        }
+        presets = {name: each.preset for name, each in extended.items()}
+        for name, each in extended.items():
+            if each.complete:
+                presets[name] = self._with_modes(each, presets)
         aliases = self._aliases(presets)
         if self.problems:
             raise PresetError(dict.fromkeys(self.problems))
         return Catalogue(presets, aliases)
 
-    def _resolve(self, name: str, version: int, above: tuple[str, ...]) -> Preset | None:
+    def _with_modes(self, extended: _Extended, presets: Mapping[str, Preset]) -> Preset:
+        """The preset with what its modes extend; its modes and rules are checked."""
+        parsed = [definition.parsed for definition in extended.definitions]
+        locate = extended.definitions[0].document.locate
+        preset, problems = check_modes(extended.preset, parsed, presets, locate, self.unreadable)
+        self.problems += problems
+        return preset
+
+    def _extended(self, name: str, version: int, children: tuple[str, ...]) -> _Extended:
+        """A version of a preset with what it extends; `children` extend it, the nearest last."""
         definition = self.definitions[name][version]
-        preset, parent = definition.preset, definition.parent
+        preset, parent = definition.parsed.preset, definition.parsed.parent
         if parent is None:
-            return preset
+            return _Extended(preset, (definition,), "extends" not in definition.parsed.data)
+        alone = _Extended(preset, (definition,), complete=False)
         parent = parent if parent in self.definitions else _fold(parent)
         if parent == name and version > 0:
-            base = self._resolve(name, version - 1, above)
-            if base is not None and not preset.aliases:
-                preset = replace(preset, aliases=base.aliases)
-        elif parent in self.broken:  # its own problems are told
-            return None
-        elif parent in (*above, name):
-            path = (*above, name)
+            base = self._extended(name, version - 1, children)
+            if not preset.aliases:
+                preset = replace(preset, aliases=base.preset.aliases)
+        elif parent in (*children, name):
+            path = (*children, name)
             circle = " -> ".join((*path[path.index(parent) :], parent))
             self.problems.append(definition.problem("extends", f"goes in a circle: {circle}"))
-            return None
+            return alone
         elif parent in self.definitions:
-            base = self._resolve(parent, len(self.definitions[parent]) - 1, (*above, name))
+            base = self._extended(parent, len(self.definitions[parent]) - 1, (*children, name))
+        elif parent in self.unreadable:
+            return alone
         else:
             others = [other for other in self.definitions if other != name]
-            given, allowed = shown(definition.parent), ", ".join(others)
+            usable = (other for other in others if not self.definitions[other][-1].parsed.problems)
+            given, allowed = shown(definition.parsed.parent), ", ".join(usable)
             close = nearest(parent, others)
             self.problems.append(
                 definition.problem("extends", "unknown preset", given, allowed, close)
             )
-            return None
-        return None if base is None else preset.extending(base)
+            return alone
+        definitions = (definition, *base.definitions)
+        return _Extended(preset.extending(base.preset), definitions, base.complete)
 
     def _aliases(self, presets: Mapping[str, Preset]) -> dict[str, str]:
-        owner: dict[str, str] = {}
+        """Alias -> the preset's name, for all of them."""
+        owners: dict[str, str] = {}
         for name, preset in presets.items():
             for alias in preset.aliases:
                 folded = _fold(alias)
-                other = folded if folded in presets else owner.get(folded)
+                other = folded if folded in presets else owners.get(folded)
                 if other is not None and other != name:
                     message = f"{alias!r} is taken by {other!r} ({presets[other].origin})"
                     problem = self.definitions[name][-1].problem(
                         "aliases", message, shown(alias), "an alias of one preset only"
                     )
                     self.problems.append(problem)
-                owner.setdefault(folded, name)
-        return owner
+                owners.setdefault(folded, name)
+        return owners

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from temperament.errors import PresetError, Problem
-from temperament.presets import schema, source
+from temperament.presets import source
+from temperament.presets.parsing import parse
 from temperament.presets.writing import flow
 
 SCHEMA_FILE = "preset.schema.json"
@@ -42,9 +43,9 @@ def set_values(text: str, values: Mapping[str, Any], removed: tuple[str, ...] = 
     for name, value in values.items():
         text = _set(text, name, value)
     document = source.parse(text.encode(), "preset")
-    if document.problems:
-        raise PresetError(document.problems)
-    schema.preset("edited", document.data, document=document)
+    problems = [*document.problems, *parse("edited", document.data, document.locate).problems]
+    if problems:
+        raise PresetError(problems)
     return text
 
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from temperament.errors import PresetError, Problem, TemperamentError, shown
-from temperament.presets import schema, source
+from temperament.errors import PresetError, Problem, shown
+from temperament.presets import source
 from temperament.presets.markers import configs
 from temperament.presets.modes import Mode
+from temperament.presets.parsing import parse, parse_preset
 from temperament.presets.preset import Preset
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
@@ -125,67 +126,93 @@ class _Family(_Strict):
 
 
 def read_family(path: Path) -> Family:
-    """A family's file. Raises `PresetError` with every problem."""
+    """The family in a file of `configs/models`. Raises `PresetError` with every problem."""
     document = source.read(path)
+    if document.data is None and document.problems:
+        raise PresetError(document.problems)
     problems = list(document.problems)
-    words: _Family | None = None
-    if not problems:
-        try:
-            words = _Family.model_validate(document.data)
-        except ValidationError as error:
-            problems += (
-                Problem(
-                    document.where(tuple(details["loc"])),
-                    ".".join(map(str, details["loc"])),
-                    str(details["msg"]),
-                    shown(details["input"]),
-                )
-                for details in error.errors(include_url=False)
+    checked: _Family | None = None
+    try:
+        checked = _Family.model_validate(document.data)
+    except ValidationError as error:
+        problems += (
+            Problem(
+                document.locate(tuple(details["loc"])),
+                ".".join(map(str, details["loc"])),
+                str(details["msg"]),
+                shown(details["input"]),
             )
-    values: dict[str, Preset] = {}
-    verified, read = {}, {}
-    for kind, given in (words.values if words is not None else {}).items():
-        place = document.where(("values", kind))
-        rest = dict(given)
-        verified[kind] = rest.pop("verified", True) is True
-        read[kind] = str(rest.pop("read", ""))
-        if not rest.get("source") or not read[kind]:
-            problems.append(Problem(place, f"values.{kind}", "has no source, or no date"))
-        try:
-            values[kind], _ = schema.preset(kind, rest, where=place)
-        except TemperamentError as error:
-            problems += error.problems
-    if words is not None and words.recommended not in values:
-        known = ", ".join(words.values)
-        problems.append(
-            Problem(document.where(("recommended",)), "recommended", "no such kind",
-                    words.recommended, known)
-        )  # fmt: skip
-    if problems or words is None:
+            for details in error.errors(include_url=False)
+        )
+    data = document.data if isinstance(document.data, Mapping) else {}
+    kinds = data.get("values")
+    kinds = kinds if isinstance(kinds, Mapping) else {}
+    recommendations = {
+        str(kind): _read_recommendation(document, kind, values, problems)
+        for kind, values in kinds.items()
+        if isinstance(values, Mapping)
+    }
+    recommended = data.get("recommended")
+    if isinstance(recommended, str) and kinds and recommended not in kinds:
+        here, known = document.locate(("recommended",)), ", ".join(map(str, kinds))
+        problems.append(Problem(here, "recommended", "no such kind", shown(recommended), known))
+    if problems or checked is None:
         raise PresetError(problems)
     return Family(
         path.stem,
-        words.title,
-        tuple(pattern.lower() for pattern in words.names),
-        tuple(words.config),
-        words.recommended,
-        values,
-        verified,
-        read,
+        checked.title,
+        tuple(pattern.lower() for pattern in checked.names),
+        tuple(checked.config),
+        checked.recommended,
+        {kind: preset for kind, (preset, _, _) in recommendations.items()},
+        {kind: verified for kind, (_, verified, _) in recommendations.items()},
+        {kind: read for kind, (_, _, read) in recommendations.items()},
         {
             name: Scale(
                 tuple(Piece(p.up_to, p.times, p.plus) for p in scale.pieces),
                 f"{scale.source}, {scale.read}",
             )
-            for name, scale in words.scales.items()
+            for name, scale in checked.scales.items()
         },
     )
 
 
+def _read_recommendation(
+    document: source.Document, kind: Any, data: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Preset, bool, str]:
+    """(the values of a kind, whether they are verified, the date on which the source was read)."""
+    fields = dict(data)
+    verified = fields.pop("verified", True) is True
+    read = str(fields.pop("read", ""))
+    if not fields.get("source") or not read:
+        here = document.locate(("values", kind))
+        problems.append(Problem(here, f"values.{kind}", "has no source, or no date"))
+    parsed = parse(str(kind), fields, lambda inner: document.locate(("values", kind, *inner)))
+    problems += (
+        replace(problem, path=".".join(filter(None, ("values", str(kind), problem.path))))
+        for problem in parsed.problems
+    )
+    return parsed.preset, verified, read
+
+
 @cache
 def families() -> tuple[Family, ...]:
-    """The shipped families, by name. Raises `PresetError`."""
-    return tuple(read_family(path) for path in sorted((configs() / "models").glob("*.yaml")))
+    """The shipped families, by name. Raises `PresetError` with all problems of all files."""
+    return read_families(configs() / "models")
+
+
+def read_families(folder: Path) -> tuple[Family, ...]:
+    """The families of a folder, by name. Raises `PresetError` with all problems of all files."""
+    found: list[Family] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            found.append(read_family(path))
+        except PresetError as error:
+            problems += error.problems
+    if problems:
+        raise PresetError(problems)
+    return tuple(found)
 
 
 def hottest() -> float:
@@ -301,7 +328,7 @@ def _factors(preset: Preset, family: Family) -> Preset:
         note = f"{name} {values[name]:g} is {factor:g} times the {given:g} of {family.title}"
         preset = _noted(preset, f"{note}: {_about(family, 'recommended')}")
     try:
-        checked, _ = schema.preset(preset.name, {n: values[n] for n in preset.relative})
+        checked, _ = parse_preset(preset.name, {n: values[n] for n in preset.relative})
     except PresetError as error:
         return replace(preset, pending=str(error))
     return replace(preset, values={**values, **checked.values}, relative={})

@@ -15,18 +15,18 @@ from temperament.presets.plain import plain_values
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What one preset names, checked. It overrides only what it names.
+    """One preset's fields, checked. It replaces only the values that it names.
 
-    `values` are the stage parameters that were named (neutral ones too: naming `top_p: 1` undoes
-    the top_p of whatever lies below), `generation` the fields beside them (`presets.generation`),
-    `order` the stages' order, empty for the default. `modes` lie over `values`; a text begins in
-    mode `start` and goes from one to another by the rules of `switch`.
+    `values` are the stage parameters that it names. Neutral ones count: `top_p: 1` undoes the top_p
+    of the layers below. `generation` are the generation fields, `order` is the order of the stages,
+    empty for the default. `modes` replace some of `values`; a text begins in mode `start` and goes
+    from one mode to another by the rules of `switch`.
 
-    What depends on the model stands apart until `models.bind` puts numbers in its place:
-    `relative` are factors of what the model's vendor recommends, `from_model` names a kind of the
-    vendor's values that lie below, `temperature_scale` the scale that the temperature is on, and
-    `sections` are further words for models by their names. `notes` tell what was bound and why,
-    `pending` why it couldn't be.
+    Four fields depend on the model, until `models.bind` replaces them by its numbers: `relative`
+    are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
+    values to use as the layer below, `temperature_scale` the scale that the temperature is on, and
+    `sections` are further fields for models by their names. `notes` say what was bound and why,
+    `pending` why something couldn't be.
     """
 
     name: str

@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from temperament.errors import PresetError, Problem, UnknownPreset
-from temperament.presets import schema, switching
+from temperament.presets import mode_checks, parsing
 from temperament.presets.catalogue import Catalogue
 from temperament.presets.preset import Preset
 
@@ -61,7 +61,7 @@ def parse_fields(fields: Mapping[str, Any], where: str = "") -> Preset:
 
     Raises `PresetError` with every problem.
     """
-    return schema.preset("request", dict(fields), where=where or "preset")[0]
+    return parsing.parse_preset("request", dict(fields), where=where or "preset")[0]
 
 
 def parse(data: object, catalogue: Catalogue, *, name: str = "inline", where: str = "") -> Preset:
@@ -70,25 +70,22 @@ def parse(data: object, catalogue: Catalogue, *, name: str = "inline", where: st
     The map may extend a preset of `catalogue`. Raises `PresetError` with every problem.
     """
     place = where or "preset"
-    problems: list[Problem] = []
-    preset, base = Preset(name), None
-    parent = data.get("extends") if isinstance(data, Mapping) else None
+    parsed = parsing.parse(name, data, lambda _: place)
+    preset, problems = parsed.preset, list(parsed.problems)
     try:
-        preset, parent = schema.preset(name, data, where=place)
-    except PresetError as error:
-        problems += error.problems
-    try:
-        base = catalogue.resolve(parent) if isinstance(parent, str) else None
+        if parsed.parent is not None:
+            preset = preset.extending(catalogue.resolve(parsed.parent))
     except UnknownPreset as error:
         unknown = [replace(problem, where=place, path="extends") for problem in error.problems]
         if not problems:
             raise UnknownPreset(unknown) from None
-        problems += unknown
+        raise PresetError([*problems, *unknown]) from None
+    if preset.modes or preset.start or preset.switch:
+        preset, found = parsing.check_modes(preset, [parsed], catalogue, lambda _: place)
+        problems += found
     if problems:
-        raise PresetError(problems)
-    if base is not None:
-        preset = preset.extending(base)
-    return require_bound(catalogue.bind(complete(preset, catalogue, place)), where)
+        raise PresetError(dict.fromkeys(problems))
+    return require_bound(catalogue.bind(preset), where)
 
 
 def named(preset: OnePreset, catalogue: Catalogue, where: str = "") -> Preset:
@@ -110,8 +107,8 @@ def complete(preset: Preset, presets: Mapping[str, Preset], where: str) -> Prese
     """
     if not (preset.modes or preset.start or preset.switch):
         return preset
-    completed, problems = switching.take_over(preset, presets, lambda _: where)
-    problems = problems or switching.problems(completed, lambda _: where)
+    completed, problems = mode_checks.extend_modes(preset, presets, lambda _: where)
+    problems += mode_checks.mode_problems(completed, lambda _: where)
     if problems:
         raise PresetError(problems)
     return completed

@@ -66,7 +66,7 @@ class Document:
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def where(self, path: Path = ()) -> str:
+    def locate(self, path: Path = ()) -> str:
         """`file:line` of a path, or of the nearest enclosing one that is known."""
         while path not in self.lines and path:
             path = path[:-1]

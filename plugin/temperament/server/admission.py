@@ -17,7 +17,8 @@ from typing import Any
 from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.plan import Choice, PresetPlan, split_preset
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Preset, schema
+from temperament.presets import Catalogue, Preset
+from temperament.presets.parsing import too_large
 from temperament.presets.resolve import merge, parse_fields, resolve
 from temperament.server import refusals, trace
 from temperament.server.body import written
@@ -235,7 +236,7 @@ class Admission:
         if preset is not None:
             listed = self.catalogue.get(preset.name) is preset
             name = preset.name if listed else preset.label
-        if schema.too_large(fields):
+        if too_large(fields):
             return None
         with suppress(RecursionError):
             return name, json.dumps(fields), endpoint  # as text, 1, 1.0 and true differ

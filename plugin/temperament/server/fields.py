@@ -13,8 +13,8 @@ from typing import Any
 
 from temperament.interchange.sillytavern_request import MARKERS
 from temperament.plan.parameters import BY_NAME as REFERENCE
-from temperament.presets import schema
-from temperament.presets.generation import GENERATION, SYNONYMS
+from temperament.presets.fields import SETTINGS
+from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
 from temperament.server.selection import FIELD
 from temperament.server.trace import FIELD as TRACE
@@ -23,7 +23,7 @@ XARGS = "vllm_xargs"
 SEARCH = "use_beam_search"
 
 # The sampling fields: parameters of stages, `order`, `modes`, `start`, `switch`.
-_SAMPLING = schema.SETTINGS - GENERATION.keys() - SYNONYMS.keys()
+_SAMPLING = SETTINGS - GENERATION.keys() - SYNONYMS.keys()
 # Generation parameters of the reference documents, by names that vLLM doesn't read.
 _DOCUMENTED = REFERENCE.keys() - _SAMPLING
 

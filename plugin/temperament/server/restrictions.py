@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from temperament.errors import Problem, UnknownPreset, nearest, shown
-from temperament.presets import Catalogue, Preset, schema
-from temperament.presets.generation import SYNONYMS
+from temperament.presets import Catalogue, Preset
+from temperament.presets.fields import SETTINGS
+from temperament.presets.generation_fields import SYNONYMS
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 from temperament.stages.kinds import TextsKind
@@ -109,7 +110,7 @@ class Restrictions:
         for name in names:
             field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
             bounds = self.locked.get(field_)
-            if bounds is None and field_ in schema.SETTINGS - _FREE:
+            if bounds is None and field_ in SETTINGS - _FREE:
                 bounds = self.locked.get(EVERY)
             if bounds is not None and not bounds.open:
                 yield Problem(
@@ -176,8 +177,8 @@ def problems(
             given, path = shown(name), f"allow.{number}"
             yield Problem(where, path, "no such preset", given, ", ".join(catalogue), close)
     for name, bounds in locked.items():
-        if name != EVERY and name not in schema.SETTINGS:
-            close = nearest(name, [EVERY, *schema.SETTINGS])
+        if name != EVERY and name not in SETTINGS:
+            close = nearest(name, [EVERY, *SETTINGS])
             yield Problem(where, f"locked.{name}", "unknown parameter", nearest=close)
             continue
         number_like = name in _NUMBERS or (name in PARAMETERS and PARAMETERS[name].numeric)

@@ -12,8 +12,8 @@ import temperament
 from temperament.errors import UnknownPreset
 from temperament.plan import Plan
 from temperament.presets import Preset
+from temperament.presets.mode_checks import first_mode
 from temperament.presets.plain import plain_values
-from temperament.presets.switching import first
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 from temperament.server.served import Log, Served
@@ -116,7 +116,7 @@ def _one_plan(made: Plan) -> dict[str, Any]:
 def _modes(preset: Preset) -> dict[str, Any]:
     orders = {m.name: {"order": list(m.order)} if m.order else {} for m in preset.modes}
     modes = {m.name: {**plain_values(m.values), **orders[m.name]} for m in preset.modes}
-    return {"modes": modes, "start": first(preset) if preset.start == "" else preset.start,
+    return {"modes": modes, "start": first_mode(preset) if preset.start == "" else preset.start,
             "switch": [rule.plain() for rule in preset.switch]}  # fmt: skip
 
 

@@ -40,8 +40,11 @@ class Parameter:
     high: float = FLOAT32_MAX
     low_open: bool = False
     high_open: bool = False
-    # Spellings of "off" among the users' habits, each turned into `neutral`.
+    # Other programs' spellings of "off". Each becomes `neutral`.
     off: tuple[Any, ...] = ()
+    # Whether a number stands for one of several things (a version, a token), so that there is no
+    # sense in a number between two others.
+    choice: bool = False
 
     @property
     def allowed(self) -> str:
@@ -50,8 +53,18 @@ class Parameter:
 
     @property
     def numeric(self) -> bool:
-        """Whether the values are numbers: a preset may scale one, an operator may bound it."""
+        """Whether the values are numbers, so that an operator can bound them."""
         return isinstance(self.kind, NumberKind)
+
+    @property
+    def scalable(self) -> bool:
+        """Whether a preset can set it as a factor of the model's recommended value."""
+        return self.numeric and not self.choice
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether the value can change with the position."""
+        return self.numeric and not self.choice
 
     @property
     def whole(self) -> bool:

@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0,
             high=2**31 - 1,
             off=(-1,),
+            choice=True,
         ),
     ),
     summary="forces the token after a decoder's start token",

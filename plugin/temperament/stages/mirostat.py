@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=0,
             low=0,
             high=2,
+            choice=True,
         ),
         Parameter(
             "mirostat_tau",

@@ -21,7 +21,8 @@ from temperament.plan import split_preset
 from temperament.plan.parameters import BY_FIELD
 from temperament.plan.residual import PresetPlan
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Preset, schema
+from temperament.presets import Catalogue, Preset
+from temperament.presets.parsing import parse_preset
 from temperament.server.endpoints import ENDPOINTS
 from temperament.stages import PARAMETERS
 from temperament.studio.inspection import refuse_unbound
@@ -243,7 +244,7 @@ def _preset(entry: Mapping[str, Any]) -> Preset:
     named = ("order", "modes", "start", "switch")
     values = {**entry["parameters"], **entry["generation"]}
     values |= {name: entry[name] for name in named if entry.get(name)}
-    return schema.preset(entry["name"], values, where="--server")[0]
+    return parse_preset(entry["name"], values, where="--server")[0]
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **arguments: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from temperament.cli import main
 from temperament.cli.output import table, width
 from temperament.presets import Catalogue
-from temperament.presets.schema import json_schema
+from temperament.presets.json_schema import json_schema
 
 SHIPPED = Catalogue.load(environment=False)
 MIXED = """\

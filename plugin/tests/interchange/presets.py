@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from temperament import Catalogue, Preset
 from temperament.presets import as_preset
-from temperament.presets.schema import MOVABLE
+from temperament.presets.fields import MOVABLE
 from temperament.stages import PARAMETERS, STAGES, Parameter
 
 # Where a parameter's range is open or very wide, what people write.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from temperament import Catalogue, Preset
 from temperament.interchange import BY_NAME, export, gone, read
 from temperament.interchange.dialect import movable, same_order
-from temperament.presets import schema
+from temperament.presets.parsing import parse_preset
 from tests.interchange.presets import presets
 
 SHIPPED = [
@@ -23,7 +23,7 @@ def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
     text, notes = export(preset, name)
     section = preset.name if name == "litellm" else ""
     words = read(text, format_name=name, section=section).preset
-    made, _ = schema.preset("back", words)
+    made, _ = parse_preset("back", words)
     lost = {note.name for note in notes if note.kind == "lost"}
     lost |= gone(lost)
     return made, lost, [str(note) for note in notes]

@@ -8,7 +8,8 @@ import pytest
 
 from temperament.errors import RequestError
 from temperament.interchange.sillytavern_request import header_text, is_request, translate
-from temperament.presets import schema
+from temperament.presets.fields import SETTINGS
+from temperament.presets.parsing import parse_preset
 
 # What it sends to a vLLM server with some samplers on; names as it has them, values of our own.
 BODY: dict[str, Any] = {
@@ -65,7 +66,7 @@ class TestTranslate:
     def test_a_body_for_vllm(self) -> None:
         """Each sampler by our name, each field that says the same left out, the rest named."""
         changed, notes = translate(BODY)
-        sampling = {k: v for k, v in changed.items() if k in schema.SETTINGS}
+        sampling = {k: v for k, v in changed.items() if k in SETTINGS}
         expected = {
             "temperature": 1.1, "top_p": 0.95, "min_p": 0.02, "repetition_penalty": 1.1,
             "dry_multiplier": 0.8, "dry_range": 128, "dry_sequence_breakers": ["\n", ":"],
@@ -75,7 +76,7 @@ class TestTranslate:
 
         assert {note.name for note in notes} == CLIENTS
         assert expected.items() <= sampling.items()
-        assert schema.preset("request", sampling)[0].chain.names == (
+        assert parse_preset("request", sampling)[0].chain.names == (
             "suppress_tokens", "repetition_penalty", "dry", "banned_strings", "temperature",
             "top_p", "min_p", "top_n_sigma", "xtc",
         )  # fmt: skip

@@ -8,14 +8,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from temperament.presets import Chain
-from temperament.presets.schema import MOVABLE, preset
+from temperament.presets.fields import MOVABLE
+from temperament.presets.parsing import parse_preset
 from temperament.stages import FLOAT32_TINY, PARAMETERS, Parameter
 from temperament.stages.kinds import FLAG, INTEGER, TOKEN_BIAS
 
 
 def chain_of(words: Mapping[str, Any]) -> Chain:
     """The chain of a preset with these words."""
-    return preset("x", words, where="test")[0].chain
+    return parse_preset("x", words, where="test")[0].chain
 
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:

@@ -17,7 +17,7 @@ from temperament.plan.parameters import (
     vllm_fields,
 )
 from temperament.presets import Catalogue, Preset, as_preset
-from temperament.presets.generation import GENERATION
+from temperament.presets.generation_fields import GENERATION
 from temperament.stages import PARAMETERS
 
 # The second reference document, by its own headings.

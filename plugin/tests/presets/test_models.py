@@ -121,7 +121,9 @@ class TestFamilies:
         with pytest.raises(PresetError) as caught:
             models.read_family(path)
 
-        assert ["temperature", "values.b", "recommended"] == [p.path for p in caught.value.problems]
+        assert ["values.a.temperature", "values.b", "recommended"] == [
+            p.path for p in caught.value.problems
+        ]
 
 
 class TestScales:

@@ -10,10 +10,10 @@ import pytest
 
 from temperament import Catalogue, Preset, PresetError
 from temperament.presets import as_preset
+from temperament.presets.json_schema import json_schema
 from temperament.presets.markers import markers
 from temperament.presets.modes import MAX_TRIGGER_BYTES
 from temperament.presets.schedule import Schedule
-from temperament.presets.schema import json_schema
 
 NOTHING = Catalogue({})
 TWO: dict[str, Any] = {"modes": {"a": {}, "b": {"temperature": 0.5}}}
@@ -192,12 +192,13 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
      ["preset: switch.1.on: can never happen: an earlier rule takes every 'ax'"]),
     ("two counts in a mode", {**TWO, "switch": [
         {"on": {"tokens": 5}, "to": "b"}, {"from": "a", "on": {"tokens": 9}, "to": "b"}]},
-     ["preset: switch.1.on: the second of 'tokens' in mode 'a': one is looked at"]),
+     ["preset: switch.1.on: the second rule on 'tokens' in mode 'a': a mode can have one"]),
     ("back from where nothing leads", {**TWO, "switch": [
         RULE, {"from": "a", "on": {"text": "y"}, "to": "back"}]},
-     ["preset: switch.1.to: nothing lies behind: no rule leads to its modes; given: 'back'"]),
+     ["preset: switch.1.to: no mode to go back to: no rule leads to this rule's modes;"
+      " given: 'back'"]),
     ("a mode named back", {"modes": {"back": {}}},
-     ["preset: modes.back: 'back' is a word of the rules, not a mode"]),
+     ["preset: modes.back: 'back' is a keyword of the rules and can't name a mode"]),
     ("before a token", {**TWO, "switch": [{**RULE, "on": {"token": 1}, "effect": "before"}]},
      ["preset: switch.0.effect: a trigger of kind 'token' has nothing before its last token;"
       " given: 'before'; allowed: after"]),
@@ -208,7 +209,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
       "preset: modes.b.extends: goes in a circle: a -> b -> a"]),
     ("no such parent", {"modes": {"a": {"extends": "proze"}, "prose": {}}},
      ["preset: modes.a.extends: no mode and no preset has this name; given: 'proze'; allowed:"
-      " prose; did you mean 'prose'?"]),
+      " prose; did you mean 'prose'?",
+      "preset: modes.prose: no rule leads here from 'a', where a text begins"]),
     ("a misspelt value in a mode", {"modes": {"a": {"temprature": 1, "top_p": 2}}},
      ["preset: modes.a.top_p: not allowed; given: 2; allowed: a number in [0, 1]",
       "preset: modes.a.temprature: unknown name; did you mean 'temperature'?"]),

@@ -8,9 +8,10 @@ import pytest
 
 from temperament.cli import main
 from temperament.errors import PresetError
-from temperament.presets import Catalogue, schema
+from temperament.presets import Catalogue
+from temperament.presets.fields import MOVABLE
 from temperament.presets.markers import configs as shipped
-from temperament.presets.schema import MOVABLE
+from temperament.presets.parsing import parse_preset
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH
 from temperament.stages.kinds import MAX_ENTRIES
 
@@ -743,4 +744,4 @@ def test_a_request_has_no_more_values_than_a_file() -> None:
     """The same limit, for values that come as JSON."""
     for words in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
         with pytest.raises(PresetError, match="request: too large; allowed: at most 12288 values"):
-            schema.preset("request", words, where="request")
+            parse_preset("request", words, where="request")

@@ -9,7 +9,9 @@ import jsonschema
 import pytest
 
 from temperament.presets import Preset
-from temperament.presets.schema import MOVABLE, json_schema, preset
+from temperament.presets.fields import MOVABLE
+from temperament.presets.json_schema import json_schema
+from temperament.presets.parsing import parse_preset
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH, parse
 from temperament.stages import PARAMETERS, STAGES
 
@@ -102,7 +104,7 @@ GOOD: list[tuple[str, str, Any]] = [
 def made(text: str) -> Preset:
     document = parse(text.encode(), "x.yaml")
     assert [] == document.problems
-    return preset("x", document.data, document=document)[0]
+    return parse_preset("x", document.data, where=document.locate)[0]
 
 
 @pytest.mark.parametrize(("text", "field", "expected"), GOOD)
@@ -212,7 +214,7 @@ def test_equal_sampling_has_equal_digests() -> None:
     plain = made("temperature: 1\ntop_k: 5")
     same = [
         made("top_k: 5\ntemperature: 1.0\nsummary: {en: Text.}\naliases: [b]\nsource: s"),
-        preset("y", {"top_k": 5, "temperature": 1}, where="request")[0],
+        parse_preset("y", {"top_k": 5, "temperature": 1}, where="request")[0],
         made("temperature: 1").over(made("top_k: 5")),
     ]
     others = [

@@ -10,8 +10,8 @@ from temperament.plan.parameters import refuse, vllm_fields
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, as_preset
+from temperament.presets.fields import SETTINGS
 from temperament.presets.resolve import named, resolve
-from temperament.presets.schema import SETTINGS
 
 if TYPE_CHECKING:
     from vllm import SamplingParams

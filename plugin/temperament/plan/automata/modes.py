@@ -18,9 +18,9 @@ from temperament.errors import Problem, nearest, shown
 from temperament.plan.automata.patterns import Pattern
 from temperament.plan.automata.triggers import Detector, TriggerAutomaton, trigger_automaton
 from temperament.plan.vocabulary import TokenBytes
+from temperament.presets.mode_checks import first_mode
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, Rule
 from temperament.presets.preset import Preset
-from temperament.presets.switching import first
 
 NO_RULE = -1
 TO_BACK = -1  # as a target: the mode before this one
@@ -47,7 +47,7 @@ class Switching:
         if not preset.modes:
             return None
         names = tuple(mode.name for mode in preset.modes)
-        return cls(names, preset.start, preset.switch, names.index(first(preset)))
+        return cls(names, preset.start, preset.switch, names.index(first_mode(preset)))
 
     @property
     def auto(self) -> bool:

@@ -21,7 +21,7 @@ from fastapi.responses import (
 
 import temperament
 from temperament.errors import PresetError, Problem, TemperamentError, shown
-from temperament.presets import Catalogue, Preset, schema
+from temperament.presets import Catalogue, Preset, fields
 from temperament.presets.resolve import merge, parse
 from temperament.studio.inspection import as_json, inspect
 from temperament.studio.model_source import Logits, Source
@@ -186,9 +186,9 @@ async def _inspect(ready: Playground, source: Source, asked: Mapping[str, Any]) 
 async def _copy(ready: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, str]:
     [preset] = _sides(ready, [asked.get("side")])
     name = asked.get("name")
-    if not isinstance(name, str) or not schema.NAME.fullmatch(name):
+    if not isinstance(name, str) or not fields.NAME.fullmatch(name):
         raise PresetError(
-            Problem("playground", "name", "not a name", shown(name), schema.NAME_ALLOWED)
+            Problem("playground", "name", "not a name", shown(name), fields.NAME_ALLOWED)
         )
     return copying.texts(
         preset,

@@ -22,7 +22,7 @@ from temperament.presets.modes import MAX_MODES, Rule, Trigger
 from temperament.presets.schedule import Curve
 from temperament.stages.kinds import text_as_list
 
-_WORDS = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = partial(Field, strict=True, le=2**31 - 1)
@@ -54,20 +54,20 @@ _Texts = Annotated[
 ]
 
 
-class ScheduleWords(BaseModel):
+class ScheduleFields(BaseModel):
     """From one number to another over so many tokens."""
 
-    model_config = _WORDS
+    model_config = _STRICT
     start: _Number = Field(alias="from")
     end: _Number = Field(alias="to")
     over: Annotated[int, _Count(ge=1)]
     curve: Curve = "linear"
 
 
-class EntropyWords(BaseModel):
+class EntropyFields(BaseModel):
     """The entropy of the model's own distribution, in nats, for so many steps in a row."""
 
-    model_config = _WORDS
+    model_config = _STRICT
     above: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
     below: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
     steps: Annotated[int, _Count(ge=1)] = Field(default=1, alias="for")
@@ -79,10 +79,10 @@ class EntropyWords(BaseModel):
         return self
 
 
-class RepeatWords(BaseModel):
+class RepeatFields(BaseModel):
     """The last `span` tokens stand `times` times in the output, this time included."""
 
-    model_config = _WORDS
+    model_config = _STRICT
     span: Annotated[int, _Count(ge=1)]
     times: Annotated[int, _Count(ge=2)] = 2
 
@@ -90,10 +90,10 @@ class RepeatWords(BaseModel):
 _KINDS = ("text", "end_of", "token", "tokens", "entropy", "repeat")
 
 
-class TriggerWords(BaseModel):
+class TriggerFields(BaseModel):
     """What a rule waits for: one of text, end_of, token, tokens, entropy, repeat."""
 
-    model_config = _WORDS
+    model_config = _STRICT
     text: _Texts | None = None
     at_line_start: Annotated[bool, Field(strict=True)] | None = None
     end_of: _Texts | None = None
@@ -103,8 +103,8 @@ class TriggerWords(BaseModel):
         | None
     ) = None
     tokens: Annotated[int, _Count(ge=1)] | None = None
-    entropy: EntropyWords | None = None
-    repeat: RepeatWords | None = None
+    entropy: EntropyFields | None = None
+    repeat: RepeatFields | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -156,7 +156,7 @@ _Names = Annotated[
 _TEXTS = "a text or a list of 1 to 32 texts of 1 to 128 characters"
 _COUNT = "an integer in [1, 2147483647]"
 # What may be given at each place of a rule, in words.
-IN_RULES: dict[str | int, str] = {
+ALLOWED_IN_RULES: dict[str | int, str] = {
     "from": "a mode or a list of them",
     "on": f"a marker ({', '.join(markers())}) or a map of one of {', '.join(_KINDS)}",
     "to": "a mode, or 'back'",
@@ -176,14 +176,14 @@ IN_RULES: dict[str | int, str] = {
 }
 
 
-class RuleWords(BaseModel):
+class RuleFields(BaseModel):
     """In a mode, on a trigger, to another mode; when the new one takes effect."""
 
-    model_config = _WORDS
+    model_config = _STRICT
     sources: _Names | None = Field(default=None, alias="from")
     on: Annotated[
         Annotated[Literal[_MARKERS], Tag("marker")]  # type: ignore[valid-type]
-        | Annotated[TriggerWords, Tag("trigger")],
+        | Annotated[TriggerFields, Tag("trigger")],
         Discriminator(lambda value: "marker" if isinstance(value, str) else "trigger"),
     ]
     to: _Name
@@ -191,7 +191,7 @@ class RuleWords(BaseModel):
 
     def rule(self) -> Rule:
         """What it says."""
-        if isinstance(self.on, TriggerWords):
+        if isinstance(self.on, TriggerFields):
             on = self.on.trigger()
         else:
             name = str(self.on)

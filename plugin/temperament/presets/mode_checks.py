@@ -1,0 +1,246 @@
+"""The checks that need all modes and rules of a preset together.
+
+They run when it is known what the preset extends. Then the modes' own `extends` are merged in too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from temperament.errors import Problem, nearest, shown
+from temperament.presets.modes import (
+    AUTO,
+    BACK,
+    MAX_MODES,
+    MAX_RULES,
+    MAX_TRIGGER_BYTES,
+    Mode,
+    Rule,
+)
+from temperament.presets.preset import Preset
+from temperament.presets.problems import Locate, Path
+
+
+def extend_modes(
+    preset: Preset,
+    presets: Mapping[str, Preset],
+    locate: Locate,
+    also_known: Collection[str] = (),
+) -> tuple[Preset, list[Problem]]:
+    """`preset` with the values that its modes extend, and every problem with that.
+
+    A mode extends another mode of the preset or, where none has the name, one of `presets`.
+    `also_known` are names that exist but have problems of their own.
+    """
+    modes = {mode.name: mode for mode in preset.modes}
+    problems: list[Problem] = []
+
+    def extended(mode: Mode, children: tuple[str, ...]) -> Mode:
+        parent, path = mode.parent, ("modes", mode.name, "extends")
+        if parent is None:
+            return mode
+        if parent in children:
+            circle = " -> ".join((*children, mode.name, parent))
+            problems.append(_problem(locate, path, f"goes in a circle: {circle}"))
+        elif parent in modes and parent != mode.name:
+            base = extended(modes[parent], (*children, mode.name))
+            return _over(mode, base.values, base.order)
+        elif parent in presets and presets[parent].modes:
+            problems.append(_problem(locate, path, "has modes of its own", parent))
+        elif parent in presets:
+            return _over(mode, presets[parent].values, presets[parent].order)
+        elif parent not in also_known:
+            known = [*(name for name in modes if name != mode.name), *presets]
+            message = "no mode and no preset has this name"
+            problems.append(_problem(locate, path, message, parent, known))
+        return replace(mode, parent=None)
+
+    all_extended = tuple(extended(mode, ()) for mode in preset.modes)
+    return replace(preset, modes=all_extended), list(dict.fromkeys(problems))
+
+
+def _over(mode: Mode, values: Mapping[str, Any], order: tuple[str, ...]) -> Mode:
+    return replace(mode, values={**values, **mode.values}, order=mode.order or order, parent=None)
+
+
+def mode_problems(preset: Preset, locate: Locate) -> list[Problem]:
+    """Every problem of a preset's modes, start and rules together.
+
+    Each rule must name modes that exist, and each mode and rule must be able to take effect.
+    """
+    if not preset.modes:
+        fields = [name for name in ("start", "switch") if getattr(preset, name)]
+        return [_problem(locate, (name,), "needs modes") for name in fields]
+    problems = list(_name_problems(preset, locate))
+    if not problems:  # otherwise these would report the same mistakes again
+        problems += _unreachable_modes(preset, locate)
+        problems += _shadowed_rules(preset, locate)
+        problems += _second_counters(preset, locate)
+        problems += _returns_to_nowhere(preset, locate)
+    texts = [text for rule in preset.switch for text in rule.on.texts]
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+    if size > MAX_TRIGGER_BYTES:
+        message = f"{size} bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"
+        problems.append(_problem(locate, ("switch",), message))
+    return problems
+
+
+def unknown_modes(data: Mapping[str, Any], modes: Collection[str], locate: Locate) -> list[Problem]:
+    """The modes that `start` and rules of unchecked data name and that aren't among `modes`.
+
+    It takes the place of `mode_problems` where some modes or rules have problems of their own.
+    """
+    if not modes:
+        return []
+    known = [str(name) for name in data["modes"]] if isinstance(data.get("modes"), Mapping) else []
+    known += sorted(set(modes) - set(known))
+    named: list[tuple[Path, Any, str]] = [(("start",), data.get("start"), AUTO)]
+    rules = data.get("switch")
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, Mapping):
+            sources = rule.get("from")
+            named += [
+                (("switch", number, "from"), source, "")
+                for source in (sources if isinstance(sources, list) else [sources])
+            ]
+            named.append((("switch", number, "to"), rule.get("to"), BACK))
+    return [
+        _problem(locate, path, "unknown mode", name, [*known, *filter(None, [keyword])])
+        for path, name, keyword in named
+        if isinstance(name, str) and name and name != keyword and name not in known
+    ]
+
+
+def first_mode(preset: Preset) -> str:
+    """The mode in which a text begins, unless `start: auto` reads another one from the prompt."""
+    return preset.modes[0].name if preset.start in ("", AUTO) else preset.start
+
+
+def _name_problems(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    modes = [mode.name for mode in preset.modes]
+    for name in modes:
+        if name in (BACK, AUTO):
+            message = f"{name!r} is a keyword of the rules and can't name a mode"
+            yield _problem(locate, ("modes", name), message)
+    if len(modes) > MAX_MODES:
+        yield _problem(locate, ("modes",), f"more than {MAX_MODES} modes", str(len(modes)))
+    if len(preset.switch) > MAX_RULES:
+        count = str(len(preset.switch))
+        yield _problem(locate, ("switch",), f"more than {MAX_RULES} rules", count)
+    if preset.start and preset.start != AUTO and preset.start not in modes:
+        yield _problem(locate, ("start",), "unknown mode", preset.start, [*modes, AUTO])
+    for number, rule in enumerate(preset.switch):
+        for source in rule.sources:
+            if source not in modes:
+                path = ("switch", number, "from")
+                yield _problem(locate, path, "unknown mode", source, modes)
+        if rule.to not in modes and rule.to != BACK:
+            path = ("switch", number, "to")
+            yield _problem(locate, path, "unknown mode", rule.to, [*modes, BACK])
+        if rule.before and rule.on.kind != "text":
+            message = f"a trigger of kind {rule.on.kind!r} has nothing before its last token"
+            yield _problem(locate, ("switch", number, "effect"), message, "before", ["after"])
+
+
+def _sources(rule: Rule, preset: Preset) -> list[str]:
+    return [mode.name for mode in preset.modes if rule.leaves(mode.name)]
+
+
+def _entered_from(preset: Preset) -> dict[str, set[str]]:
+    """For each mode, the modes from which a rule leads to it by name."""
+    sources: dict[str, set[str]] = {mode.name: set() for mode in preset.modes}
+    for rule in preset.switch:
+        if rule.to != BACK:
+            sources[rule.to].update(_sources(rule, preset))
+    return sources
+
+
+def _unreachable_modes(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    entered_from = _entered_from(preset)
+    start = first_mode(preset)
+    reached = {start}
+    while True:
+        new = {mode for mode, sources in entered_from.items() if sources & reached} - reached
+        if not new:
+            break
+        reached |= new
+    for mode in preset.modes:
+        if mode.name not in reached:
+            message = f"no rule leads here from {start!r}, where a text begins"
+            yield _problem(locate, ("modes", mode.name), message)
+
+
+def _shadowed_rules(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    """Rules that never apply: in each of their modes, an earlier rule has the same trigger."""
+    for number, rule in enumerate(preset.switch):
+        free = set(_sources(rule, preset))
+        for earlier in preset.switch[:number]:
+            if _covers(earlier, rule):
+                free -= set(_sources(earlier, preset))
+        if not free:
+            message = f"can never happen: an earlier rule takes every {rule.on}"
+            yield _problem(locate, ("switch", number, "on"), message)
+
+
+def _second_counters(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    """Rules that need a second counter of a kind of which each mode has only one."""
+    for mode in preset.modes:
+        for counter in ("tokens", "repeat", "above", "below"):
+            numbers = [
+                number
+                for number, rule in enumerate(preset.switch)
+                if rule.leaves(mode.name) and _uses(rule, counter)
+            ]
+            for number in numbers[1:]:
+                message = (
+                    f"the second rule on {counter!r} in mode {mode.name!r}: a mode can have one"
+                )
+                yield _problem(locate, ("switch", number, "on"), message)
+
+
+def _uses(rule: Rule, counter: str) -> bool:
+    if counter in ("above", "below"):
+        return getattr(rule.on, counter) is not None
+    return rule.on.kind == counter
+
+
+def _covers(earlier: Rule, rule: Rule) -> bool:
+    """Whether the earlier rule's trigger occurs wherever the other one's does."""
+    first, second = earlier.on, rule.on
+    if first.kind != second.kind:
+        return False
+    if first.kind == "token":
+        return first.token == second.token
+    if first.kind != "text" or first.end_of != second.end_of:
+        return False
+    if first.at_line_start and not second.at_line_start:
+        return False
+    anywhere = not first.at_line_start and not first.end_of
+    return all(
+        any(text.endswith(other) if anywhere else text == other for other in first.texts)
+        for text in second.texts
+    )
+
+
+def _returns_to_nowhere(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    """Rules to `back` in modes that no rule enters, so that there is no mode to go back to."""
+    entered_from = _entered_from(preset)
+    for number, rule in enumerate(preset.switch):
+        if rule.to == BACK and not any(entered_from[mode] for mode in _sources(rule, preset)):
+            message = "no mode to go back to: no rule leads to this rule's modes"
+            yield _problem(locate, ("switch", number, "to"), message, BACK)
+
+
+def _problem(
+    locate: Locate, path: Path, message: str, given: str = "", allowed: list[str] | None = None
+) -> Problem:
+    return Problem(
+        locate(path),
+        ".".join(map(str, path)),
+        message,
+        shown(given) if given else "",
+        ", ".join(allowed or ()),
+        nearest(given, allowed or ()),
+    )

@@ -1,0 +1,272 @@
+"""Data of a file or a request to a checked preset, with every problem of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from temperament.errors import MOST, PresetError, Problem, shown
+from temperament.presets import fields, mode_checks
+from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NOT_IN_SECTIONS
+from temperament.presets.generation_fields import GENERATION, SYNONYMS
+from temperament.presets.modes import Mode
+from temperament.presets.preset import Preset
+from temperament.presets.problems import Locate, Path, field_problems
+from temperament.presets.rule_fields import RuleFields
+from temperament.presets.source import MAX_VALUES
+from temperament.stages import PARAMETERS
+
+_MODE_FIELDS = frozenset({"modes", "start", "switch"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The result of `parse`. `preset` has every field without a problem.
+
+    What the preset extends isn't merged in: `parent` names it, None if there is nothing.
+    """
+
+    preset: Preset
+    parent: str | None = None
+    problems: tuple[Problem, ...] = ()
+    # The unchecked fields, by their names in `fields`.
+    data: Mapping[str, Any] = field(default_factory=dict)
+    # Whether no mode, start or rule is missing from `preset` because of a problem.
+    modes_complete: bool = True
+
+    @property
+    def mode_names(self) -> frozenset[str]:
+        """The names of all modes, those with problems too."""
+        modes = self.data.get("modes")
+        return frozenset(map(str, modes)) if isinstance(modes, Mapping) else frozenset()
+
+
+def parse_preset(name: str, data: Any, *, where: str | Locate = "") -> tuple[Preset, str | None]:
+    """The checked preset of `data` without what it extends, and the name that it extends.
+
+    `where` names the source in problems, or locates a path in it. Raises `PresetError` with every
+    problem.
+    """
+    locate = where if callable(where) else lambda _: where
+    parsed = parse(name, data, locate)
+    problems = list(parsed.problems)
+    if problems and parsed.parent is None:
+        problems += mode_checks.unknown_modes(parsed.data, parsed.mode_names, locate)
+    if problems:
+        raise PresetError(dict.fromkeys(problems))
+    return parsed.preset, parsed.parent
+
+
+def parse(name: str, data: Any, locate: Locate) -> Parsed:
+    """The checked preset of `data`, with every problem of its fields.
+
+    `locate` returns the place of a path in the source. Problems of modes together are found when
+    it is known what the preset extends: see `mode_checks`.
+    """
+    origin = locate(())
+    if data is None:
+        data = {}
+    if not isinstance(data, Mapping):
+        problem = Problem(origin, "", "not a preset", shown(data), "a map of names to values")
+        return Parsed(Preset(name, origin=origin), problems=(problem,), modes_complete=False)
+    if too_large(data):
+        most = f"at most {MAX_VALUES} values, 16 characters of a text counting as one"
+        problem = Problem(origin, "", "too large", allowed=most)
+        return Parsed(Preset(name, origin=origin), problems=(problem,), modes_complete=False)
+    problems: list[Problem] = []
+    named, factors = _named_fields(data, locate, problems)
+    sections = _sections(name, named.pop("models", None), locate, problems)
+    checked, broken = _validated(named, data, locate, problems)
+    unknown = named.keys() - fields.model().model_fields.keys()
+    values = {key: getattr(checked, key) for key in checked.model_fields_set}
+    summary = values.get("summary")
+    modes: dict[str, BaseModel] = values.get("modes") or {}
+    rules: tuple[RuleFields, ...] = values.get("switch") or ()
+    preset = Preset(
+        name=name,
+        values={key: values[key] for key in PARAMETERS if key in values},
+        order=values.get("order", ()),
+        generation={key: values[key] for key in GENERATION if key in values},
+        summary=summary.model_dump(exclude_unset=True) if summary else {},
+        source=values.get("source", ""),
+        aliases=values.get("aliases", ()),
+        origin=origin,
+        relative=factors,
+        from_model=values.get("from_model", ""),
+        temperature_scale=values.get("temperature_scale", ""),
+        sections=sections,
+        modes=tuple(_mode(mode, mode_fields) for mode, mode_fields in modes.items()),
+        start=values.get("start", ""),
+        switch=tuple(rule.rule() for rule in rules),
+    )
+    return Parsed(
+        preset,
+        values.get("extends"),
+        tuple(problems),
+        named,
+        # An unknown name may be a misspelt one of these fields.
+        modes_complete=not unknown and not broken & _MODE_FIELDS,
+    )
+
+
+def check_modes(
+    preset: Preset,
+    parsed: Sequence[Parsed],
+    presets: Mapping[str, Preset],
+    locate: Locate,
+    unreadable: Collection[str] = (),
+) -> tuple[Preset, list[Problem]]:
+    """`preset` with what its modes extend merged in, and every problem of its modes and rules.
+
+    `parsed` is the preset itself and then what it extends, which `preset` contains already. Modes
+    can extend `presets`. `unreadable` names presets that exist and that nothing is known of.
+    """
+    mode_names = {name for each in parsed for name in each.mode_names}
+    mode_names |= {mode.name for mode in preset.modes}
+    preset, problems = mode_checks.extend_modes(preset, presets, locate, {*mode_names, *unreadable})
+    if all(each.modes_complete for each in parsed):
+        problems += mode_checks.mode_problems(preset, locate)
+    else:
+        problems += mode_checks.unknown_modes(parsed[0].data, mode_names, locate)
+    return preset, problems
+
+
+def too_large(data: Any) -> bool:
+    """Whether `data` has more values than any preset needs: each can become a problem to report."""
+    count, waiting = 0, [data]
+    while waiting and count <= MAX_VALUES:
+        inner = waiting.pop()
+        if isinstance(inner, Mapping):
+            count += 2 * len(inner)
+            waiting += inner.keys()
+            waiting += inner.values()
+        elif isinstance(inner, (list, tuple)):
+            count += len(inner)
+            waiting += inner
+        elif isinstance(inner, str):
+            count += len(inner) // 16
+    return count > MAX_VALUES
+
+
+def _named_fields(
+    data: Mapping[Any, Any], locate: Locate, problems: list[Problem]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The fields without the factors, synonyms replaced; and the factors by parameter."""
+    named: dict[str, Any] = {}
+    factors: dict[str, float] = {}
+    for key, value in data.items():
+        if not isinstance(key, str):
+            problems.append(Problem(locate((key,)), shown(key), "unknown name"))
+            continue
+        field_name = SYNONYMS.get(key, key)
+        if value is None and field_name in ALLOWED:
+            allowed = ALLOWED[field_name]
+            problems.append(Problem(locate((key,)), key, "has no value", allowed=allowed))
+        elif field_name != key and field_name in data:
+            message = f"stands beside {field_name}, of which it is another name"
+            problems.append(Problem(locate((key,)), key, message, allowed="one of them"))
+        elif _is_factor(key, value):
+            factor = value["scale"]
+            number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+            if number and 0 < factor < inf and set(value) == {"scale"}:
+                factors[key] = float(factor)
+            else:
+                given = shown(value)
+                problems.append(Problem(locate((key,)), key, "not allowed", given, FACTOR_ALLOWED))
+        else:
+            named[field_name] = value
+    return named, factors
+
+
+def _is_factor(key: str, value: Any) -> bool:
+    scalable = key in PARAMETERS and PARAMETERS[key].scalable
+    return scalable and isinstance(value, Mapping) and "scale" in value
+
+
+def _validated(
+    named: Mapping[str, Any], data: Mapping[Any, Any], locate: Locate, problems: list[Problem]
+) -> tuple[BaseModel, frozenset[str]]:
+    """The model of all fields without a problem, and the names of the top-level fields with one."""
+    model = fields.model()
+    left: dict[str, Any] = dict(named)
+    try:
+        return model.model_validate(left), frozenset()
+    except ValidationError as error:
+        found = list(field_problems(error, data, locate))
+    problems += (problem for _, problem in found)
+    if len(found) > MOST or not all(path for path, _ in found):  # more may be wrong than is known
+        return model(), frozenset(named)
+    broken = frozenset(str(path[0]) for path, _ in found)
+    for path, _ in found:
+        left = _without(left, path)
+    try:
+        return model.model_validate(left), broken
+    except ValidationError as error:  # a map of modes from which every mode was removed
+        for details in error.errors(include_url=False):
+            left.pop(str(details["loc"][0]), None)
+    return model.model_validate(left), broken
+
+
+def _without(named: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The fields without that of a path; of a mode, only the wrong field goes."""
+    left = dict(named)
+    field_name = str(path[0])
+    if field_name == "modes" and len(path) > 1 and isinstance(left.get("modes"), Mapping):
+        modes = dict(left["modes"])
+        mode = modes.pop(path[1], None)
+        if len(path) > 2 and path[2] != "[key]" and isinstance(mode, Mapping):
+            modes[path[1]] = {key: value for key, value in mode.items() if key != path[2]}
+        return {**left, "modes": modes}
+    left.pop(field_name, None)
+    return left
+
+
+def _sections(name: str, data: Any, locate: Locate, problems: list[Problem]) -> dict[str, Preset]:
+    """The sections of `models`, by pattern in lower case; their problems go to `problems`."""
+    if data is None:
+        return {}
+    allowed = ALLOWED["models"]
+    if not isinstance(data, Mapping) or len(data) > MAX_SECTIONS:
+        here = locate(("models",))
+        problems.append(Problem(here, "models", "not allowed", shown(data), allowed))
+        return {}
+    sections = {}
+    for pattern, section in data.items():
+        prefix, here = f"models.{pattern}", locate(("models", pattern))
+        if not isinstance(pattern, str) or not pattern or not isinstance(section, Mapping):
+            problems.append(Problem(here, prefix, "not allowed", shown(section), allowed))
+            continue
+        kept = {}
+        for key, value in section.items():
+            if key in NOT_IN_SECTIONS:
+                path = ("models", pattern, key)
+                message = "belongs outside of models"
+                problems.append(Problem(locate(path), f"{prefix}.{key}", message))
+            else:
+                kept[key] = value
+
+        def locate_inside(path: Path, pattern: str = pattern) -> str:
+            return locate(("models", pattern, *path))
+
+        parsed = parse(name, kept, locate_inside)
+        sections[pattern.lower()] = parsed.preset
+        problems += (
+            Problem(p.where, f"{prefix}.{p.path}", p.message, p.given, p.allowed, p.nearest)
+            for p in parsed.problems
+        )
+    return sections
+
+
+def _mode(name: str, mode_fields: BaseModel) -> Mode:
+    values = {key: getattr(mode_fields, key) for key in mode_fields.model_fields_set}
+    values = {key: value for key, value in values.items() if value is not None}
+    return Mode(
+        name,
+        {key: values[key] for key in PARAMETERS if key in values},
+        values.get("order", ()),
+        values.get("extends"),
+    )
