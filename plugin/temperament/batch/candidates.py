@@ -72,8 +72,7 @@ def divide(stages: Stages, width: int) -> Division:
 def _ignores_ids(stage: str) -> bool:
     """Whether a stage reads the logits of a row and some numbers, but no token ids."""
     numbers = all(isinstance(p.kind, ColumnKind) for p in BY_NAME[stage].parameters)
-    # Skew tells equal logits apart by their ids.
-    return numbers and not BY_NAME[stage].needs and stage != "skew"
+    return numbers and not BY_NAME[stage].needs and not BY_NAME[stage].reads_ids
 
 
 def run_on_candidates(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor:

@@ -9,6 +9,7 @@ from temperament.plan.targets import COMMUTING, Target
 from temperament.presets.chain import Chain, Step
 from temperament.presets.plain import plain_values
 from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME
 
 Choice = Literal["auto", "native", "residual"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -96,7 +97,7 @@ def split(
 
 def _without_idle(chain: Chain) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     for position, step in enumerate(chain.steps):
-        if step.stage == "temperature" and step.values[0][1] == 0:
+        if BY_NAME[step.stage].greedy_when(dict(step.values)):
             return chain.steps[: position + 1], chain.steps[position + 1 :]
     return chain.steps, ()
 

@@ -48,6 +48,11 @@ class Chain:
         """What its stages must be given beside their parameters."""
         return frozenset[Need]().union(*(BY_NAME[step.stage].needs for step in self.steps))
 
+    @property
+    def draws(self) -> bool:
+        """Whether one of its stages draws the token itself, with the row's seed."""
+        return any(BY_NAME[step.stage].draws for step in self.steps)
+
     @classmethod
     def of(cls, values: Mapping[str, Any], order: Sequence[str] = ()) -> Chain:
         """The chain that checked parameter `values` describe.

@@ -54,7 +54,8 @@ def beam_search() -> Problem:
 def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
     """Generation fields that the server can't honour, or the endpoint can't carry."""
     yield from refusals(preset.generation, "server", WHERE)
-    seeded = "reproducible" in plan.residual.names  # our draw carries the seed itself
+    # A draw of ours knows the seed.
+    seeded = any(BY_NAME[stage].draws for stage in plan.residual.names)
     for name, value in preset.generation.items():
         if (
             _is_native(name, value)

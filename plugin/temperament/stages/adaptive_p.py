@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0.0,
             high=1.0,
             off=(-1,),
+            slider=(0, 1, 0.01),
         ),
         Parameter(
             "adaptive_decay",

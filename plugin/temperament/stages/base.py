@@ -45,6 +45,9 @@ class Parameter:
     # Whether a number stands for one of several things (a version, a token), so that there is no
     # sense in a number between two others.
     choice: bool = False
+    # (lowest value, highest value, step) of its slider in the playground, where the range is open
+    # or far wider than the values in use. None: the range, in 100 steps.
+    slider: tuple[float, float, float] | None = None
 
     @property
     def allowed(self) -> str:
@@ -97,6 +100,19 @@ class Stage:
     needs: frozenset[Need] = field(default=frozenset())
     # Whether the stage takes the place of all other cuts.
     replaces_cuts: bool = False
+    # Whether the stage reads the sign of a logit: a constant added to all logits changes its
+    # result. It needs the model's logits; log-probabilities won't do.
+    reads_sign: bool = False
+    # Whether the stage tells equal logits apart by their token ids. It needs the whole row.
+    reads_ids: bool = False
+    # Whether the stage acts on scores too, where no token is drawn (beam search). Biases and
+    # penalties always do.
+    scores: bool = False
+    # Whether the stage itself draws the token, with the row's seed.
+    draws: bool = False
+    # Whether a row with these values keeps only the most likely token, so that no later stage
+    # changes anything.
+    greedy_when: Callable[[Mapping[str, Any]], bool] = lambda _: False
     # Why the given values can't do without the tokenizer, "" if they can. Texts always need it.
     tokenizer_for: Callable[[Mapping[str, Any]], str] = lambda _: ""
     # Whether the given values do nothing; by default, whether any parameter is neutral.
@@ -117,6 +133,11 @@ class Stage:
         if any(parameter.kind.texts(values[parameter.name]) for parameter in self.parameters):
             return "matches texts: the tokenizer must be given"
         return self.tokenizer_for(values)
+
+    @property
+    def acts_without_draw(self) -> bool:
+        """Whether the stage acts where the engine draws no token from the logits."""
+        return self.scores or self.group in ("bias", "penalty")
 
     @property
     def movable(self) -> bool:

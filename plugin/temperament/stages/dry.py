@@ -13,6 +13,7 @@ STAGE = Stage(
             "The size of the penalty.",
             neutral=0.0,
             low=0.0,
+            slider=(0, 5, 0.05),
         ),
         Parameter(
             "dry_base",
@@ -20,6 +21,7 @@ STAGE = Stage(
             "By what it grows with each further token of the repetition.",
             default=1.75,
             low=1.0,
+            slider=(1, 4, 0.05),
         ),
         Parameter(
             "dry_allowed_length",
@@ -28,6 +30,7 @@ STAGE = Stage(
             default=2,
             low=1,
             high=2**31 - 1,
+            slider=(1, 20, 1),
         ),
         Parameter(
             "dry_range",
@@ -36,6 +39,7 @@ STAGE = Stage(
             default=0,
             low=0,
             high=2**31 - 1,
+            slider=(0, 4096, 16),
         ),
         Parameter(
             "dry_sequence_breakers",

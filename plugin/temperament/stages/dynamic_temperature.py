@@ -13,6 +13,7 @@ STAGE = Stage(
             "The temperature where the distribution has no entropy. Equal to dynatemp_high: off.",
             default=1.0,
             low=0.0,
+            slider=(0, 3, 0.05),
         ),
         Parameter(
             "dynatemp_high",
@@ -20,6 +21,7 @@ STAGE = Stage(
             "The temperature where all candidates are equally likely.",
             default=1.0,
             low=0.0,
+            slider=(0, 3, 0.05),
         ),
         Parameter(
             "dynatemp_exponent",
@@ -30,6 +32,7 @@ STAGE = Stage(
             low=0.0,
             low_open=True,
             high=100.0,
+            slider=(0.1, 5, 0.1),
         ),
     ),
     summary="divides the logits by a temperature that rises with the distribution's entropy",

@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=0,
             low=0,
             high=2**31 - 1,
+            slider=(0, 20, 1),
         ),
     ),
     summary="bans tokens that would repeat an n-gram of the prompt",

@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=1.0,
             low=0.0,
             low_open=True,
+            slider=(0.5, 2, 0.01),
         ),
     ),
     summary="raises the tokens of the source text",
@@ -22,4 +23,5 @@ STAGE = Stage(
     elsewhere="Transformers reads the encoder's text; for a decoder alone, and here, that is the"
     " prompt",
     needs=frozenset({"history"}),
+    reads_sign=True,
 )

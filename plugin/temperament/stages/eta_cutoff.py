@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0.0,
             high=1.0,
             high_open=True,
+            slider=(0, 0.1, 0.0005),
         ),
     ),
     summary="removes tokens with a probability below min(e, sqrt(e) * exp(-entropy))",

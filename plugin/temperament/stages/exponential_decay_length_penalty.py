@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=1.0,
             low=0.0,
             low_open=True,
+            slider=(0.9, 1.5, 0.005),
         ),
         Parameter(
             "exponential_decay_start",
@@ -22,6 +23,7 @@ STAGE = Stage(
             default=0,
             low=0,
             high=2**31 - 1,
+            slider=(0, 1024, 8),
         ),
     ),
     summary="makes the end of the text more likely, the longer it is",
@@ -30,4 +32,5 @@ STAGE = Stage(
     elsewhere="Transformers takes both numbers as a pair (start, factor)",
     needs=frozenset({"history", "ends"}),
     tokenizer_for=lambda _: "acts on the end of the text: the tokenizer must be given",
+    reads_sign=True,
 )

@@ -16,6 +16,7 @@ STAGE = Stage(
             high=2**31 - 1,
             off=(-1,),
             choice=True,
+            slider=(0, 1000, 1),
         ),
     ),
     summary="forces the token after a decoder's start token",

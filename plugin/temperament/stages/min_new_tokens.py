@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=0,
             low=0,
             high=2**31 - 1,
+            slider=(0, 256, 1),
         ),
     ),
     summary="bans the tokens that end the text before n tokens",

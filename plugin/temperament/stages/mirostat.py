@@ -22,6 +22,7 @@ STAGE = Stage(
             "The surprise to hold, in bits.",
             default=5.0,
             low=0.0,
+            slider=(0, 10, 0.1),
         ),
         Parameter(
             "mirostat_eta",
@@ -29,6 +30,7 @@ STAGE = Stage(
             "How fast the bound follows.",
             default=0.1,
             low=0.0,
+            slider=(0, 1, 0.01),
         ),
     ),
     summary="holds the surprise of the text at tau bits",

@@ -17,4 +17,5 @@ STAGE = Stage(
     summary="turns the logits into log-probabilities at the end",
     summary_zh="最后把 logits 归一化为对数概率",
     source="Transformers, LogitNormalization",
+    scores=True,
 )

@@ -14,6 +14,7 @@ STAGE = Stage(
             neutral=1.0,
             low=0.0,
             low_open=True,
+            slider=(0.5, 2, 0.01),
         ),
         Parameter(
             "repetition_range",
@@ -22,6 +23,7 @@ STAGE = Stage(
             default=0,
             low=0,
             high=2**31 - 1,
+            slider=(0, 4096, 16),
         ),
     ),
     summary="divides the positive and multiplies the negative logits of seen tokens",
@@ -30,4 +32,5 @@ STAGE = Stage(
     elsewhere="prompt and output count (as in Transformers and vLLM); SGLang and LMDeploy count"
     " the output only, llama.cpp a window",
     needs=frozenset({"history"}),
+    reads_sign=True,
 )

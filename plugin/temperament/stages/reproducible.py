@@ -18,4 +18,5 @@ STAGE = Stage(
     summary_zh="由 (种子, 位置, token) 的噪声直接抽取 token，处处可复现",
     source="Gumbel 1954; Maddison et al. 2014, arXiv:1411.0030",
     needs=frozenset({"noise"}),
+    draws=True,
 )

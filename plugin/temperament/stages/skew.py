@@ -15,6 +15,7 @@ STAGE = Stage(
             neutral=0.0,
             low=-20.0,
             high=20.0,
+            slider=(-3, 3, 0.05),
         ),
     ),
     summary="turns the cumulated sorted probability F into F^(e^skew)",
@@ -22,4 +23,5 @@ STAGE = Stage(
     source="turboderp, ExLlamaV2 1de4cdd",
     elsewhere="as in ExLlamaV2, over the tokens sorted by probability; Aphrodite cumulates in the"
     " order of the vocabulary, which is another distribution",
+    reads_ids=True,
 )

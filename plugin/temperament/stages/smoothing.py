@@ -13,6 +13,7 @@ STAGE = Stage(
             "f: how steeply the logits fall with the square of their distance to the largest.",
             neutral=0.0,
             low=0.0,
+            slider=(0, 5, 0.05),
         ),
         Parameter(
             "smoothing_curve",
@@ -22,6 +23,7 @@ STAGE = Stage(
             default=1.0,
             low=1.0,
             high=10.0,
+            slider=(1, 10, 0.1),
         ),
     ),
     summary="replaces the distance to the largest logit by a quadratic or cubic curve of it",

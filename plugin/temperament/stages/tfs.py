@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0.0,
             low_open=True,
             high=1.0,
+            slider=(0.01, 1, 0.01),
         ),
     ),
     summary="cuts the tail where the share of the sorted probabilities' curvature exceeds z",

@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0,
             high=2**31 - 1,
             off=(-1,),
+            slider=(0, 200, 1),
         ),
     ),
     summary="keeps the k most likely tokens, and those tied with the last of them",

@@ -13,6 +13,7 @@ STAGE = Stage(
             "How many standard deviations of the logits below the largest a token may lie.",
             neutral=0.0,
             low=0.0,
+            slider=(0, 5, 0.05),
         ),
     ),
     summary="keeps logits within n standard deviations of the largest",

@@ -15,6 +15,7 @@ STAGE = Stage(
             low=0.0,
             low_open=True,
             high=1.0,
+            slider=(0.01, 1, 0.01),
         ),
     ),
     summary="keeps the tokens whose surprise is nearest to the entropy, up to a mass of t;"

@@ -13,17 +13,10 @@ from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
 from temperament.presets.plain import plain_values
 from temperament.presets.resolve import merge
+from temperament.stages import BY_NAME
 from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
 
-# Stages that read a logit's sign: adding a constant to all logits changes what they do.
-ABSOLUTE = frozenset(
-    {
-        "encoder_repetition_penalty",
-        "exponential_decay_length_penalty",
-        "repetition_penalty",
-    }
-)
 _NAMED = 10  # removed tokens that are told by name
 
 
@@ -101,7 +94,11 @@ async def inspect(
         for preset, mode, snapshots in ways
     ]
     stages = {snapshot.stage for _, _, snapshots in ways for snapshot in snapshots}
-    inexact = [] if logits.absolute else sorted(stages & ABSOLUTE)
+    inexact = (
+        []
+        if logits.absolute
+        else sorted(name for name in stages if name and BY_NAME[name].reads_sign)
+    )
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
 
 

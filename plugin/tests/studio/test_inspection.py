@@ -12,8 +12,9 @@ import torch
 
 from temperament import process
 from temperament.presets import Catalogue
+from temperament.stages import BY_NAME
 from temperament.studio.figures import draw_inspection
-from temperament.studio.inspection import ABSOLUTE, Inspection, as_json, inspect
+from temperament.studio.inspection import Inspection, as_json, inspect
 from temperament.studio.terminal import bar, show
 from tests.studio.known import KnownSource, preset
 
@@ -148,7 +149,7 @@ CHAINS |= {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_only_the_named_stages_need_logits(name: str) -> None:
-    """A constant added to all logits changes what the stages in `ABSOLUTE` do, and no others."""
+    """A constant added to all logits changes what the stages with `reads_sign` do, and no others."""
     logits = torch.tensor([2.0, 1.5, -0.5, -1.0, 0.5])
     texts = {"prompt_ids": [0, 1, 2], "output_ids": [1, 2, 0, 1]}
     chain = preset(**CHAINS[name]).chain
@@ -166,7 +167,7 @@ def test_only_the_named_stages_need_logits(name: str) -> None:
     )
     same = torch.allclose(one, other, atol=1e-5)
 
-    assert (name not in ABSOLUTE) == same
+    assert (not BY_NAME[name].reads_sign) == same
 
 
 @pytest.mark.parametrize(

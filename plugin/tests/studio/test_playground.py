@@ -97,10 +97,9 @@ class TestAbout:
         assert low <= parameter.unset <= high or parameter.unset in parameter.off
         assert 0 < step <= (high - low) / 2
 
-    def test_sliders_are_of_parameters_that_exist(self) -> None:
-        """A renamed parameter takes its slider along."""
-
-        assert set() == controls._SLIDERS.keys() - PARAMETERS.keys()
+    def test_every_slider_belongs_to_a_number(self) -> None:
+        """Only a parameter that is a number has a slider of its own."""
+        assert [] == [p.name for p in PARAMETERS.values() if p.slider and not p.numeric]
         assert len(controls.stages()) == len(STAGES)
 
 

@@ -138,11 +138,7 @@ def _without_draw(preset: Preset) -> Preset:
 
 
 def _undrawn(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in values.items()
-        if STAGE_OF[name].group in ("bias", "penalty") or name == "renormalize_logits"
-    }
+    return {name: value for name, value in values.items() if STAGE_OF[name].acts_without_draw}
 
 
 def _all_greedy(presets: Sequence[Preset]) -> bool:
@@ -154,7 +150,7 @@ def _problem(
 ) -> Problem | None:
     """Why `generate` can't take a field of its own; `values` are those of the presets."""
     if field == "seed":
-        if all(preset.values.get("reproducible") for preset in presets):
+        if all(preset.chain.draws for preset in presets):
             return None  # our processor draws the tokens, with these seeds
         message = "Transformers draws every row from one generator"
         return Problem(
