@@ -1,4 +1,4 @@
-"""Text to `Preset`: files and words in, checked values out."""
+"""Presets: files and fields of requests become checked values."""
 
 from temperament.presets.catalogue import Catalogue
 from temperament.presets.chain import Chain, Step

@@ -45,7 +45,7 @@ class Chain:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What its stages must be given beside their parameters."""
+        """What its stages read beside their parameters."""
         return frozenset[Need]().union(*(BY_NAME[step.stage].needs for step in self.steps))
 
     @property
@@ -55,11 +55,11 @@ class Chain:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], order: Sequence[str] = ()) -> Chain:
-        """The chain that checked parameter `values` describe.
+        """The chain of checked parameter `values`.
 
-        `order` names stages from temperature on; those that it doesn't name follow in the
-        default order, biases and penalties stand before all of them, and what must be last behind.
-        A stage that replaces the cuts stands in their place.
+        Biases and penalties come first. The movable stages follow: those that `order` names, then
+        the others in the default order. The stages that must be last end the chain. A stage that
+        replaces the cuts takes their place.
         """
         place = {name: position for position, name in enumerate(order)}
 

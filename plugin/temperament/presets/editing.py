@@ -1,4 +1,4 @@
-"""Preset files as people keep them: a new one, and changes that leave its comments alone."""
+"""New preset files, and changes of existing ones that keep their comments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"
 
 
 def scalar(text: str, where: str) -> Any:
-    """A value as a preset file would have it: `0.7`, `[top_p, temperature]`, `{scale: 1.2}`.
+    """The value of a YAML text: `0.7`, `[top_p, temperature]`, `{scale: 1.2}`.
 
     Raises `PresetError` if it isn't YAML.
     """
@@ -35,8 +35,8 @@ def new(parent: str, values: Mapping[str, Any]) -> str:
 def set_values(text: str, values: Mapping[str, Any], removed: tuple[str, ...] = ()) -> str:
     """`text` with top-level `values` set and `removed` gone; every other byte stays.
 
-    A comment behind a value that is replaced stays behind the new one. The result is read again:
-    raises `PresetError` if the text isn't a YAML map, or if what comes out isn't a preset.
+    A comment after a replaced value stays after the new one. The result is checked: raises
+    `PresetError` if the text isn't a YAML map, or if the result isn't a preset.
     """
     for name in removed:
         text = _remove(text, name)
@@ -63,20 +63,20 @@ def _nodes(text: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
 
 
 def _set(text: str, name: str, value: Any) -> str:
-    said = flow(value)
+    new = flow(value)
     found = _nodes(text).get(name)
     if found is None:
         gap = "" if not text or text.endswith("\n") else "\n"
-        return f"{text}{gap}{name}: {said}\n"
+        return f"{text}{gap}{name}: {new}\n"
     key, node = found
     start, end = node.start_mark.index, _end(text, node)
     if "\n" in text[key.end_mark.index : end]:  # a value over several lines becomes one line
-        start, said = key.end_mark.index + 1, f" {said}"
-    return f"{text[:start]}{said}{text[end:]}"
+        start, new = key.end_mark.index + 1, f" {new}"
+    return f"{text[:start]}{new}{text[end:]}"
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Where a value ends: a block's own end mark lies behind the comments that follow it."""
+    """Where a value ends. The end mark of a block is no help: it stands after the comments."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         inner = _end(text, last[1] if isinstance(last, tuple) else last)

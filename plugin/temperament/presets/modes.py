@@ -1,4 +1,4 @@
-"""Modes: sets of values between which a text switches while it is written, and the rules for it."""
+"""Modes: the sets of values between which a text switches, and the rules of the switches."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 from temperament.presets.plain import plain_values
 
-BACK = "back"  # a rule's target: the mode before
-AUTO = "auto"  # a start: read from the prompt
+BACK = "back"  # as a rule's target: the mode before this one
+AUTO = "auto"  # as a start: the mode in which the prompt ends
 MAX_MODES = 8
 MAX_RULES = 32
-MAX_DEPTH = 8  # modes that `back` can return to; of more, the oldest are forgotten
-MAX_TRIGGER_BYTES = 1000  # of all texts of a preset's rules: each is a state of an automaton
+MAX_DEPTH = 8  # modes that `back` can return to; the oldest of more are forgotten
+MAX_TRIGGER_BYTES = 1000  # bytes of all texts of a preset's rules: each is an automaton's state
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What ends a mode: one of texts, a token, a count of tokens, entropy, a repetition.
+    """What a rule waits for: one of some texts, a token, a number of tokens, entropy, a repetition.
 
-    `texts` end anywhere in a token. `at_line_start` wants nothing but spaces and tabs before them
-    in their line; `end_of` wants the text alone in its line, written since the mode began, and
-    ends with the line. `name` is the
-    marker's, if the texts come from one.
+    A text may end anywhere in a token. With `at_line_start`, only spaces and tabs may stand before
+    it in its line. With `end_of`, the text must stand alone in its line and have been written since
+    the mode began, and the trigger occurs at the end of the line. `name` is the name of the marker
+    from which the texts come, if they come from one.
     """
 
     texts: tuple[str, ...] = ()
@@ -31,13 +31,13 @@ class Trigger:
     end_of: bool = False
     # an id, or the text of an added token
     token: int | str | None = None
-    # so many tokens in the mode
+    # the number of tokens in the mode
     tokens: int = 0
-    # entropy in nats over or under this, for so many steps
+    # the entropy in nats lies above or below this, for `steps` steps in a row
     above: float | None = None
     below: float | None = None
     steps: int = 1
-    # the last `span` tokens stand `times` times in the output
+    # the output has the last `span` tokens `times` times, the last time included
     span: int = 0
     times: int = 0
     name: str = ""
@@ -74,27 +74,26 @@ class Trigger:
             return self.name
         if self.texts:
             texts = " or ".join(map(repr, self.texts))
-            return (
-                f"{texts} alone in a line"
-                if self.end_of
-                else (f"{texts} at a line's start" if self.at_line_start else texts)
-            )
+            if self.end_of:
+                return f"{texts} alone in a line"
+            return f"{texts} at a line's start" if self.at_line_start else texts
         if self.token is not None:
             return f"token {self.token}"
         if self.tokens:
             return f"{self.tokens} tokens"
         if self.span:
-            return f"a span of {self.span} tokens for the {self.times}. time"
+            return f"the same {self.span} tokens {self.times} times"
         side = f"above {self.above:g}" if self.above is not None else f"below {self.below:g}"
         return f"entropy {side} for {self.steps} steps"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """In one of `sources` (any mode but the target, if empty), `on` leads to mode `to`.
+    """In one of the modes `sources`, the trigger `on` leads to the mode `to`.
 
-    `before`: the trigger's last token is drawn in the new mode already, as soon as one more token
-    may complete it, and belongs to it.
+    Without `sources` the rule applies in every mode but its target. With `before`, the new mode
+    begins before the last token of the trigger: as soon as one more token can complete the trigger,
+    that token is drawn in the new mode and belongs to it.
     """
 
     sources: tuple[str, ...]
@@ -103,7 +102,7 @@ class Rule:
     before: bool = False
 
     def leaves(self, mode: str) -> bool:
-        """Whether the rule holds in a mode."""
+        """Whether the rule applies in a mode."""
         return mode in self.sources if self.sources else mode != self.to
 
     def plain(self) -> dict[str, Any]:
@@ -115,12 +114,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What one mode names; it lies over what its preset names for all of them."""
+    """The values of one mode. They replace what the preset sets for all of its modes."""
 
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
-    # what it extends and hasn't taken over yet: another mode of the preset, or a preset
+    # the mode or preset that it extends, as long as that isn't merged in
     parent: str | None = None
 
     def plain(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A preset: named values, how they are laid over other values, and their digest."""
+"""A preset: its checked fields, how it is merged with other presets, and its digest."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Preset:
 
     @property
     def chain(self) -> Chain:
-        """The stages that these values set, in order; `do_sample: false` is temperature 0.
+        """The stages that the preset sets outside of its modes, in order.
 
-        With modes: what all of them lie over.
+        `do_sample: false` is temperature 0.
         """
         return self._chain(self.values, self.order)
 
@@ -80,7 +80,7 @@ class Preset:
 
     @property
     def unbound(self) -> str:
-        """Why it can't be sampled with until it is bound to a model; "" if it can."""
+        """Why sampling needs the preset bound to a model; "" if it doesn't."""
         if not (self.relative or self.from_model):
             return self.pending if self.temperature_scale else ""
         return self.pending or (
@@ -119,15 +119,14 @@ class Preset:
         return f"{self.name}@{self.digest}"
 
     def over(self, base: Preset) -> Preset:
-        """This preset's words, and those of `base` where it has none.
+        """This preset's fields, and those of `base` that it doesn't set.
 
-        A temperature of its own is on its own scale; a number and a factor of the same parameter
-        replace each other. Modes come from this preset if it has any. Those of `base` keep what
-        this one doesn't name: a value that is named here holds in all of them.
+        A temperature brings its scale along; a number and a factor of the same parameter replace
+        each other. If this preset has modes, they replace those of `base`. Otherwise the modes of
+        `base` stay, and a value of this preset applies in all of them.
         """
-        own = {*self.values, *self.relative}
         scale = self.temperature_scale
-        if "temperature" not in own:
+        if "temperature" not in self.values and "temperature" not in self.relative:
             scale = scale or base.temperature_scale
         sections = dict(base.sections)
         for pattern, section in self.sections.items():
@@ -148,26 +147,31 @@ class Preset:
         )
 
     def extending(self, base: Preset) -> Preset:
-        """The same for `extends`: modes of both, with their own words on top; `base`'s rules."""
-        below = {mode.name: self._onto(mode) for mode in base.modes}
+        """This preset's fields, and those of `base` that it doesn't set, as `extends` merges them.
+
+        It differs from `over` in modes: the modes of both stay, and those of the same name are
+        merged. Rules come from `base` unless this preset has rules.
+        """
+        modes = {mode.name: self._onto(mode) for mode in base.modes}
         for mode in self.modes:
-            under = below.get(mode.name)
-            if under is not None and mode.parent is None:
-                mode = replace(  # noqa: PLW2901 - the same mode, with what lies below it
+            base_mode = modes.get(mode.name)
+            modes[mode.name] = mode
+            if base_mode is not None and mode.parent is None:
+                modes[mode.name] = replace(
                     mode,
-                    values={**under.values, **mode.values},
-                    order=mode.order or under.order,
-                    parent=under.parent,
+                    values={**base_mode.values, **mode.values},
+                    order=mode.order or base_mode.order,
+                    parent=base_mode.parent,
                 )
-            below[mode.name] = mode
         return replace(
             self.over(base),
-            modes=tuple(below.values()),
+            modes=tuple(modes.values()),
             start=self.start or base.start,
             switch=self.switch or base.switch,
         )
 
     def _onto(self, mode: Mode) -> Mode:
+        """A mode of the base preset with this preset's values in the place of its own."""
         values = {**_without(mode.values, self.relative), **self.values}
         return replace(mode, values=values, order=self.order or mode.order)
 

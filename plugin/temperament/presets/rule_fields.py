@@ -1,9 +1,9 @@
-"""How a preset file says a schedule, a trigger and a rule: pydantic models, and what they say."""
+"""The fields of a schedule, a trigger and a rule in a preset file, as pydantic models."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,35 +27,33 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = partial(Field, strict=True, le=2**31 - 1)
 _Text = Annotated[str, Field(strict=True, min_length=1, max_length=128)]
+_Name = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
 
 
-def _once(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))
+def _one_or_list(item: Any, max_characters: int, max_items: int) -> Any:
+    """The annotation of a text or a list of texts, whose value is a tuple of distinct texts."""
+    text = {"type": "string", "minLength": 1, "maxLength": max_characters}
+    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": max_items}
+    return Annotated[
+        tuple[item, ...],
+        Field(min_length=1, max_length=max_items),
+        BeforeValidator(text_as_list),
+        AfterValidator(lambda texts: tuple(dict.fromkeys(texts))),
+        WithJsonSchema({"anyOf": [text, texts]}),
+    ]
 
 
-_Texts = Annotated[
-    tuple[_Text, ...],
-    Field(min_length=1, max_length=32),
-    BeforeValidator(text_as_list),
-    AfterValidator(_once),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 128},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "minLength": 1, "maxLength": 128},
-                    "minItems": 1,
-                    "maxItems": 32,
-                },
-            ]
-        }
-    ),
-]
+# mypy can't read an annotation that a function returns.
+if TYPE_CHECKING:
+    _Texts = tuple[str, ...]
+    _Names = tuple[str, ...]
+else:
+    _Texts = _one_or_list(_Text, 128, 32)
+    _Names = _one_or_list(_Name, 64, MAX_MODES)
 
 
 class ScheduleFields(BaseModel):
-    """From one number to another over so many tokens."""
+    """A number that goes from one value to another over a number of tokens."""
 
     model_config = _STRICT
     start: _Number = Field(alias="from")
@@ -65,7 +63,7 @@ class ScheduleFields(BaseModel):
 
 
 class EntropyFields(BaseModel):
-    """The entropy of the model's own distribution, in nats, for so many steps in a row."""
+    """The entropy of the model's distribution, in nats, for some steps in a row."""
 
     model_config = _STRICT
     above: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
@@ -75,12 +73,12 @@ class EntropyFields(BaseModel):
     @model_validator(mode="after")
     def _one_side(self) -> Self:
         if (self.above is None) == (self.below is None):
-            raise ValueError("says one of 'above' and 'below'")
+            raise ValueError("set one of 'above' and 'below'")
         return self
 
 
 class RepeatFields(BaseModel):
-    """The last `span` tokens stand `times` times in the output, this time included."""
+    """The output has the last `span` tokens `times` times, the last time included."""
 
     model_config = _STRICT
     span: Annotated[int, _Count(ge=1)]
@@ -108,54 +106,33 @@ class TriggerFields(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        said = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(said) != 1:
-            raise ValueError(f"says one of {', '.join(_KINDS)}, not {len(said)} of them")
+        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"set one of {', '.join(_KINDS)}, not {len(kinds)} of them")
         if self.at_line_start is not None and self.text is None:
             raise ValueError("at_line_start goes with text")
         return self
 
     def trigger(self) -> Trigger:
-        """What it says."""
+        """The trigger with these fields."""
         if self.text is not None:
             return Trigger(texts=self.text, at_line_start=bool(self.at_line_start))
         if self.end_of is not None:
             return Trigger(texts=self.end_of, end_of=True)
         if self.entropy is not None:
-            it = self.entropy
-            return Trigger(above=it.above, below=it.below, steps=it.steps)
+            entropy = self.entropy
+            return Trigger(above=entropy.above, below=entropy.below, steps=entropy.steps)
         if self.repeat is not None:
             return Trigger(span=self.repeat.span, times=self.repeat.times)
         return Trigger(token=self.token, tokens=self.tokens or 0)
 
 
-# Literal of a tuple made at run time: mypy can't follow, pydantic can.
+# mypy can't follow a Literal of a tuple that is built at run time; pydantic can.
 _MARKERS = tuple(markers())
-_Name = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
-_Names = Annotated[
-    tuple[_Name, ...],
-    Field(min_length=1, max_length=MAX_MODES),
-    BeforeValidator(text_as_list),
-    AfterValidator(_once),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1, "maxLength": 64},
-                {
-                    "type": "array",
-                    "items": {"type": "string", "minLength": 1, "maxLength": 64},
-                    "minItems": 1,
-                    "maxItems": MAX_MODES,
-                },
-            ]
-        }
-    ),
-]
-
 
 _TEXTS = "a text or a list of 1 to 32 texts of 1 to 128 characters"
 _COUNT = "an integer in [1, 2147483647]"
-# What may be given at each place of a rule, in words.
+# field of a rule -> what it allows, as messages show it
 ALLOWED_IN_RULES: dict[str | int, str] = {
     "from": "a mode or a list of them",
     "on": f"a marker ({', '.join(markers())}) or a map of one of {', '.join(_KINDS)}",
@@ -177,7 +154,7 @@ ALLOWED_IN_RULES: dict[str | int, str] = {
 
 
 class RuleFields(BaseModel):
-    """In a mode, on a trigger, to another mode; when the new one takes effect."""
+    """In some modes, on a trigger, go to another mode, before or after the trigger's last token."""
 
     model_config = _STRICT
     sources: _Names | None = Field(default=None, alias="from")
@@ -190,7 +167,7 @@ class RuleFields(BaseModel):
     effect: Literal["before", "after"] = "after"
 
     def rule(self) -> Rule:
-        """What it says."""
+        """The rule with these fields."""
         if isinstance(self.on, TriggerFields):
             on = self.on.trigger()
         else:

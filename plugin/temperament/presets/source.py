@@ -1,6 +1,6 @@
 """YAML text to plain data, with the line of every value. No aliases, no tags, no surprises.
 
-The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are words, `3e-4` is a
+The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are texts, `3e-4` is a
 number. A key that stands twice is a problem, and so is a file that is too large or too deep.
 """
 
@@ -67,7 +67,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def locate(self, path: Path = ()) -> str:
-        """`file:line` of a path, or of the nearest enclosing one that is known."""
+        """`file:line` of a path, or of the nearest enclosing path that has a line."""
         while path not in self.lines and path:
             path = path[:-1]
         return f"{self.name}:{self.lines.get(path, 1)}"
@@ -154,12 +154,12 @@ def _syntax_problem(error: yaml.YAMLError, name: str, text: str) -> Problem:
     else:  # a character that YAML doesn't allow
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-    if "nesting depth" in reason:  # libyaml reads ahead, and from 0.2.6 on has a bound of its own
+    if "nesting depth" in reason:  # libyaml reads ahead, and from 0.2.6 on has a limit too
         return _too_deep(f"{name}:{line}")
     return Problem(f"{name}:{line}", "", f"not valid YAML: {reason}")
 
 
-_BROKEN = object()  # stands for a value about which a problem was told
+_BROKEN = object()  # stands for a value that has a problem
 _COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 

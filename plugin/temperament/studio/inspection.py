@@ -94,11 +94,8 @@ async def inspect(
         for preset, mode, snapshots in ways
     ]
     stages = {snapshot.stage for _, _, snapshots in ways for snapshot in snapshots}
-    inexact = (
-        []
-        if logits.absolute
-        else sorted(name for name in stages if name and BY_NAME[name].reads_sign)
-    )
+    reading_sign = sorted(stage for stage in stages if stage and BY_NAME[stage].reads_sign)
+    inexact = [] if logits.absolute else reading_sign
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
 
 

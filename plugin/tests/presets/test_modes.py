@@ -39,7 +39,7 @@ TRIGGERS: list[tuple[Any, str]] = [
     ({"tokens": 5}, "5 tokens"),
     ({"entropy": {"above": 2, "for": 3}}, "entropy above 2 for 3 steps"),
     ({"entropy": {"below": 0.5}}, "entropy below 0.5 for 1 steps"),
-    ({"repeat": {"span": 8, "times": 3}}, "a span of 8 tokens for the 3. time"),
+    ({"repeat": {"span": 8, "times": 3}}, "the same 8 tokens 3 times"),
     ("reasoning.end", "reasoning.end"),
 ]
 
@@ -219,7 +219,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a misspelt marker", {**TWO, "switch": [{"on": "reasoning.nd", "to": "b"}]},
      ["preset: switch.0.on: not allowed; given: 'reasoning.nd'"]),
     ("two triggers in one", {**TWO, "switch": [{"on": {"text": "a", "tokens": 1}, "to": "b"}]},
-     ["preset: switch.0.on: says one of text, end_of, token, tokens, entropy, repeat, not 2"]),
+     ["preset: switch.0.on: set one of text, end_of, token, tokens, entropy, repeat, not 2"]),
     ("too many bytes", {**TWO, "switch": [
         {"from": "a", "on": {"text": ["x" * 99 + str(i) for i in range(20)]}, "to": "b"}]},
      [f"preset: switch: 2010 bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"]),

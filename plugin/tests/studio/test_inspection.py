@@ -149,7 +149,7 @@ CHAINS |= {
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_only_the_named_stages_need_logits(name: str) -> None:
-    """A constant added to all logits changes what the stages with `reads_sign` do, and no others."""
+    """A constant added to all logits changes only what stages with `reads_sign` do."""
     logits = torch.tensor([2.0, 1.5, -0.5, -1.0, 0.5])
     texts = {"prompt_ids": [0, 1, 2], "output_ids": [1, 2, 0, 1]}
     chain = preset(**CHAINS[name]).chain
