@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from temperament.batch.process import Run, process
     from temperament.engines import transformers, vllm
-    from temperament.errors import EngineError, PresetError, RequestError, TemperamentError
+    from temperament.errors import (
+        EngineError,
+        InputError,
+        PresetError,
+        RequestError,
+        TemperamentError,
+    )
     from temperament.presets import Catalogue, Chain, Preset
 
 __version__ = "0.1.0"
@@ -21,6 +27,7 @@ _HOME = {
     "Catalogue": "temperament.presets",
     "Chain": "temperament.presets",
     "EngineError": "temperament.errors",
+    "InputError": "temperament.errors",
     "Preset": "temperament.presets",
     "PresetError": "temperament.errors",
     "RequestError": "temperament.errors",
@@ -34,6 +41,7 @@ __all__ = [
     "Catalogue",
     "Chain",
     "EngineError",
+    "InputError",
     "Preset",
     "PresetError",
     "RequestError",

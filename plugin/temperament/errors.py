@@ -5,6 +5,7 @@
     TemperamentError (ValueError)
     ├── PresetError      a preset or a value in one is wrong
     │   └── UnknownPreset    no preset has this name
+    ├── InputError       logits, token ids or seeds of a decoding loop have the wrong form
     ├── RequestError     a request's words contradict each other or can't be honoured
     └── EngineError      this engine can't do what is asked
 
@@ -76,6 +77,10 @@ class PresetError(TemperamentError):
 
 class UnknownPreset(PresetError):  # noqa: N818 - a PresetError by its base already
     """No preset has this name or alias."""
+
+
+class InputError(TemperamentError):
+    """Logits, token ids, seeds or a number of rows have the wrong type, shape or device."""
 
 
 class RequestError(TemperamentError):

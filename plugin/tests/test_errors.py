@@ -10,6 +10,7 @@ import pytest
 from temperament.errors import (
     MOST,
     EngineError,
+    InputError,
     PresetError,
     Problem,
     RequestError,
@@ -88,7 +89,9 @@ def test_the_nearest_names_are_known_ones(name: object, expected: tuple[str, ...
     assert expected == nearest(name, ["chat", "code", "coding", "creative"])
 
 
-@pytest.mark.parametrize("kind", [PresetError, UnknownPreset, RequestError, EngineError])
+@pytest.mark.parametrize(
+    "kind", [PresetError, UnknownPreset, InputError, RequestError, EngineError]
+)
 def test_every_error_is_a_value_error_with_problems(kind: type[TemperamentError]) -> None:
     """One problem or many: the error holds all, and its text is one a line."""
     one, two = Problem("a", "", "first"), Problem("b", "", "second")

@@ -1,4 +1,4 @@
-"""Presets in a decoding loop of one's own: one step with `process`, many with `Run`."""
+"""Presets in any decoding loop: one step with `process`, many with `Run`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.arrays import to_device
+from temperament.batch.checking import check_inputs, check_logits, check_tokens
 from temperament.batch.request import check_tokenizer, request_of, seed_of
 from temperament.batch.rows import Rows
-from temperament.errors import PresetError, Problem
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
 
@@ -20,7 +21,7 @@ Ids = Sequence[Sequence[int]] | Tensor
 
 
 class Run:
-    """Presets for the rows of a decoding loop of one's own, step by step.
+    """Presets for the rows of a decoding loop, step by step.
 
     ::
 
@@ -28,12 +29,15 @@ class Run:
         logits = run.run(model_logits)  # [2, vocab] float32: softmax and draw from these
         run.accept(tokens)              # [2] the tokens that were drawn
 
-    `presets` is one preset for all rows or one for each: a name, a map of values, or a `Preset`.
-    `rows` is needed only where neither `presets` nor `prompt_ids` tells it. Ids are lists of lists
-    or a tensor of a row each. `seeds`, one for each row, fix what stages with chance draw; without
-    them a preset's own seed does, or a fresh one. `tokenizer` is needed by stages that know texts.
+    `presets` is one preset for all rows, or a list of one for each: a name, a map of values, or a
+    `Preset`. `rows` is needed only if neither a list of presets nor ids tell the number of rows.
+    `prompt_ids` and `output_ids` are a list of token ids for each row, or a [rows, length] tensor
+    of integers; ids outside the vocabulary, such as a padding of -1, count for nothing. `seeds`
+    has an integer for each row, which decides what stages draw at random; without it the preset's
+    seed does, or a new random one. `tokenizer` is needed by stages and modes that look at texts.
 
-    Raises `PresetError` for an unknown name or a wrong value, or for what a stage lacks.
+    Raises `PresetError` for an unknown name, a wrong value, or a preset that needs the tokenizer,
+    and `InputError` for ids, seeds or numbers of rows of a wrong form.
     """
 
     def __init__(
@@ -48,61 +52,52 @@ class Run:
         catalogue: Catalogue | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.presets, many = as_presets(
+        self.presets, one_each = as_presets(
             presets, Catalogue.load() if catalogue is None else catalogue
         )
-        for ids in (prompt_ids, output_ids):
-            rows = len(ids) if rows is None and ids is not None else rows
-        rows = len(self.presets) if rows is None else rows
-        for name, values in (("presets", self.presets if many else None), ("seeds", seeds)):
-            if values is not None and len(values) != rows:
-                raise PresetError(
-                    Problem(name, "", "one for each row", str(len(values)), f"{rows} of them")
-                )
+        inputs = check_inputs(len(self.presets), one_each, rows, prompt_ids, output_ids, seeds)
         check_tokenizer(self.presets, tokenizer)
         vocabulary = None if tokenizer is None else TokenBytes.of(tokenizer)
-        self._rows = Rows(rows, device, None if vocabulary is None else lambda: vocabulary)
-        self._slots = np.arange(rows, dtype=np.int64)
-        requests = [
-            request_of(preset, ends=vocabulary.ends if vocabulary is not None else ())
-            for preset in self.presets
-        ]
-        prompts = _lists(prompt_ids, rows, "prompt_ids")
-        outputs = _lists(output_ids, rows, "output_ids")
-        for row in range(rows):
-            request = requests[row if many else 0]
-            seed = seeds[row] if seeds is not None else seed_of(self.presets[row if many else 0])
-            self._rows.write(row, replace(request, seed=seed), prompts[row], outputs[row])
-        self._followed = np.array([row for row in range(rows) if self._rows.follows(row)], int)
+        # A tensor's device has a number where `device` may have none.
+        self._device = torch.empty(0, device=device).device
+        self._rows = Rows(inputs.rows, device, None if vocabulary is None else lambda: vocabulary)
+        # [rows]
+        self._slots = np.arange(inputs.rows, dtype=np.int64)
+        ends = () if vocabulary is None else vocabulary.ends
+        requests = [request_of(preset, ends) for preset in self.presets]
+        for row in range(inputs.rows):
+            number = row if one_each else 0
+            seed = seed_of(self.presets[number]) if inputs.seeds is None else inputs.seeds[row]
+            request = replace(requests[number], seed=seed)
+            self._rows.write(row, request, inputs.prompts[row], inputs.outputs[row])
+        # [n] the rows with stages or modes that read the tokens
+        self._followed = np.array(
+            [row for row in range(inputs.rows) if self._rows.follows(row)], np.int64
+        )
 
     def run(self, logits: Tensor, *, inplace: bool = False) -> Tensor:
-        """The logits whose softmax is the distribution to draw from: [rows, vocab] float32.
+        """Returns the logits whose softmax is the distribution to draw from: float32.
 
-        `inplace` changes the given tensor, which must be float32 and on the run's device.
+        `logits` is [rows, vocab] in any float type, on the run's device. `inplace` changes this
+        tensor, which must be float32, and returns it; the result has no gradient either way.
+        Raises `InputError` for a tensor of another form.
         """
         rows = len(self._slots)
-        if logits.ndim != 2 or logits.shape[0] != rows:
-            raise PresetError(
-                Problem("logits", "", "wrong shape", str(tuple(logits.shape)), f"({rows}, vocab)")
-            )
-        if inplace and logits.dtype != torch.float32:
-            raise PresetError(
-                Problem("logits", "", "inplace needs float32", str(logits.dtype), "torch.float32")
-            )
+        check_logits(logits, rows=rows, device=self._device, inplace=inplace)
         if not inplace:
-            logits = logits.to(torch.float32, copy=True)
+            logits = logits.detach().to(torch.float32, copy=True)
         return self._rows.run(logits, self._slots)
 
     def accept(self, tokens: Tensor | Sequence[int]) -> None:
-        """Appends the drawn token of every row: [rows] integers."""
-        drawn = torch.as_tensor(tokens, device=self._rows.device).reshape(-1).long()
-        if drawn.shape[0] != len(self._slots):
-            raise PresetError(
-                Problem("tokens", "", "one for each row", str(len(drawn)), str(len(self._slots)))
-            )
+        """Appends the drawn token of every row: [rows] or [rows, 1] integers.
+
+        An id outside the vocabulary counts for nothing. Raises `InputError` for tokens of another
+        form.
+        """
+        drawn = check_tokens(tokens, len(self._slots), self._device)
         if len(self._followed):
-            own = drawn[torch.from_numpy(self._followed).to(drawn.device)]
-            self._rows.log.append(own, self._followed)
+            followed = to_device(self._followed, self._device)
+            self._rows.log.append(drawn.index_select(0, followed), self._followed)
 
 
 def process(
@@ -116,16 +111,16 @@ def process(
     catalogue: Catalogue | None = None,
     inplace: bool = False,
 ) -> Tensor:
-    """One step of any decoding loop: logits in, the logits to draw from out.
+    """Returns the logits to draw from, for one step of any decoding loop: [rows, vocab] float32.
 
-    `logits` is [rows, vocab] in any float type, the result float32; `presets` is one preset for
-    all rows or one for each (a name, a map of values, or a `Preset`). `prompt_ids` and
-    `output_ids` matter to stages that know the history: lists of lists, or a tensor of a row each.
-    `seeds` and `tokenizer` are those of `Run`. Raises `PresetError` for what isn't allowed.
+    `logits` is [rows, vocab] in any float type. The other arguments are those of `Run`, and
+    `inplace` that of `Run.run`. Stages and modes that read the tokens need `prompt_ids` and
+    `output_ids`. Raises `PresetError` for a preset, and `InputError` for any other argument.
     """
+    check_logits(logits, inplace=inplace)
     run = Run(
         presets,
-        rows=logits.shape[0] if logits.ndim else 0,
+        rows=logits.shape[0],
         prompt_ids=prompt_ids,
         output_ids=output_ids,
         seeds=seeds,
@@ -134,11 +129,3 @@ def process(
         device=logits.device,
     )
     return run.run(logits, inplace=inplace)
-
-
-def _lists(ids: Ids | None, rows: int, name: str) -> list[list[int]]:
-    if ids is None:
-        return [[] for _ in range(rows)]
-    if len(ids) != rows:
-        raise PresetError(Problem(name, "", "one list of ids a row", str(len(ids)), str(rows)))
-    return ids.tolist() if isinstance(ids, Tensor) else [list(row) for row in ids]

@@ -1,12 +1,14 @@
-"""`process` and `Run`: presets in a decoding loop of one's own."""
+"""`process` and `Run`: presets in any decoding loop."""
 
+import math
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from temperament import Catalogue, Preset, PresetError, Run, process
+from temperament import Catalogue, InputError, Preset, PresetError, Run, process
 from temperament.errors import UnknownPreset
 from temperament.stages import STAGES
 from temperament.stages.kinds import TEXTS
@@ -104,16 +106,11 @@ class TestProcess:
     @pytest.mark.parametrize(
         ("presets", "options", "message"),
         [
-            (["code", "chat"], {}, "presets: one for each row; given: 2; allowed: 3"),
-            ([], {}, "presets: one for each row; given: 0; allowed: 3"),
             ("no-such-preset", {}, "unknown preset"),
             ("creativ", {}, "did you mean 'creative'"),
             ({"temperature": -1}, {}, "temperature: not allowed; given: -1"),
             ({"temprature": 1.0}, {}, "did you mean 'temperature'"),
             (["code", {"top_k": "many"}, "chat"], {}, "top_k: not allowed; given: 'many'"),
-            ("code", {"prompt_ids": [[1], [2]]}, "prompt_ids: one list of ids a row; given: 2"),
-            ("code", {"output_ids": [[1]]}, "output_ids: one list of ids a row; given: 1"),
-            ("code", {"seeds": [1]}, "seeds: one for each row; given: 1"),
             ({"banned_strings": ["a"]}, {}, "the tokenizer must be given"),
         ],
     )
@@ -124,16 +121,209 @@ class TestProcess:
 
         assert message in str(caught.value)
 
-    @pytest.mark.parametrize("shape", [(), (5,), (2, 5), (1, 3, 5)])
-    def test_wrong_shapes(self, shape: tuple[int, ...]) -> None:
-        """Logits are [rows, vocab], with a row for each preset."""
-        with pytest.raises(PresetError):
-            process(torch.zeros(shape), ["code", "chat", "data"])
 
-    def test_half_precision_can_not_be_changed_in_place(self) -> None:
-        """The result is float32."""
-        with pytest.raises(PresetError, match="inplace needs float32"):
-            process(torch.zeros(1, 5, dtype=torch.float16), "code", inplace=True)
+IDS = torch.ones(3, 2, dtype=torch.int64)
+INPUTS = [
+    ({"rows": -1}, "rows: not a number of rows; given: -1; allowed: an integer from 0"),
+    ({"rows": 1.5}, "rows: not a number of rows; given: 1.5"),
+    ({"rows": True}, "rows: not a number of rows; given: True"),
+    ({"presets": ["code", "chat"]}, "presets: one for each row; given: 2; allowed: 3 of them"),
+    ({"presets": []}, "presets: one for each row; given: 0; allowed: 3 of them"),
+    ({"prompt_ids": [[1], [2]]}, "prompt_ids: one list of token ids for each row; given: 2"),
+    ({"output_ids": [[1]]}, "output_ids: one list of token ids for each row; given: 1"),
+    ({"prompt_ids": 5}, "prompt_ids: not lists of token ids; given: 5; allowed: a list of"),
+    ({"prompt_ids": "abc"}, "prompt_ids: not lists of token ids; given: 'abc'"),
+    ({"prompt_ids": {"input_ids": []}}, "prompt_ids: not lists of token ids; given: {'inp"),
+    ({"prompt_ids": [1, 2, 3]}, "prompt_ids: 0: not a list of token ids; given: 1"),
+    ({"prompt_ids": IDS[0]}, "prompt_ids: 0: not a list of token ids; given: 1"),
+    ({"output_ids": [[1], "ab", [2]]}, "output_ids: 1: not a list of token ids; given: 'ab'"),
+    ({"output_ids": [[1], [2], None]}, "output_ids: 2: not a list of token ids; given: None"),
+    ({"prompt_ids": [[], [1, "b"], []]}, "prompt_ids: 1.1: not a token id; given: 'b'"),
+    ({"prompt_ids": [[[1]], [], []]}, "prompt_ids: 0.0: not a token id; given: [1]"),
+    ({"prompt_ids": [[1.0], [], []]}, "prompt_ids: 0.0: not a token id; given: 1.0"),
+    ({"prompt_ids": IDS.float()}, "prompt_ids: 0.0: not a token id; given: 1.0"),
+    ({"prompt_ids": IDS > 0}, "prompt_ids: 0.0: not a token id; given: True"),
+    ({"prompt_ids": [[2**32 + 1], [], []]}, "prompt_ids: 0.0: not a token id; given: 42949"),
+    ({"seeds": [1]}, "seeds: one for each row; given: 1; allowed: 3 of them"),
+    ({"seeds": 7}, "seeds: one for each row; given: 7; allowed: 3 integers"),
+    ({"seeds": "abc"}, "seeds: one for each row; given: 'abc'; allowed: 3 integers"),
+    ({"seeds": [1, 2.0, 3]}, "seeds: 1: not a seed; given: 2.0; allowed: an integer of 64"),
+    ({"seeds": [1, 2, True]}, "seeds: 2: not a seed; given: True"),
+    ({"seeds": [2**63, 1, 2]}, "seeds: 0: not a seed; given: 9223372036854775808"),
+]
+LOGITS = [
+    ([[1.0, 2.0]] * 2, "logits: not a tensor; given: list; allowed: a torch.Tensor"),
+    (np.zeros((2, 5)), "logits: not a tensor; given: ndarray"),
+    (torch.zeros(2, 5).long(), "logits: not floating point; given: torch.int64; allowed: float32"),
+    (torch.zeros(2, 5).bool(), "logits: not floating point; given: torch.bool"),
+    (torch.zeros(()), "logits: wrong shape; given: (); allowed: ("),
+    (torch.zeros(5), "logits: wrong shape; given: (5,); allowed: ("),
+    (torch.zeros(2, 1, 5), "logits: wrong shape; given: (2, 1, 5); allowed: ("),
+    (torch.zeros(2, 0), "logits: wrong shape; given: (2, 0); allowed: ("),
+    (torch.zeros(2, 5).to_sparse(), "logits: not a dense tensor; given: torch.sparse_coo"),
+    (torch.zeros(2, 5, device="meta"), "logits: wrong device; given: meta; allowed: "),
+]
+IN_PLACE = [
+    (
+        torch.zeros(2, 5).half(),
+        "inplace needs float32; given: torch.float16; allowed: torch.",
+    ),
+    (torch.zeros(2, 5, requires_grad=True), "inplace needs no gradient; given: requires_grad=True"),
+    (torch.zeros(1, 5).expand(2, 5), "inplace needs memory for every number; given: an expanded"),
+]
+
+
+class TestInputs:
+    """Arguments of a wrong form."""
+
+    @pytest.mark.parametrize(("options", "message"), INPUTS)
+    def test_a_wrong_argument_is_an_input_error(self, options: Any, message: str) -> None:
+        """An `InputError` names the argument, the row, the value and what is allowed."""
+        with pytest.raises(InputError) as caught:
+            Run(**{"presets": "code", "rows": 3, **options})
+
+        assert message in str(caught.value)
+        assert not isinstance(caught.value, PresetError)
+
+    def test_all_problems_are_reported_at_once(self) -> None:
+        """One error names every wrong argument."""
+        wrong: Any = {"prompt_ids": [[1]], "output_ids": [["a"], 3], "seeds": [None, 1, 2]}
+        with pytest.raises(InputError) as caught:
+            Run(["code"], rows=2, **wrong)
+
+        expected = ["output_ids", "output_ids", "presets", "prompt_ids", "seeds", "seeds"]
+        assert expected == [problem.where for problem in caught.value.problems]
+
+    @pytest.mark.parametrize(("logits", "message"), LOGITS)
+    def test_wrong_logits_are_an_input_error(self, logits: Any, message: str) -> None:
+        """Logits are a dense [rows, vocab] tensor of floating-point numbers, in every step."""
+        for call in (process, lambda wrong, presets: Run(presets).run(wrong)):
+            with pytest.raises(InputError) as caught:
+                call(logits, ["code", "chat"])
+
+            assert message in str(caught.value)
+
+    @pytest.mark.parametrize("rows", [1, 3])
+    def test_every_step_has_the_rows_of_the_run(self, rows: int) -> None:
+        """A tensor of fewer or more rows is refused, and the message has the right shape."""
+        with pytest.raises(InputError) as caught:
+            Run(["code", "chat"]).run(torch.zeros(rows, 5))
+
+        assert f"wrong shape; given: ({rows}, 5); allowed: (2, vocab)" in str(caught.value)
+
+    def test_logits_stay_on_the_device_of_the_run(self) -> None:
+        """A tensor of another device is refused, with all else that is wrong with it."""
+        with pytest.raises(InputError) as caught:
+            Run(["code", "chat"]).run(torch.zeros(5, dtype=torch.int32, device="meta"))
+
+        expected = ["not floating point", "wrong shape", "wrong device"]
+        assert expected == [problem.message for problem in caught.value.problems]
+
+    @pytest.mark.parametrize(("logits", "message"), IN_PLACE)
+    def test_a_tensor_that_cannot_be_changed_in_place(self, logits: Any, message: str) -> None:
+        """The same tensor is accepted without `inplace`."""
+        with pytest.raises(InputError) as caught:
+            process(logits, "code", inplace=True)
+
+        assert message in str(caught.value)
+        assert (2, 5) == process(logits, "code").shape
+
+    def test_a_tensor_of_inference_mode(self) -> None:
+        """Outside of that mode it can't be changed in place, and can be copied."""
+        with torch.inference_mode():
+            logits = torch.zeros(2, 5)
+            assert process(logits, "code", inplace=True) is logits
+        with pytest.raises(InputError, match="inplace needs inference mode"):
+            process(logits, "code", inplace=True)
+
+        assert (2, 5) == process(logits, "code").shape
+
+    def test_the_result_has_no_gradient(self) -> None:
+        """Logits of a model outside of `torch.no_grad` give what they give inside."""
+        logits = rows.logits(2, VOCABULARY, Random(4))
+        values = {"temperature": 0.7, "top_k": 20, "top_p": 0.9, "min_p": 0.01}
+        after = process(logits.clone().requires_grad_(), values)
+
+        assert not after.requires_grad
+        assert rows.same_bits(after, process(logits, values))
+
+    def test_no_check_looks_at_the_numbers(self) -> None:
+        """NaN and infinities raise nothing: `remove_invalid_values` is for them."""
+        logits = torch.tensor([[math.nan, 1.0], [math.inf, -math.inf]])
+
+        assert (2, 2) == process(logits, "code").shape
+
+    @pytest.mark.parametrize(
+        ("tokens", "message"),
+        [
+            ([1], "tokens: one for each row; given: (1,); allowed: (2,) or (2, 1)"),
+            ([1, 2, 3], "tokens: one for each row; given: (3,)"),
+            ([[1, 2]], "tokens: one for each row; given: (1, 2)"),
+            (torch.ones(2, 2).long(), "tokens: one for each row; given: (2, 2)"),
+            ([1.0, 2.0], "tokens: not integers; given: torch.float32; allowed: int64"),
+            (torch.ones(2).bool(), "tokens: not integers; given: torch.bool"),
+            (["a", "b"], "tokens: not token ids; given: ['a', 'b']; allowed: 2 integers"),
+            ([1, None], "tokens: not token ids; given: [1, None]"),
+            ([1, 2**70], "tokens: not token ids; given: [1, 11805"),
+            ([[1], [2, 3]], "tokens: not token ids; given: [[1], [2, 3]]"),
+            (None, "tokens: not token ids; given: None"),
+            (torch.ones(2, device="meta").long(), "tokens: wrong device; given: meta"),
+        ],
+    )
+    def test_wrong_tokens_are_an_input_error(self, tokens: Any, message: str) -> None:
+        """`accept` takes one integer for each row."""
+        with pytest.raises(InputError) as caught:
+            Run({"frequency_penalty": 1.0}, rows=2).accept(tokens)
+
+        assert message in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "tokens",
+        [[1, 2], (1, 2), np.array([1, 2]), torch.tensor([1, 2]).int(), torch.tensor([[1], [2]])],
+    )
+    def test_tokens_may_be_a_list_an_array_or_a_tensor(self, tokens: Any) -> None:
+        """`accept` takes [rows] or [rows, 1] of any integer type."""
+        run = Run({"frequency_penalty": 1.0}, rows=2)
+        run.accept(tokens)
+
+        assert [[0, -1, 0], [0, 0, -1]] == run.run(torch.zeros(2, 3)).tolist()
+
+    @pytest.mark.parametrize(
+        "ids",
+        [
+            [[1, 1], [2, 2]],
+            ((1, 1), (2, 2)),
+            np.array([[1, 1], [2, 2]]),
+            [torch.tensor([1, 1]), np.array([2, 2])],
+            [[torch.tensor(1), np.int32(1)], range(2, 3)],
+            torch.tensor([[1, -1], [2, -1]]),
+            [[1, 2**31 - 1], [2, -(2**31)]],
+        ],
+    )
+    def test_ids_may_be_lists_arrays_or_tensors(self, ids: Any) -> None:
+        """Ids outside the vocabulary, such as a padding of -1, count for nothing."""
+        after = process(torch.zeros(2, 3), {"presence_penalty": 1.0}, output_ids=ids)
+
+        assert [[0, -1, 0], [0, 0, -1]] == after.tolist()
+
+    @pytest.mark.parametrize(
+        "seeds", [range(5, 7), np.array([5, 6]), torch.tensor([5, 6]), [np.int32(5), 6]]
+    )
+    def test_seeds_may_be_any_integers(self, seeds: Any) -> None:
+        """They draw what a list of them draws."""
+        logits = torch.zeros(2, 100)
+        values = {"reproducible": True}
+
+        assert rows.same_bits(
+            process(logits, values, seeds=[5, 6]), process(logits, values, seeds=seeds)
+        )
+
+    def test_no_rows(self) -> None:
+        """A batch of no rows takes no tokens and gives no logits."""
+        run = Run("code", rows=0, prompt_ids=[], seeds=[])
+        run.accept([])
+
+        assert (0, 5) == run.run(torch.zeros(0, 5)).shape
 
 
 class TestRun:
@@ -174,14 +364,3 @@ class TestRun:
         assert Run("code", rows=3).run(torch.zeros(3, 5)).shape == (3, 5)
         assert Run("code", prompt_ids=[[1], [2]]).run(torch.zeros(2, 5)).shape == (2, 5)
         assert Run("code").run(torch.zeros(1, 5)).shape == (1, 5)
-
-    @pytest.mark.parametrize("shape", [(3, 5), (5,), (2, 1, 5)])
-    def test_wrong_shapes(self, shape: tuple[int, ...]) -> None:
-        """Every step has the run's rows."""
-        with pytest.raises(PresetError, match="wrong shape"):
-            Run(["code", "chat"]).run(torch.zeros(shape))
-
-    def test_a_wrong_number_of_tokens(self) -> None:
-        """One token for each row."""
-        with pytest.raises(PresetError, match="tokens: one for each row"):
-            Run(["code", "chat"]).accept([1])
