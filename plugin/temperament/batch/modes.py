@@ -1,22 +1,22 @@
-"""The mode of every row, followed on the device by a few gathers a token, without waiting for it.
+"""The mode of every row, followed on the device by a few gathers for each token.
 
-What a text did before its request came into the batch is read once on the host
-(`plan.automata.tracer.Tracer`); from then on each new token is one step of the row's state here.
-The two agree token for token.
+Nothing here waits for the device. The tokens that a request brings along are read once on the host
+(`temperament.plan.automata.tracer.Tracer`); every later token is one step of the row's state here.
+Both give the same modes for every text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.machines import Machines
+from temperament.batch.arrays import Flags, Slots
 from temperament.batch.matches import rebuild
+from temperament.batch.mode_tables import ModeAutomata
 from temperament.ops.blocks import branches
 from temperament.ops.cut import entropy
 from temperament.ops.history import History
@@ -31,29 +31,31 @@ from temperament.plan.automata.modes import (
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.automata.triggers import NO_TOKEN
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets.modes import MAX_DEPTH
+from temperament.presets.modes import MAX_DEPTH, MAX_MODES
 
-# The numbers that are kept of a slot.
-_MACHINE = 0  # which machine follows it, -1 for none
+# The fields of a slot's state, by number.
+_AUTOMATON = 0  # the number of its automaton, -1 without modes
 _MODE = 1
-_STATE = 2  # of the machine's automaton
-_ENTERED = 3  # the token of the output at which the mode began
+_STATE = 2  # of the automaton
+_ENTERED = 3  # how many tokens of the output came before the mode
 _READ = 4  # how many tokens of the history were read
-_TOP, _SIZE = 5, 6  # of the stack, a ring
-_HIGH, _LOW = 7, 8  # steps in a row with entropy over and under the mode's bounds
-# The entropy of the last step, as the bits of a float64, and that step's position. It counts once
-# the next token is read: a step may come twice, its logits those of a part of the prompt at first.
+_TOP, _SIZE = 5, 6  # of the stack of modes to go back to: a ring of MAX_DEPTH
+_HIGH, _LOW = 7, 8  # steps in a row with entropy above and below the mode's bounds
+# The entropy of the last step in nats, as the bits of a float64, and the step's position. It counts
+# when the next token is read, because a runner may repeat a step with other logits: those of a
+# part of the prompt come first.
 _NATS, _WEIGHED = 9, 10
 _STACK = 11
 _FIELDS = _STACK + MAX_DEPTH
 
-Slots = np.ndarray[Any, np.dtype[np.int64]]
+_NO_AUTOMATON = -1
+
 Fields = list[Tensor]  # by number, [rows] int64 each
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the rows of a batch are drawn in."""
+    """The modes that the rows of a batch draw their next token in."""
 
     # [rows] int64
     mode: Tensor
@@ -62,7 +64,10 @@ class Drawn:
 
 
 class Modes:
-    """The modes of the requests in `slots` slots."""
+    """The modes of the requests in `slots` slots.
+
+    `vocabulary` returns the tokens' bytes; it is called when a request's rules first need them.
+    """
 
     def __init__(
         self,
@@ -71,18 +76,19 @@ class Modes:
         vocabulary: Callable[[], TokenBytes] | None = None,
     ) -> None:
         self._vocabulary = vocabulary
-        self._machines = Machines(device)
-        # [slots + 1, fields]: the last one is written by rows that shall leave no trace
+        self._automata = ModeAutomata(device)
+        # [slots + 1, _FIELDS] int64; rows whose state is dropped write to the last one
         self._kept = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
-        self._kept[:, _MACHINE] = -1
+        self._kept[:, _AUTOMATON] = _NO_AUTOMATON
+        # slot -> its automaton
         self._of: dict[int, ModeAutomaton] = {}
-        # [slots] on the host: whether a slot has modes, and rules on repetitions and on entropy
+        # [slots] on the host: whether the slot has modes, a rule on repetitions, one on entropy
         self._modal = np.zeros(slots, dtype=np.bool_)
         self._repeating = np.zeros(slots, dtype=np.bool_)
         self._entropic = np.zeros(slots, dtype=np.bool_)
         # [slots] on the host: how many tokens were read, where the host knows it
         self.known = np.zeros(slots, dtype=np.int64)
-        # int64: how often a mode has switched, on the device and what the host knows of it
+        # int64: the number of switches, on the device, and a copy of it on the host
         self._switched = torch.zeros((), dtype=torch.int64, device=device)
         on_device = self._switched.device.type != "cpu"
         self._switched_known = (
@@ -90,38 +96,37 @@ class Modes:
         )
 
     def __bool__(self) -> bool:
-        """Whether any slot has modes."""
+        """Returns whether any slot has modes."""
         return bool(self._of)
 
     @property
     def switches(self) -> int:
-        """How often a mode has switched; on a device's, up to the last time that this was asked."""
+        """Returns how often a mode has switched; on a device, up to the last call."""
         known = int(self._switched_known)
         if self._switched_known is not self._switched:
             self._switched_known.copy_(self._switched, non_blocking=True)
         return known
 
     def write(self, slot: int, switching: Switching) -> None:
-        """A request with modes takes a slot; `read` tells what it has of tokens."""
-        asks = self._vocabulary if switching.why_tokenizer else None
-        made = mode_automaton(switching, None if asks is None else asks())
-        self._set(slot, made)
-        self._machines.use(made, in_use=self._of.values())
+        """Gives a slot modes, at the start of a text; `read` adds the tokens so far."""
+        vocabulary = self._vocabulary if switching.why_tokenizer else None
+        automaton = mode_automaton(switching, None if vocabulary is None else vocabulary())
+        self._set(slot, automaton)
+        self._automata.add(automaton, in_use=self._of.values())
         self.read(slot, [], [], 0)
 
     def read(self, slot: int, prompt: list[int], output: list[int], end: int) -> None:
-        """Sets a slot to where its tokens lead; the history is read up to position `end`."""
+        """Sets the state of a slot to that after its tokens.
+
+        `end` is the position of the history from which later tokens are read.
+        """
         text = Tracer(self._of[slot])
         text.read_prompt(prompt)
         text.read(output)
         row = [0] * _FIELDS
-        row[_MACHINE] = self._machines.number(self._of[slot])
-        row[_MODE], row[_STATE], row[_ENTERED], row[_READ] = (
-            text.mode,
-            text.state,
-            text.entered,
-            end,
-        )
+        row[_AUTOMATON] = self._automata.number(self._of[slot])
+        row[_MODE], row[_STATE] = text.mode, text.state
+        row[_ENTERED], row[_READ] = text.entered, end
         row[_SIZE] = len(text.stack)
         row[_TOP] = len(text.stack) - 1
         row[_STACK : _STACK + len(text.stack)] = text.stack
@@ -130,54 +135,45 @@ class Modes:
         self.known[slot] = end
 
     def clear(self, slot: int) -> None:
-        """The slot has no modes."""
+        """Takes a slot's modes away."""
         if self._modal[slot]:
             self._set(slot, None)
-            self._kept[slot, _MACHINE] = -1
+            self._kept[slot, _AUTOMATON] = _NO_AUTOMATON
 
-    def _set(self, slot: int, made: ModeAutomaton | None) -> None:
-        if made is None:
-            self._of.pop(slot, None)
-        else:
-            self._of[slot] = made
-        self._modal[slot] = made is not None
-        self._repeating[slot] = made is not None and made.switching.repeats
-        self._entropic[slot] = made is not None and made.switching.uses_entropy
-
-    def has(self, slots: Slots) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """[rows] whether a slot has modes."""
+    def has(self, slots: Slots) -> Flags:
+        """Returns [rows] bool: whether the slot has modes."""
         return np.asarray(self._modal[slots])
 
     def repeats(self, slots: Slots) -> bool:
-        """Whether one of the slots has a rule on repetitions."""
+        """Returns whether one of the slots has a rule on repetitions."""
         return bool(self._repeating[slots].any())
 
     def uses_entropy(self, slots: Slots) -> bool:
-        """Whether the mode of one of the slots may depend on more than its tokens."""
+        """Returns whether one of the slots has a rule on entropy: tokens don't tell its mode."""
         return bool(self._entropic[slots].any())
 
     def save(self, slot: int) -> Tensor:
-        """What `restore` needs."""
+        """Returns a copy of a slot's state, for `restore`."""
         return self._kept[slot].clone()
 
     def restore(self, slot: int, saved: Tensor) -> None:
-        """Puts back what `save` gave, for the same request."""
-        own = int(self._machines.number(self._of[slot]))
+        """Sets a slot with the same request to a saved state."""
+        number = self._automata.number(self._of[slot])
         self._kept[slot] = saved
-        self._kept[slot, _MACHINE] = own
+        self._kept[slot, _AUTOMATON] = number
         self.known[slot] = int(saved[_READ])
 
     def swap(self, one: int, other: int) -> None:
-        """Two slots change places."""
-        pair, turned = [one, other], [other, one]
-        self._kept[pair] = self._kept[turned]
-        self.known[pair] = self.known[turned]
+        """Exchanges the modes of two slots."""
+        pair, reversed_pair = [one, other], [other, one]
+        self._kept[pair] = self._kept[reversed_pair]
+        self.known[pair] = self.known[reversed_pair]
         first, second = self._of.get(one), self._of.get(other)
         self._set(one, second)
         self._set(other, first)
 
     def reorder(self, parents: Tensor) -> None:
-        """Each slot goes on from the state of another: [slots] int64."""
+        """Gives each slot the state of slot `parents[i]`: [slots] int64."""
         self._kept[:-1] = self._kept.index_select(0, parents)
 
     def advance(
@@ -191,16 +187,17 @@ class Modes:
         repeated: Tensor | None = None,
         keep: Tensor | None = None,
     ) -> Drawn:
-        """Reads the tokens that are new in the history of a batch whose row i is slot `slots[i]`.
+        """Reads the new tokens of a batch whose row i is slot `slots[i]`, and returns its modes.
 
-        `most` bounds how many are new in any row. `repeats`: a row has a rule on repetitions;
-        `repeated` are the suffix matches ([rows, positions]) at the history's end, without which
-        they are found anew. `logits` are given if a row's rule asks for entropy. `keep` ([rows]
-        bool) are the rows whose state is that of their slot from now on: all, if None.
+        `most` bounds the number of new tokens of any row. `logits` ([rows, vocab], of this step)
+        are needed if a row has a rule on entropy. `repeats` is whether a row has a rule on
+        repetitions; it reads `repeated` ([rows, positions], the suffix matches at the history's
+        end), or finds the matches itself. Rows with `keep` ([rows] bool, None: all) change the
+        state of their slot.
         """
         fields = list(self._kept.index_select(0, slots).unbind(1))
-        has = fields[_MACHINE] >= 0
-        fields[_MACHINE] = fields[_MACHINE].clamp_min(0)
+        has = fields[_AUTOMATON] >= 0
+        fields[_AUTOMATON] = fields[_AUTOMATON].clamp_min(0)
         entered = fields[_ENTERED]
         for _ in range(most):
             live = has & (fields[_READ] < history.end)
@@ -210,6 +207,7 @@ class Modes:
                 self._weigh(fields, live, fields[_READ] - history.prompt_end)
             self._read_one(fields, live, history, repeats, repeated if most == 1 else None)
         generated = history.end - history.prompt_end
+        # The entropy of this step counts for the token that it draws, but not yet for the state.
         drawn = list(fields)
         if logits is not None:
             due = has & (fields[_READ] == history.end)
@@ -219,14 +217,23 @@ class Modes:
             drawn = list(fields)
             self._weigh(drawn, due, generated)
         mode, position = drawn[_MODE], (generated - drawn[_ENTERED]).clamp_min(0)
-        if self._machines.tables.any_pending:
+        if self._automata.tables.any_pending:
             mode, position = self._pending(drawn, position)
-        fields[_MACHINE] = torch.where(has, fields[_MACHINE], -1)
+        fields[_AUTOMATON] = torch.where(has, fields[_AUTOMATON], _NO_AUTOMATON)
         switched = fields[_ENTERED] != entered
         self._switched += (switched if keep is None else switched & keep).sum()
         where = slots if keep is None else torch.where(keep, slots, self._kept.shape[0] - 1)
         self._kept.index_copy_(0, where, torch.stack(fields, 1))
         return Drawn(torch.where(has, mode, 0), torch.where(has, position, generated))
+
+    def _set(self, slot: int, automaton: ModeAutomaton | None) -> None:
+        if automaton is None:
+            self._of.pop(slot, None)
+        else:
+            self._of[slot] = automaton
+        self._modal[slot] = automaton is not None
+        self._repeating[slot] = automaton is not None and automaton.switching.repeats
+        self._entropic[slot] = automaton is not None and automaton.switching.uses_entropy
 
     def _read_one(
         self,
@@ -236,82 +243,89 @@ class Modes:
         repeats: bool,
         repeated: Tensor | None,
     ) -> None:
-        """One more token of the rows that are `live`."""
-        used, machine_ = self._machines.tables, fields[_MACHINE]
-        place = fields[_READ].clamp(0, history.tokens.shape[1] - 1)
-        token = history.tokens.gather(1, place[:, None])[:, 0]
+        """Reads one more token of the rows that are `live` ([rows] bool)."""
+        tables = self._automata.tables
+        position = fields[_READ].clamp(0, history.tokens.shape[1] - 1)
+        token = history.tokens.gather(1, position[:, None])[:, 0]
         token = torch.where(live, token, NO_TOKEN)
         fields[_READ] = fields[_READ] + live
         count = fields[_READ] - history.prompt_end
         switched = torch.zeros_like(live)
-        for _ in range(used.longest_event + 1):
-            # Behind each switch, what is left of the token is followed anew.
+        for _ in range(tables.longest_event + 1):
+            # After a switch, the rest of the token is read in the new mode.
             if branches(token) and not bool((token != NO_TOKEN).any()):
                 break
             token, switches = self._follow(fields, token, count)
             switched = switched | switches
-        if not (used.any_limit or repeats):
+        if not (tables.any_limit or repeats):
             return
-        cell = machine_ * used.width + fields[_MODE]
+        cell = self._cell(fields)
         due = live & ~switched & (count > 0)
-        limit_rule = used.counted.limit_rule[cell]
-        over = count - fields[_ENTERED] >= used.counted.limit[cell]
+        limit_rule = tables.counting.limit_rule[cell]
+        over = count - fields[_ENTERED] >= tables.counting.limit[cell]
         rule = torch.where(due & over, limit_rule, NO_RULE)
         if repeats:
             again = due & self._repeats(fields, cell, history, repeated)
-            other = torch.where(again, used.counted.repeat_rule[cell], NO_RULE)
-            both = (rule != NO_RULE) & (other != NO_RULE)
-            rule = torch.where(both, rule.minimum(other), rule.maximum(other))
-        self._clear(fields, self._take(fields, rule, count))
+            other = torch.where(again, tables.counting.repeat_rule[cell], NO_RULE)
+            rule = _earlier(rule, other)
+        self._after_switch(fields, self._take(fields, rule, count))
 
     def _follow(self, fields: Fields, token: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Follows tokens up to their first switch: (what is left of them, which rows switched)."""
-        used, machine_ = self._machines.tables, fields[_MACHINE]
-        after, event = used.step(machine_, fields[_STATE], token)
+        """Reads [rows] tokens up to their first switch.
+
+        Returns (the rests of the tokens after the switch, [rows] bool: which rows switched).
+        """
+        tables, automaton = self._automata.tables, fields[_AUTOMATON]
+        after, event = tables.step(automaton, fields[_STATE], token)
         if branches(event) and not bool(event.any()):
             fields[_STATE] = after
             return torch.full_like(token, NO_TOKEN), torch.zeros_like(token, dtype=torch.bool)
-        marks = used.marks[event]
-        rules = used.choice[marks, fields[_MODE][:, None]]
-        back = used.target[rules.clamp_min(0)] == TO_BACK
+        # [rows, longest event]
+        marks = tables.marks[event]
+        rules = tables.choice[marks, fields[_MODE][:, None]]
+        back = tables.target[rules.clamp_min(0)] == TO_BACK
         taken = (rules != NO_RULE) & ~(back & (fields[_SIZE] == 0)[:, None])
         first = taken.int().argmax(1, keepdim=True)
         rule = torch.where(taken, rules, NO_RULE).gather(1, first)[:, 0]
         switches = self._take(fields, rule, count)
-        cleared = used.cleared[marks.gather(1, first)[:, 0]]
-        behind = used.cleared_state[used.root[machine_] + after]
-        state = torch.where(cleared < 0, behind, cleared)
+        after_mark = tables.after_mark[marks.gather(1, first)[:, 0]]
+        after_switch = tables.after_switch[tables.root[automaton] + after]
+        state = torch.where(after_mark < 0, after_switch, after_mark)
         fields[_STATE] = torch.where(switches, state, after)
-        rest = used.rest(machine_, token, used.places[event].gather(1, first)[:, 0])
+        rest = tables.rest(automaton, token, tables.mark_ends[event].gather(1, first)[:, 0])
         return torch.where(switches, rest, NO_TOKEN), switches
 
-    def _clear(self, fields: Fields, switches: Tensor) -> None:
-        """Forgets lines that had begun, where a mode begins."""
+    def _after_switch(self, fields: Fields, switches: Tensor) -> None:
+        """Sets the rows that switched ([rows] bool) to the state in which a mode begins."""
         if branches(switches) and not bool(switches.any()):
             return
-        used = self._machines.tables
-        cleared = used.cleared_state[used.root[fields[_MACHINE]] + fields[_STATE]]
-        fields[_STATE] = torch.where(switches, cleared, fields[_STATE])
+        tables = self._automata.tables
+        after = tables.after_switch[tables.root[fields[_AUTOMATON]] + fields[_STATE]]
+        fields[_STATE] = torch.where(switches, after, fields[_STATE])
 
     def _repeats(
         self, fields: Fields, cell: Tensor, history: History, repeated: Tensor | None
     ) -> Tensor:
-        """[rows] whether the last tokens stand as often as the mode's rule says."""
-        used = self._machines.tables
+        """Returns [rows] bool: whether the last `span` tokens stand `times` times in the output."""
+        counting = self._automata.tables.counting
         if repeated is None:
             shorter = History(history.tokens, history.start, history.prompt_end, fields[_READ])
             repeated = rebuild(shorter)
-        span = used.counted.span[cell]
+        span = counting.span[cell]
         position = torch.arange(repeated.shape[1], device=repeated.device)
         inside = position >= (history.prompt_end + span - 1)[:, None]
         found = (inside & (repeated >= span[:, None])).sum(1)
-        return found >= used.counted.times[cell] - 1
+        return found >= counting.times[cell] - 1
 
     def _take(self, fields: Fields, rule: Tensor, count: Tensor) -> Tensor:
-        """Follows a rule in the rows that have one; returns which of them switched."""
-        used = self._machines.tables
+        """Follows a rule ([rows], NO_RULE for none), and returns [rows] bool: who switched.
+
+        `count` ([rows] int64) is the number of output tokens that were read. A rule that leads
+        back does nothing where there is no mode to go back to.
+        """
+        tables = self._automata.tables
         known = rule.clamp_min(0)
-        target = used.target[known]
+        target = tables.target[known]
         back = target == TO_BACK
         takes = (rule != NO_RULE) & ~(back & (fields[_SIZE] == 0))
         if branches(takes) and not bool(takes.any()):
@@ -320,49 +334,62 @@ class Modes:
         stack = torch.stack(fields[_STACK:], 1)
         top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]
         above = (fields[_TOP] + 1) % MAX_DEPTH
-        slot = torch.arange(MAX_DEPTH, device=rule.device) == above[:, None]
-        stack = torch.where(slot & push[:, None], fields[_MODE][:, None], stack)
+        is_above = torch.arange(MAX_DEPTH, device=rule.device) == above[:, None]
+        stack = torch.where(is_above & push[:, None], fields[_MODE][:, None], stack)
         fields[_STACK:] = list(stack.unbind(1))
         fields[_MODE] = torch.where(push, target, torch.where(pop, top, fields[_MODE]))
-        fields[_TOP] = torch.where(
-            push, above, torch.where(pop, (fields[_TOP] - 1) % MAX_DEPTH, fields[_TOP])
-        )
+        below = (fields[_TOP] - 1) % MAX_DEPTH
+        fields[_TOP] = torch.where(push, above, torch.where(pop, below, fields[_TOP]))
         size = fields[_SIZE] + push.long() - pop.long()
         fields[_SIZE] = size.clamp_max(MAX_DEPTH)
-        entered = (count - used.before[known].long()).clamp_min(0)
+        entered = (count - tables.before[known].long()).clamp_min(0)
         fields[_ENTERED] = torch.where(takes, entered, fields[_ENTERED])
         fields[_HIGH] = torch.where(takes, 0, fields[_HIGH])
         fields[_LOW] = torch.where(takes, 0, fields[_LOW])
         return takes
 
     def _weigh(self, fields: Fields, rows: Tensor, count: Tensor) -> None:
-        """Counts a step of high or low entropy, in the `rows` whose last is that of `count`."""
-        used = self._machines.tables
+        """Counts a step of high or low entropy, and follows the rules on it.
+
+        For the `rows` ([rows] bool) whose last entropy is that of position `count` ([rows] int64).
+        """
+        counting = self._automata.tables.counting
         due = rows & (count >= 0) & (fields[_WEIGHED] == count)
         nats = fields[_NATS].view(torch.float64)
-        cell = fields[_MACHINE] * used.width + fields[_MODE]
-        high = torch.where(nats > used.counted.above[cell], fields[_HIGH] + 1, 0)
-        low = torch.where(nats < used.counted.below[cell], fields[_LOW] + 1, 0)
+        cell = self._cell(fields)
+        high = torch.where(nats > counting.above[cell], fields[_HIGH] + 1, 0)
+        low = torch.where(nats < counting.below[cell], fields[_LOW] + 1, 0)
         fields[_HIGH] = torch.where(due, high, fields[_HIGH])
         fields[_LOW] = torch.where(due, low, fields[_LOW])
-        above = torch.where(
-            due & (high >= used.counted.above_steps[cell]), used.counted.above_rule[cell], NO_RULE
-        )
-        below = torch.where(
-            due & (low >= used.counted.below_steps[cell]), used.counted.below_rule[cell], NO_RULE
-        )
-        both = (above != NO_RULE) & (below != NO_RULE)
-        rule = torch.where(both, above.minimum(below), above.maximum(below))
-        self._clear(fields, self._take(fields, rule, count))
+        is_high = due & (high >= counting.above_steps[cell])
+        is_low = due & (low >= counting.below_steps[cell])
+        above = torch.where(is_high, counting.above_rule[cell], NO_RULE)
+        below = torch.where(is_low, counting.below_rule[cell], NO_RULE)
+        self._after_switch(fields, self._take(fields, _earlier(above, below), count))
 
     def _pending(self, fields: Fields, position: Tensor) -> tuple[Tensor, Tensor]:
-        """(mode, position) where a rule takes effect before its trigger's last token."""
-        used = self._machines.tables
-        state = used.root[fields[_MACHINE]] + fields[_STATE]
-        target = used.pending[state, fields[_MODE]]
+        """Returns (mode, position) of the next token, [rows] int64 each.
+
+        A rule that takes effect before its trigger's last token applies to every token that may
+        complete the trigger.
+        """
+        tables = self._automata.tables
+        state = tables.root[fields[_AUTOMATON]] + fields[_STATE]
+        target = tables.pending[state, fields[_MODE]]
         stack = torch.stack(fields[_STACK:], 1)
         top = stack.gather(1, (fields[_TOP] % MAX_DEPTH)[:, None])[:, 0]
-        behind = torch.where(fields[_SIZE] > 0, top, fields[_MODE])
-        mode = torch.where(target == TO_BACK, behind, target)
+        previous = torch.where(fields[_SIZE] > 0, top, fields[_MODE])
+        mode = torch.where(target == TO_BACK, previous, target)
         stays = (target == SAME_MODE) | ((target == TO_BACK) & (fields[_SIZE] == 0))
         return torch.where(stays, fields[_MODE], mode), torch.where(stays, position, 0)
+
+    @staticmethod
+    def _cell(fields: Fields) -> Tensor:
+        """Returns [rows] int64: the row of each mode in the tables of counting rules."""
+        return fields[_AUTOMATON] * MAX_MODES + fields[_MODE]
+
+
+def _earlier(one: Tensor, other: Tensor) -> Tensor:
+    """Returns the rule that comes first in the preset, of two that may be NO_RULE: [rows] int64."""
+    both = (one != NO_RULE) & (other != NO_RULE)
+    return torch.where(both, one.minimum(other), one.maximum(other))

@@ -297,10 +297,10 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
         batch.log.append(torch.tensor([2]), np.array([slot]))
     batch.run(torch.randn(SLOTS, len(vocabulary)), np.arange(SLOTS))
     (modes, args, kwargs) = calls[0]
-    tables = modes._machines.tables
+    tables = modes._automata.tables
     kept = modes._kept
     monkeypatch.setattr(modes, "_kept", kept.to("meta"))
-    monkeypatch.setattr(modes._machines, "_tables", on_meta(tables))
+    monkeypatch.setattr(modes._automata, "_tables", on_meta(tables))
     history, slots, new = args
     given = {name: on_meta(value) for name, value in kwargs.items()}
     drawn = advance(modes, on_meta(history), on_meta(slots), new, **given)

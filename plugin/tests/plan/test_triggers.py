@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from temperament import Catalogue
-from temperament.batch.machines import KEPT, Machines
+from temperament.batch.mode_tables import KEPT, ModeAutomata
 from temperament.errors import PresetError
 from temperament.plan.automata import cache, triggers
 from temperament.plan.automata.modes import Switching, mode_automaton, unmatched
@@ -129,18 +129,18 @@ class TestCache:
         assert sorted(file.stem for file in home.iterdir()) == ["0", "3"]
 
     def test_memory_is_bounded(self, home: Path) -> None:
-        """The latest tables and machines are kept; on a device also those in use."""
-        machines = Machines()
+        """The latest automata are kept; on a device also those in use."""
+        automata = ModeAutomata()
         held = mode_automaton(switching_on("held"), LETTERS)
-        machines.use(held, [held])
+        automata.add(held, [held])
         for number in range(100):
             made = mode_automaton(switching_on(f"a{number}"), LETTERS)
-            machines.use(made, [held, made])
+            automata.add(made, [held, made])
 
         assert trigger_automaton.cache_info().currsize == triggers.KEPT
         assert mode_automaton.cache_info().currsize == mode_automaton.cache_info().maxsize == 64
-        assert machines.tables.root.shape == (KEPT,)
-        assert machines.number(held) == 0
+        assert automata.tables.root.shape == (KEPT,)
+        assert automata.number(held) == 0
 
     def test_a_folder_that_can_not_be_written(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
