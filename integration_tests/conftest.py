@@ -1,14 +1,18 @@
-"""Servers and models that all tests of a session share."""
+"""What the integration tests share: models, servers, and the order in which the tests run."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server
+from integration_tests.harness.server import ON_SHARED_CORES, Server
+
+# Read when torch is imported, which the test modules do. Two workers share two cores, and threads
+# that wait for one another on a busy machine cost more than they gain with models this small.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 V1_ARGS = [
     *("--served-model-name", "smollm2"),
@@ -22,9 +26,36 @@ V1_ARGS = [
 V2_ARGS = [*V1_ARGS, "--served-model-name", "tiny"]
 
 SERVERS: dict[str, Callable[[], Server]] = {
-    "v1_server": lambda: Server(model_path("smollm2"), "v1", V1_ARGS),
-    "v2_server": lambda: Server(model_path("tiny"), "v2", V2_ARGS),
+    "v1_server": lambda: Server(model_path("smollm2"), "v1", V1_ARGS, env=ON_SHARED_CORES),
+    "v2_server": lambda: Server(model_path("tiny"), "v2", V2_ARGS, env=ON_SHARED_CORES),
 }
+# Files of few tests that take long. They begin first, so that no worker has to wait at the end.
+LONG = (
+    "test_distributed.py",
+    "test_samplers.py",
+    "test_chains.py",
+    "test_soak.py",
+    "test_offline.py",
+    "test_modes_everywhere.py",
+    "test_server_operator.py",
+    "test_playground.py",
+    "test_matrix.py",
+)
+
+
+def group_of(item: pytest.Item) -> str:
+    """The tests of a group run one after another: those of a shared server, or those of a file."""
+    used = [name for name in SERVERS if name in getattr(item, "fixturenames", ())]
+    return used[0] if used else item.path.name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of a group together, and with pytest-xdist on one worker."""
+    first = [*SERVERS, *LONG]
+    ranks = {group: rank for rank, group in enumerate(first)}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: ranks.get(group_of(item), len(first)))
 
 
 @pytest.fixture(scope="session")
@@ -45,35 +76,40 @@ def tiny_path() -> Path:
     return model_path("tiny")
 
 
-@pytest.fixture(scope="session")
-def launch(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Server]]:
-    """Launches a server of `SERVERS`, once.
-
-    Those that the session's tests name are launched together: a start is mostly imports, on one
-    core, and the other core can do the other server's.
-    """
-    with ExitStack() as stack:
-
-        @cache
-        def launch(name: str) -> Server:
-            server = SERVERS[name]().launch()
-            stack.callback(server.stop)
-            return server
-
-        items = request.session.items
-        named = {name for item in items for name in getattr(item, "fixturenames", ())}
-        for name in SERVERS.keys() & named:
-            launch(name)
-        yield launch
+running = pytest.StashKey[dict[str, Server]]()
 
 
 @pytest.fixture(scope="session")
-def v1_server(launch: Callable[[str], Server]) -> Server:
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Server]]:
+    """Starts a server of `SERVERS`, and ends it with the session if no test has ended it before."""
+    servers = request.config.stash.setdefault(running, {})
+
+    def start(name: str) -> Server:
+        servers[name] = SERVERS[name]()
+        return servers[name].__enter__()
+
+    yield start
+    for server in servers.values():
+        server.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Ends a shared server after the last test of its group."""
+    yield
+    servers = item.config.stash.get(running, {})
+    if nextitem is not None:
+        for name in servers.keys() - set(getattr(nextitem, "fixturenames", ())):
+            servers.pop(name).stop()
+
+
+@pytest.fixture(scope="session")
+def v1_server(start: Callable[[str], Server]) -> Server:
     """SmolLM2 as `smollm2` on the model runner that a CPU gets."""
-    return launch("v1_server").wait()
+    return start("v1_server")
 
 
 @pytest.fixture(scope="session")
-def v2_server(launch: Callable[[str], Server]) -> Server:
+def v2_server(start: Callable[[str], Server]) -> Server:
     """The tiny model as `tiny` on the model runner that a GPU gets."""
-    return launch("v2_server").wait()
+    return start("v2_server")

@@ -32,7 +32,7 @@ from integration_tests.harness.ask import (
 )
 from integration_tests.harness.models import ROOT
 from integration_tests.harness.router import Router
-from integration_tests.harness.server import Server
+from integration_tests.harness.server import ON_SHARED_CORES, Server
 
 MODEL = "tiny"
 TOKENS = 24
@@ -154,14 +154,15 @@ def yaml_of(words: Mapping[str, Any]) -> str:
 def server_of(name: str, model: Path, folders: tuple[Path, Path]) -> Server:
     """One of the servers of this file."""
     two = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
+    one = ON_SHARED_CORES
     asked = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": pythonpath()}
     ranks = ["--worker-extension-cls", "integration_tests.harness.ranks.Ranks"]
     words: dict[str, tuple[int, list[str], dict[str, str]]] = {
-        "a": (0, [], {}),
-        "b": (1, [], {}),
+        "a": (0, [], one),
+        "b": (1, [], one),
         "tensor": (0, ["--tensor-parallel-size", "2", *ranks], two | asked),
-        "data": (0, ["--data-parallel-size", "2", "--api-server-count", "1"], two),
-        "api": (0, ["--api-server-count", "2", "--enable-log-requests"], {}),
+        "data": (0, ["--data-parallel-size", "2", "--api-server-count", "1"], one),
+        "api": (0, ["--api-server-count", "2", "--enable-log-requests"], one),
     }
     node, more, env = words[name]
     return Server(model, "v1", [*options(folders[node]), *more], env=env, timeout=400)

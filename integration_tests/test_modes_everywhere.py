@@ -1,7 +1,6 @@
 """Presets with modes on real engines: the same tokens and the same switches; traces over HTTP."""
 
 import json
-import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -124,16 +123,15 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
     # Others without modes among them, in a cache of few blocks: requests are preempted.
     plain = {"temperature": 1.0, "reproducible": True, "seed": 1}
     mixed = [one for r in requests for one in (r, {**r, "preset": plain})]
-    done, log = generate(
+    done, preemptions = generate(
         smollm2_path, [*requests, *mixed], alone=count, max_num_seqs=2 * count,
         num_gpu_blocks_override=14 * SEEDS, block_size=32, enable_prefix_caching=False,
         dtype="float32", max_model_len=256,
     )  # fmt: skip
-    preemptions = sum(map(float, re.findall(r"preemption\S* ([\d.]+)", log)))
     texts = [samples[0] for samples in done]
     alone, among_others = texts[:count], texts[count::2]
     apart = {"Transformers, V1": parted(wanted, alone), "alone, mixed": parted(alone, among_others)}
-    print(f"\nparted, of {count} each: {apart}; {preemptions:.0f} preemptions")
+    print(f"\nparted, of {count} each: {apart}; {preemptions} preemptions")
     places = switches(smollm2_path, requests, wanted)
     print(f"switches: {[len(own) for own in places]}")
 

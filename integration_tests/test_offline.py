@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from integration_tests.harness import mixed_batch
 from integration_tests.harness.mixed_batch import CASES, Report
 from integration_tests.harness.offline import generate
+from integration_tests.harness.server import Runner
 
 STEPS = 6
 
 
-@pytest.fixture(scope="module")
-def reports(smollm2_path: Path, tiny_path: Path) -> Iterator[dict[str, Future[Report]]]:
-    """A real model on V1 and a tiny one on V2, at the same time."""
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            "v1": pool.submit(mixed_batch.run, "v1", smollm2_path, copies=1),
-            "v2": pool.submit(mixed_batch.run, "v2", tiny_path, copies=1),
-        }
-
-
-@pytest.fixture(params=["v1", "v2"])
-def report(request: pytest.FixtureRequest, reports: dict[str, Future[Report]]) -> Report:
-    """Of one runner."""
-    return reports[request.param].result()
+@pytest.fixture(scope="module", params=["v1", "v2"])
+def report(request: pytest.FixtureRequest, smollm2_path: Path, tiny_path: Path) -> Report:
+    """A real model on the V1 runner, and a tiny one on V2."""
+    runner: Runner = request.param
+    return mixed_batch.run(runner, {"v1": smollm2_path, "v2": tiny_path}[runner], copies=1)
 
 
 class TestMixedBatch:

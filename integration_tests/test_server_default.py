@@ -26,7 +26,7 @@ from integration_tests.harness.ask import (
     post,
 )
 from integration_tests.harness.models import ROOT
-from integration_tests.harness.server import Server
+from integration_tests.harness.server import ON_SHARED_CORES, Server
 from temperament import Catalogue
 from temperament.server import settings
 
@@ -56,7 +56,7 @@ def server(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         *("--logprobs-mode", "processed_logprobs"),
         *("--override-generation-config", json.dumps(MODEL)),
     ]
-    env = {"TEMPERAMENT_PRESETS": str(folder)}
+    env = {"TEMPERAMENT_PRESETS": str(folder), **ON_SHARED_CORES}
     with Server(tiny_path, "v1", args, env=env, api_key=KEY) as server:
         yield server
 

@@ -16,7 +16,7 @@ from openai import BadRequestError
 
 from integration_tests.harness.ask import CHAT, ENDPOINTS, MESSAGES, RESPONSES, ask, body, post
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server, ServerError
+from integration_tests.harness.server import ON_SHARED_CORES, Server, ServerError
 
 KEY = "the-operators-key"
 PROMPT = "A sentence that no log may hold."
@@ -48,7 +48,7 @@ def server(folder: Path) -> Iterator[Server]:
     """A server with a key, restrictions, and an error in the stage `skew`."""
     settings = {"temperament": {**SETTINGS, "presets": [str(folder)]}}
     path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH")]))
-    env = {"PYTHONPATH": path, "TEMPERAMENT_TEST_FAULT": "skew"}
+    env = {"PYTHONPATH": path, "TEMPERAMENT_TEST_FAULT": "skew", **ON_SHARED_CORES}
     args = [*ARGS, "--additional-config", json.dumps(settings)]
     with Server(model_path("tiny"), "v1", args, env=env, api_key=KEY) as running:
         yield running
@@ -89,9 +89,8 @@ class TestStart:
     def test_draft_tokens_on_v1(self) -> None:
         """vLLM would load no logits processor there."""
         drafts = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3}
-        server = Server(
-            model_path("tiny"), "v1", [*ARGS, "--speculative-config", json.dumps(drafts)]
-        )
+        args = [*ARGS, "--speculative-config", json.dumps(drafts)]
+        server = Server(model_path("tiny"), "v1", args, env=ON_SHARED_CORES)
         with pytest.raises(ServerError, match="vLLM ended"), server:
             pass
 
@@ -100,7 +99,8 @@ class TestStart:
 
     def test_a_pooling_model_is_left_alone(self) -> None:
         """It draws no tokens: it starts and answers as without us."""
-        with Server(model_path("tiny"), "v1", [*ARGS, "--runner", "pooling"]) as pooling:
+        args = [*ARGS, "--runner", "pooling"]
+        with Server(model_path("tiny"), "v1", args, env=ON_SHARED_CORES) as pooling:
             answer = httpx.post(
                 f"{pooling.url}/pooling", json={"model": "tiny", "input": "a"}, timeout=60
             )

@@ -22,6 +22,7 @@ import httpx
 import pytest
 import torch
 
+from integration_tests.harness.engine import EngineError
 from integration_tests.harness.models import ROOT
 from integration_tests.harness.offline import generate
 from integration_tests.harness.server import Server
@@ -214,7 +215,7 @@ class TestEnginesOnACpu:
                 tiny_path, [request], dtype="float32", max_model_len=128,
                 max_num_batched_tokens=32, max_num_seqs=2, enable_chunked_prefill=True,
             )  # fmt: skip
-        except RuntimeError as error:
+        except EngineError as error:
             assert "CPU Generator does not use offset" in str(error)
             return
         pytest.fail("drop --max-num-batched-tokens in scripts/evaluate_modes.py")

@@ -1,30 +1,21 @@
-"""Random presets in one batch of `vllm.LLM`; each row that was captured is run alone once more.
+"""Random presets in one batch of `vllm.LLM`; each row that was captured runs alone once more.
 
-    python -m integration_tests.harness.captured v1|v2 MODEL REQUESTS SEED
-
-Runs in a process of its own, with the engine inside and a KV cache that is too small. A row alone
-has a place of its own and nobody beside it, and its result must be the same bit for bit. Prints a
-report as JSON.
+Runs in the process of `harness/engine.py`, with a KV cache that is too small. A row alone has its
+own slot and no neighbour, and its result must be the same bit for bit.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from integration_tests.harness import mixed_batch
-from integration_tests.harness.mixed_batch import Recorder
-from integration_tests.harness.models import ROOT
+from integration_tests.harness import engine, mixed_batch
+from integration_tests.harness.mixed_batch import Finished, Recorder, Waiting
+from integration_tests.harness.offline import preemptions
 from integration_tests.harness.random_presets import Vocabulary, presets
-from integration_tests.harness.server import Runner, environment
-
-JOINING = 3  # requests that join at a step
+from integration_tests.harness.server import Runner
 
 
 @dataclass
@@ -41,70 +32,56 @@ class Report:
 
 
 def run(runner: Runner, model: Path, requests: int, seed: int) -> Report:
-    """The report of a process of its own."""
-    env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    words = [runner, str(model), str(requests), str(seed)]
-    command = [sys.executable, "-m", "integration_tests.harness.captured", *words]
-    done = subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=1500, check=False, cwd=ROOT
-    )
-    if done.returncode:
-        raise RuntimeError(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return Report(**json.loads(done.stdout.splitlines()[-1]))
+    """The report of a batch of so many requests."""
+    answer = engine.call(
+        runner, report, timeout=1500,
+        runner=runner, model=str(model), requests=requests, seed=seed,
+    )  # fmt: skip
+    return Report(**answer)
 
 
-def main(runner: Runner, model: str, requests: int, seed: int) -> None:
-    """Generates, compares, prints."""
-    from transformers import AutoTokenizer
-    from vllm import LLM, TokensPrompt
+def report(runner: Runner, model: str, requests: int, seed: int) -> dict[str, Any]:
+    """Runs in the engine's process: generates, compares, returns the fields of a `Report`."""
+    from vllm import LLM
 
     import temperament
 
-    ids = AutoTokenizer.from_pretrained(model)(Path(mixed_batch.__file__).read_text("utf-8"))[
-        "input_ids"
-    ]
+    ids = mixed_batch.prompt_ids(model)
     random = Random(seed)
     recorder = Recorder()
     with recorder.listening():
         llm = LLM(model, **mixed_batch.ENGINE)
-        engine = llm.llm_engine
-        size = engine.vllm_config.model_config.get_vocab_size()
-        made = presets(seed, requests, Vocabulary(size))
-        waiting: deque[tuple[str, list[int], Any]] = deque()
-        for name, words in made.items():
+        vllm_config = llm.llm_engine.vllm_config
+        drawn = presets(seed, requests, Vocabulary(vllm_config.model_config.get_vocab_size()))
+        waiting: list[Waiting] = []
+        for name, preset in drawn.items():
             start = random.randrange(len(ids) - 60)
             params = temperament.vllm.sampling_params(
-                words,
+                preset,
                 plan=random.choice(["auto", "residual"]),
                 max_tokens=random.randint(2, 30),
                 ignore_eos=True,
                 extra_args={"case": name},
             )
             waiting.append((name, ids[start : start + random.randint(3, 50)], params))
-        finished: dict[str, tuple[list[int], list[int]]] = {}
-        while waiting or engine.has_unfinished_requests():
-            for _ in range(min(JOINING, len(waiting))):
-                key, prompt, params = waiting.popleft()
-                engine.add_request(key, TokensPrompt(prompt_token_ids=prompt), params)
-            for output in engine.step():
-                if output.finished:
-                    own = list(output.prompt_token_ids), list(output.outputs[0].token_ids)
-                    finished[output.request_id] = own
-        preemptions = sum(
-            int(getattr(metric, "value", 0))
-            for metric in llm.get_metrics()
-            if "preemptions" in metric.name
+        finished = mixed_batch.drive(llm, waiting)
+        rows, changed, differing = compare(runner, recorder, finished, vllm_config)
+        found = Report(
+            presets=len(drawn),
+            requests=len(finished),
+            steps=len(recorder.records),
+            rows=rows,
+            changed=changed,
+            differing=differing,
+            preemptions=preemptions(llm),
         )
-    rows, changed, differing = compare(runner, recorder, finished, engine.vllm_config)
-    steps = len(recorder.records)
-    report = Report(len(made), len(finished), steps, rows, changed, differing, preemptions)
-    print(json.dumps(asdict(report)))
+    return asdict(found)
 
 
 def compare(
     runner: Runner,
     recorder: Recorder,
-    finished: dict[str, tuple[list[int], list[int]]],
+    finished: Finished,
     vllm_config: Any,
 ) -> tuple[int, int, list[str]]:
     """(rows that were run alone, rows that we changed, those that came out differently)."""
@@ -137,7 +114,3 @@ def compare(
             if alone.follows(0):
                 alone.log.append(torch.tensor([token]), slot)
     return count, changed, differing
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))  # type: ignore[arg-type]

@@ -1,26 +1,22 @@
 """Many presets in one batch of `vllm.LLM`, each row compared with the same row alone.
 
-    python -m integration_tests.harness.mixed_batch v1|v2 MODEL COPIES
-
-Runs in a process of its own, with the engine inside. What our processor is given and what it gives
-back is recorded; which row is whose is followed here, by the engine's own words and apart from our
-own bookkeeping, and the tokens are those of the finished answers. Prints a report as JSON.
+Runs in the process of `harness/engine.py`. The recorder keeps the logits before and after our
+processor. It follows by the engine's own calls, apart from our bookkeeping, to which request a row
+belongs; the tokens are those of the finished answers.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from integration_tests.harness.models import ROOT
-from integration_tests.harness.server import Runner, environment
+from integration_tests.harness import engine
+from integration_tests.harness.offline import preemptions
+from integration_tests.harness.server import Runner
 
 PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
 ORDER = {"order": ["top_k", "top_p", "temperature"], "top_k": 30, "top_p": 0.8}
@@ -111,16 +107,8 @@ class Report:
 
 
 def run(runner: Runner, model: Path, copies: int) -> Report:
-    """The report of a process of its own, with so many requests of each case."""
-    env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    words = ["integration_tests.harness.mixed_batch", runner, str(model), str(copies)]
-    command = [sys.executable, "-m", *words]
-    done = subprocess.run(
-        command, env=env, capture_output=True, text=True, timeout=500, check=False, cwd=ROOT
-    )
-    if done.returncode:
-        raise RuntimeError(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return Report(**json.loads(done.stdout.splitlines()[-1]))
+    """The report of a batch with so many requests of each case."""
+    return Report(**engine.call(runner, report, runner=runner, model=str(model), copies=copies))
 
 
 @dataclass
@@ -189,20 +177,48 @@ class Recorder:
                 setattr(Processor, name, method)
 
 
-def main(runner: Runner, model: str, copies: int) -> None:
-    """Generates, compares, prints."""
+# A request that waits for the engine: its key, the ids of its prompt, its parameters.
+Waiting = tuple[str, list[int], Any]
+# key -> (the ids of the prompt, the tokens of the answer)
+Finished = dict[str, tuple[list[int], list[int]]]
+
+
+def drive(llm: Any, requests: Sequence[Waiting]) -> Finished:
+    """Runs the requests, `JOINING` of which join at each step."""
+    from vllm import TokensPrompt
+
+    waiting = deque(requests)
+    finished: Finished = {}
+    while waiting or llm.llm_engine.has_unfinished_requests():
+        for _ in range(min(JOINING, len(waiting))):
+            key, prompt, params = waiting.popleft()
+            llm.llm_engine.add_request(key, TokensPrompt(prompt_token_ids=prompt), params)
+        for output in llm.llm_engine.step():
+            if output.finished:
+                answer = list(output.prompt_token_ids), list(output.outputs[0].token_ids)
+                finished[output.request_id] = answer
+    return finished
+
+
+def prompt_ids(model: str) -> list[int]:
+    """The ids of a text from which prompts are cut: this file's."""
     from transformers import AutoTokenizer
-    from vllm import LLM, TokensPrompt
+
+    text = Path(__file__).read_text(encoding="utf-8")
+    return list(AutoTokenizer.from_pretrained(model)(text)["input_ids"])
+
+
+def report(runner: Runner, model: str, copies: int) -> dict[str, Any]:
+    """Runs in the engine's process: generates, compares, returns the fields of a `Report`."""
+    from vllm import LLM
 
     import temperament
 
-    text = Path(__file__).read_text(encoding="utf-8")
-    ids = AutoTokenizer.from_pretrained(model)(text)["input_ids"]
+    ids = prompt_ids(model)
     recorder = Recorder()
     with recorder.listening():
         llm = LLM(model, **ENGINE)
-        engine = llm.llm_engine
-        waiting: deque[tuple[str, list[int], Any]] = deque()
+        requests: list[Waiting] = []
         for number in range(copies * len(CASES)):
             case = list(CASES)[number % len(CASES)]
             preset, plan = CASES[case]
@@ -215,29 +231,14 @@ def main(runner: Runner, model: str, copies: int) -> None:
                 ignore_eos=True,
                 extra_args={"case": key},
             )
-            waiting.append((key, ids[start : start + 8 + 5 * (number % 5)], params))
-        finished: dict[str, tuple[list[int], list[int]]] = {}
-        while waiting or engine.has_unfinished_requests():
-            for _ in range(min(JOINING, len(waiting))):
-                key, prompt, params = waiting.popleft()
-                engine.add_request(key, TokensPrompt(prompt_token_ids=prompt), params)
-            for output in engine.step():
-                if output.finished:
-                    own = list(output.prompt_token_ids), list(output.outputs[0].token_ids)
-                    finished[output.request_id] = own
-        preemptions = sum(
-            int(getattr(metric, "value", 0))
-            for metric in llm.get_metrics()
-            if "preemptions" in metric.name
-        )
-    report = compare(runner, recorder, finished)
-    report.preemptions = preemptions
-    print(json.dumps(report.__dict__))
+            requests.append((key, ids[start : start + 8 + 5 * (number % 5)], params))
+        finished = drive(llm, requests)
+        found = compare(runner, recorder, finished)
+        found.preemptions = preemptions(llm)
+    return asdict(found)
 
 
-def compare(
-    runner: Runner, recorder: Recorder, finished: dict[str, tuple[list[int], list[int]]]
-) -> Report:
+def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
     """Runs each row alone."""
     import torch
     from vllm.platforms import current_platform
@@ -303,7 +304,3 @@ def compare(
         preemptions=0,
         moves=recorder.moves,
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))  # type: ignore[arg-type]

@@ -1,24 +1,19 @@
-"""`vllm.LLM` in a process of its own: a job as JSON on standard input, the answers at the end.
+"""Requests to `vllm.LLM`, in the process of `harness/engine.py`.
 
-The job has `model`, `options` of `LLM`, and `requests`: each the ids of a prompt and what
-`temperament.vllm.sampling_params` is given. They are handed over at once, so they share batches;
-the first `alone` of them one at a time. The answer has, for each request, each sample's token ids
-and, if the request asked for `logprobs`, the probabilities of the most likely tokens at each
-position.
+A request has the `ids` of its prompt, a `preset`, and the `overrides` that
+`temperament.vllm.sampling_params` takes beside it.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from pathlib import Path
 from typing import Any
 
-from integration_tests.harness.server import Runner, environment
+from integration_tests.harness import engine
+from integration_tests.harness.server import Runner
 
 
 @dataclass(frozen=True)
@@ -36,13 +31,13 @@ def generate(
     runner: Runner = "v1",
     alone: int = 0,
     **options: Any,
-) -> tuple[list[list[list[int]]], str]:
-    """(the token ids of each sample of each request, what vLLM wrote to its log).
+) -> tuple[list[list[list[int]]], int]:
+    """(the token ids of each sample of each request, how often a request was preempted).
 
-    The first `alone` requests are handed over one at a time, before the others.
+    The first `alone` requests run one at a time; then the others run together.
     """
-    answers, log = _run(model, requests, runner, options, alone)
-    return [[sample.tokens for sample in samples] for samples in answers], log
+    answers, preemptions = _run(model, requests, runner, options, alone)
+    return [[sample.tokens for sample in samples] for samples in answers], preemptions
 
 
 def samples(
@@ -59,9 +54,9 @@ def distributions(
     runner: Runner = "v1",
     **options: Any,
 ) -> list[Sample]:
-    """The first sample of each request, with what each of its tokens was drawn from.
+    """The first sample of each request, with the distribution of each of its tokens.
 
-    Requests say how many tokens they want to see by `logprobs` among their overrides.
+    A request sets by `logprobs`, among its overrides, how many of the most likely tokens it gets.
     """
     options = {"logprobs_mode": "processed_logprobs", "max_logprobs": -1, **options}
     answers, _ = _run(model, requests, runner, options)
@@ -74,41 +69,34 @@ def _run(
     runner: Runner,
     options: Mapping[str, Any],
     alone: int = 0,
-) -> tuple[list[list[Sample]], str]:
-    job = json.dumps(
-        {"model": str(model), "requests": list(requests), "options": options, "alone": alone}
-    )
-    env = environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    done = subprocess.run(
-        [sys.executable, "-m", "integration_tests.harness.offline"],
-        input=job, env=env, capture_output=True, text=True, check=False, timeout=500,
+) -> tuple[list[list[Sample]], int]:
+    answers, preemptions = engine.call(
+        runner, answer, model=str(model), requests=list(requests), alone=alone,
+        options=dict(options),
     )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    answers = [
+    return [
         [
             Sample(tokens, [{int(token): p for token, p in place.items()} for place in top])
             for tokens, top in samples
         ]
-        for samples in json.loads(done.stdout.splitlines()[-1])
-    ]
-    return answers, done.stdout + done.stderr
+        for samples in answers
+    ], preemptions
 
 
-def main() -> None:
-    """Runs the job on standard input."""
+def answer(
+    model: str, requests: list[dict[str, Any]], alone: int, options: dict[str, Any]
+) -> tuple[list[list[tuple[list[int], list[dict[int, float]]]]], int]:
+    """Runs in the engine's process: ((tokens, top) of each sample of each request, preemptions)."""
     from vllm import LLM, TokensPrompt
 
     import temperament
 
-    job = json.load(sys.stdin)
-    llm = LLM(job["model"], enforce_eager=True, disable_log_stats=False, **job["options"])
-    prompts = [TokensPrompt(prompt_token_ids=request["ids"]) for request in job["requests"]]
+    llm = LLM(model, enforce_eager=True, disable_log_stats=False, **options)
+    prompts = [TokensPrompt(prompt_token_ids=request["ids"]) for request in requests]
     params = [
         temperament.vllm.sampling_params(request["preset"], **request.get("overrides", {}))
-        for request in job["requests"]
+        for request in requests
     ]
-    alone = job["alone"]
     groups = [slice(place, place + 1) for place in range(alone)] + [slice(alone, None)]
     outputs = [
         output
@@ -128,11 +116,13 @@ def main() -> None:
         ]
         for output in outputs
     ]
-    for metric in llm.get_metrics():
-        if "preemption" in metric.name:
-            print(metric.name, getattr(metric, "value", ""))
-    print(json.dumps(answers))
+    return answers, preemptions(llm)
 
 
-if __name__ == "__main__":
-    main()
+def preemptions(llm: Any) -> int:
+    """How often the engine preempted a request."""
+    return sum(
+        int(getattr(metric, "value", 0))
+        for metric in llm.get_metrics()
+        if "preemptions" in metric.name
+    )

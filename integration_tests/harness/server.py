@@ -20,6 +20,15 @@ from openai import OpenAI
 Runner = Literal["v1", "v2"]
 
 SHIM = Path(__file__).with_name("shim")
+# More environment for a server that shares two cores with other servers and tests. vLLM's engine
+# runs the model in its own process, as it does on one GPU; on a CPU it otherwise starts a further
+# process for that, which costs a third of the start. The kernel chooses the core, where vLLM would
+# bind the models of all servers to the same one.
+ON_SHARED_CORES = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 class ServerError(RuntimeError):
