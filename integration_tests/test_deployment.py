@@ -6,14 +6,13 @@ import re
 import shlex
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
-from vllm.entrypoints.launchers.cli_args import make_arg_parser
-from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm_router.launch_router import parse_router_args
 
 from temperament.presets import Catalogue
@@ -58,12 +57,21 @@ def commands(manifest: Path) -> Iterator[list[str]]:
         yield words
 
 
+@cache
+def serve_parser() -> ArgumentParser:
+    """vLLM's own parser of `vllm serve`."""
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser: ArgumentParser = make_arg_parser(FlexibleArgumentParser())
+    return parser
+
+
 def check(words: list[str]) -> None:
     """Exits if the program's own parser doesn't know a word."""
     words = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S+", word)]
     if words[:2] == ["vllm", "serve"]:
-        parser: ArgumentParser = make_arg_parser(FlexibleArgumentParser())
-        parser.parse_args(words[2:])
+        serve_parser().parse_args(words[2:])
     else:
         assert words[0] == "vllm-router", words
         parse_router_args(words[1:])
@@ -150,7 +158,7 @@ def test_the_presets_of_the_manifest_are_good(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text, encoding="utf-8")
     catalogue = Catalogue.load([tmp_path])
     [words] = commands(DOCS / "deployment" / "server.yaml")
-    parsed = make_arg_parser(FlexibleArgumentParser()).parse_args(words[2:])
+    parsed = serve_parser().parse_args(words[2:])
     chosen = settings.read(parsed.additional_config)
 
     assert [*map(str, chosen.presets)] == ["/presets"]

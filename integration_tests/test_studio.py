@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from integration_tests.harness.server import Server, environment
+from temperament.cli import main
 
 STUDY = Path(__file__).parents[1] / "docs" / "study"
 PROMPT = "The capital of France is"
@@ -27,8 +30,8 @@ order: [top_k, top_p, temperature]
 """
 
 
-def temperament(*words: str | Path) -> str:
-    """What the command prints."""
+def program(*words: str | Path) -> str:
+    """What the command prints in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "temperament.cli", *map(str, words)],
         env=environment(),
@@ -36,12 +39,22 @@ def temperament(*words: str | Path) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert 0 == done.returncode, done.stderr[-3000:]
     return done.stdout
+
+
+def command(*words: str | Path) -> str:
+    """What the command prints in this process, which has imported torch already."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        status = main([*map(str, words)])
+    assert 0 == status
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="module")
 def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two presets."""
     folder = tmp_path_factory.mktemp("presets")
     (folder / "mixed.yaml").write_text(CHAIN, encoding="utf-8")
     (folder / "penalised.yaml").write_text("repetition_penalty: 1.2", encoding="utf-8")
@@ -49,9 +62,9 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def inspect(presets: Path, *words: str | Path) -> Any:
-    """The numbers of `inspect creative mixed penalised`."""
+    """The JSON of `inspect creative mixed penalised`."""
     return json.loads(
-        temperament(
+        command(
             "--presets", presets, "inspect", "creative", "mixed", "penalised", "--prompt", PROMPT,
             "--json", *words,
         )
@@ -115,7 +128,7 @@ def test_the_study_is_repeated(smollm2_path: Path, gemma_path: Path, tmp_path: P
     """A context of every kind, measured again, gives the entropies of docs/study.md."""
     models = {"SmolLM2-135M-Instruct": smollm2_path, "Gemma-3-270M": gemma_path}
     named = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
-    printed = temperament("study", *named, "--each", "1", "--out", tmp_path)
+    printed = command("study", *named, "--each", "1", "--out", tmp_path)
 
     assert "| `temperature` | 0.7 |" in printed
     assert (tmp_path / "equal-en-light.png").is_file()
@@ -136,18 +149,18 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
     """Greedy texts of a prompt are equal, those at temperature 1.3 are not."""
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Once upon a time\nThe best way to\n", encoding="utf-8")
-    told = json.loads(
-        temperament(
+    compared = json.loads(
+        program(
             "compare", "code", "chat", "--server", v1_server.url, "--prompts", prompts,
             "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
         )
     )  # fmt: skip
     values = {
         name: [estimate["value"] for estimate in measure["estimates"]]
-        for name, measure in told["measures"].items()
+        for name, measure in compared["measures"].items()
     }
 
-    assert ["code", "chat"] == [label.partition("@")[0] for label in told["presets"]]
+    assert ["code", "chat"] == [label.partition("@")[0] for label in compared["presets"]]
     assert values["self-BLEU"][0] == pytest.approx(1)
     assert values["self-BLEU"][1] < 0.5
     assert values["distinct-2"][0] <= 0.5 < values["distinct-2"][1]
