@@ -10,16 +10,16 @@ SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark.py"
 
 
 def benchmark(what: str) -> dict[str, Any]:
-    """The numbers of a short run."""
+    """The numbers of one part of the benchmark, in its short form."""
     command = [sys.executable, str(SCRIPT), what, "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    assert 0 == done.returncode, done.stderr[-3000:]
+    numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return numbers
 
 
 def test_ops() -> None:
-    """Every kind of work is measured, ours and each peer's that has it."""
+    """Every kind of work is measured: our op, and that of each peer which has one."""
     costs = benchmark("ops")["costs"]
     peers = {cost["peer"] for cost in costs}
 
@@ -29,9 +29,9 @@ def test_ops() -> None:
 
 
 def test_compile() -> None:
-    """Our passes stand beside compiled ones; dropping is the one that gives the same bits."""
+    """Three of our passes are compared with compiled ones; the first gives the same bits."""
     compiled = benchmark("compile")["compiled"]
 
-    assert len(compiled) == 3
+    assert 3 == len(compiled)
     assert compiled[0]["same_bits"]
-    assert all(one["milliseconds"] > 0 and one["compiled"] > 0 for one in compiled)
+    assert all(each["milliseconds"] > 0 and each["compiled"] > 0 for each in compiled)

@@ -85,22 +85,22 @@ PROMPTS = [
 
 @dataclass
 class Model:
-    """What both engines gave."""
+    """How far both engines' distributions are apart, and what the last ones come from."""
 
     # chain -> the largest difference in probability at each position of each prompt
     differences: Mapping[str, list[float]]
-    # chain -> the prompt, the tokens, and the model's logits behind them: [prompts, vocab]
+    # chain -> the prompts, the tokens, and the model's logits after these: [prompts, vocab]
     last: Mapping[str, tuple[list[list[int]], list[list[int]], Tensor]] = field(repr=False)
     tokenizer: Any = field(repr=False)
 
 
 @pytest.fixture(scope="module", params=["smollm2", "gemma"])
 def model(request: pytest.FixtureRequest) -> Model:
-    """Both engines' answers to all prompts with all chains, in float32."""
+    """Both engines' distributions for all prompts with all chains, in float32."""
     path = model_path(request.param)
     tokenizer = AutoTokenizer.from_pretrained(path)
     prompts = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]
-    # Both sides roll alike, by the seed.
+    # The seed gives both engines the same noise.
     asked = [
         {
             "ids": ids,
@@ -113,23 +113,23 @@ def model(request: pytest.FixtureRequest) -> Model:
     begin = perf_counter()
     answers = distributions(path, asked, dtype="float32", max_model_len=256, max_num_seqs=64)
     middle = perf_counter()
-    made = compare(path, tokenizer, prompts, answers)
-    largest = {chain: f"{max(found):.1e}" for chain, found in made.differences.items()}
+    model = compare(path, tokenizer, prompts, answers)
+    largest = {chain: f"{max(apart):.1e}" for chain, apart in model.differences.items()}
     print(f"\n{request.param}: vLLM {middle - begin:.0f} s, Transformers"
           f" {perf_counter() - middle:.0f} s; largest differences {largest}")  # fmt: skip
-    return made
+    return model
 
 
 def compare(path: Any, tokenizer: Any, prompts: list[list[int]], answers: list[Sample]) -> Model:
-    """Goes with Transformers through the tokens that vLLM drew."""
+    """Follows with Transformers the tokens that vLLM drew."""
     reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     differences: dict[str, list[float]] = {chain: [] for chain in CHAINS}
     outputs: dict[str, list[list[int]]] = {chain: [] for chain in CHAINS}
     last: dict[str, list[Tensor]] = {chain: [] for chain in CHAINS}
     for seed, prompt in enumerate(prompts):
-        own = answers[seed * len(CHAINS) : (seed + 1) * len(CHAINS)]
+        of_prompt = answers[seed * len(CHAINS) : (seed + 1) * len(CHAINS)]
         # [chains, prompt and output]
-        ids = torch.tensor([prompt + sample.tokens for sample in own])
+        ids = torch.tensor([prompt + sample.tokens for sample in of_prompt])
         with torch.inference_mode():
             # [chains, steps, vocab]
             logits = reference(ids[:, :-1], logits_to_keep=STEPS).logits
@@ -138,10 +138,10 @@ def compare(path: Any, tokenizer: Any, prompts: list[list[int]], answers: list[S
         )
         for step in range(STEPS):
             scores = processor(ids[:, : len(prompt) + step], logits[:, step])
-            for chain, row, sample in zip(CHAINS, scores.softmax(-1), own, strict=True):
+            for chain, row, sample in zip(CHAINS, scores.softmax(-1), of_prompt, strict=True):
                 differences[chain].append(difference(row, sample.top[step]))
                 assert row[sample.tokens[step]] > 0
-        for row, (chain, sample) in enumerate(zip(CHAINS, own, strict=True)):
+        for row, (chain, sample) in enumerate(zip(CHAINS, of_prompt, strict=True)):
             outputs[chain].append(sample.tokens[:-1])
             last[chain].append(logits[row, -1])
     return Model(
@@ -152,24 +152,24 @@ def compare(path: Any, tokenizer: Any, prompts: list[list[int]], answers: list[S
 
 
 def difference(ours: Tensor, top: Mapping[int, float]) -> float:
-    """The largest one among the `TOP` tokens that either side holds most likely."""
+    """The largest difference in probability among the `TOP` most likely tokens of either side."""
     tokens = {*ours.topk(TOP).indices.tolist(), *sorted(top, key=top.__getitem__)[-TOP:]}
     return max(abs(ours[token].item() - top.get(token, 0.0)) for token in tokens)
 
 
 @pytest.mark.parametrize("chain", CHAINS)
 class TestChains:
-    """20 prompts, two tokens each."""
+    """Each chain is tried on 20 prompts, with two tokens each."""
 
     def test_both_engines_draw_from_the_same(self, model: Model, chain: str) -> None:
-        """To a thousandth, for the most likely tokens of either side."""
+        """The probabilities of either side's most likely tokens agree to a thousandth."""
         assert len(model.differences[chain]) == STEPS * len(PROMPTS)
         assert max(model.differences[chain]) <= TOLERANCE
 
     def test_every_stage_acts(self, model: Model, chain: str) -> None:
-        """Without any one of its stages, or its order, a chain gives something else."""
+        """A chain without one of its stages, or without its order, gives another distribution."""
         if len(model.tokenizer) > 2**16:
-            pytest.skip("seen on the small vocabulary, which costs a fifth")
+            pytest.skip("the smaller vocabulary shows it, at a fifth of the cost")
         prompts, outputs, logits = model.last[chain]
         values = CHAINS[chain]
 
@@ -183,7 +183,7 @@ class TestChains:
                 tokenizer=model.tokenizer,
             ).softmax(-1)
 
-        whole = probabilities(values)
+        complete = probabilities(values)
         steps = as_preset(values, Catalogue({})).chain.steps
         parts = [{p.name for p in BY_NAME[step.stage].parameters} for step in steps]
         for part in [*parts, *([{"order"}] if "order" in values else [])]:
@@ -191,4 +191,4 @@ class TestChains:
             if "order" in rest:
                 rest["order"] = [name for name in rest["order"] if name not in part]
 
-            assert (probabilities(rest) - whole).abs().max() > TOLERANCE, part
+            assert (probabilities(rest) - complete).abs().max() > TOLERANCE, part

@@ -50,13 +50,13 @@ LINES = lines("clients.md")
 
 
 def line(client: str, server: Server) -> str:
-    """A line for the test's server."""
+    """A client's line, with the address of the test's server."""
     return LINES[client].replace("http://localhost:8000", server.url)
 
 
 @pytest.fixture
 def greedy(v1_server: Server) -> Callable[..., str]:
-    """The most likely text, asked for without a preset."""
+    """Requests the greedy text, without a preset."""
 
     def text(path: str, prompt: str = QUESTION, tokens: int = TOKENS) -> str:
         asked = {**body(path, "smollm2", prompt, tokens), "temperature": 0}
@@ -68,7 +68,7 @@ def greedy(v1_server: Server) -> Callable[..., str]:
 
 
 def run(command: str, cwd: Path, **env: str) -> str:
-    """What a line of shell prints, with the test's model."""
+    """What a line of shell prints, with the test's model in it."""
     command = command.replace("MODEL", "smollm2")
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -86,7 +86,7 @@ def names(server: Server, **more: Any) -> dict[str, Any]:
 
 
 def test_the_tables_are_one() -> None:
-    """The same lines in both languages, and one for each client that is tested here."""
+    """Both languages show the same lines, one for each client that is tested here."""
     tests = {name for name in globals() if name.startswith("test_")}
     named = {re.sub(r"\W+", "_", client.lower()) for client in LINES}
 
@@ -95,7 +95,7 @@ def test_the_tables_are_one() -> None:
 
 
 def test_curl(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
-    """With the header of the answer."""
+    """curl prints the greedy text, and the header that names the preset."""
     command = line("curl", v1_server).replace('"preset"', f'"max_tokens": {TOKENS}, "preset"')
     head, _, answer = run(command.replace("curl", "curl -i", 1), tmp_path).partition("\n\n")
 
@@ -104,7 +104,7 @@ def test_curl(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> 
 
 
 def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
-    """At once, as a stream, asynchronously, with the header."""
+    """The client answers in one piece, as a stream and asynchronously, and shows the header."""
     from openai import AsyncOpenAI
 
     call = line("openai", v1_server)[:-1] + f", max_tokens={TOKENS}"
@@ -132,7 +132,7 @@ def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
 
 
 def test_openai_responses(v1_server: Server, greedy: Callable[..., str]) -> None:
-    """At once and as a stream."""
+    """The client answers in one piece and as a stream."""
     call = line("openai, responses", v1_server)[:-1] + f", max_output_tokens={TOKENS}"
     own = names(v1_server, client=v1_server.client())
     wanted = greedy(RESPONSES)
@@ -144,7 +144,7 @@ def test_openai_responses(v1_server: Server, greedy: Callable[..., str]) -> None
 
 
 def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
-    """At once, with the header, and as a stream."""
+    """The client answers in one piece and as a stream, and shows the header."""
     from anthropic import Anthropic
 
     call = re.sub(r"max_tokens=\d+", f"max_tokens={TOKENS}", line("anthropic", v1_server))
@@ -160,7 +160,7 @@ def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
 
 
 def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
-    """In an environment of its own, since it wants an older `openai` than vLLM."""
+    """LiteLLM answers in its own environment, since it needs an older `openai` than vLLM."""
     call = line("litellm", v1_server)[:-1] + f", max_tokens={TOKENS})"
     known = names(v1_server)
     program = f"import litellm\nglobals().update({known!r})\nanswer = {call}\n"
@@ -176,7 +176,7 @@ def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) 
 
 
 def test_langchain_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
-    """At once and as a stream."""
+    """LangChain answers in one piece and as a stream."""
     from langchain_openai import ChatOpenAI
 
     call = line("langchain-openai", v1_server)
@@ -190,7 +190,7 @@ def test_langchain_openai(v1_server: Server, greedy: Callable[..., str]) -> None
 
 
 def test_llm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
-    """A model of the command's own list is a model with a preset."""
+    """The command takes a model with a preset from its list of models."""
     command = line("llm", v1_server).replace("llm -m", f"llm -o max_tokens {TOKENS} -m")
     # The package that the test model comes in is a plugin of llm, here without its library.
     said = run(command, tmp_path, LLM_USER_PATH=str(tmp_path), LLM_LOAD_PLUGINS="")
@@ -199,7 +199,7 @@ def test_llm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> N
 
 
 def test_lm_eval(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
-    """Two samples, each answered by the most likely text."""
+    """Both samples are answered by the greedy text."""
     questions = ["Roses are red, violets are", "The colour of snow is"]
     samples = [{"question": text, "answer": greedy(COMPLETIONS, text)} for text in questions]
     (tmp_path / "samples.jsonl").write_text("\n".join(map(json.dumps, samples)) + "\n")
@@ -213,7 +213,7 @@ def test_lm_eval(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) 
 def test_vllm_bench_serve(
     v1_server: Server, greedy: Callable[..., str], smollm2_path: Path, tmp_path: Path
 ) -> None:
-    """Random prompts, each answered by the most likely text."""
+    """Each random prompt is answered by the greedy text."""
     from transformers import AutoTokenizer
     from vllm.benchmarks.datasets import RandomDataset
 

@@ -26,18 +26,18 @@ NOT_CHECKED = ("ray start ", "curl ")
 
 
 def lines(page: Path) -> list[str]:
-    """The commands of a page."""
+    """The lines of shell on a page."""
     blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
 def documents(manifest: Path) -> list[dict[str, Any]]:
-    """The objects of a manifest."""
+    """The Kubernetes objects of a manifest."""
     return list(yaml.safe_load_all(manifest.read_text(encoding="utf-8")))
 
 
 def containers(manifest: Path) -> Iterator[dict[str, Any]]:
-    """The containers of a manifest."""
+    """The containers in the pod templates of a manifest."""
     for document in documents(manifest):
         yield from (
             document["spec"]["template"]["spec"]["containers"]
@@ -47,7 +47,7 @@ def containers(manifest: Path) -> Iterator[dict[str, Any]]:
 
 
 def commands(manifest: Path) -> Iterator[list[str]]:
-    """The words that a manifest's containers run; of a shell's script, its last program."""
+    """The commands of a manifest's containers; of a shell script, its last program."""
     for container in containers(manifest):
         words = [*container["command"], *container["args"]]
         if words[:2] == ["sh", "-c"]:
@@ -68,7 +68,7 @@ def serve_parser() -> ArgumentParser:
 
 
 def check(words: list[str]) -> None:
-    """Exits if the program's own parser doesn't know a word."""
+    """Exits if the program's parser doesn't know an argument."""
     words = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S+", word)]
     if words[:2] == ["vllm", "serve"]:
         serve_parser().parse_args(words[2:])
@@ -79,7 +79,7 @@ def check(words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_are_known(page: Path) -> None:
-    """Each command of the page; those of Ray need a package that isn't here."""
+    """The programs' parsers accept each command of the page but Ray's, which isn't installed."""
     checked = [line for line in lines(page) if not line.startswith(NOT_CHECKED)]
     for line in checked:
         check(shlex.split(line))
@@ -88,7 +88,7 @@ def test_commands_are_known(page: Path) -> None:
 
 
 def test_an_unknown_word_is_noticed() -> None:
-    """The check above can fail."""
+    """A command with a misspelt argument fails the check."""
     for words in (
         ["vllm", "serve", "M", "--tensor-parallel", "x"],
         ["vllm-router", "--polcy", "x"],
@@ -98,12 +98,12 @@ def test_an_unknown_word_is_noticed() -> None:
 
 
 def test_both_languages_show_the_same_commands() -> None:
-    """Line by line."""
+    """Both languages show the same lines."""
     assert lines(PAGES[0]) == lines(PAGES[1])
 
 
 def test_every_file_is_told_of() -> None:
-    """The pages link each file of the folder, and nothing that isn't there."""
+    """The pages link each file of the folder, and no others."""
     names = {path.name for path in (DOCS / "deployment").iterdir()}
     for page in PAGES:
         assert set(re.findall(r"\(deployment/([^)]+)\)", page.read_text(encoding="utf-8"))) == names
@@ -111,21 +111,21 @@ def test_every_file_is_told_of() -> None:
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 class TestManifests:
-    """Without a cluster."""
+    """Each manifest is checked without a cluster."""
 
     def test_it_fits_the_schema(self, manifest: Path) -> None:
-        """With no word that the schema doesn't know."""
+        """Kubernetes' schema accepts each object, and knows each of its fields."""
         for document in documents(manifest):
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
     def test_a_misspelt_word_does_not_fit(self, manifest: Path) -> None:
-        """The check above can fail."""
+        """A manifest with a misspelt field fails the check."""
         document = {**documents(manifest)[0], "metdata": {}}
         with pytest.raises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
     def test_its_programs_know_their_words(self, manifest: Path) -> None:
-        """As a container runs them."""
+        """The programs' parsers accept the arguments of the containers."""
         for words in commands(manifest):
             check(words)
 

@@ -44,7 +44,7 @@ MODES: dict[str, Any] = {
         {"from": ["cold"], "on": {"tokens": 3}, "to": "hot"},
     ],
 }
-# What a request says: a cut of the engine's own, stages of ours, modes, state from step to step.
+# The fields of requests: native, with residual stages, with an order, with modes, with state.
 CHAINS: dict[str, dict[str, Any]] = {
     "native": {"preset": "creative"},
     "stages": {"preset": "chat", "xtc_probability": 0.5, "dry_multiplier": 0.8, "typical_p": 0.9},
@@ -67,7 +67,7 @@ CASES: list[Case] = [
 
 
 def options(presets: Path) -> list[str]:
-    """Words of `vllm serve` that the servers here share."""
+    """Arguments of `vllm serve` that the servers of this file share."""
     return [
         *("--served-model-name", MODEL),
         *("--dtype", "float32"),
@@ -78,14 +78,14 @@ def options(presets: Path) -> list[str]:
 
 
 def send(server: Server, case: Case, **more: Any) -> Answer:
-    """One chat, drawn by us with the case's seed."""
+    """One chat with `reproducible` and the case's seed."""
     chain, prompt, seed = case
-    own = {"reproducible": True, "seed": seed, "max_tokens": TOKENS, "ignore_eos": True}
-    return ask(server, CHAT, MODEL, prompt, **CHAINS[chain], **own, **more)
+    fields = {"reproducible": True, "seed": seed, "max_tokens": TOKENS, "ignore_eos": True}
+    return ask(server, CHAT, MODEL, prompt, **CHAINS[chain], **fields, **more)
 
 
 def send_all(server: Server, cases: list[Case] = CASES) -> list[Answer]:
-    """All at once, each by a connection of its own."""
+    """Sends all cases at the same time."""
     with ThreadPoolExecutor(len(cases)) as pool:
         answers = list(pool.map(lambda case: send(server, case), cases))
     assert {answer.status for answer in answers} == {200}, answers
@@ -93,19 +93,19 @@ def send_all(server: Server, cases: list[Case] = CASES) -> list[Answer]:
 
 
 def parted(answers: list[Answer], others: list[Answer]) -> list[str]:
-    """The cases whose texts differ."""
+    """The names of the cases whose texts differ."""
     pairs = zip(CASES, answers, others, strict=True)
     return [f"{case[0]}, {case[1]}" for case, one, other in pairs if one.text != other.text]
 
 
 def labels(server: Server) -> dict[str, str]:
-    """What `GET /v1/presets` says of each preset: name -> `name@digest`."""
+    """The presets of `GET /v1/presets`: name -> `name@digest`."""
     presets = httpx.get(f"{server.url}/v1/presets", timeout=30).json()["data"]
     return {one["name"]: f"{one['name']}@{one['digest']}" for one in presets}
 
 
 def served(server: Server) -> float:
-    """How many requests it has answered."""
+    """How many requests a server has answered."""
     return sum(metric(server, "vllm:request_success_total").values())
 
 
@@ -117,7 +117,7 @@ def metric(server: Server, name: str) -> dict[str, float]:
 
 
 def check(server: Server, single: Server, reference: list[Answer]) -> list[str]:
-    """What holds wherever a request is drawn; the cases whose texts part from a single server's."""
+    """Compares labels and refusals with the single server's; returns the cases that differ."""
     answers = send_all(server)
 
     assert [a.label for a in answers] == [a.label for a in reference]
@@ -132,40 +132,41 @@ def check(server: Server, single: Server, reference: list[Answer]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The presets of two nodes: the same `turns`, and a `house` that was changed on one alone."""
-    made = []
+    """The presets of two nodes: the same `turns`, and a `house` that differs."""
+    folders = []
     for node, temperature in ("a", 0.7), ("b", 1.4):
         folder = tmp_path_factory.mktemp(node)
-        (folder / "turns.yaml").write_text(yaml_of({**WORDS, **MODES}), encoding="utf-8")
-        house = {**WORDS, "temperature": temperature}
+        (folder / "turns.yaml").write_text(yaml_of({**SUMMARY, **MODES}), encoding="utf-8")
+        house = {**SUMMARY, "temperature": temperature}
         (folder / "house.yaml").write_text(yaml_of(house), encoding="utf-8")
-        made.append(folder)
-    return made[0], made[1]
+        folders.append(folder)
+    return folders[0], folders[1]
 
 
-WORDS = {"summary": {"en": "For a test.", "zh": "测试。"}}
+SUMMARY = {"summary": {"en": "For a test.", "zh": "测试。"}}
 
 
-def yaml_of(words: Mapping[str, Any]) -> str:
-    """A preset file: JSON is YAML."""
-    return json.dumps(words, ensure_ascii=False)
+def yaml_of(preset: Mapping[str, Any]) -> str:
+    """The text of a preset file, as JSON, which is YAML."""
+    return json.dumps(preset, ensure_ascii=False)
 
 
 def server_of(name: str, model: Path, folders: tuple[Path, Path]) -> Server:
     """One of the servers of this file."""
     two = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
     one = ON_SHARED_CORES
-    asked = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": pythonpath()}
+    watched = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": pythonpath()}
     ranks = ["--worker-extension-cls", "integration_tests.harness.ranks.Ranks"]
-    words: dict[str, tuple[int, list[str], dict[str, str]]] = {
+    # name -> the node whose presets it has, more arguments, more environment
+    kinds: dict[str, tuple[int, list[str], dict[str, str]]] = {
         "a": (0, [], one),
         "b": (1, [], one),
-        "tensor": (0, ["--tensor-parallel-size", "2", *ranks], two | asked),
+        "tensor": (0, ["--tensor-parallel-size", "2", *ranks], two | watched),
         "data": (0, ["--data-parallel-size", "2", "--api-server-count", "1"], one),
         "api": (0, ["--api-server-count", "2", "--enable-log-requests"], one),
     }
-    node, more, env = words[name]
-    return Server(model, "v1", [*options(folders[node]), *more], env=env, timeout=400)
+    node, more, env = kinds[name]
+    return Server(model, "v1", [*options(folders[node]), *more], env=env)
 
 
 @pytest.fixture(scope="module")
@@ -185,13 +186,13 @@ def started(tiny_path: Path, folders: tuple[Path, Path]) -> Iterator[dict[str, S
 def several(
     request: pytest.FixtureRequest, tiny_path: Path, folders: tuple[Path, Path]
 ) -> Iterator[Server]:
-    """A server of several processes, for one test: together they'd take all of the memory."""
+    """A server of several processes, for one test: all at once would fill the memory."""
     with server_of(request.param, tiny_path, folders) as server:
         yield server
 
 
 def pythonpath() -> str:
-    """Where a worker finds the harness."""
+    """A PYTHONPATH on which a worker finds the harness."""
     return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
@@ -208,7 +209,7 @@ def reference(single: Server) -> list[Answer]:
 
 
 def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> None:
-    """Equal texts below aren't equal by being the only ones: chain, prompt and seed all matter."""
+    """Chain, prompt and seed all matter: each case has another text, and so has another seed."""
     known = labels(single)
     named = [CHAINS[chain]["preset"] for chain, _, _ in CASES]
     others = [send(single, (chain, prompt, seed + 7)) for chain, prompt, seed in CASES]
@@ -222,8 +223,8 @@ def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> 
 def test_tensor_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
     """Two ranks add in another order, so logits differ in their last bits: few texts may part.
 
-    vLLM gathers all logits on both ranks and draws on both. Ours runs on both too, and gives both
-    the same token at every step: nothing that it knows comes from one rank alone.
+    vLLM gathers all logits on both ranks and draws on both. Our processor runs on both too, and
+    gives both the same token at every step, since no part of its state comes from one rank alone.
     """
     server = several
     assert rpc(server, "temperament_watch") == [{"rank": 0}, {"rank": 1}]
@@ -238,14 +239,14 @@ def test_tensor_parallel(several: Server, single: Server, reference: list[Answer
 
 
 def rpc(server: Server, method: str) -> Any:
-    """What each rank says."""
+    """What the method returns on each rank."""
     answer = httpx.post(f"{server.url}/collective_rpc", json={"method": method}, timeout=60)
     return answer.raise_for_status().json()["results"]
 
 
 @pytest.mark.parametrize("several", ["data"], indirect=True)
 def test_data_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
-    """Two engines behind one API server; both of them drew some of the texts."""
+    """Two engines share one API server, and each draws some of the texts."""
     server = several
 
     assert check(server, single, reference) == []
@@ -254,7 +255,7 @@ def test_data_parallel(several: Server, single: Server, reference: list[Answer])
 
 @pytest.mark.parametrize("several", ["api"], indirect=True)
 def test_two_api_servers(several: Server, single: Server, reference: list[Answer]) -> None:
-    """Two API processes before one engine; both of them took some of the requests."""
+    """Two API processes share one engine, and each takes some of the requests."""
     server = several
 
     assert check(server, single, reference) == []
@@ -275,7 +276,7 @@ class TestRouter:
     def test_either_server_gives_the_same_texts(
         self, router: Server, reference: list[Answer], started: dict[str, Server]
     ) -> None:
-        """Wherever a request goes; labels come through."""
+        """Texts and labels are the same on either server, and each answers some requests."""
         before = [served(started[name]) for name in "ab"]
         answers = send_all(router)
         after = [served(started[name]) for name in "ab"]
@@ -285,7 +286,7 @@ class TestRouter:
         assert all(now > then for then, now in zip(before, after, strict=True))
 
     def test_what_is_refused_stays_refused(self, router: Server, single: Server) -> None:
-        """With our words; but the router itself refuses what it can't read, such as text for p."""
+        """A refusal comes through the router. What the router can't parse, it refuses itself."""
         for bad in BAD[:-1]:
             answers = [ask(one, CHAT, MODEL, **bad) for one in (router, router, single)]
 
@@ -313,7 +314,7 @@ class TestRouter:
     def test_a_preset_changed_on_one_node_is_noticed(
         self, router: Server, started: dict[str, Server]
     ) -> None:
-        """Its digest differs, and each answer is what the preset of its digest draws."""
+        """The nodes' digests differ, and each text belongs to the digest in its header."""
         nodes = {labels(started[name])["house"]: started[name] for name in "ab"}
         seen = set()
         for seed in range(8):

@@ -28,14 +28,14 @@ open
 
 
 def test_code_and_prose_are_told_apart() -> None:
-    """Closed Python fences are code, what is in no fence and no backticks is prose."""
+    """Closed Python fences are code; text outside of fences and backticks is prose."""
     assert [True, False] == [study.parses(code) for code in study.blocks(ANSWER)]
     spoken = ["a", "sum", ",", ":", "it", "adds", ".", "next", ":", "then", ":"]
     assert spoken == study.prose(ANSWER)
 
 
 def test_diversity() -> None:
-    """Equal texts have a self-BLEU of 1, texts with no word in common 0."""
+    """Equal texts have a self-BLEU of 1, texts without a common word have 0."""
     same, other = list("abcdef"), list("uvwxyz")
 
     assert math.isclose(1, study.self_bleu([same, same]))
@@ -53,7 +53,7 @@ def test_loops() -> None:
 
 
 def test_there_are_enough_prompts() -> None:
-    """At least 200 for code, and no two are the same."""
+    """The study has at least 200 prompts for code, all of them different."""
     assert 200 <= len(study.prompts("coding")) == len(set(study.prompts("coding")))
 
 

@@ -16,7 +16,7 @@ OURS = "^/v1/presets"
 
 
 def test_in_process() -> None:
-    """Hostile bodies and files: a body to go on with or a refusal, which costs little."""
+    """Hostile bodies and files are rewritten or refused in little time, and never raise."""
     said = fuzz.parse(["--count", "1200", "--seed", "3"])
     report = fuzz.Report("", said.seed)
     fuzz.run(said, report)
@@ -26,7 +26,7 @@ def test_in_process() -> None:
 
 
 def test_over_http(v1_server: Server) -> None:
-    """The same kind of requests to a real server: 200 or 4xx, and it is well afterwards."""
+    """A real server answers hostile requests with 200 or 4xx, and works afterwards."""
     said = fuzz.parse(["--http", "200", "--seed", "3"])
     report = fuzz.Report("", said.seed)
     fuzz.over_http(v1_server, "smollm2", said, report)
@@ -36,7 +36,7 @@ def test_over_http(v1_server: Server) -> None:
 
 
 def test_our_routes(v1_server: Server) -> None:
-    """What `/openapi.json` says of /v1/presets, tried by schemathesis; vLLM's routes are vLLM's."""
+    """Our routes answer all requests that schemathesis makes of `/openapi.json`."""
     schema = openapi.from_url(f"{v1_server.url}/openapi.json").include(path_regex=OURS)
     tried = set()
     for each in schema.get_all_operations():

@@ -55,7 +55,7 @@ class TestServers:
         assert Path(temperament.__file__).parent == package_of(Server("model", runner))
 
     def test_a_start_that_fails_says_why(self, tmp_path: Path) -> None:
-        """The error holds the end of the log, and no process is left."""
+        """The error has the end of the log, and no process is left."""
         server = Server("model", log=tmp_path / "log")
         server.command = [sys.executable, "-c", "raise SystemExit('no such model')"]
 

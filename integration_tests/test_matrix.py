@@ -22,7 +22,7 @@ SCRIPT = ROOT / "scripts" / "matrix"
 
 @pytest.fixture
 def matrix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The script, with results of its own and no documents to write."""
+    """The script as a module, which writes its results to the test's folder."""
     loader = SourceFileLoader("matrix_script", str(SCRIPT))
     module = ModuleType(loader.name)
     monkeypatch.setitem(sys.modules, loader.name, module)  # dataclasses look there
@@ -33,12 +33,12 @@ def matrix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version to compare."""
+    """The numbers of a version, which compare as versions do."""
     return tuple(map(int, version.split(".")))
 
 
 def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
-    """pyproject.toml's lower bounds are the matrix's oldest versions; all came out well."""
+    """The lower bounds in pyproject.toml are the oldest versions that passed the matrix."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     asked = " ".join([f"python{project['requires-python']}", *extras["vllm"],
@@ -60,7 +60,7 @@ def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
 def test_it_goes_on_where_it_ended(
     matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What came out well isn't run again; what fails or lacks a check is, and ends no other."""
+    """A cell that passed isn't run again; one that failed or lacks a check is, alone."""
     made: list[str] = []
     ran: list[list[str]] = []
 
@@ -100,7 +100,7 @@ def test_it_goes_on_where_it_ended(
 
 
 def test_a_plan_runs_nothing() -> None:
-    """It names each cell with its checks."""
+    """`--plan` names each cell with its checks."""
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--plan", "--again"],
         capture_output=True, text=True, check=True, timeout=60,
@@ -111,7 +111,7 @@ def test_a_plan_runs_nothing() -> None:
 
 
 def test_the_table_says_what_came_out() -> None:
-    """A tick and a count, a cross and the reason, and why a version is too old."""
+    """The table shows a tick and a count, a cross and the reason, or why a version is too old."""
     loader = SourceFileLoader("generate_docs_script", str(ROOT / "scripts" / "generate_docs"))
     module = ModuleType(loader.name)
     module.__file__ = str(ROOT / "scripts" / "generate_docs")
@@ -134,7 +134,7 @@ def test_the_table_says_what_came_out() -> None:
 
 
 def test_the_checks_run_here(tmp_path: Path) -> None:
-    """`--quick`: `generate` and `serve` in this environment."""
+    """`--quick` runs `generate` and `serve` in this environment."""
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--quick", "--cache", str(tmp_path)],
         capture_output=True, text=True, check=False, timeout=500, env=environment(),

@@ -54,7 +54,7 @@ Texts = list[list[int]]
 
 
 def requests_at(folder: Path, chat: bool = True) -> Requests:
-    """A prompt for each preset, with seeds of its own."""
+    """A request for each preset, each with another seed."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     made = []
     for seed, (text, words) in enumerate(CASES * SEEDS):
@@ -90,13 +90,13 @@ def by_transformers(folder: Path, requests: Requests) -> Texts:
 
 
 def common(one: Texts, other: Texts) -> list[tuple[list[int], list[int]]]:
-    """Pairs of texts as far as both go: an end that only one side reports is no difference."""
+    """The pairs of texts, cut to the shorter one, since an engine may leave out the end token."""
     lengths = [min(len(a), len(b)) for a, b in zip(one, other, strict=True)]
     return [(a[:n], b[:n]) for a, b, n in zip(one, other, lengths, strict=True)]
 
 
 def parted(one: Texts, other: Texts) -> int:
-    """How many texts differ."""
+    """How many pairs of texts differ."""
     return sum(a != b for a, b in common(one, other))
 
 
@@ -116,7 +116,7 @@ def switches(folder: Path, requests: Requests, texts: Texts) -> list[list[Switch
 
 
 def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
-    """Transformers, V1 alone, and V1 in a mixed batch that is preempted, with a real model."""
+    """Transformers, V1 alone, and V1 preempted in a mixed batch switch and write alike."""
     requests = requests_at(smollm2_path)
     count = len(requests)
     wanted = by_transformers(smollm2_path, requests)
@@ -147,7 +147,7 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
 
 
 def test_the_same_text_on_the_second_runner(tiny_path: Path) -> None:
-    """V2 with a tiny model: the same tokens as Transformers, and so the same switches."""
+    """V2 gives the same tokens as Transformers on a tiny model, and so the same switches."""
     requests = requests_at(tiny_path, chat=False)
     wanted = by_transformers(tiny_path, requests)
     done, _ = generate(tiny_path, requests, runner="v2", dtype="float32", max_model_len=128)
@@ -158,7 +158,7 @@ def test_the_same_text_on_the_second_runner(tiny_path: Path) -> None:
 
 
 class Listener(LogitsProcessor):
-    """Notes each row's text and mode at every step of `generate`."""
+    """Keeps each row's text and mode at every step of `generate`."""
 
     def __init__(self, inner: PresetLogitsProcessor) -> None:
         self.inner = inner
@@ -172,7 +172,7 @@ class Listener(LogitsProcessor):
 
 @pytest.mark.parametrize("rows", ["num_beams", "num_return_sequences"])
 def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, rows: str) -> None:
-    """Whatever beams change places: as if its text were followed anew, at every step."""
+    """At every step a row has the mode that its text leads to, also when beams change rows."""
     tokenizer, model = loaded(smollm2_path)
     vocabulary, catalogue = TokenBytes.of(tokenizer), Catalogue.load()
     beams = rows == "num_beams"
@@ -233,10 +233,10 @@ def trace_of(server: Server, path: str, **fields: Any) -> tuple[str, dict[str, A
 
 
 class TestTraces:
-    """`"preset_trace": true` on a real server."""
+    """`"preset_trace": true` returns the modes of an answer."""
 
     def test_the_spans_are_the_text(self, v1_server: Server) -> None:
-        """Joined, they give the answer; the fence is in its mode."""
+        """The spans join to the answer, and the fence is in the mode `code`."""
         text, trace, answer = trace_of(v1_server, CHAT, **MODAL)
         spans = trace["spans"]
 
@@ -247,7 +247,7 @@ class TestTraces:
         assert "token_ids" not in answer["choices"][0]
 
     def test_a_stream_has_the_same(self, v1_server: Server) -> None:
-        """The same text, and the trace in its last chunk."""
+        """A stream has the same text, and the trace in its last chunk."""
         words: dict[str, Any] = {"preset": "coding-assistant", "reproducible": True, "seed": 11}
         asked = {"messages": FENCED["messages"], **words, "max_tokens": 70}
         text, wanted, _ = trace_of(v1_server, CHAT, **asked)
@@ -261,7 +261,7 @@ class TestTraces:
         assert "preset_trace" in choices[-1]
 
     def test_a_prompt_inside_a_fence_goes_on_in_code(self, v1_server: Server) -> None:
-        """`start: auto`, on a completion."""
+        """With `start: auto` a completion begins in the mode in which its prompt ends."""
         prompt = "Here it is:\n```python\ndef add(a, b):\n"
         words = {**WITHOUT_VALUES, "start": "auto", "temperature": 0, "max_tokens": 20}
         _, trace, _ = trace_of(v1_server, COMPLETIONS, prompt=prompt, **words)
@@ -308,7 +308,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_modes_are_refused(v1_server: Server, name: str) -> None:
-    """With 400 and every problem at once."""
+    """Bad modes are answered 400, with every problem at once."""
     fields, words = BAD[name]
     answer = post(v1_server, CHAT, {**body(CHAT, "smollm2"), **fields})
 
@@ -317,7 +317,7 @@ def test_bad_modes_are_refused(v1_server: Server, name: str) -> None:
 
 
 def test_good_modes_among_bad_ones(v1_server: Server) -> None:
-    """The server goes on, in the same batch."""
+    """A good request with modes is answered after the bad ones."""
     good = ask(v1_server, CHAT, "smollm2", preset="coding-assistant")
 
     assert good.status == 200

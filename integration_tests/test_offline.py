@@ -26,29 +26,29 @@ def report(request: pytest.FixtureRequest, smollm2_path: Path, tiny_path: Path) 
 
 
 class TestMixedBatch:
-    """Requests of every preset, greedy and sampled, that join, leave, move and are preempted."""
+    """Requests of every preset join, leave, move and are preempted."""
 
     def test_what_a_row_gets_is_what_it_gets_alone(self, report: Report) -> None:
-        """Bit for bit, with the tokens that it has drawn by then."""
-        assert report.differing == []
-        assert report.rows.keys() == CASES.keys()
+        """Each row of each step has the logits, bit for bit, that it has alone."""
+        assert [] == report.differing
+        assert CASES.keys() == report.rows.keys()
         assert min(report.rows.values()) >= 4
 
     def test_rows_change_where_something_is_left_to_us(self, report: Report) -> None:
-        """And nowhere else: a native chain's logits pass as they are."""
+        """Our processor changes the rows with residual stages, and no others."""
         idle = {"data, residual", "default, residual", "nothing"}  # temperature 1
         native = {case for case, (_, plan) in CASES.items() if plan == "auto" and ", auto" in case}
         for case, rows in report.rows.items():
-            assert report.changed[case] == (0 if case in idle | native else rows), case
+            assert (0 if case in idle | native else rows) == report.changed[case], case
 
     def test_the_batches_were_mixed(self, report: Report) -> None:
-        """Many cases in one batch, of many sizes, with requests that came back."""
+        """Batches hold ten cases or more, have many sizes, and some requests were preempted."""
         assert report.most_cases >= 10
         assert len(report.sizes) >= 8
         assert report.preemptions > 0
 
 
-# What `sampling_params` is given -> whether the text is the greedy one.
+# name -> (the preset, the overrides, whether the text is the greedy one)
 REQUESTS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "a greedy preset": ("code", {}, True),
     "by its alias": ("代码生成", {}, True),
@@ -77,7 +77,7 @@ def texts(tiny_path: Path) -> dict[str, list[list[int]]]:
 
 @pytest.fixture(scope="module")
 def greedy(tiny_path: Path) -> list[int]:
-    """Transformers' greedy text."""
+    """The greedy text of Transformers."""
     ids = AutoTokenizer.from_pretrained(tiny_path)("import os", return_tensors="pt").input_ids
     model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
     for _ in range(STEPS):
@@ -88,16 +88,16 @@ def greedy(tiny_path: Path) -> list[int]:
 
 
 class TestSamplingParams:
-    """Texts are those of the preset, the overrides and the model's values."""
+    """The text follows from the preset, the overrides and the model's values."""
 
     @pytest.mark.parametrize("name", REQUESTS)
     def test_texts(self, texts: dict[str, list[list[int]]], greedy: list[int], name: str) -> None:
-        """Greedy where the values that win say so."""
+        """The text is the greedy one exactly where the resolved values are greedy."""
         [tokens] = texts[name]
 
-        assert len(tokens) == STEPS
-        assert (tokens == greedy) == REQUESTS[name][2]
+        assert STEPS == len(tokens)
+        assert REQUESTS[name][2] == (tokens == greedy)
 
     def test_several_samples(self, texts: dict[str, list[list[int]]]) -> None:
-        """`n` goes to vLLM."""
-        assert len({tuple(tokens) for tokens in texts["several"]}) == 3
+        """vLLM draws `n` different samples."""
+        assert 3 == len({tuple(tokens) for tokens in texts["several"]})

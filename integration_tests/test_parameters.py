@@ -44,7 +44,7 @@ RETURNED = {"return_dict_in_generate": True}
 QUANTO = {"backend": "quanto", "q_group_size": 32}
 STATIC = {**GREEDY, "cache_implementation": "static"}
 EAGER = {"backend": "eager", "mode": None}
-# What a wrong value would be for a parameter that is refused.
+# A value for each parameter that is refused.
 REFUSED: dict[str, Any] = {
     "max_length": 50,
     "min_length": 30,
@@ -185,7 +185,7 @@ def cases(first: int, second: int, prompt: list[int]) -> dict[str, Case]:
 
 
 def test_each_parameter_has_a_case() -> None:
-    """Nothing that the table says to work is left out below."""
+    """Every parameter that the table calls supported has a case below."""
     works = set(names("transformers", "native", "ours"))
 
     assert len(REFERENCE) == 67
@@ -211,7 +211,7 @@ class Calls:
 
 
 class Hub:
-    """A tiny model in Transformers, set up anew for each run."""
+    """A tiny model in Transformers, copied for each run."""
 
     def __init__(self, path: Path, other: Path) -> None:
         torch.set_num_threads(1)
@@ -225,7 +225,7 @@ class Hub:
         self.greedy: list[int] = text
 
     def run(self, preset: Mapping[str, Any], setting: str) -> dict[str, Any]:
-        """What comes back: the tokens, what beside them, and the forward passes."""
+        """The result of `generate`, and the lengths of the forward passes."""
         model, prompt = deepcopy(self.model), list(self.prompt)
         options: dict[str, Any] = {"max_new_tokens": STEPS}
         kwargs: dict[str, Any] = {}
@@ -310,11 +310,11 @@ def hub(tiny_path: Path, smollm2_path: Path) -> Hub:
 
 
 class TestTransformers:
-    """`generate_kwargs`."""
+    """Every parameter in `generate_kwargs`."""
 
     @pytest.mark.parametrize("name", names("transformers", "native", "ours"))
     def test_it_works(self, hub: Hub, name: str) -> None:
-        """With the value something else comes back than without."""
+        """The result differs from the one without the value."""
         case = cases(hub.greedy[0], hub.greedy[1], hub.prompt)[name]
         without = hub.run(case.base, case.setting)
         with_it = hub.run({**case.base, **case.along, name: case.value}, case.setting)
@@ -323,14 +323,14 @@ class TestTransformers:
 
     @pytest.mark.parametrize("name", names("transformers", "refused"))
     def test_it_is_refused(self, name: str) -> None:
-        """Before anything runs, with the table's reason."""
+        """The error has the table's reason, and nothing has run."""
         with pytest.raises(EngineError) as caught:
             generate_kwargs({name: REFUSED[name]})
 
         assert BY_NAME[name].transformers.reason[0] in str(caught.value)
 
     def test_what_is_refused_doesnt_work_there(self, hub: Hub) -> None:
-        """The reasons are still true of this Transformers: if this fails, look again."""
+        """The table's reasons are true of this version of Transformers."""
         on_hub = {m.value for m, repo in GENERATION_MODES_MAPPING.items() if "/" in repo}
         known = GenerationConfig().to_dict()
         beams = {"num_beams": 2, "low_memory": True, "max_new_tokens": 2}
@@ -343,7 +343,7 @@ class TestTransformers:
         assert not known.keys() & {"return_legacy_cache", "forced_decoder_ids"}
 
     def test_every_problem_at_once(self) -> None:
-        """Two that are refused, one that needs an assistant."""
+        """An error lists both parameters that are refused."""
         with pytest.raises(EngineError) as caught:
             generate_kwargs({"low_memory": True, "penalty_alpha": 0.6})
 
@@ -365,13 +365,13 @@ def broken_path(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 REFERENCE_FLAG = re.compile(r"--([a-z-]+)")
 
 
-# What vLLM can't be asked in one engine with the others: a model with a broken weight.
+# This one needs an engine with a broken model.
 APART = ("remove_invalid_values",)
 
 
 @pytest.fixture(scope="module")
 def in_vllm(hub: Hub, tiny_path: Path) -> dict[str, tuple[Any, Any]]:
-    """Name -> what vLLM gives without the value and with it; all in one batch."""
+    """Name -> vLLM's samples without the value and with it; all in one batch."""
     asked = [name for name in names("vllm", "native", "ours") if name not in APART]
     made = cases(hub.greedy[0], hub.greedy[1], hub.prompt)
     requests = []
@@ -397,18 +397,18 @@ def in_vllm(hub: Hub, tiny_path: Path) -> dict[str, tuple[Any, Any]]:
 
 
 class TestVllmOffline:
-    """`sampling_params`."""
+    """Every parameter in `sampling_params`."""
 
     @pytest.mark.parametrize("name", [n for n in names("vllm", "native", "ours") if n not in APART])
     def test_it_works(self, in_vllm: dict[str, tuple[Any, Any]], name: str) -> None:
-        """With the value something else comes back than without."""
+        """The result differs from the one without the value."""
         without, with_it = in_vllm[name]
 
         assert without != with_it
 
     @pytest.mark.parametrize("name", names("vllm", "refused", "flag"))
     def test_it_is_refused(self, name: str) -> None:
-        """With the table's reason, and the argument to use at the start if there is one."""
+        """The error has the table's reason, and the option of the start if there is one."""
         route = BY_NAME[name].vllm
         with pytest.raises(EngineError) as caught:
             sampling_params({name: REFUSED[name]})
@@ -417,7 +417,7 @@ class TestVllmOffline:
         assert route.where in str(caught.value)
 
     def test_invalid_values_are_removed(self, broken_path: Path, hub: Hub) -> None:
-        """A model one of whose logits is NaN gives another text with the parameter."""
+        """A model with a NaN among its logits gives another text with the parameter."""
         overrides = {"max_tokens": STEPS, "ignore_eos": True}
         requests = [
             {"ids": hub.prompt, "preset": {"do_sample": False, **values}, "overrides": overrides}
@@ -441,18 +441,18 @@ class TestVllmOffline:
 
 
 class TestServer:
-    """The same over HTTP, by the request's own fields and by a preset's."""
+    """Every parameter over HTTP, as a field of the request."""
 
     @pytest.mark.parametrize("name", names("server", "refused", "flag"))
     def test_it_is_refused(self, v1_server: Server, name: str) -> None:
-        """With HTTP 400 and the table's reason."""
+        """The server answers 400 with the table's reason."""
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{name: REFUSED[name]})
 
         assert answer.status == 400
         assert BY_NAME[name].server.reason[0] in answer.json["error"]["message"]
 
     def test_every_problem_at_once(self, v1_server: Server) -> None:
-        """All that are refused, in one answer."""
+        """One answer lists all parameters that are refused."""
         refused = {name: REFUSED[name] for name in names("server", "refused", "flag")}
         answer = ask(v1_server, COMPLETIONS, "smollm2", **refused)
         message = answer.json["error"]["message"]
@@ -461,7 +461,7 @@ class TestServer:
         assert [name for name in refused if f"request: {name}: " not in message] == []
 
     def test_what_asks_for_nothing_passes(self, v1_server: Server) -> None:
-        """The documents' defaults change nothing, whatever the engine can."""
+        """A refused parameter with its default value changes nothing, and is accepted."""
         neutral = {
             name: BY_NAME[name].default
             for name in names("server", "refused", "flag")
@@ -486,7 +486,7 @@ class TestServer:
         ids=str,
     )
     def test_other_names(self, v1_server: Server, values: dict[str, Any], length: int) -> None:
-        """Names of Transformers' are vLLM's own fields in the end."""
+        """Transformers' names set vLLM's fields."""
         greedy = ask(v1_server, COMPLETIONS, "smollm2", temperature=0, max_tokens=4)
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{"ignore_eos": True, **values})
 

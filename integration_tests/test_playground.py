@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Not for the whole session: while Playwright runs, no other test can `asyncio.run`."""
+    """A browser for this file alone: no other test can `asyncio.run` while Playwright runs."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield browser
@@ -72,22 +72,22 @@ def serving(*words: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def local_url() -> Iterator[str]:
-    """The playground with SmolLM2's weights."""
+    """The URL of a playground with SmolLM2's weights."""
     with serving("--model", str(model_path("smollm2"))) as url:
         yield url
 
 
 class Tab:
-    """The page in a tab, with all that it asked and said, and its pictures."""
+    """The page in a tab, with its requests, its errors and its pictures."""
 
     def __init__(self, page: Page, url: str, pictures: Path) -> None:
         self.page, self.url, self.pictures = page, url, pictures
-        self.asked: list[str] = []
-        self.said: list[str] = []
-        # A refused question is a 400 on purpose, which Chromium tells on the console too.
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        # Chromium also reports on the console the 400 of a request that is refused on purpose.
         self.refusals = 0
-        page.on("request", lambda request: self.asked.append(request.url))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._hear)
         page.goto(f"{url}playground/")
         self.settle()
@@ -96,7 +96,7 @@ class Tab:
         if "400 (Bad Request)" in message.text:
             self.refusals += 1
         elif message.type in ("error", "warning"):
-            self.said.append(message.text)
+            self.errors.append(message.text)
 
     def settle(self) -> None:
         """Waits until the last change was answered."""
@@ -132,17 +132,17 @@ class Tab:
         return control
 
     def slide(self, place: int, parameter: str, value: str) -> None:
-        """Moves a parameter's slider."""
+        """Moves a parameter's slider to a value."""
         control = self.control(place, parameter)
         control.locator("input[type=range]").fill(value)
         self.settle()
 
     def shares(self, place: int, stage: str) -> list[str]:
-        """What the bars below a stage say: a number, or "removed"."""
+        """The labels of the bars below a stage: a number, or "removed"."""
         return self.stage(place, stage).locator(".bar .share").all_inner_texts()
 
     def widths(self, box: Locator) -> list[float]:
-        """The bars' widths in pixels."""
+        """The widths of the bars in pixels."""
         script = "bars => bars.map(bar => bar.getBoundingClientRect().width)"
         return list(box.locator(".bar .filled").evaluate_all(script))
 
@@ -167,7 +167,7 @@ class Tab:
 
 @pytest.fixture
 def open_tab(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Tab]]:
-    """Opens the page; at the end nothing may have left the machine, and nothing gone wrong."""
+    """Opens the page; at the end it has reported no error and asked no other host."""
     pictures = Path(PICTURES) if PICTURES else tmp_path
     pictures.mkdir(parents=True, exist_ok=True)
     tabs: list[Tab] = []
@@ -181,8 +181,10 @@ def open_tab(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Tab]]:
 
     yield make
     for tab in tabs:
-        assert [] == tab.said
-        assert [] == [url for url in tab.asked if not url.startswith((tab.url, "data:", "blob:"))]
+        assert [] == tab.errors
+        assert [] == [
+            url for url in tab.requests if not url.startswith((tab.url, "data:", "blob:"))
+        ]
         tab.page.context.close()
 
 
@@ -474,7 +476,7 @@ def test_the_copied_flags_start_a_server(
     more = f"--host 127.0.0.1 --port {server.port} --enforce-eager --max-model-len 512"
     server.command = ["bash", "-c", f"cd '{tmp_path}' && {flags} {more}"]
     with server, urllib.request.urlopen(f"{server.url}/v1/presets") as answer:
-        told = json.loads(answer.read())
+        served = json.loads(answer.read())
 
-    assert "poems" == told["default"]
-    assert WANTED.digest in [preset["digest"] for preset in told["data"]]
+    assert "poems" == served["default"]
+    assert WANTED.digest in [preset["digest"] for preset in served["data"]]

@@ -33,21 +33,21 @@ Requests = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def requests(smollm2_path: Path) -> Requests:
-    """A prompt for each chain, each with a seed of its own."""
+    """A prompt for each chain, each with another seed."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
-    made = []
+    requests = []
     for seed, (text, chain) in enumerate(zip(PROMPTS, CHAINS, strict=True)):
         ids = tokenizer.apply_chat_template(
             [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
         )
         preset = {**chain, "reproducible": True, "seed": 1000 + seed}
-        made.append({"ids": ids, "preset": preset, "overrides": {"max_tokens": TOKENS}})
-    return made
+        requests.append({"ids": ids, "preset": preset, "overrides": {"max_tokens": TOKENS}})
+    return requests
 
 
 @pytest.fixture(scope="module")
 def with_transformers(smollm2_path: Path, requests: Requests) -> list[list[int]]:
-    """What Transformers draws, one prompt at a time, in float32."""
+    """The texts of Transformers, one prompt at a time, in float32."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
     model = AutoModelForCausalLM.from_pretrained(smollm2_path, dtype=torch.float32)
     texts = []
@@ -97,7 +97,7 @@ def test_the_same_text_everywhere(
 def test_another_seed_gives_another_text(
     smollm2_path: Path, requests: Requests, with_transformers: list[list[int]]
 ) -> None:
-    """What is the same above isn't the same by being the most likely."""
+    """Another seed gives another text, so the equal texts above aren't merely the most likely."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
     model = AutoModelForCausalLM.from_pretrained(smollm2_path, dtype=torch.float32)
     other = {**requests[0]["preset"], "seed": 7}

@@ -30,14 +30,14 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def smollm2(smollm2_path: Path) -> SimpleNamespace:
-    """The model and its tokenizer, which pads on the left."""
+    """SmolLM2 in float32, and its tokenizer, which pads on the left."""
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(smollm2_path, dtype=torch.float32).eval()
     return SimpleNamespace(tokenizer=tokenizer, model=model)
 
 
 class Watch(LogitsProcessor):
-    """Stands behind the others: how much each token was a surprise, in bits."""
+    """The last processor: keeps each token's surprise in bits, and how many tokens are left."""
 
     supports_continuous_batching = False
 
@@ -63,7 +63,7 @@ def generate(
     tokens: int,
     seeds: Sequence[int] | None = None,
 ) -> tuple[list[list[int]], Watch]:
-    """(the tokens of each row, what was seen of the steps)."""
+    """(the tokens of each row, the surprises of the steps)."""
     tokenizer, model = smollm2.tokenizer, smollm2.model
     given = tokenizer(list(prompts), return_tensors="pt", padding=True)
     kwargs = generate_kwargs(presets, tokenizer, seeds=seeds)
@@ -76,7 +76,7 @@ def generate(
 
 
 def longest_repeat(ids: Sequence[int]) -> int:
-    """The tokens of the longest stretch that stands twice."""
+    """The length of the longest run of tokens that occurs twice."""
     longest = 0
     before = [0] * (len(ids) + 1)
     for one in range(len(ids)):
@@ -90,7 +90,7 @@ def longest_repeat(ids: Sequence[int]) -> int:
 
 
 def test_the_bytes_of_tokens_give_back_the_text(smollm2: SimpleNamespace) -> None:
-    """But for special tokens, which have none."""
+    """The bytes of a text's tokens join to the text; special tokens have none."""
     known = TokenBytes.of(smollm2.tokenizer)
     for text in TEXTS:
         ids = smollm2.tokenizer.encode(text, add_special_tokens=False)
@@ -100,10 +100,10 @@ def test_the_bytes_of_tokens_give_back_the_text(smollm2: SimpleNamespace) -> Non
 
 
 class TestHistory:
-    """Repetition, n-grams and strings."""
+    """The stages that read the history."""
 
     def test_dry_ends_a_loop(self, smollm2: SimpleNamespace) -> None:
-        """Greedy text repeats itself; with DRY it doesn't, breakers or none."""
+        """Greedy text repeats itself; with DRY it doesn't, with and without breakers."""
         prompt = smollm2.tokenizer(LOOPING)["input_ids"]
         kinds: dict[str, dict[str, Any]] = {
             "greedy": {},
@@ -122,7 +122,7 @@ class TestHistory:
         assert repeats["dry without breakers"] < 12
 
     def test_a_banned_string_never_appears(self, smollm2: SimpleNamespace) -> None:
-        """In 200 texts at temperature 1, though the tokens cut it in many ways."""
+        """None of 200 texts has the string, in whichever tokens it can be spelt."""
         known = [
             token.decode("utf-8", "replace") for token in TokenBytes.of(smollm2.tokenizer).tokens
         ]
@@ -148,7 +148,7 @@ class TestHistory:
 
     @pytest.mark.parametrize("beams", [1, 4])
     def test_ngrams_as_transformers_bans_them(self, smollm2: SimpleNamespace, beams: int) -> None:
-        """The same greedy text and the same beams, whose rows change places."""
+        """Greedy text and beams are those of Transformers' own n-gram processor."""
         tokenizer = smollm2.tokenizer
         given = tokenizer([LOOPING, "One, two, three, one"], return_tensors="pt", padding=True)
         options = {
@@ -176,7 +176,7 @@ class TestHistory:
 
 
 class TestChance:
-    """Mirostat, and text that a seed decides."""
+    """The stages with noise."""
 
     def test_mirostat_settles_at_tau(self, smollm2: SimpleNamespace) -> None:
         """Over 2,000 tokens, 125 of 16 texts, the mean surprise is within 5 % of tau.
@@ -207,7 +207,7 @@ class TestChance:
         assert (abs(surprise.mean(1) - tau) < 0.05 * tau).all()
 
     def test_a_seed_gives_its_text_in_any_company(self, smollm2: SimpleNamespace) -> None:
-        """Alone, among seven others with other chains, and padded on the left."""
+        """A seed gives the same text alone, among seven other chains, and with padding."""
         chains: list[dict[str, Any]] = [
             {"temperature": 1.2},
             {"temperature": 0.8, "top_p": 0.9},

@@ -74,24 +74,24 @@ def parser() -> ArgumentParser:
 
 @pytest.fixture(scope="module")
 def prompt(tiny_path: Path) -> list[int]:
-    """The ids of a prompt."""
+    """The token ids of a prompt."""
     return list(AutoTokenizer.from_pretrained(tiny_path)("def main(argv):")["input_ids"])
 
 
 @pytest.fixture(scope="module")
 def logits(tiny_path: Path, prompt: list[int]) -> torch.Tensor:
-    """[1, vocab]: Transformers' own behind the prompt."""
+    """Transformers' logits after the prompt: [1, vocab]."""
     model = AutoModelForCausalLM.from_pretrained(tiny_path, dtype=torch.float32).eval()
     with torch.inference_mode():
         return torch.as_tensor(model(torch.tensor([prompt])).logits[:, -1])
 
 
 class TestServeConfigs:
-    """The files of `configs/serve`."""
+    """The files of `configs/serve` set defaults."""
 
     @pytest.mark.parametrize("name", SCENARIOS)
     def test_each_makes_its_scenario_the_default(self, parser: ArgumentParser, name: str) -> None:
-        """As vLLM reads it."""
+        """vLLM reads from the file a default preset of the file's name."""
         path = ROOT / "configs" / "serve" / f"{name}.yaml"
         args = parser.parse_args(["serve", "MODEL", "--config", str(path)])
         chosen = settings.read(args.additional_config)
@@ -101,14 +101,14 @@ class TestServeConfigs:
         assert f"configs/serve/{name}.yaml" in path.read_text(encoding="utf-8")
 
     def test_there_is_one_for_each(self) -> None:
-        """And for each preset with modes."""
+        """Each scenario has a file."""
         files = (ROOT / "configs" / "serve").iterdir()
 
         assert {file.name for file in files} >= {f"{name}.yaml" for name in SCENARIOS}
 
 
 class TestPrecedence:
-    """The request, its preset, the server's default, the model's own values, in this order."""
+    """The layers: the request, its preset, the server's default, the model's values."""
 
     @pytest.mark.parametrize(
         ("fields", "wanted", "label"),
@@ -151,7 +151,7 @@ class TestPrecedence:
         wanted: dict[str, Any],
         label: str,
     ) -> None:
-        """The distribution is the one of the values that win."""
+        """The server draws from the distribution of the resolved values."""
         asked = {"model": "tiny", "prompt": prompt, "max_tokens": 1, "logprobs": 20}
         options = {"return_tokens_as_token_ids": True}
         answer = post(server, COMPLETIONS, asked | options | fields)
@@ -165,14 +165,14 @@ class TestPrecedence:
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_the_default_is_on_every_endpoint(self, server: Server, path: str) -> None:
-        """A request that says nothing is drawn with it."""
+        """A request without a preset is answered with the default preset."""
         answer = ask(server, path, "tiny")
 
         assert answer.status == 200
         assert answer.label == Catalogue.load()["chat"].label
 
     def test_a_value_of_the_models_that_messages_cannot_carry(self, server: Server) -> None:
-        """vLLM fills it in there, so another one is refused."""
+        """vLLM fills in the model's penalty on this endpoint, so another one is refused."""
         same = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.3)
         other = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.2)
 
@@ -182,18 +182,18 @@ class TestPrecedence:
         assert "given: 1.2" in other.message
 
     def test_beam_search_needs_no_preset(self, server: Server) -> None:
-        """The default stands back."""
+        """Beam search runs without the default preset."""
         answer = ask(server, CHAT, "tiny", use_beam_search=True, n=2)
 
         assert (answer.status, answer.label) == (200, None)
 
 
 class TestGenerationFields:
-    """max_tokens, stop and seed of a preset."""
+    """`max_tokens`, `stop` and `seed` of a preset."""
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_max_tokens(self, server: Server, path: str) -> None:
-        """The preset's, until the request says its own."""
+        """The preset's limit holds until the request sets another."""
         content = body(path, "tiny:short")
         limits = ("max_tokens", "max_output_tokens")
         without = {name: value for name, value in content.items() if name not in limits}
@@ -206,28 +206,28 @@ class TestGenerationFields:
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_stop(self, server: Server, path: str) -> None:
-        """The preset's, until the request says its own, which may be an empty list."""
-        own = {MESSAGES: "stop_sequences"}.get(path, "stop")
+        """The preset's stops hold until the request sets others, or an empty list."""
+        field = {MESSAGES: "stop_sequences"}.get(path, "stop")
         content = body(path, "tiny:halting", max_tokens=16)
-        whole = post(server, path, {**content, "model": "tiny:code"}).text
+        complete = post(server, path, {**content, "model": "tiny:code"}).text
         stopped = post(server, path, content)
-        others = [post(server, path, {**content, own: stop}) for stop in (["@@"], [])]
+        others = [post(server, path, {**content, field: stop}) for stop in (["@@"], [])]
 
         assert stopped.status == 200
-        assert whole.startswith(stopped.text) and stopped.text != whole
-        assert [other.text for other in others] == [whole] * 2
+        assert complete.startswith(stopped.text) and stopped.text != complete
+        assert [complete] * 2 == [other.text for other in others]
 
     def test_seed(self, server: Server) -> None:
-        """The preset's makes texts equal, the request's own another one."""
+        """The preset's seed gives equal texts, and another seed of the request another text."""
         texts = [
-            ask(server, COMPLETIONS, "tiny:seeded", max_tokens=8, **own).text
-            for own in ({}, {}, {"seed": 6}, {"seed": 5})
+            ask(server, COMPLETIONS, "tiny:seeded", max_tokens=8, **fields).text
+            for fields in ({}, {}, {"seed": 6}, {"seed": 5})
         ]
 
         assert texts[0] == texts[1] == texts[3] != texts[2]
 
     def test_a_seed_on_messages(self, server: Server) -> None:
-        """vLLM takes none there: the preset is refused rather than half obeyed."""
+        """vLLM takes no seed on this endpoint, so the preset is refused."""
         answer = ask(server, MESSAGES, "tiny:seeded")
 
         assert answer.status == 400
@@ -235,15 +235,15 @@ class TestGenerationFields:
 
 
 class TestRoutes:
-    """`GET /v1/presets` and `/v1/presets/{name}`."""
+    """`GET /v1/presets` lists presets, and `GET /v1/presets/{name}` shows one."""
 
     def get(self, server: Server, name: str = "") -> httpx.Response:
-        """The answer, with the key."""
+        """The answer to a GET with the key."""
         url = f"{server.url}/v1/presets{name and '/'}{name}"
         return httpx.get(url, headers={"Authorization": f"Bearer {KEY}"})
 
     def test_the_list(self, server: Server) -> None:
-        """Shipped presets and the operator's own, by name, and which is the default."""
+        """The list has shipped presets and the operator's, and names the default."""
         answer = self.get(server).json()
         presets = {preset["name"]: preset for preset in answer["data"]}
 
@@ -258,7 +258,7 @@ class TestRoutes:
 
     @pytest.mark.parametrize("name", ["creative", "CREATIVE", "创意写作", "poetry"])
     def test_one_preset(self, server: Server, name: str) -> None:
-        """By any of its names, with the plan for this server: the model's own values are in it."""
+        """Each of its names shows the preset, with the plan that this server has for it."""
         preset = self.get(server, name).json()
 
         assert preset["name"] == "creative"
@@ -271,14 +271,14 @@ class TestRoutes:
         assert preset["plans"].keys() >= set(ENDPOINTS)
 
     def test_a_plan_that_is_native(self, server: Server) -> None:
-        """On /v1/messages vLLM fills the model's penalty in, and then does all that `wide` says."""
+        """The plan for `wide` on /v1/messages leaves nothing to us."""
         plan = self.get(server, "wide").json()["plans"][MESSAGES]
 
         assert plan["residual"] == []
         assert plan["native"]["temperature"] == 1.3
 
     def test_an_unknown_preset(self, server: Server) -> None:
-        """404 with the nearest names."""
+        """An unknown preset is answered 404 with the nearest names."""
         answer = self.get(server, "creativ")
 
         assert answer.status_code == 404
@@ -286,14 +286,14 @@ class TestRoutes:
 
 
 class TestApiKey:
-    """We stand behind vLLM's authentication."""
+    """vLLM's authentication comes before everything of ours."""
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=str)
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_no_work_is_done_without_it(
         self, server: Server, path: str, headers: dict[str, str]
     ) -> None:
-        """401, although the preset is unknown, the value wrong and the JSON broken."""
+        """A wrong key is answered 401 before the preset, the value or the JSON is looked at."""
         for content in (b'{"preset": "nope", "temperature": "x"}', b"{"):
             answer = httpx.post(f"{server.url}{path}", content=content, headers=headers)
 
@@ -303,7 +303,7 @@ class TestApiKey:
 
     @pytest.mark.parametrize("path", ["/v1/presets", "/v1/presets/chat", "/v1/presets/nope"])
     def test_presets_are_not_shown_without_it(self, server: Server, path: str) -> None:
-        """401 for names that exist and that don't."""
+        """Names that exist and names that don't are both answered 401."""
         answer = httpx.get(f"{server.url}{path}")
 
         assert answer.status_code == 401

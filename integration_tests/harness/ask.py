@@ -22,7 +22,7 @@ WAYS = ("field", "suffix", "header", "vllm_xargs")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, the label of the preset, the text that was drawn, all of it."""
+    """An answer: its status, the preset's label, the generated text, and the whole JSON."""
 
     status: int
     label: str | None
@@ -36,7 +36,7 @@ class Answer:
 
 
 def body(path: str, model: str, text: str = "Say a colour.", max_tokens: int = 4) -> dict[str, Any]:
-    """A plain request for an endpoint."""
+    """The body of a request for an endpoint, with a text and a limit and nothing else."""
     messages = [{"role": "user", "content": text}]
     fields: dict[str, Any] = {
         CHAT: {"messages": messages, "max_tokens": max_tokens},
@@ -48,7 +48,7 @@ def body(path: str, model: str, text: str = "Say a colour.", max_tokens: int = 4
 
 
 def naming(way: str, preset: str, model: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields and the headers that name a preset."""
+    """The fields and the headers that name a preset in one of the `WAYS`."""
     if way == "header":
         return {}, {HEADER: quote(preset)}
     fields: dict[str, dict[str, Any]] = {
@@ -79,7 +79,7 @@ def post(
     content: Mapping[str, Any] | bytes,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Sends a body, or the bytes of one."""
+    """Sends a body, as JSON or as the bytes that it already is."""
     sent = {"Content-Type": "application/json", **(headers or {})}
     if server.api_key:
         sent.setdefault("Authorization", f"Bearer {server.api_key}")
@@ -93,5 +93,5 @@ def post(
 def ask(
     server: Server, path: str, model: str, text: str = "Say a colour.", **fields: Any
 ) -> Answer:
-    """Sends a plain request for an endpoint with more fields."""
+    """Sends the body of `body` with further fields."""
     return post(server, path, {**body(path, model), **fields})

@@ -20,14 +20,14 @@ from integration_tests.harness.server import Runner
 
 @dataclass
 class Report:
-    """What was captured and what came of it."""
+    """What was captured, and what the comparison gave."""
 
     presets: int
     requests: int
     steps: int  # of the engine
-    rows: int  # that were run alone
-    changed: int  # rows in which we changed something
-    differing: list[str]
+    rows: int  # that ran alone
+    changed: int  # rows in which our processor changed a logit
+    differing: list[str]  # the rows whose two results differ
     preemptions: int
 
 
@@ -84,7 +84,7 @@ def compare(
     finished: Finished,
     vllm_config: Any,
 ) -> tuple[int, int, list[str]]:
-    """(rows that were run alone, rows that we changed, those that came out differently)."""
+    """(rows that ran alone, rows that our processor changed, the rows whose results differ)."""
     import numpy as np
     import torch
 
@@ -96,7 +96,7 @@ def compare(
     for whose, before, after in recorder.records:
         for row, (key, tokens) in enumerate(whose):
             length = tokens if runner == "v1" else tokens - len(finished[key][0])
-            if length >= 0:  # else a part of the prompt: what is drawn there isn't used
+            if length >= 0:  # else a part of the prompt: no token of it is used
                 captured.setdefault(key, {})[length] = before[row : row + 1], after[row]
     count, changed, differing = 0, 0, []
     slot = np.array([0])
@@ -105,11 +105,11 @@ def compare(
         alone = Rows(1, vocabulary=lambda: token_bytes(vllm_config))
         alone.write(0, request_of(recorder.params[key]), prompt)
         for length, token in enumerate(output):
-            given, got = known[length]
-            single = alone.run(given.clone(), slot)[0]
+            before, after = known[length]
+            single = alone.run(before.clone(), slot)[0]
             count += 1
-            changed += not torch.equal(given[0], got)
-            if not torch.equal(single.view(torch.int32), got.view(torch.int32)):
+            changed += not torch.equal(before[0], after)
+            if not torch.equal(single.view(torch.int32), after.view(torch.int32)):
                 differing.append(f"{key} after {length} of {len(output)}")
             if alone.follows(0):
                 alone.log.append(torch.tensor([token]), slot)

@@ -62,7 +62,7 @@ class EngineProcess:
         return answer["value"]
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Ends the process and closes its pipes."""
         assert self.process.stdin and self.process.stdout
         self.process.kill()
         self.process.wait()
@@ -95,7 +95,7 @@ def call(runner: Runner, function: Callable[..., Any], /, timeout: float = 550, 
 
 @atexit.register
 def stop_all() -> None:
-    """Ends every process."""
+    """Ends the processes of both runners."""
     while _processes:
         _processes.popitem()[1].stop()
 

@@ -20,7 +20,7 @@ from integration_tests.harness.server import Runner
 
 PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
 ORDER = {"order": ["top_k", "top_p", "temperature"], "top_k": 30, "top_p": 0.8}
-# case -> (what the request says, how it is planned)
+# case -> (the request's preset, the plan)
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     **{
         f"{name}, {plan}": ({"extends": name}, plan)
@@ -68,8 +68,8 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "reproducible": ({"extends": "creative", "reproducible": True, "seed": 3}, "residual"),
     **{
-        f"stateful, {name}": ({"temperature": 1.5, **words}, "residual")
-        for name, words in {
+        f"stateful, {name}": ({"temperature": 1.5, **values}, "residual")
+        for name, values in {
             "mirostat": {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5},
             "adaptive-p": {"adaptive_target": 0.3, "adaptive_decay": 0.5},
         }.items()
@@ -94,11 +94,11 @@ LENGTHS = (4, 9, 17, 30)  # tokens, so that requests leave at different steps
 
 @dataclass
 class Report:
-    """What the test asks about."""
+    """What was compared, and how mixed the batches were."""
 
     rows: dict[str, int]  # case -> rows that were compared
-    changed: dict[str, int]  # case -> rows in which we changed something
-    differing: list[str]
+    changed: dict[str, int]  # case -> rows in which our processor changed a logit
+    differing: list[str]  # the rows whose two results differ
     batches: int
     sizes: list[int]  # the different sizes of batches
     most_cases: int  # in one batch
@@ -113,10 +113,10 @@ def run(runner: Runner, model: Path, copies: int) -> Report:
 
 @dataclass
 class Recorder:
-    """What our processor was given and gave back: `records` holds (whose rows, before, after).
+    """The logits before and after our processor: `records` holds (owners of the rows, both).
 
-    A row's owner is (case and number of the request, tokens that it had, the last one included).
-    V1 tells the number of output tokens, V2 that of all tokens.
+    A row's owner is (key of the request, number of tokens that the request has). On V1 that is the
+    number of output tokens, on V2 that of all tokens.
     """
 
     records: list[tuple[list[tuple[str, int]], Any, Any]] = field(default_factory=list)
@@ -127,12 +127,12 @@ class Recorder:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Wraps the methods of the processor's class, in this process alone."""
+        """Wraps the methods of the processor's class while the context lasts."""
         from vllm.v1.sample.logits_processor import MoveDirectionality
 
         from temperament.engines.vllm.processor import TemperamentLogitsProcessor as Processor
 
-        own = Processor.update_state, Processor.add_request, Processor.apply
+        originals = Processor.update_state, Processor.add_request, Processor.apply
 
         def update_state(processor: Any, update: Any) -> None:
             if update is not None:
@@ -148,12 +148,12 @@ class Recorder:
                     self.rows[target] = moved
                     if direction == MoveDirectionality.SWAP:
                         self.rows[source] = back
-            own[0](processor, update)
+            originals[0](processor, update)
 
         def add_request(processor: Any, slot: int, params: Any) -> bool:
             self.params[params.extra_args["case"]] = params
             self.rows[slot] = params.extra_args["case"]
-            return own[1](processor, slot, params)
+            return originals[1](processor, slot, params)
 
         def apply(processor: Any, logits: Any, ctx: Any = None) -> Any:
             if ctx is None:
@@ -163,7 +163,7 @@ class Recorder:
                 ends = (ctx.pos + 1).tolist()
                 whose = [(self.rows[s], e) for s, e in zip(slots, ends, strict=True)]
             before = logits.clone()
-            after = own[2](processor, logits, ctx)
+            after = originals[2](processor, logits, ctx)
             self.records.append((whose, before, after.clone()))
             return after
 
@@ -173,7 +173,7 @@ class Recorder:
         try:
             yield
         finally:
-            for name, method in zip(names, own, strict=True):
+            for name, method in zip(names, originals, strict=True):
                 setattr(Processor, name, method)
 
 
@@ -239,7 +239,7 @@ def report(runner: Runner, model: str, copies: int) -> dict[str, Any]:
 
 
 def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
-    """Runs each row alone."""
+    """Runs each recorded row alone, and compares the two results bit for bit."""
     import torch
     from vllm.platforms import current_platform
 
@@ -248,13 +248,13 @@ def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
     from temperament.presets import as_preset
 
     catalogue = temperament.Catalogue.load()
-    alone: dict[str, Any] = {}  # case -> what is left to us
-    for case, (words, plan) in CASES.items():
-        preset = as_preset(words, catalogue)
-        made = split(preset.chain, TARGETS["vllm"], plan, current_platform.device_type)
+    alone: dict[str, Any] = {}  # case -> the residual part of its preset
+    for case, (values, plan) in CASES.items():
+        preset = as_preset(values, catalogue)
+        parts = split(preset.chain, TARGETS["vllm"], plan, current_platform.device_type)
         movable = {"order": preset.order} if preset.order else {}
-        alone[case] = preset if plan == "residual" else {**made.residual.values, **movable}
-        if "logit_bias" in made.residual.values and plan == "auto":
+        alone[case] = preset if plan == "residual" else {**parts.residual.values, **movable}
+        if "logit_bias" in parts.residual.values and plan == "auto":
             alone[case]["logit_bias"] = dict(alone[case]["logit_bias"])
     steps: dict[str, dict[int, tuple[Any, Any]]] = {}  # stateful: request -> tokens -> step
     rows: Counter[str] = Counter()
@@ -265,7 +265,7 @@ def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
             case = key.partition(" #")[0]
             prompt, output = finished[key]
             length = tokens if runner == "v1" else tokens - len(prompt)
-            if length < 0:  # a part of the prompt: what is drawn there isn't used
+            if length < 0:  # a part of the prompt: no token of it is used
                 continue
             if case.startswith("stateful"):
                 rows[case] += 1
@@ -285,15 +285,15 @@ def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
                 differing.append(f"step {step}, row {row} of {len(whose)}: {key} after {length}")
     for key, known in steps.items():
         prompt, output = finished[key]
-        alone_all_the_time = temperament.Run(
+        run = temperament.Run(
             alone[key.partition(" #")[0]], prompt_ids=[prompt], catalogue=catalogue
         )
         for length in range(len(output)):
-            given, got = known[length]
-            single = alone_all_the_time.run(given)[0]
-            if not torch.equal(single.view(torch.int32), got.view(torch.int32)):
+            before, after = known[length]
+            single = run.run(before)[0]
+            if not torch.equal(single.view(torch.int32), after.view(torch.int32)):
                 differing.append(f"{key} after {length} of {len(output)}")
-            alone_all_the_time.accept(output[length : length + 1])
+            run.accept(output[length : length + 1])
     return Report(
         rows=rows,
         changed=changed,

@@ -18,7 +18,7 @@ from integration_tests.harness.server import Runner
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample of a request."""
+    """One sample of a request: its tokens, and the distribution of each if asked for."""
 
     tokens: list[int]
     top: list[dict[int, float]]  # at each position: token -> probability
@@ -43,7 +43,7 @@ def generate(
 def samples(
     model: Path, requests: Sequence[Mapping[str, Any]], **options: Any
 ) -> list[list[Sample]]:
-    """Every sample of each request."""
+    """All samples of each request, on the V1 runner."""
     return _run(model, requests, "v1", {"max_logprobs": -1, **options})[0]
 
 

@@ -1,4 +1,4 @@
-"""What each rank of a server did: vLLM mixes `Ranks` into its workers by `--worker-extension-cls`.
+"""The tokens of each rank: vLLM adds `Ranks` to its workers by `--worker-extension-cls`.
 
 With `VLLM_SERVER_DEV_MODE=1`, `POST /collective_rpc {"method": "temperament_drawn"}` asks them all.
 """
@@ -9,19 +9,19 @@ from typing import Any
 
 
 class Ranks:
-    """More methods of a worker."""
+    """Methods that vLLM adds to each worker."""
 
     rank: int
     model_runner: Any
 
     def temperament_watch(self) -> dict[str, int]:
-        """From now on, keeps what our processor on this rank gives back."""
+        """Keeps from now on the largest token of each row after our processor."""
         import torch
 
         from temperament.engines.vllm.processor import TemperamentLogitsProcessor as Processor
 
         every = self.model_runner.input_batch.logitsprocs.all
-        [ours] = [one for one in every if isinstance(one, Processor)]
+        [ours] = [each for each in every if isinstance(each, Processor)]
         apply = ours.apply
         self.drawn: list[list[int]] = []
 

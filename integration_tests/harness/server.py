@@ -1,4 +1,4 @@
-"""A `vllm serve` process that lasts as long as a `with` block."""
+"""A `vllm serve` process that lasts as long as a `with` block, and its environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ON_SHARED_CORES = {
 
 
 class ServerError(RuntimeError):
-    """The server ended or stayed silent before it was ready; the message has the log's end."""
+    """The server ended or gave no answer in time; the message has the end of its log."""
 
 
 def environment(runner: Runner = "v1") -> dict[str, str]:
@@ -55,9 +55,9 @@ class Server:
     """Runs `vllm serve MODEL` on a free port of 127.0.0.1, for the length of a `with` block.
 
     Without `with`: `launch` returns at once, `wait` when the server answers, `stop` ends it.
-    `args` are more words of the command line. `env` is laid over `environment(runner)`. `waiting`
-    is called with the seconds of waiting, four times a second. `log` keeps the output of the
-    server's processes; it is never deleted.
+    `args` are further arguments of the command line, `env` further variables beside those of
+    `environment(runner)`. While the server starts, `waiting` is called four times a second with the
+    seconds so far. `log` keeps the output of the server's processes; it is never deleted.
     """
 
     def __init__(
@@ -69,14 +69,15 @@ class Server:
         env: Mapping[str, str] | None = None,
         api_key: str | None = None,
         log: Path | None = None,
-        timeout: float = 180,
+        timeout: float = 400,
         waiting: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.api_key = api_key
         self.log = log or Path(tempfile.mkdtemp(prefix="vllm-"), "log")
         self.timeout = timeout
         self.waiting = waiting
-        # Bound but never listening, and reusable: vLLM can have the port, and nobody is given it.
+        # Bound, not listening, and reusable: vLLM can take the port, and the kernel gives it to
+        # no other process.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.bind(("127.0.0.1", 0))
@@ -88,13 +89,13 @@ class Server:
         self.command += ["--enforce-eager", *(["--api-key", api_key] if api_key else []), *args]
 
     def client(self) -> OpenAI:
-        """A stock client for this server."""
+        """An `openai` client for this server."""
         return OpenAI(base_url=f"{self.url}/v1", api_key=self.api_key or "none")
 
     def launch(self) -> Self:
-        """Starts the server's process."""
+        """Starts the server's process, and returns before it answers."""
         with self.log.open("wb") as log:
-            # A session of its own, so that `stop` reaches the engine's processes and no others.
+            # In a new session, so that `stop` reaches the engine's processes and no others.
             self.process = subprocess.Popen(
                 self.command,
                 env=self.env,
@@ -106,7 +107,7 @@ class Server:
         return self
 
     def wait(self) -> Self:
-        """Returns once the server answers; raises `ServerError` if it ends or stays silent."""
+        """Returns once the server answers. Raises `ServerError` if it ends or is too slow."""
         start = time.monotonic()
         while (seconds := time.monotonic() - start) < self.timeout:
             self.waiting(seconds)
