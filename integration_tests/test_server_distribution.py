@@ -1,4 +1,4 @@
-"""What vLLM draws from is what `temperament.process` makes of Transformers' logits.
+"""vLLM draws from the distribution that `temperament.process` gives for Transformers' logits.
 
 The servers run in float32 with `--logprobs-mode processed_logprobs`: the log-probabilities that
 they answer with are those of the distribution that the token was drawn from.
@@ -34,7 +34,7 @@ TOLERANCE = 1e-3
 
 NATIVE, RESIDUAL = False, True
 PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
-# What the request says -> whether a part of it is left to us on a CPU.
+# name -> (the request's fields, whether a part of the chain is residual on a CPU)
 CASES: dict[str, tuple[dict[str, Any], bool]] = {
     **{
         name: ({"preset": name}, NATIVE)
@@ -105,14 +105,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of one server to all cases, which were asked at the same time."""
+    """The answers of one server to all cases, which were sent at the same time."""
 
     drawn: Mapping[tuple[str, str], Drawn] = field(repr=False)
     # Transformers' logits at the answers' positions, [steps, vocab] each
     logits: Mapping[tuple[str, str], torch.Tensor] = field(repr=False)
 
     def check(self, path: str, case: str) -> None:
-        """Fails unless the case's distributions are those of `process`, to the tolerance."""
+        """Fails unless the case's distributions are those of `process`, within `TOLERANCE`."""
         fields = dict(CASES[case][0])
         drawn = self.drawn[path, case]
         wanted = temperament.process(
@@ -122,12 +122,12 @@ class Answers:
             output_ids=[drawn.output[:step] for step in range(STEPS)],
         ).softmax(-1)
         greedy = fields.get("temperature", Catalogue.load()[preset_of(case)].values["temperature"])
-        assert len(drawn.output) == STEPS
+        assert STEPS == len(drawn.output)
         for row, (token, top) in enumerate(zip(drawn.output, drawn.top, strict=True)):
             assert wanted[row, token] > 0
             if greedy == 0 and not CASES[case][1]:
                 # vLLM takes the arg max, and shows the distribution at temperature 1.
-                assert wanted[row, token] == 1
+                assert 1 == wanted[row, token]
                 continue
             likeliest = wanted[row].topk(TOP)
             for other, p in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True):
@@ -137,17 +137,17 @@ class Answers:
 
 
 def preset_of(case: str) -> str:
-    """The preset that a case names."""
+    """The name of a case's preset."""
     return str(CASES[case][0]["preset"])
 
 
 def token_id(shown: str) -> int:
-    """The id in `token_id:123`."""
+    """The token id in `token_id:123`."""
     return int(shown.removeprefix("token_id:"))
 
 
 def complete(server: Server, model: str, prompt: list[int], fields: dict[str, Any]) -> Drawn:
-    """One answer of `/v1/completions`."""
+    """The tokens of one answer of `/v1/completions`, with their distributions."""
     asked = {"model": model, "prompt": prompt, "max_tokens": STEPS, "logprobs": ASKED}
     options = {"return_tokens_as_token_ids": True, "ignore_eos": True}
     answer = post(server, COMPLETIONS, asked | options | fields)
@@ -161,7 +161,7 @@ def complete(server: Server, model: str, prompt: list[int], fields: dict[str, An
 
 
 def chat(server: Server, model: str, prompt: list[int], fields: dict[str, Any]) -> Drawn:
-    """One answer of `/v1/chat/completions`, whose prompt vLLM writes."""
+    """The same of `/v1/chat/completions`, whose prompt vLLM renders."""
     messages = [{"role": "user", "content": PROMPT}]
     asked = {"model": model, "messages": messages, "max_tokens": STEPS, "ignore_eos": True}
     options = {"logprobs": True, "top_logprobs": ASKED, "return_tokens_as_token_ids": True}
@@ -185,7 +185,7 @@ ASK: dict[str, Callable[[Server, str, list[int], dict[str, Any]], Drawn]] = {
 
 
 def ask_all(server: Server, path: Path, model: str) -> Answers:
-    """Asks for every case on both endpoints, many at a time."""
+    """Sends every case to both endpoints, 16 at a time."""
     prompt = AutoTokenizer.from_pretrained(path)(PROMPT)["input_ids"]
     wanted = [(endpoint, case) for endpoint in ASK for case in CASES]
     with ThreadPoolExecutor(16) as pool:
@@ -196,20 +196,20 @@ def ask_all(server: Server, path: Path, model: str) -> Answers:
     for endpoint in ASK:  # all prompts of an endpoint are equal
         ids = [drawn[endpoint, case].prompt + drawn[endpoint, case].output for case in CASES]
         with torch.inference_mode():
-            made = reference(torch.tensor(ids), logits_to_keep=STEPS + 1).logits[:, :-1]
-        logits.update(((endpoint, case), own) for case, own in zip(CASES, made, strict=True))
+            rows = reference(torch.tensor(ids), logits_to_keep=STEPS + 1).logits[:, :-1]
+        logits.update(((endpoint, case), row) for case, row in zip(CASES, rows, strict=True))
     return Answers(drawn, logits)
 
 
 @pytest.fixture(scope="module")
 def v1_answers(v1_server: Server, smollm2_path: Path) -> Answers:
-    """The V1 runner's answers."""
+    """The V1 runner's answers to all cases."""
     return ask_all(v1_server, smollm2_path, "smollm2")
 
 
 @pytest.fixture(scope="module")
 def v2_answers(v2_server: Server, tiny_path: Path) -> Answers:
-    """The V2 runner's answers."""
+    """The V2 runner's answers to all cases."""
     return ask_all(v2_server, tiny_path, "tiny")
 
 
@@ -219,17 +219,17 @@ class TestDistribution:
     """Asked in one batch with all the others, each case has its own distribution."""
 
     def test_v1(self, v1_answers: Answers, path: str, case: str) -> None:
-        """On the V1 runner with a real model."""
+        """The V1 runner draws a real model's tokens from the distribution of `process`."""
         v1_answers.check(path, case)
 
     def test_v2(self, v2_answers: Answers, path: str, case: str) -> None:
-        """On the V2 runner with a tiny model."""
+        """The V2 runner draws a tiny model's tokens from the distribution of `process`."""
         v2_answers.check(path, case)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_roads_are_taken(case: str) -> None:
-    """The table says truly which cases vLLM does alone."""
+def test_native_and_residual_cases(case: str) -> None:
+    """A case has residual stages exactly where the table says so."""
     fields, residual = dict(CASES[case][0]), CASES[case][1]
     catalogue = Catalogue.load()
     preset = as_preset({"extends": fields.pop("preset"), **fields}, catalogue)

@@ -36,7 +36,7 @@ ALIASES = {
 
 
 def label(name: str) -> str:
-    """The shipped preset's `name@digest`."""
+    """The label of a shipped preset: `name@digest`."""
     return Catalogue.load(environment=False)[name].label
 
 
@@ -64,7 +64,7 @@ class TestWaysOfNaming:
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_each_preset(self, v1_server: Server, way: str, path: str, preset: str) -> None:
-        """The answer is drawn, and says with which preset in which version."""
+        """The request is answered, and the header has the preset's label."""
         more, headers = naming(way, preset, "smollm2")
         answer = send(v1_server, path, body(path, "smollm2"), more, headers)
 
@@ -72,7 +72,7 @@ class TestWaysOfNaming:
         assert answer.text
 
     def test_on_the_other_runner(self, v2_server: Server, way: str, path: str) -> None:
-        """The V2 runner's server understands the same requests."""
+        """The V2 runner's server answers the same requests."""
         more, headers = naming(way, "creative", "tiny")
         answer = send(v2_server, path, body(path, "tiny"), more, headers)
 
@@ -80,7 +80,7 @@ class TestWaysOfNaming:
 
 
 class TestNames:
-    """What counts as a name."""
+    """The names under which a preset is found."""
 
     @pytest.mark.parametrize(("alias", "name"), ALIASES.items())
     def test_chinese_aliases(self, v1_server: Server, alias: str, name: str) -> None:
@@ -92,7 +92,7 @@ class TestNames:
             assert (answer.status, answer.label) == (200, label(name))
 
     def test_a_header_in_plain_utf_8(self, v1_server: Server) -> None:
-        """Clients that send the bytes as they are, are understood too."""
+        """A header in unescaped UTF-8 names the preset too."""
         header = {HEADER: "创意写作".encode()}
         answer = post(v1_server, CHAT, body(CHAT, "smollm2"), header)
 
@@ -106,7 +106,7 @@ class TestNames:
         assert (answer.status, answer.label) == (200, label("creative"))
 
     def test_ways_that_agree(self, v1_server: Server) -> None:
-        """All four ways may say the same, also by different aliases."""
+        """A request may name the preset in all four ways, by different aliases."""
         content = body(CHAT, "smollm2:creative")
         content |= {"preset": "poetry", "vllm_xargs": {"preset": "创意写作"}}
         answer = post(v1_server, CHAT, content, {HEADER: "writing"})
@@ -114,13 +114,13 @@ class TestNames:
         assert (answer.status, answer.label) == (200, label("creative"))
 
     def test_the_answer_has_the_name_that_was_asked_for(self, v1_server: Server) -> None:
-        """vLLM never sees the suffix, but the client said it."""
+        """The answer names the model as the request did, with the preset as its suffix."""
         for path in ENDPOINTS:
             assert ask(v1_server, path, "smollm2:chat").json["model"] == "smollm2:chat"
             assert ask(v1_server, path, "smollm2", preset="chat").json["model"] == "smollm2"
 
     def test_batches_of_chats(self, v1_server: Server) -> None:
-        """vLLM's batch endpoint takes presets as the chat endpoint does."""
+        """vLLM's batch endpoint accepts presets as the chat endpoint does."""
         chats = [[{"role": "user", "content": text}] for text in ("One.", "Two.")]
         content = {"model": "smollm2:creative", "messages": chats, "max_tokens": 4}
         forced = {"logit_bias": {"260": 150}}
@@ -133,7 +133,7 @@ class TestNames:
         assert post(v1_server, path, {**content, "preset": "creativ"}).status == 400
 
     def test_invocations(self, v1_server: Server) -> None:
-        """SageMaker's endpoint takes them too, for a chat and for a completion."""
+        """SageMaker's endpoint accepts presets, for a chat and for a completion."""
         for path in (CHAT, COMPLETIONS):
             content = {**body(path, "smollm2:creative"), "logit_bias": {"260": 150}}
             answer = post(v1_server, "/invocations", content)
@@ -143,35 +143,35 @@ class TestNames:
             assert post(v1_server, "/invocations", {**content, "preset": "nope"}).status == 400
 
 
-class TestNoneOfOurBusiness:
-    """Requests that say nothing of ours."""
+class TestRequestsWithoutAPreset:
+    """Requests that name no preset."""
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     @pytest.mark.parametrize(
         "fields", [{}, {"temperature": 0.5, "top_p": 0.9}, {"preset": None}], ids=str
     )
     def test_pass_untouched(self, v1_server: Server, path: str, fields: dict[str, Any]) -> None:
-        """They are answered without our header."""
+        """A request without a preset is answered without our header."""
         answer = ask(v1_server, path, "smollm2", **fields)
 
         assert (answer.status, answer.label) == (200, None)
 
     def test_beam_search(self, v1_server: Server) -> None:
-        """It isn't sampling, and goes on without us."""
+        """Beam search without a preset is answered."""
         answer = ask(v1_server, CHAT, "smollm2", use_beam_search=True, n=2)
 
         assert (answer.status, answer.label) == (200, None)
         assert len(answer.json["choices"]) == 2
 
-    def test_an_unknown_model_is_vllms_affair(self, v1_server: Server) -> None:
-        """A suffix counts only behind a model that is served."""
+    def test_an_unknown_model(self, v1_server: Server) -> None:
+        """A suffix is a preset only after the name of a served model; else vLLM answers 404."""
         answer = ask(v1_server, CHAT, "llama:creative")
 
         assert (answer.status, answer.label) == (404, None)
         assert "llama:creative" in answer.message
 
     def test_other_paths(self, v1_server: Server) -> None:
-        """A field `preset` means nothing to an endpoint that draws no token."""
+        """An endpoint that draws no tokens ignores the field `preset`."""
         content = {"model": "smollm2", "prompt": "One.", "preset": "none of these"}
 
         assert post(v1_server, "/tokenize", content).status == 200
@@ -188,8 +188,8 @@ class TestAnthropicSpelling:
             assert ask(v1_server, MESSAGES, "smollm2:creative", min_p=1).text == greedy
         assert ask(v1_server, MESSAGES, "smollm2", logit_bias={"260": 150}).text == " the" * 4
 
-    def test_max_tokens_is_still_demanded(self, v1_server: Server) -> None:
-        """vLLM's own 400 comes through, since no preset here says max_tokens."""
+    def test_max_tokens_is_still_required(self, v1_server: Server) -> None:
+        """vLLM answers 400 to a request without `max_tokens`, which no preset here sets."""
         content = body(MESSAGES, "smollm2:chat")
         del content["max_tokens"]
         answer = post(v1_server, MESSAGES, content)

@@ -1,4 +1,4 @@
-"""What an operator relies on: keys, restrictions, reloads, metrics, the list of models, faults."""
+"""A server for operators: keys, restrictions, reloads, metrics, the list of models, faults."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's presets."""
-    made = tmp_path_factory.mktemp("presets")
-    (made / "mine.yaml").write_text("temperature: 0.5\nmin_p: 0.1\n")
-    (made / "broken.yaml").write_text("temperature: 0\nskew: 0.5\nmin_p: 0.0\n")
-    (made / "coding-assistant.yaml").write_text(
+    """The folder of the operator's presets."""
+    folder = tmp_path_factory.mktemp("presets")
+    (folder / "mine.yaml").write_text("temperature: 0.5\nmin_p: 0.1\n")
+    (folder / "broken.yaml").write_text("temperature: 0\nskew: 0.5\nmin_p: 0.0\n")
+    (folder / "coding-assistant.yaml").write_text(
         "modes: {prose: {temperature: 1.0}, code: {temperature: 0.0}}\n"
         "switch: [{from: [prose], on: {tokens: 2}, to: code}]\n"
     )
-    return made
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +55,28 @@ def server(folder: Path) -> Iterator[Server]:
 
 
 def get(server: Server, path: str, key: str = KEY) -> httpx.Response:
-    """Any route."""
+    """The answer to a GET with a key."""
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.get(f"{server.url}{path}", headers=headers, timeout=30)
 
 
 def metrics(server: Server) -> dict[str, float]:
-    """Our samples among vLLM's."""
+    """Our metrics: name with labels -> value."""
     lines = get(server, "/metrics").text.splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if line.startswith("temperament_")]
     return {name: float(value) for name, value in pairs}
 
 
 def log(server: Server) -> str:
-    """What the server's processes wrote."""
+    """The log of the server's processes."""
     return server.log.read_text(errors="replace")
 
 
 class TestStart:
     """The first line, and starts that end."""
 
-    def test_one_line_says_it_all(self, server: Server) -> None:
-        """The version, the runner, presets with their digests, the default, who does what."""
+    def test_one_line_describes_the_server(self, server: Server) -> None:
+        """One line of the log has the version, the runner, the labels, the default and the plan."""
         [line] = re.findall(r"temperament \d+\.\d+\.\d+: .*", log(server))
 
         assert "V1 runner on cpu; model not known; presets " in line
@@ -87,7 +87,7 @@ class TestStart:
         )
 
     def test_draft_tokens_on_v1(self) -> None:
-        """vLLM would load no logits processor there."""
+        """V1 with draft tokens would load no logits processor, so the start ends with an error."""
         drafts = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3}
         args = [*ARGS, "--speculative-config", json.dumps(drafts)]
         server = Server(model_path("tiny"), "v1", args, env=ON_SHARED_CORES)
@@ -98,7 +98,7 @@ class TestStart:
         assert "VLLM_USE_V2_MODEL_RUNNER=1" in log(server)
 
     def test_a_pooling_model_is_left_alone(self) -> None:
-        """It draws no tokens: it starts and answers as without us."""
+        """A pooling model starts and answers as without the plugin."""
         args = [*ARGS, "--runner", "pooling"]
         with Server(model_path("tiny"), "v1", args, env=ON_SHARED_CORES) as pooling:
             answer = httpx.post(
@@ -110,10 +110,10 @@ class TestStart:
 
 
 class TestKey:
-    """Nothing of ours without the key."""
+    """A request without the key reaches nothing of ours."""
 
     def test_routes_and_requests(self, server: Server) -> None:
-        """Refused by vLLM, before us: nothing is counted, and no preset is named."""
+        """vLLM answers 401; no request is counted, and no preset is named."""
         before = {k: v for k, v in metrics(server).items() if "requests" in k or "refusals" in k}
         for key in ("none", "wrong"):
             headers = {"Authorization": f"Bearer {key}"}
@@ -130,7 +130,7 @@ class TestKey:
         }
 
     def test_our_log_lines_hold_no_prompt_and_no_key(self, server: Server) -> None:
-        """Whatever is asked."""
+        """Our lines of the log hold no prompt and no key, for good and bad requests."""
         ask(server, CHAT, "tiny", PROMPT, preset="mine")
         ask(server, CHAT, "tiny", PROMPT, preset="broken")
         ask(server, CHAT, "tiny", PROMPT, preset="nope")
@@ -142,11 +142,11 @@ class TestKey:
 
 
 class TestRestrictions:
-    """`allow` and `locked`."""
+    """The restrictions `allow` and `locked`."""
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_within(self, server: Server, path: str) -> None:
-        """Named, brought along, or neither."""
+        """A request may name an allowed preset, bring its own, or have none."""
         assert ask(server, path, "tiny").status == 200
         assert (ask(server, path, "tiny", preset="mine").label or "").startswith("mine@")
         inline = {"extends": "mine", "top_k": 5, "xtc_probability": 0.5}
@@ -164,21 +164,21 @@ class TestRestrictions:
         ids=str,
     )
     def test_beyond(self, server: Server, path: str, fields: dict[str, Any], words: str) -> None:
-        """400, with the reason."""
+        """A request beyond the restrictions is answered 400 with the reason."""
         answer = ask(server, path, "tiny", **fields)
 
         assert answer.status == 400
         assert words in answer.message
 
     def test_locked(self, server: Server) -> None:
-        """Also under the name that the endpoint has for it."""
+        """A locked field is refused."""
         answer = ask(server, CHAT, "tiny", preset="mine", seed=3)
 
         assert answer.status == 400
         assert "seed: this server doesn't let requests set it" in answer.message
 
     def test_names_are_no_paths(self, server: Server, folder: Path) -> None:
-        """No file is opened for a word of a request."""
+        """A path in place of a preset's name is an unknown preset."""
         for word in (str(folder / "mine.yaml"), "../mine", "/etc/passwd", "file:///etc/passwd"):
             answer = ask(server, CHAT, "tiny", preset=word)
             assert (answer.status, "unknown preset" in answer.message) == (400, True)
@@ -189,14 +189,14 @@ class TestModels:
     """MODEL:PRESET, as a chat front end sees it."""
 
     def test_listed(self, server: Server) -> None:
-        """Those that may be named."""
+        """`GET /v1/models` lists MODEL:PRESET for each allowed preset."""
         names = [model.id for model in server.client().models.list()]
 
         assert names[0] == "tiny"
         assert set(names[1:]) == {f"tiny:{name}" for name in SETTINGS["allow"]}
 
     def test_works(self, server: Server) -> None:
-        """And every answer calls its model so, streaming too."""
+        """Every answer has the model's name with the preset, in streams too."""
         client, name = server.client(), "tiny:mine"
         messages: Any = [{"role": "user", "content": "a"}]
         chat = client.chat.completions.create(model=name, messages=messages, max_tokens=3)
@@ -214,7 +214,7 @@ class TestModels:
         assert post(server, RESPONSES, body(RESPONSES, "tiny")).json["model"] == "tiny"
 
     def test_one_that_is_not_allowed(self, server: Server) -> None:
-        """The same refusal as for the field."""
+        """A preset that isn't allowed is refused in the model's name too."""
         with pytest.raises(BadRequestError, match="doesn't allow this preset"):
             server.client().completions.create(model="tiny:creative", prompt="a")
 
@@ -223,7 +223,7 @@ class TestReload:
     """A preset is changed while the server runs."""
 
     def test_a_change_a_mistake_and_its_mending(self, server: Server, folder: Path) -> None:
-        """Noticed by itself and when asked for; a mistake changes nothing and is told."""
+        """The server notices a changed file; a mistake changes nothing and is reported."""
         file, old = folder / "mine.yaml", ask(server, CHAT, "tiny", preset="mine").label
         file.write_text("temperature: 0.25\nmin_p: 0.1\n")
         for _ in range(100):
@@ -255,7 +255,7 @@ class TestFault:
     """An error in a stage, in the engine's process."""
 
     def test_the_engine_lives(self, server: Server) -> None:
-        """The request is answered without its preset; it's logged with its preset and counted."""
+        """The request is answered without its preset; the log and the metrics tell of it."""
         count = 'temperament_fallbacks_total{stage="skew"}'
         before = metrics(server).get(count, 0)
         answer = ask(server, CHAT, "tiny", preset="broken", temperature=0.7)
@@ -269,10 +269,10 @@ class TestFault:
 
 
 class TestMetrics:
-    """On vLLM's own `/metrics`."""
+    """Our metrics on vLLM's `/metrics`."""
 
     def test_what_is_counted(self, server: Server) -> None:
-        """Requests by preset, refusals by reason, the time of a step, switches of modes."""
+        """Requests by preset, refusals by reason, seconds of steps, mode switches are counted."""
         before = metrics(server)
         assert ask(server, CHAT, "tiny", preset="coding-assistant").status == 200
         ask(server, CHAT, "tiny", preset="nope")

@@ -1,4 +1,4 @@
-"""What else a request may ask for keeps working, whatever preset it names."""
+"""Streams, choices, logprobs, grammars and a request's fields work with any preset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from integration_tests.harness.ask import (
 )
 from integration_tests.harness.server import Server
 
-# Each is hot, and left to us on a CPU; the last one is greedy.
+# Hot chains that are residual on a CPU.
 RESIDUAL: dict[str, dict[str, Any]] = {
     "hot": {"preset": "creative", "temperature": 2.5, "top_k": 5},
     "cuts": {"preset": "creative", "min_p": 0.05, "top_p": 0.9},
@@ -60,30 +60,30 @@ def _piece(event: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("path", ENDPOINTS)
 class TestStreaming:
-    """`stream: true` on every endpoint."""
+    """Streams on every endpoint."""
 
     @pytest.mark.parametrize("fields", [{"preset": "code"}, GREEDY], ids=["native", "residual"])
     def test_v1(self, v1_server: Server, path: str, fields: dict[str, Any]) -> None:
-        """The pieces are the text of the answer in one piece, and the label is there."""
-        whole = ask(v1_server, path, "smollm2", **fields)
+        """The pieces join to the text of the answer in one piece, and the label is the same."""
+        answer = ask(v1_server, path, "smollm2", **fields)
         label, text = streamed(v1_server, path, {**body(path, "smollm2"), **fields})
 
-        assert text == whole.text != ""
-        assert label == whole.label is not None
+        assert text == answer.text != ""
+        assert label == answer.label is not None
 
     def test_v2(self, v2_server: Server, path: str) -> None:
-        """The same on the other runner."""
-        whole = ask(v2_server, path, "tiny", **GREEDY)
+        """On V2 too, the pieces of a stream join to the answer's text."""
+        answer = ask(v2_server, path, "tiny", **GREEDY)
         label, text = streamed(v2_server, path, {**body(path, "tiny"), **GREEDY})
 
-        assert (label, text) == (whole.label, whole.text)
+        assert (answer.label, answer.text) == (label, text)
 
 
 class TestStockClient:
     """The openai client's own way with streams, choices and logprobs."""
 
     def test_a_stream(self, v1_server: Server) -> None:
-        """Chunks arrive, and the last one says why it ended."""
+        """Chunks arrive, and the last one has the finish reason."""
         stream = v1_server.client().chat.completions.create(
             model="smollm2:chat", messages=MESSAGE, max_tokens=6, stream=True
         )
@@ -94,7 +94,7 @@ class TestStockClient:
 
     @pytest.mark.parametrize("preset", RESIDUAL)
     def test_several_choices(self, v1_server: Server, preset: str) -> None:
-        """Each of the n choices is drawn by itself."""
+        """The n choices of a request differ."""
         answer = v1_server.client().chat.completions.create(
             model="smollm2", messages=MESSAGE, max_tokens=12, n=4, extra_body=RESIDUAL[preset]
         )
@@ -104,7 +104,7 @@ class TestStockClient:
         assert len(set(texts)) > 1
 
     def test_several_greedy_choices(self, v1_server: Server) -> None:
-        """top_k 1 makes them all equal: the chain is on each of the n."""
+        """With top_k 1 the n choices are equal, since the chain runs on each."""
         answer = v1_server.client().completions.create(
             model="smollm2", prompt="The sea", max_tokens=6, n=3, extra_body=GREEDY
         )
@@ -112,7 +112,7 @@ class TestStockClient:
         assert len({choice.text for choice in answer.choices}) == 1
 
     def test_several_choices_on_the_other_runner(self, v2_server: Server) -> None:
-        """The same on V2: greedy ones are equal, hot ones are not."""
+        """On V2 greedy choices are equal and hot ones differ."""
         for fields, number in (GREEDY, 1), (RESIDUAL["hot"], 3):
             answer = v2_server.client().completions.create(
                 model="tiny", prompt="The sea", max_tokens=8, n=3, extra_body=fields
@@ -121,7 +121,7 @@ class TestStockClient:
             assert len({choice.text for choice in answer.choices}) == number
 
     def test_logprobs(self, v1_server: Server) -> None:
-        """They come in the number that was asked for; a removed token has none."""
+        """As many logprobs come as the request wants; a removed token has -9999."""
         answer = v1_server.client().chat.completions.create(
             model="smollm2",
             messages=MESSAGE,
@@ -148,7 +148,7 @@ SCHEMA = {
 
 @pytest.mark.parametrize("preset", RESIDUAL)
 class TestStructuredOutputs:
-    """A grammar leaves few tokens, and the chain works on what is left.
+    """A grammar leaves few tokens, and the chain runs on these.
 
     On the V1 runner alone: V2's own grammar kernel doesn't run under Triton's interpreter.
     """
@@ -157,10 +157,10 @@ class TestStructuredOutputs:
         """The text fits the schema. Cold, for the grammar allows spaces without end."""
         structured = {"temperature": 0.1, "structured_outputs": {"json": SCHEMA}}
         fields = {**RESIDUAL[preset], "max_tokens": 60, **structured}
-        made = json.loads(ask(v1_server, CHAT, "smollm2", **fields).text)
+        answer = json.loads(ask(v1_server, CHAT, "smollm2", **fields).text)
 
-        assert made.keys() == {"colour", "bright"}
-        assert made["colour"] in ("red", "green")
+        assert {"colour", "bright"} == answer.keys()
+        assert answer["colour"] in ("red", "green")
 
     def test_choice(self, v1_server: Server, preset: str) -> None:
         """The text is one of the choices."""
@@ -172,7 +172,7 @@ class TestStructuredOutputs:
             assert text in ("Paris", "Rome", "北京")
 
     def test_regex(self, v1_server: Server, preset: str) -> None:
-        """The text matches the expression."""
+        """The text matches the regular expression."""
         structured = {"structured_outputs": {"regex": "[0-9]{3}-[a-f]{2}"}}
         fields = {**RESIDUAL[preset], "max_tokens": 12, **structured}
         text = ask(v1_server, CHAT, "smollm2", **fields).text
@@ -197,11 +197,11 @@ def test_a_response_format(v1_server: Server) -> None:
 
 
 class TestTheRequestsOwnValues:
-    """They win over the preset's, whatever they are."""
+    """The request's values override the preset's, whatever they are."""
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_a_temperature_of_0_counts(self, v1_server: Server, path: str) -> None:
-        """0 makes `creative` greedy."""
+        """A temperature of 0 makes `creative` greedy."""
         greedy = ask(v1_server, path, "smollm2", temperature=0)
         answer = ask(v1_server, path, "smollm2", preset="creative", temperature=0)
 
@@ -210,7 +210,7 @@ class TestTheRequestsOwnValues:
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_null_does_not(self, v1_server: Server, path: str) -> None:
-        """null leaves `code` as it is."""
+        """Fields that are null leave the preset's values in force."""
         greedy = ask(v1_server, path, "smollm2", temperature=0)
         nulls = dict.fromkeys(("temperature", "top_p", "min_p", "order", "stop", "seed"))
         answer = ask(v1_server, path, "smollm2", preset="code", **nulls)
@@ -219,7 +219,7 @@ class TestTheRequestsOwnValues:
 
     @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES])
     def test_a_seed(self, v1_server: Server, path: str) -> None:
-        """The same seed, the same text; another one, another text."""
+        """The same seed gives the same text, and another seed another text."""
         texts = [
             ask(v1_server, path, "smollm2", preset="creative", top_k=200, seed=seed).text
             for seed in (1, 1, 2)
@@ -248,13 +248,13 @@ class TestTheRequestsOwnValues:
         assert 2 in (usage.get("completion_tokens"), usage.get("output_tokens"))
 
     def test_a_bias(self, v1_server: Server) -> None:
-        """logit_bias on /v1/messages, of which vLLM knows nothing there."""
+        """`logit_bias` works on /v1/messages, where vLLM has no such field."""
         answer = ask(v1_server, MESSAGES, "smollm2", preset="code", logit_bias={"260": 150})
 
         assert answer.text == " the" * 4
 
     def test_the_engines_own_fields_go_along(self, v1_server: Server) -> None:
-        """What isn't ours reaches vLLM: allowed_token_ids here, other xargs too."""
+        """vLLM gets the fields that aren't ours: `allowed_token_ids`, other `vllm_xargs`."""
         fields = {"allowed_token_ids": [260, 28], "vllm_xargs": {"preset": "chat", "other": 1}}
         answer = ask(v1_server, COMPLETIONS, "smollm2", top_p=0.5, **fields)
 
@@ -262,7 +262,7 @@ class TestTheRequestsOwnValues:
         assert set(re.findall(" the|,", answer.text)) and not re.sub(" the|,", "", answer.text)
 
     def test_echo_without_a_new_token(self, v1_server: Server) -> None:
-        """`echo` with max_tokens 0 is for vLLM to judge, and it allows it."""
+        """`echo` with `max_tokens` 0 is allowed, as vLLM allows it."""
         answer = ask(v1_server, COMPLETIONS, "smollm2:chat", echo=True, max_tokens=0)
 
         assert (answer.status, answer.text) == (200, "Say a colour.")

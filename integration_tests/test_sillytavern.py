@@ -31,22 +31,22 @@ CLIENTS = ["api_server", "api_type", "truncation_length"]
 def ask(server: Server, **more: Any) -> tuple[int, str, list[str]]:
     """(status, text, the names in the warning header)."""
     answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**BODY, **more}, timeout=120)
-    told = answer.headers.get("x-sampling-warning", "")
+    warning = answer.headers.get("x-sampling-warning", "")
     text = answer.json()["choices"][0]["text"] if answer.is_success else answer.text
-    return answer.status_code, text, sorted(part.partition(":")[0] for part in told.split("; "))
+    return answer.status_code, text, sorted(part.partition(":")[0] for part in warning.split("; "))
 
 
 class TestSillyTavern:
-    """`/v1/completions`."""
+    """Every field of SillyTavern on `/v1/completions`."""
 
     def test_every_field_off(self, v1_server: Server) -> None:
-        """It is answered; what only the client needs is named."""
-        status, _, told = ask(v1_server)
+        """With every sampler off it is answered, and the warning names the client's fields."""
+        status, _, warned = ask(v1_server)
 
-        assert (200, CLIENTS) == (status, told)
+        assert (200, CLIENTS) == (status, warned)
 
     def test_what_is_honoured(self, v1_server: Server) -> None:
-        """Each sampler that leaves one token gives the greedy text, by whatever name it comes."""
+        """Each sampler that leaves one token gives the greedy text, under any of its names."""
         plain = {"model": "smollm2", "prompt": BODY["prompt"], "temperature": 0, "max_tokens": 12}
         answer = httpx.post(f"{v1_server.url}{COMPLETIONS}", json=plain, timeout=120)
         greedy = answer.json()["choices"][0]["text"]
@@ -60,12 +60,12 @@ class TestSillyTavern:
             {"tfs": 0.0001},
             {"temperature": 0},
         ):
-            status, text, told = ask(v1_server, **more)
+            status, text, warned = ask(v1_server, **more)
 
-            assert (200, CLIENTS, greedy) == (status, told, text), more
+            assert (200, CLIENTS, greedy) == (status, warned, text), more
 
     def test_penalties_bans_and_texts(self, v1_server: Server) -> None:
-        """They change a greedy text."""
+        """Penalties, bans and stops change a greedy text."""
         _, greedy, _ = ask(v1_server, top_k=1)
         word = greedy.split()[1]
         for more in ({"repetition_penalty": 2.0}, {"banned_strings": [word]}, {"stop": [word]}):
@@ -75,10 +75,10 @@ class TestSillyTavern:
             assert text != greedy, more
 
     def test_what_cant_be_honoured_is_named(self, v1_server: Server) -> None:
-        """Not refused, and not dropped in silence."""
-        status, _, told = ask(
+        """Fields that can't be honoured are named in the warning, and the request is answered."""
+        status, _, warned = ask(
             v1_server, guidance_scale=1.5, grammar_string="root ::= x", something_new=1
         )
 
         assert status == 200
-        assert told == sorted([*CLIENTS, "guidance_scale", "grammar_string", "something_new"])
+        assert sorted([*CLIENTS, "guidance_scale", "grammar_string", "something_new"]) == warned

@@ -40,17 +40,17 @@ def gemma(gemma_path: Path) -> SimpleNamespace:
 
 
 class TestTokenBytes:
-    """The bytes of Gemma's 262,144 tokens."""
+    """`TokenBytes` of Gemma's 262,144 tokens."""
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
     def test_joined_they_are_the_text(self, gemma: SimpleNamespace, text: str) -> None:
-        """Spaces, which the vocabulary writes as a sign of their own, and all else."""
+        """The bytes of a text's tokens join to the text, spaces included."""
         ids = gemma.tokenizer(text, add_special_tokens=False)["input_ids"]
 
         assert text.encode() == b"".join(gemma.bytes.tokens[i] for i in ids)
 
     def test_letters_that_are_no_token_are_bytes(self, gemma: SimpleNamespace) -> None:
-        """Such a letter is cut into a token for each of its bytes; all 256 have one."""
+        """A letter without a token has one for each of its bytes; all 256 bytes have one."""
         ids = gemma.tokenizer("𓀀", add_special_tokens=False)["input_ids"]
         names = [f"<0x{byte:02X}>" for byte in range(256)]
 
@@ -60,7 +60,7 @@ class TestTokenBytes:
         ]
 
     def test_special_tokens_have_none(self, gemma: SimpleNamespace) -> None:
-        """They can be no part of a text."""
+        """Special tokens have no bytes, since they are no part of a text."""
         names = ["<bos>", "<eos>", "<pad>", "<start_of_turn>", "<end_of_turn>", "<unused0>"]
         ids = gemma.tokenizer.convert_tokens_to_ids(names)
 
@@ -84,12 +84,12 @@ def cuts(text: bytes, by_bytes: dict[bytes, int]) -> Iterator[list[int]]:
 
 
 class TestABannedString:
-    """On Gemma, in Transformers."""
+    """`banned_strings` on Gemma, in Transformers."""
 
     def test_every_cut_of_it_is_banned(self, gemma: SimpleNamespace) -> None:
-        """Whichever tokens spell its beginning, all that would complete it are masked.
+        """After each spelling of its beginning, the tokens that would complete it are masked.
 
-        So are longer ones that go on behind it, and nothing else is.
+        Tokens that go on after it are masked too, and no others.
         """
         by_bytes = {token: i for i, token in enumerate(gemma.bytes.tokens) if token}
         spelt = [cut for start in (b"", b" ") for cut in cuts(start + BANNED.encode(), by_bytes)]
@@ -113,7 +113,7 @@ class TestABannedString:
             assert completing == torch.where(row == -torch.inf)[0].tolist()
 
     def test_it_never_appears(self, gemma: SimpleNamespace, gemma_path: Path) -> None:
-        """Without the ban it is in most continuations, with it in none."""
+        """The string is in most continuations, and with the ban in none."""
         model = AutoModelForCausalLM.from_pretrained(gemma_path, dtype=torch.float32).eval()
         inputs = gemma.tokenizer(PROMPT, return_tensors="pt")
 

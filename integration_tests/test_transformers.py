@@ -157,7 +157,7 @@ class TestBatches:
             assert ours.gather(1, ran.tokens[:, step : step + 1]).isfinite().all()
 
     def test_several_samples_of_a_prompt(self, hub: SimpleNamespace) -> None:
-        """`num_return_sequences`: each follows its prompt's preset."""
+        """Each of `num_return_sequences` samples has the preset of its prompt."""
         presets = ["code", WRITER, LATE]
         ran = generate(hub, presets, num_return_sequences=2)
 
@@ -167,7 +167,7 @@ class TestBatches:
 
 
 class TestBeams:
-    """Beam sampling, whose rows change places."""
+    """Beams, which change rows."""
 
     def test_a_row_that_moved_keeps_its_history(self, hub: SimpleNamespace) -> None:
         """Right after the beams were reordered each row has the penalties of its own tokens."""
@@ -328,7 +328,7 @@ class TestLengthsAndErrors:
             generate_kwargs({"seed": 1}, hub.tokenizer)
 
     def test_lengths_that_differ_are_refused(self, hub: SimpleNamespace) -> None:
-        """One call has one length."""
+        """Presets with different `max_tokens` are refused, since one call has one length."""
         with pytest.raises(EngineError, match="max_tokens"):
             generate_kwargs([{"max_tokens": 1}, {"max_tokens": 2}], hub.tokenizer)
 

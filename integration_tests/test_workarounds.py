@@ -32,7 +32,7 @@ of_the_cpu_wheel = pytest.mark.skipif(not ON_CPU, reason="vLLM for a GPU: the wh
 
 
 class TestInstalling:
-    """scripts/setup."""
+    """Workarounds in scripts/setup."""
 
     @of_the_cpu_wheel
     @pytest.mark.parametrize("name", ["torchvision", "torchaudio", "torchcodec"])
@@ -84,7 +84,7 @@ class TestInstalling:
 
 
 class TestTwoRunners:
-    """plugin/temperament/engines/vllm/processor.py."""
+    """Workarounds in plugin/temperament/engines/vllm/processor.py."""
 
     def test_a_class_of_one_runner_stops_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Both read one entry-point group, so our one class is of both kinds."""
@@ -135,7 +135,7 @@ class TestTwoRunners:
 
 
 class TestLimits:
-    """plugin/temperament/plan/targets.py: what vLLM can't be handed as it was said."""
+    """Values that plugin/temperament/plan/targets.py doesn't hand to vLLM as they are."""
 
     def test_a_small_temperature_is_lifted(self) -> None:
         """To 0.01, so a smaller one is run by us."""
@@ -171,7 +171,7 @@ class TestLimits:
 
 
 class TestVersions:
-    """What an older version that we claim doesn't have."""
+    """Workarounds for the oldest versions that are supported."""
 
     def test_the_oldest_transformers_has_no_top_h(self) -> None:
         """`generate` refuses fields that its version doesn't know."""
@@ -184,7 +184,7 @@ class TestVersions:
 
 
 class TestTheServerOfVllm:
-    """Of `server/middleware.py`."""
+    """Workarounds in plugin/temperament/server/middleware.py."""
 
     def test_half_of_a_character_ends_in_500(self, v1_server: Server) -> None:
         """In a field that goes on to the engine, with no preset in the request."""
@@ -198,7 +198,7 @@ class TestTheServerOfVllm:
 
 
 class TestEnginesOnACpu:
-    """What only tests and studies need."""
+    """Workarounds of tests and studies."""
 
     def test_triton_has_no_cpu_backend(self) -> None:
         """So the V2 runner needs a shim to run without a GPU."""
