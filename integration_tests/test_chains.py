@@ -163,7 +163,7 @@ class TestChains:
 
     def test_both_engines_draw_from_the_same(self, model: Model, chain: str) -> None:
         """The probabilities of either side's most likely tokens agree to a thousandth."""
-        assert len(model.differences[chain]) == STEPS * len(PROMPTS)
+        assert STEPS * len(PROMPTS) == len(model.differences[chain])
         assert max(model.differences[chain]) <= TOLERANCE
 
     def test_every_stage_acts(self, model: Model, chain: str) -> None:

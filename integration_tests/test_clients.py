@@ -75,7 +75,7 @@ def run(command: str, cwd: Path, **env: str) -> str:
         command, shell=True, cwd=cwd, env=environment() | {"PATH": path, **env}, text=True,
         capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert 0 == done.returncode, done.stderr[-3000:]
     return done.stdout
 
 
@@ -90,7 +90,7 @@ def test_the_tables_are_one() -> None:
     tests = {name for name in globals() if name.startswith("test_")}
     named = {re.sub(r"\W+", "_", client.lower()) for client in LINES}
 
-    assert lines("clients.zh-CN.md") == LINES
+    assert LINES == lines("clients.zh-CN.md")
     assert {f"test_{name}" for name in named} | {"test_the_tables_are_one"} == tests
 
 
@@ -100,7 +100,7 @@ def test_curl(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> 
     head, _, answer = run(command.replace("curl", "curl -i", 1), tmp_path).partition("\n\n")
 
     assert re.search(rf"(?i){HEADER}: code@[0-9a-f]{{12}}\b", head)
-    assert json.loads(answer)["choices"][0]["message"]["content"] == greedy(CHAT)
+    assert greedy(CHAT) == json.loads(answer)["choices"][0]["message"]["content"]
 
 
 def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
@@ -111,10 +111,10 @@ def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
     client = v1_server.client()
     own = names(v1_server, client=client)
     wanted = greedy(CHAT)
-    assert eval(f"{call})", own).choices[0].message.content == wanted
+    assert wanted == eval(f"{call})", own).choices[0].message.content
 
     stream = eval(f"{call}, stream=True)", own)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == wanted
+    assert wanted == "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
     raw = eval(f"{call})".replace(".create", ".with_raw_response.create"), own)
     assert raw.headers[HEADER].startswith("code@")
@@ -127,8 +127,8 @@ def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
         return answer.choices[0].message.content, chunks
 
     text, chunks = asyncio.run(later())
-    assert text == wanted
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == wanted
+    assert wanted == text
+    assert wanted == "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 def test_openai_responses(v1_server: Server, greedy: Callable[..., str]) -> None:
@@ -136,11 +136,11 @@ def test_openai_responses(v1_server: Server, greedy: Callable[..., str]) -> None
     call = line("openai, responses", v1_server)[:-1] + f", max_output_tokens={TOKENS}"
     own = names(v1_server, client=v1_server.client())
     wanted = greedy(RESPONSES)
-    assert eval(f"{call})", own).output_text == wanted
+    assert wanted == eval(f"{call})", own).output_text
 
     events = eval(f"{call}, stream=True)", own)
     pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
-    assert "".join(pieces) == wanted
+    assert wanted == "".join(pieces)
 
 
 def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
@@ -150,13 +150,13 @@ def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
     call = re.sub(r"max_tokens=\d+", f"max_tokens={TOKENS}", line("anthropic", v1_server))
     own = names(v1_server, client=Anthropic(base_url=v1_server.url, api_key="none"))
     wanted = greedy(MESSAGES)
-    assert eval(call, own).content[0].text == wanted
+    assert wanted == eval(call, own).content[0].text
 
     raw = eval(call.replace(".create", ".with_raw_response.create"), own)
     assert raw.headers[HEADER].startswith("code@")
 
     with eval(call.replace(".create", ".stream"), own) as stream:
-        assert "".join(stream.text_stream) == wanted
+        assert wanted == "".join(stream.text_stream)
 
 
 def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
@@ -171,8 +171,8 @@ def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) 
         env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HOME": str(tmp_path)},
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout == greedy(CHAT)
+    assert 0 == done.returncode, done.stderr[-3000:]
+    assert greedy(CHAT) == done.stdout
 
 
 def test_langchain_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
@@ -184,9 +184,9 @@ def test_langchain_openai(v1_server: Server, greedy: Callable[..., str]) -> None
     own = names(v1_server, ChatOpenAI=ChatOpenAI)
     wanted = greedy(CHAT)
 
-    assert eval(call, own).content == wanted
+    assert wanted == eval(call, own).content
     chunks = eval(call.replace(".invoke(", ".stream("), own)
-    assert "".join(chunk.content for chunk in chunks) == wanted
+    assert wanted == "".join(chunk.content for chunk in chunks)
 
 
 def test_llm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_llm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> N
     # The package that the test model comes in is a plugin of llm, here without its library.
     said = run(command, tmp_path, LLM_USER_PATH=str(tmp_path), LLM_LOAD_PLUGINS="")
 
-    assert said.strip() == greedy(CHAT).strip()
+    assert greedy(CHAT).strip() == said.strip()
 
 
 def test_lm_eval(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_lm_eval(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) 
     run(f"{line('lm-eval', v1_server)} --output_path out", tmp_path, HF_HOME=str(tmp_path / "hf"))
     [report] = (tmp_path / "out").rglob("results*.json")
 
-    assert json.loads(report.read_text())["results"]["colours"]["exact_match,none"] == 1.0
+    assert 1.0 == json.loads(report.read_text())["results"]["colours"]["exact_match,none"]
 
 
 def test_vllm_bench_serve(
@@ -224,7 +224,7 @@ def test_vllm_bench_serve(
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
     asked = RandomDataset(random_seed=4).sample(tokenizer, 3, input_len=12, output_len=8)
 
-    assert report["completed"] == 3
-    assert sorted(report["generated_texts"]) == sorted(
-        greedy(COMPLETIONS, one.prompt, 8) for one in asked
+    assert 3 == report["completed"]
+    assert sorted(greedy(COMPLETIONS, one.prompt, 8) for one in asked) == sorted(
+        report["generated_texts"]
     )

@@ -73,7 +73,7 @@ def check(words: list[str]) -> None:
     if words[:2] == ["vllm", "serve"]:
         serve_parser().parse_args(words[2:])
     else:
-        assert words[0] == "vllm-router", words
+        assert "vllm-router" == words[0], words
         parse_router_args(words[1:])
 
 
@@ -106,7 +106,7 @@ def test_every_file_is_told_of() -> None:
     """The pages link each file of the folder, and no others."""
     names = {path.name for path in (DOCS / "deployment").iterdir()}
     for page in PAGES:
-        assert set(re.findall(r"\(deployment/([^)]+)\)", page.read_text(encoding="utf-8"))) == names
+        assert names == set(re.findall(r"\(deployment/([^)]+)\)", page.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
@@ -161,6 +161,6 @@ def test_the_presets_of_the_manifest_are_good(tmp_path: Path) -> None:
     parsed = serve_parser().parse_args(words[2:])
     chosen = settings.read(parsed.additional_config)
 
-    assert [*map(str, chosen.presets)] == ["/presets"]
+    assert ["/presets"] == [*map(str, chosen.presets)]
     assert chosen.default is not None
-    assert catalogue.resolve(chosen.default).values["top_p"] == 0.95
+    assert 0.95 == catalogue.resolve(chosen.default).values["top_p"]

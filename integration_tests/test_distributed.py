@@ -88,7 +88,7 @@ def send_all(server: Server, cases: list[Case] = CASES) -> list[Answer]:
     """Sends all cases at the same time."""
     with ThreadPoolExecutor(len(cases)) as pool:
         answers = list(pool.map(lambda case: send(server, case), cases))
-    assert {answer.status for answer in answers} == {200}, answers
+    assert {200} == {answer.status for answer in answers}, answers
     return answers
 
 
@@ -120,12 +120,12 @@ def check(server: Server, single: Server, reference: list[Answer]) -> list[str]:
     """Compares labels and refusals with the single server's; returns the cases that differ."""
     answers = send_all(server)
 
-    assert [a.label for a in answers] == [a.label for a in reference]
-    assert labels(server) == labels(single)
+    assert [a.label for a in reference] == [a.label for a in answers]
+    assert labels(single) == labels(server)
     for bad in BAD:
         refusals = [ask(one, CHAT, MODEL, **bad) for one in (server, single)]
 
-        assert [refusal.status for refusal in refusals] == [400, 400]
+        assert [400, 400] == [refusal.status for refusal in refusals]
         assert refusals[0].message == refusals[1].message
     return parted(answers, reference)
 
@@ -214,9 +214,9 @@ def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> 
     named = [CHAINS[chain]["preset"] for chain, _, _ in CASES]
     others = [send(single, (chain, prompt, seed + 7)) for chain, prompt, seed in CASES]
 
-    assert len({answer.text for answer in reference}) == len(CASES)
-    assert [answer.label for answer in reference] == [known[name] for name in named]
-    assert len(parted(reference, others)) == len(CASES)
+    assert len(CASES) == len({answer.text for answer in reference})
+    assert [known[name] for name in named] == [answer.label for answer in reference]
+    assert len(CASES) == len(parted(reference, others))
 
 
 @pytest.mark.parametrize("several", ["tensor"], indirect=True)
@@ -227,13 +227,13 @@ def test_tensor_parallel(several: Server, single: Server, reference: list[Answer
     gives both the same token at every step, since no part of its state comes from one rank alone.
     """
     server = several
-    assert rpc(server, "temperament_watch") == [{"rank": 0}, {"rank": 1}]
+    assert [{"rank": 0}, {"rank": 1}] == rpc(server, "temperament_watch")
     apart = check(server, single, reference)
     print(f"\nparted: tensor parallel 2 against a single server, {len(apart)} of {len(CASES)}")
     drawn = {rank["rank"]: rank["drawn"] for rank in rpc(server, "temperament_drawn")}
 
     assert len(apart) <= 1, apart
-    assert drawn.keys() == {0, 1}
+    assert {0, 1} == drawn.keys()
     assert len(drawn[0]) >= TOKENS
     assert drawn[0] == drawn[1]
 
@@ -249,7 +249,7 @@ def test_data_parallel(several: Server, single: Server, reference: list[Answer])
     """Two engines share one API server, and each draws some of the texts."""
     server = several
 
-    assert check(server, single, reference) == []
+    assert [] == check(server, single, reference)
     assert len([n for n in metric(server, "vllm:request_success_total").values() if n]) >= 2
 
 
@@ -258,9 +258,9 @@ def test_two_api_servers(several: Server, single: Server, reference: list[Answer
     """Two API processes share one engine, and each takes some of the requests."""
     server = several
 
-    assert check(server, single, reference) == []
+    assert [] == check(server, single, reference)
     log = server.log.read_text(errors="replace")
-    assert len(set(re.findall(r"\(ApiServer_(\d+) [^\n]*Received request", log))) == 2
+    assert 2 == len(set(re.findall(r"\(ApiServer_(\d+) [^\n]*Received request", log)))
 
 
 @pytest.fixture(scope="module")
@@ -281,8 +281,8 @@ class TestRouter:
         answers = send_all(router)
         after = [served(started[name]) for name in "ab"]
 
-        assert parted(answers, reference) == []
-        assert [a.label for a in answers] == [a.label for a in reference]
+        assert [] == parted(answers, reference)
+        assert [a.label for a in reference] == [a.label for a in answers]
         assert all(now > then for then, now in zip(before, after, strict=True))
 
     def test_what_is_refused_stays_refused(self, router: Server, single: Server) -> None:
@@ -290,8 +290,8 @@ class TestRouter:
         for bad in BAD[:-1]:
             answers = [ask(one, CHAT, MODEL, **bad) for one in (router, router, single)]
 
-            assert {answer.status for answer in answers} == {400}
-            assert len({answer.message for answer in answers}) == 1
+            assert {400} == {answer.status for answer in answers}
+            assert 1 == len({answer.message for answer in answers})
         unreadable = {**body(CHAT, MODEL), **BAD[-1]}
         answer = httpx.post(f"{router.url}{CHAT}", json=unreadable, timeout=60)
         assert 400 <= answer.status_code < 500
@@ -309,7 +309,7 @@ class TestRouter:
             found[way] = post(router, path, {**body(path, MODEL), **fields}, headers).label
         dropped = {"header": None} if path in (RESPONSES, MESSAGES) else {}
 
-        assert found == {**dict.fromkeys(WAYS, label), **dropped}
+        assert {**dict.fromkeys(WAYS, label), **dropped} == found
 
     def test_a_preset_changed_on_one_node_is_noticed(
         self, router: Server, started: dict[str, Server]
@@ -326,8 +326,8 @@ class TestRouter:
                 for label, node in nodes.items()
             }
 
-            assert len(set(alone.values())) == 2
-            assert answer.text == alone[str(answer.label)]
+            assert 2 == len(set(alone.values()))
+            assert alone[str(answer.label)] == answer.text
             seen.add(answer.label)
-        assert seen == nodes.keys()
-        assert len(seen) == 2
+        assert nodes.keys() == seen
+        assert 2 == len(seen)

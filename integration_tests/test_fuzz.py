@@ -21,7 +21,7 @@ def test_in_process() -> None:
     report = fuzz.Report("", said.seed)
     fuzz.run(said, report)
 
-    assert report.failures == []
+    assert [] == report.failures
     assert min(report.passed, report.refused, report.untouched, report.drawn) > 50
 
 
@@ -31,7 +31,7 @@ def test_over_http(v1_server: Server) -> None:
     report = fuzz.Report("", said.seed)
     fuzz.over_http(v1_server, "smollm2", said, report)
 
-    assert report.failures == []
+    assert [] == report.failures
     assert {"200", "400"} <= report.http.keys()
 
 
@@ -55,7 +55,7 @@ def test_our_routes(v1_server: Server) -> None:
         def ask(case: schemathesis.Case) -> None:
             answer = case.call()
             assert answer.status_code in (200, 404, 405, 422), answer.text
-            assert answer.headers["content-type"] == ["application/json"]
+            assert ["application/json"] == answer.headers["content-type"]
 
         ask()
 

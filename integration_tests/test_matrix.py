@@ -49,7 +49,7 @@ def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
     for name, least in claimed.items():
         oldest = min(numbers(one[name]) for one in good if one[name])
 
-        assert oldest[: len(numbers(least))] == numbers(least), name
+        assert numbers(least) == oldest[: len(numbers(least))], name
     too_old = [numbers(one["vllm"]) for one in kept.values() if one["fails"]]
     assert too_old
     assert all(one < numbers(claimed["vllm"]) for one in too_old)
@@ -89,11 +89,11 @@ def test_it_goes_on_where_it_ended(
 
     names = [cell.name for cell in matrix.CELLS]
     assert (first, second) == (1, 0)
-    assert some == [cell.name for cell in matrix.CELLS if cell.python == "3.11"]
-    assert before[some[1]]["checks"] == {"install": "failed: no such wheel"}
-    assert made[len(some) :] == [name for name in names if name not in some[2:]]
-    assert list(kept) == names
-    assert kept[some[0]]["checks"] == {"unit": "ok: 12 passed", "generate": "ok", "serve": "ok"}
+    assert [cell.name for cell in matrix.CELLS if cell.python == "3.11"] == some
+    assert {"install": "failed: no such wheel"} == before[some[1]]["checks"]
+    assert [name for name in names if name not in some[2:]] == made[len(some) :]
+    assert names == list(kept)
+    assert {"unit": "ok: 12 passed", "generate": "ok", "serve": "ok"} == kept[some[0]]["checks"]
     [too_old] = [one for one in kept.values() if one["fails"]]
     assert too_old["checks"]["import"].startswith("refused: ")
     assert all(command[0].startswith(str(tmp_path)) for command in ran)
@@ -126,11 +126,11 @@ def test_the_table_says_what_came_out() -> None:
     }
     table = module.matrix(results, "en").splitlines()[2:]
 
-    assert [line.removeprefix("| 3.12 | 0.32.0 | 5.19.0 | 2.13.0 | ") for line in table] == [
+    assert [
         "✓ 10 passed | ✓ | ✓ |",
         "✗ 1 failed, 9 passed | ✓ | ✓ |",
         "too old: `ModuleNotFoundError: no module` |  |  |",
-    ]
+    ] == [line.removeprefix("| 3.12 | 0.32.0 | 5.19.0 | 2.13.0 | ") for line in table]
 
 
 def test_the_checks_run_here(tmp_path: Path) -> None:
@@ -140,5 +140,5 @@ def test_the_checks_run_here(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, timeout=500, env=environment(),
     )  # fmt: skip
 
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines()[1:] == ["generate: ok", "serve: ok"]
+    assert 0 == done.returncode, done.stdout
+    assert ["generate: ok", "serve: ok"] == done.stdout.splitlines()[1:]

@@ -137,7 +137,7 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
 
     assert preemptions > 0
     assert sum(map(len, places)) > 10
-    assert set(apart.values()) == {0}
+    assert {0} == set(apart.values())
     for one, other in ((wanted, alone), (alone, among_others)):
         pairs = common(one, other)
         sides = [[pair[side] for pair in pairs] for side in (0, 1)]
@@ -154,7 +154,7 @@ def test_the_same_text_on_the_second_runner(tiny_path: Path) -> None:
     texts = [samples[0] for samples in done]
     print(f"\nparted: Transformers against V2 {parted(wanted, texts)} of {len(requests)}")
 
-    assert parted(wanted, texts) == 0
+    assert 0 == parted(wanted, texts)
 
 
 class Listener(LogitsProcessor):
@@ -210,8 +210,8 @@ def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, 
     texts = [tokens for tokens, _ in listener.seen]
     moved = sum(later[:-1] != earlier for earlier, later in zip(texts, texts[3:], strict=False))
 
-    assert found == wanted
-    assert set(wanted) == {0, 1, 2}
+    assert wanted == found
+    assert {0, 1, 2} == set(wanted)
     assert (moved > 0) == beams
 
 
@@ -228,7 +228,7 @@ MODAL = {**FENCED, **WITHOUT_VALUES, "max_tokens": 70}
 def trace_of(server: Server, path: str, **fields: Any) -> tuple[str, dict[str, Any], Any]:
     """(text, trace, the whole answer) of one request."""
     answer = ask(server, path, "smollm2", preset_trace=True, **fields)
-    assert answer.status == 200, answer.json
+    assert 200 == answer.status, answer.json
     return answer.text, answer.json["choices"][0]["preset_trace"], answer.json
 
 
@@ -256,8 +256,8 @@ class TestTraces:
             lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
         choices = [c for one in lines if one != "[DONE]" for c in json.loads(one)["choices"]]
 
-        assert "".join(c["delta"].get("content") or "" for c in choices) == text
-        assert [c["preset_trace"] for c in choices if "preset_trace" in c] == [wanted]
+        assert text == "".join(c["delta"].get("content") or "" for c in choices)
+        assert [wanted] == [c["preset_trace"] for c in choices if "preset_trace" in c]
         assert "preset_trace" in choices[-1]
 
     def test_a_prompt_inside_a_fence_goes_on_in_code(self, v1_server: Server) -> None:
@@ -266,7 +266,7 @@ class TestTraces:
         words = {**WITHOUT_VALUES, "start": "auto", "temperature": 0, "max_tokens": 20}
         _, trace, _ = trace_of(v1_server, COMPLETIONS, prompt=prompt, **words)
 
-        assert trace["spans"][0]["mode"] == "code"
+        assert "code" == trace["spans"][0]["mode"]
 
 
 TWO = {"a": {}, "b": {"top_k": 1}}
@@ -312,7 +312,7 @@ def test_bad_modes_are_refused(v1_server: Server, name: str) -> None:
     fields, words = BAD[name]
     answer = post(v1_server, CHAT, {**body(CHAT, "smollm2"), **fields})
 
-    assert answer.status == 400, answer.json
+    assert 400 == answer.status, answer.json
     assert all(word in answer.message for word in words), answer.message
 
 
@@ -320,7 +320,7 @@ def test_good_modes_among_bad_ones(v1_server: Server) -> None:
     """A good request with modes is answered after the bad ones."""
     good = ask(v1_server, CHAT, "smollm2", preset="coding-assistant")
 
-    assert good.status == 200
+    assert 200 == good.status
     assert good.label is not None and good.label.startswith("coding-assistant@")
 
 
@@ -331,7 +331,7 @@ def test_the_command(smollm2_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     run: Callable[[list[str]], int] = main
     words = ["trace", "json-extraction", "--model", str(smollm2_path), "--prompt", CASES[1][0]]
 
-    assert run([*words, "--max-tokens", "24", "--color", "always"]) == 0
+    assert 0 == run([*words, "--max-tokens", "24", "--color", "always"])
     printed = capsys.readouterr().out
     assert "object → value" in printed
     assert "\033[" in printed

@@ -188,9 +188,9 @@ def test_each_parameter_has_a_case() -> None:
     """Every parameter that the table calls supported has a case below."""
     works = set(names("transformers", "native", "ours"))
 
-    assert len(REFERENCE) == 67
-    assert works == cases(0, 0, [0]).keys()
-    assert set(names("server", "refused", "flag")) == REFUSED.keys()
+    assert 67 == len(REFERENCE)
+    assert cases(0, 0, [0]).keys() == works
+    assert REFUSED.keys() == set(names("server", "refused", "flag"))
 
 
 class Calls:
@@ -448,7 +448,7 @@ class TestServer:
         """The server answers 400 with the table's reason."""
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{name: REFUSED[name]})
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert BY_NAME[name].server.reason[0] in answer.json["error"]["message"]
 
     def test_every_problem_at_once(self, v1_server: Server) -> None:
@@ -457,8 +457,8 @@ class TestServer:
         answer = ask(v1_server, COMPLETIONS, "smollm2", **refused)
         message = answer.json["error"]["message"]
 
-        assert answer.status == 400
-        assert [name for name in refused if f"request: {name}: " not in message] == []
+        assert 400 == answer.status
+        assert [] == [name for name in refused if f"request: {name}: " not in message]
 
     def test_what_asks_for_nothing_passes(self, v1_server: Server) -> None:
         """A refused parameter with its default value changes nothing, and is accepted."""
@@ -472,8 +472,8 @@ class TestServer:
             ask(v1_server, COMPLETIONS, "smollm2", **fields, **more) for more in ({}, neutral)
         )
 
-        assert given.status == 200
-        assert given.text == plain.text
+        assert 200 == given.status
+        assert plain.text == given.text
 
     @pytest.mark.parametrize(
         ("values", "length"),
@@ -490,9 +490,9 @@ class TestServer:
         greedy = ask(v1_server, COMPLETIONS, "smollm2", temperature=0, max_tokens=4)
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{"ignore_eos": True, **values})
 
-        assert answer.json["usage"]["completion_tokens"] == length
+        assert length == answer.json["usage"]["completion_tokens"]
         if "do_sample" in values:
-            assert answer.text == greedy.text
+            assert greedy.text == answer.text
 
     def test_a_text_and_a_token_that_end(self, v1_server: Server) -> None:
         """`stop_strings` and `eos_token_id` end the text where `stop` and the end would."""
@@ -503,5 +503,5 @@ class TestServer:
         stopped = ask(v1_server, COMPLETIONS, "smollm2", **fields, stop_strings=[word])
         ended = ask(v1_server, COMPLETIONS, "smollm2", **fields, eos_token_id=token)
 
-        assert stopped.text == plain.text[: plain.text.index(word)]
-        assert ended.json["choices"][0]["token_ids"] == plain.json["choices"][0]["token_ids"][:5]
+        assert plain.text[: plain.text.index(word)] == stopped.text
+        assert plain.json["choices"][0]["token_ids"][:5] == ended.json["choices"][0]["token_ids"]

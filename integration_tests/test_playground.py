@@ -260,7 +260,7 @@ def test_two_presets_differ(open_tab: Callable[..., Tab], local_url: str) -> Non
     another = tab.generate()
     tab.picture("two-presets")
 
-    assert ["1.0000", *["removed"] * 9] == greedy
+    assert greedy == ["1.0000", *["removed"] * 9]
     assert "removed" not in lively
     assert one != other
     assert [one, other] == again
@@ -423,7 +423,7 @@ def test_what_is_copied_runs(
 
     assert made["yaml"] == (tmp_path / "poems.yaml").read_text(encoding="utf-8")
     assert WANTED.digest == saved.digest
-    assert names["outputs"].shape[0] == 1
+    assert 1 == names["outputs"].shape[0]
     assert f"vllm serve {smollm2_path}" in made["serve"]
 
 
@@ -444,7 +444,7 @@ def test_a_server_offers_the_page(
     names: dict[str, Any] = {"client": v1_server.client()}
     exec(f"answer = {request}", names)
 
-    assert ["1.0000", *["removed"] * 9] == greedy
+    assert greedy == ["1.0000", *["removed"] * 9]
     assert "removed" not in lively
     assert one.strip()
     assert one != other
@@ -460,7 +460,7 @@ def test_alone_before_a_server(open_tab: Callable[..., Tab], v1_server: Server) 
         greedy = tab.shares(0, "temperature")
         one, other = tab.generate(8)
 
-    assert ["1.0000", *["removed"] * 9] == greedy
+    assert greedy == ["1.0000", *["removed"] * 9]
     assert one.strip()
     assert one != other
     expect(tab.page.locator("#model")).to_have_text("smollm2")

@@ -90,8 +90,8 @@ def test_the_same_text_everywhere(
           f"{preemptions} preemptions")  # fmt: skip
 
     assert preemptions > 0
-    assert apart == 0
-    assert in_batch == 0
+    assert 0 == apart
+    assert 0 == in_batch
 
 
 def test_another_seed_gives_another_text(

@@ -96,7 +96,7 @@ def test_the_bytes_of_tokens_give_back_the_text(smollm2: SimpleNamespace) -> Non
         ids = smollm2.tokenizer.encode(text, add_special_tokens=False)
         plain = text.replace("<|im_start|>", "").replace("<|im_end|>", "")
 
-        assert b"".join(known.tokens[token] for token in ids).decode() == plain
+        assert plain == b"".join(known.tokens[token] for token in ids).decode()
 
 
 class TestHistory:
@@ -144,7 +144,7 @@ class TestHistory:
 
         assert cuts(BANNED) >= 5
         assert shown[False] > 20
-        assert shown[True] == 0
+        assert 0 == shown[True]
 
     @pytest.mark.parametrize("beams", [1, 4])
     def test_ngrams_as_transformers_bans_them(self, smollm2: SimpleNamespace, beams: int) -> None:
@@ -167,7 +167,7 @@ class TestHistory:
             )
             theirs = smollm2.model.generate(**text, **options, no_repeat_ngram_size=3)
 
-            assert made.tolist() == theirs.tolist()
+            assert theirs.tolist() == made.tolist()
             ids = made[0].tolist()
             prompt = text["input_ids"].shape[1]
             grams = [tuple(ids[place : place + 3]) for place in range(len(ids) - 2)]
@@ -203,7 +203,7 @@ class TestChance:
         print(f"\nmirostat 1, 2: {surprise.mean(1).tolist()} bits for a tau of {tau}; fifths"
               f" {fifths.tolist()}")  # fmt: skip
 
-        assert len(texts) == 32
+        assert 32 == len(texts)
         assert (abs(surprise.mean(1) - tau) < 0.05 * tau).all()
 
     def test_a_seed_gives_its_text_in_any_company(self, smollm2: SimpleNamespace) -> None:
@@ -234,7 +234,7 @@ class TestChance:
         other, _ = generate(smollm2, prompts, presets, 24, [seed + 50 for seed in seeds])
         print(f"\ntexts parted by the logits' last bits: {len(parted)} of 8 {parted}")
 
-        assert again == together
-        assert torch.stack(watch.left).unique().tolist() == [1]
+        assert together == again
+        assert [1] == torch.stack(watch.left).unique().tolist()
         assert all(one != two for one, two in zip(together, other, strict=True))
         assert not parted

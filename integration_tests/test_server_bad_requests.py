@@ -236,14 +236,14 @@ def test_the_form_of_an_error(v1_server: Server, path: str) -> None:
     """A refusal has OpenAI's form, on /v1/messages Anthropic's."""
     answer = ask(v1_server, path, "smollm2:creativ")
 
-    assert answer.status == 400
+    assert 400 == answer.status
     assert answer.label is None
     if path == MESSAGES:
-        assert answer.json["type"] == "error"
-        assert answer.json["error"]["type"] == "invalid_request_error"
+        assert "error" == answer.json["type"]
+        assert "invalid_request_error" == answer.json["error"]["type"]
     else:
-        assert answer.json["error"].keys() == {"message", "type", "param", "code"}
-        assert answer.json["error"]["param"] == "model"
+        assert {"message", "type", "param", "code"} == answer.json["error"].keys()
+        assert "model" == answer.json["error"]["param"]
 
 
 def test_two_headers_that_disagree(v1_server: Server) -> None:
@@ -251,7 +251,7 @@ def test_two_headers_that_disagree(v1_server: Server) -> None:
     headers = [(HEADER, "chat"), (HEADER, "code")]
     answer = httpx.post(f"{v1_server.url}{CHAT}", json=body(CHAT, "smollm2"), headers=headers)
 
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     assert "chat, code" in answer.json()["error"]["message"]
 
 
@@ -260,7 +260,7 @@ def test_unknown_names_in_the_address(v1_server: Server, name: str) -> None:
     """`GET /v1/presets/{name}` answers 404, and never reads a file."""
     answer = httpx.get(f"{v1_server.url}/v1/presets/{quote(name, safe='')}")
 
-    assert answer.status_code == 404
+    assert 404 == answer.status_code
     assert "temperature" not in answer.text
 
 
@@ -274,9 +274,9 @@ def test_good_requests_among_bad_ones(v1_server: Server) -> None:
         refused = [pool.submit(bad.send, v1_server) for bad in BAD.values()]
         answered = [pool.submit(good, number) for number in range(16)]
 
-    assert {answer.result().status for answer in refused} == {400}
-    assert {answer.result().status for answer in answered} == {200}
-    assert ask(v1_server, CHAT, "smollm2").status == 200
+    assert {400} == {answer.result().status for answer in refused}
+    assert {200} == {answer.result().status for answer in answered}
+    assert 200 == ask(v1_server, CHAT, "smollm2").status
 
 
 def test_the_table_is_long_enough() -> None:

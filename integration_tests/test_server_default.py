@@ -96,8 +96,8 @@ class TestServeConfigs:
         args = parser.parse_args(["serve", "MODEL", "--config", str(path)])
         chosen = settings.read(args.additional_config)
 
-        assert chosen.default == name
-        assert Catalogue.load(chosen.presets).resolve(chosen.default).name == name
+        assert name == chosen.default
+        assert name == Catalogue.load(chosen.presets).resolve(chosen.default).name
         assert f"configs/serve/{name}.yaml" in path.read_text(encoding="utf-8")
 
     def test_there_is_one_for_each(self) -> None:
@@ -160,7 +160,7 @@ class TestPrecedence:
 
         expected = temperament.process(logits, wanted, prompt_ids=[prompt]).softmax(-1)[0].topk(20)
         for token, p in zip(expected.indices.tolist(), expected.values.tolist(), strict=True):
-            assert drawn.get(token, 0.0) == pytest.approx(p, abs=1e-3)
+            assert pytest.approx(p, abs=1e-3) == drawn.get(token, 0.0)
         assert answer.label and answer.label.startswith(f"{label}@")
 
     @pytest.mark.parametrize("path", ENDPOINTS)
@@ -168,16 +168,16 @@ class TestPrecedence:
         """A request without a preset is answered with the default preset."""
         answer = ask(server, path, "tiny")
 
-        assert answer.status == 200
-        assert answer.label == Catalogue.load()["chat"].label
+        assert 200 == answer.status
+        assert Catalogue.load()["chat"].label == answer.label
 
     def test_a_value_of_the_models_that_messages_cannot_carry(self, server: Server) -> None:
         """vLLM fills in the model's penalty on this endpoint, so another one is refused."""
         same = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.3)
         other = ask(server, MESSAGES, "tiny:wide", repetition_penalty=1.2)
 
-        assert same.status == 200
-        assert other.status == 400
+        assert 200 == same.status
+        assert 400 == other.status
         assert "repetition_penalty: the model's generation_config sets it to 1.3" in other.message
         assert "given: 1.2" in other.message
 
@@ -185,7 +185,7 @@ class TestPrecedence:
         """Beam search runs without the default preset."""
         answer = ask(server, CHAT, "tiny", use_beam_search=True, n=2)
 
-        assert (answer.status, answer.label) == (200, None)
+        assert (200, None) == (answer.status, answer.label)
 
 
 class TestGenerationFields:
@@ -202,7 +202,7 @@ class TestGenerationFields:
             usage = post(server, path, {**asked, "ignore_eos": True}).json["usage"]
             lengths.append(usage.get("completion_tokens", usage.get("output_tokens")))
 
-        assert lengths == [3, 5]
+        assert [3, 5] == lengths
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_stop(self, server: Server, path: str) -> None:
@@ -213,7 +213,7 @@ class TestGenerationFields:
         stopped = post(server, path, content)
         others = [post(server, path, {**content, field: stop}) for stop in (["@@"], [])]
 
-        assert stopped.status == 200
+        assert 200 == stopped.status
         assert complete.startswith(stopped.text) and stopped.text != complete
         assert [complete] * 2 == [other.text for other in others]
 
@@ -230,7 +230,7 @@ class TestGenerationFields:
         """vLLM takes no seed on this endpoint, so the preset is refused."""
         answer = ask(server, MESSAGES, "tiny:seeded")
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert "seed: can't be set on vllm /v1/messages; given: 5" in answer.message
 
 
@@ -247,12 +247,12 @@ class TestRoutes:
         answer = self.get(server).json()
         presets = {preset["name"]: preset for preset in answer["data"]}
 
-        assert answer["object"] == "list"
-        assert answer["version"] == temperament.__version__
-        assert answer["default"] == "chat"
+        assert "list" == answer["object"]
+        assert temperament.__version__ == answer["version"]
+        assert "chat" == answer["default"]
         assert presets.keys() >= {*SCENARIOS, "default", *OWN_PRESETS}
-        assert presets["creative"]["parameters"] == {"temperature": 1.5}
-        assert presets["short"]["generation"] == {"max_tokens": 3}
+        assert {"temperature": 1.5} == presets["creative"]["parameters"]
+        assert {"max_tokens": 3} == presets["short"]["generation"]
         assert presets["chat"]["source"].startswith("Replaced by the operator")
         assert "通用对话" in presets["chat"]["aliases"]
 
@@ -261,12 +261,12 @@ class TestRoutes:
         """Each of its names shows the preset, with the plan that this server has for it."""
         preset = self.get(server, name).json()
 
-        assert preset["name"] == "creative"
-        assert preset["digest"] == Catalogue.load()["creative"].digest
+        assert "creative" == preset["name"]
+        assert Catalogue.load()["creative"].digest == preset["digest"]
         ours = ["repetition_penalty", "temperature", "top_k", "top_p"]
-        assert preset["plan"]["residual"] == ours
-        assert preset["plan"]["native"]["repetition_penalty"] == 1.0
-        assert preset["plan"]["native"]["temperature"] == 1.0
+        assert ours == preset["plan"]["residual"]
+        assert 1.0 == preset["plan"]["native"]["repetition_penalty"]
+        assert 1.0 == preset["plan"]["native"]["temperature"]
         assert "cpu" in preset["plan"]["stages"][-1]["reason"]
         assert preset["plans"].keys() >= set(ENDPOINTS)
 
@@ -274,14 +274,14 @@ class TestRoutes:
         """The plan for `wide` on /v1/messages leaves nothing to us."""
         plan = self.get(server, "wide").json()["plans"][MESSAGES]
 
-        assert plan["residual"] == []
-        assert plan["native"]["temperature"] == 1.3
+        assert [] == plan["residual"]
+        assert 1.3 == plan["native"]["temperature"]
 
     def test_an_unknown_preset(self, server: Server) -> None:
         """An unknown preset is answered 404 with the nearest names."""
         answer = self.get(server, "creativ")
 
-        assert answer.status_code == 404
+        assert 404 == answer.status_code
         assert "did you mean 'creative'" in answer.json()["error"]["message"]
 
 
@@ -297,7 +297,7 @@ class TestApiKey:
         for content in (b'{"preset": "nope", "temperature": "x"}', b"{"):
             answer = httpx.post(f"{server.url}{path}", content=content, headers=headers)
 
-            assert answer.status_code == 401
+            assert 401 == answer.status_code
             assert "preset" not in answer.text
             assert HEADER not in answer.headers
 
@@ -306,5 +306,5 @@ class TestApiKey:
         """Names that exist and names that don't are both answered 401."""
         answer = httpx.get(f"{server.url}{path}")
 
-        assert answer.status_code == 401
+        assert 401 == answer.status_code
         assert "chat" not in answer.text

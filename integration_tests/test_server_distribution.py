@@ -131,9 +131,9 @@ class Answers:
                 continue
             likeliest = wanted[row].topk(TOP)
             for other, p in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True):
-                assert top.get(other, 0.0) == pytest.approx(p, abs=TOLERANCE)
+                assert pytest.approx(p, abs=TOLERANCE) == top.get(other, 0.0)
             for other, p in top.items():
-                assert p == pytest.approx(wanted[row, other].item(), abs=TOLERANCE)
+                assert pytest.approx(wanted[row, other].item(), abs=TOLERANCE) == p
 
 
 def preset_of(case: str) -> str:
@@ -151,7 +151,7 @@ def complete(server: Server, model: str, prompt: list[int], fields: dict[str, An
     asked = {"model": model, "prompt": prompt, "max_tokens": STEPS, "logprobs": ASKED}
     options = {"return_tokens_as_token_ids": True, "ignore_eos": True}
     answer = post(server, COMPLETIONS, asked | options | fields)
-    assert answer.status == 200, answer.json
+    assert 200 == answer.status, answer.json
     logprobs = answer.json["choices"][0]["logprobs"]
     return Drawn(
         prompt,
@@ -166,7 +166,7 @@ def chat(server: Server, model: str, prompt: list[int], fields: dict[str, Any]) 
     asked = {"model": model, "messages": messages, "max_tokens": STEPS, "ignore_eos": True}
     options = {"logprobs": True, "top_logprobs": ASKED, "return_tokens_as_token_ids": True}
     answer = post(server, CHAT, asked | options | {"return_token_ids": True} | fields)
-    assert answer.status == 200, answer.json
+    assert 200 == answer.status, answer.json
     content = answer.json["choices"][0]["logprobs"]["content"]
     return Drawn(
         answer.json["prompt_token_ids"],
@@ -234,4 +234,4 @@ def test_native_and_residual_cases(case: str) -> None:
     catalogue = Catalogue.load()
     preset = as_preset({"extends": fields.pop("preset"), **fields}, catalogue)
 
-    assert bool(split(preset.chain, TARGETS["vllm"], platform="cpu").residual) == residual
+    assert residual == bool(split(preset.chain, TARGETS["vllm"], platform="cpu").residual)

@@ -68,7 +68,7 @@ class TestWaysOfNaming:
         more, headers = naming(way, preset, "smollm2")
         answer = send(v1_server, path, body(path, "smollm2"), more, headers)
 
-        assert (answer.status, answer.label) == (200, label(preset))
+        assert (200, label(preset)) == (answer.status, answer.label)
         assert answer.text
 
     def test_on_the_other_runner(self, v2_server: Server, way: str, path: str) -> None:
@@ -76,7 +76,7 @@ class TestWaysOfNaming:
         more, headers = naming(way, "creative", "tiny")
         answer = send(v2_server, path, body(path, "tiny"), more, headers)
 
-        assert (answer.status, answer.label) == (200, label("creative"))
+        assert (200, label("creative")) == (answer.status, answer.label)
 
 
 class TestNames:
@@ -89,21 +89,21 @@ class TestNames:
             more, headers = naming(way, alias, "smollm2")
             answer = send(v1_server, CHAT, body(CHAT, "smollm2"), more, headers)
 
-            assert (answer.status, answer.label) == (200, label(name))
+            assert (200, label(name)) == (answer.status, answer.label)
 
     def test_a_header_in_plain_utf_8(self, v1_server: Server) -> None:
         """A header in unescaped UTF-8 names the preset too."""
         header = {HEADER: "创意写作".encode()}
         answer = post(v1_server, CHAT, body(CHAT, "smollm2"), header)
 
-        assert (answer.status, answer.label) == (200, label("creative"))
+        assert (200, label("creative")) == (answer.status, answer.label)
 
     @pytest.mark.parametrize("word", ["CREATIVE", " creative ", "Poetry", "ＣＲＥＡＴＩＶＥ"])
     def test_case_and_width_do_not_matter(self, v1_server: Server, word: str) -> None:
         """Upper case, spaces around and full-width letters name the same preset."""
         answer = ask(v1_server, COMPLETIONS, "smollm2", preset=word)
 
-        assert (answer.status, answer.label) == (200, label("creative"))
+        assert (200, label("creative")) == (answer.status, answer.label)
 
     def test_ways_that_agree(self, v1_server: Server) -> None:
         """A request may name the preset in all four ways, by different aliases."""
@@ -111,13 +111,13 @@ class TestNames:
         content |= {"preset": "poetry", "vllm_xargs": {"preset": "创意写作"}}
         answer = post(v1_server, CHAT, content, {HEADER: "writing"})
 
-        assert (answer.status, answer.label) == (200, label("creative"))
+        assert (200, label("creative")) == (answer.status, answer.label)
 
     def test_the_answer_has_the_name_that_was_asked_for(self, v1_server: Server) -> None:
         """The answer names the model as the request did, with the preset as its suffix."""
         for path in ENDPOINTS:
-            assert ask(v1_server, path, "smollm2:chat").json["model"] == "smollm2:chat"
-            assert ask(v1_server, path, "smollm2", preset="chat").json["model"] == "smollm2"
+            assert "smollm2:chat" == ask(v1_server, path, "smollm2:chat").json["model"]
+            assert "smollm2" == ask(v1_server, path, "smollm2", preset="chat").json["model"]
 
     def test_batches_of_chats(self, v1_server: Server) -> None:
         """vLLM's batch endpoint accepts presets as the chat endpoint does."""
@@ -127,10 +127,10 @@ class TestNames:
         path = "/v1/chat/completions/batch"
         answer = post(v1_server, path, {**content, **forced})
 
-        assert (answer.status, answer.label) == (200, label("creative"))
+        assert (200, label("creative")) == (answer.status, answer.label)
         texts = [choice["message"]["content"] for choice in answer.json["choices"]]
-        assert texts == [" the" * 4] * 2
-        assert post(v1_server, path, {**content, "preset": "creativ"}).status == 400
+        assert [" the" * 4] * 2 == texts
+        assert 400 == post(v1_server, path, {**content, "preset": "creativ"}).status
 
     def test_invocations(self, v1_server: Server) -> None:
         """SageMaker's endpoint accepts presets, for a chat and for a completion."""
@@ -138,9 +138,9 @@ class TestNames:
             content = {**body(path, "smollm2:creative"), "logit_bias": {"260": 150}}
             answer = post(v1_server, "/invocations", content)
 
-            assert (answer.status, answer.label) == (200, label("creative"))
-            assert text_of(path, answer.json) == " the" * 4
-            assert post(v1_server, "/invocations", {**content, "preset": "nope"}).status == 400
+            assert (200, label("creative")) == (answer.status, answer.label)
+            assert " the" * 4 == text_of(path, answer.json)
+            assert 400 == post(v1_server, "/invocations", {**content, "preset": "nope"}).status
 
 
 class TestRequestsWithoutAPreset:
@@ -154,27 +154,27 @@ class TestRequestsWithoutAPreset:
         """A request without a preset is answered without our header."""
         answer = ask(v1_server, path, "smollm2", **fields)
 
-        assert (answer.status, answer.label) == (200, None)
+        assert (200, None) == (answer.status, answer.label)
 
     def test_beam_search(self, v1_server: Server) -> None:
         """Beam search without a preset is answered."""
         answer = ask(v1_server, CHAT, "smollm2", use_beam_search=True, n=2)
 
-        assert (answer.status, answer.label) == (200, None)
-        assert len(answer.json["choices"]) == 2
+        assert (200, None) == (answer.status, answer.label)
+        assert 2 == len(answer.json["choices"])
 
     def test_an_unknown_model(self, v1_server: Server) -> None:
         """A suffix is a preset only after the name of a served model; else vLLM answers 404."""
         answer = ask(v1_server, CHAT, "llama:creative")
 
-        assert (answer.status, answer.label) == (404, None)
+        assert (404, None) == (answer.status, answer.label)
         assert "llama:creative" in answer.message
 
     def test_other_paths(self, v1_server: Server) -> None:
         """An endpoint that draws no tokens ignores the field `preset`."""
         content = {"model": "smollm2", "prompt": "One.", "preset": "none of these"}
 
-        assert post(v1_server, "/tokenize", content).status == 200
+        assert 200 == post(v1_server, "/tokenize", content).status
 
 
 class TestAnthropicSpelling:
@@ -185,8 +185,8 @@ class TestAnthropicSpelling:
         greedy = ask(v1_server, MESSAGES, "smollm2", temperature=0).text
 
         for _ in range(3):
-            assert ask(v1_server, MESSAGES, "smollm2:creative", min_p=1).text == greedy
-        assert ask(v1_server, MESSAGES, "smollm2", logit_bias={"260": 150}).text == " the" * 4
+            assert greedy == ask(v1_server, MESSAGES, "smollm2:creative", min_p=1).text
+        assert " the" * 4 == ask(v1_server, MESSAGES, "smollm2", logit_bias={"260": 150}).text
 
     def test_max_tokens_is_still_required(self, v1_server: Server) -> None:
         """vLLM answers 400 to a request without `max_tokens`, which no preset here sets."""
@@ -194,5 +194,5 @@ class TestAnthropicSpelling:
         del content["max_tokens"]
         answer = post(v1_server, MESSAGES, content)
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert "max_tokens" in answer.message

@@ -105,8 +105,8 @@ class TestStart:
                 f"{pooling.url}/pooling", json={"model": "tiny", "input": "a"}, timeout=60
             )
 
-            assert answer.status_code == 200
-            assert httpx.get(f"{pooling.url}/v1/presets", timeout=30).status_code == 404
+            assert 200 == answer.status_code
+            assert 404 == httpx.get(f"{pooling.url}/v1/presets", timeout=30).status_code
 
 
 class TestKey:
@@ -119,11 +119,11 @@ class TestKey:
             headers = {"Authorization": f"Bearer {key}"}
             for path in ENDPOINTS:
                 answer = post(server, path, {**body(path, "tiny"), "preset": "nope"}, headers)
-                assert answer.status == 401
+                assert 401 == answer.status
                 assert "preset" not in str(answer.json)
             for path in ("/v1/presets", "/v1/presets/mine", "/v1/models"):
-                assert get(server, path, key).status_code == 401
-            assert post(server, "/v1/presets/reload", {}, headers).status == 401
+                assert 401 == get(server, path, key).status_code
+            assert 401 == post(server, "/v1/presets/reload", {}, headers).status
 
         assert before == {
             k: v for k, v in metrics(server).items() if "requests" in k or "refusals" in k
@@ -147,7 +147,7 @@ class TestRestrictions:
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_within(self, server: Server, path: str) -> None:
         """A request may name an allowed preset, bring its own, or have none."""
-        assert ask(server, path, "tiny").status == 200
+        assert 200 == ask(server, path, "tiny").status
         assert (ask(server, path, "tiny", preset="mine").label or "").startswith("mine@")
         inline = {"extends": "mine", "top_k": 5, "xtc_probability": 0.5}
         assert (ask(server, path, "tiny", preset=inline).label or "").startswith("inline@")
@@ -167,22 +167,22 @@ class TestRestrictions:
         """A request beyond the restrictions is answered 400 with the reason."""
         answer = ask(server, path, "tiny", **fields)
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert words in answer.message
 
     def test_locked(self, server: Server) -> None:
         """A locked field is refused."""
         answer = ask(server, CHAT, "tiny", preset="mine", seed=3)
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert "seed: this server doesn't let requests set it" in answer.message
 
     def test_names_are_no_paths(self, server: Server, folder: Path) -> None:
         """A path in place of a preset's name is an unknown preset."""
         for word in (str(folder / "mine.yaml"), "../mine", "/etc/passwd", "file:///etc/passwd"):
             answer = ask(server, CHAT, "tiny", preset=word)
-            assert (answer.status, "unknown preset" in answer.message) == (400, True)
-            assert get(server, f"/v1/presets/{word}").status_code == 404
+            assert (400, True) == (answer.status, "unknown preset" in answer.message)
+            assert 404 == get(server, f"/v1/presets/{word}").status_code
 
 
 class TestModels:
@@ -192,8 +192,8 @@ class TestModels:
         """`GET /v1/models` lists MODEL:PRESET for each allowed preset."""
         names = [model.id for model in server.client().models.list()]
 
-        assert names[0] == "tiny"
-        assert set(names[1:]) == {f"tiny:{name}" for name in SETTINGS["allow"]}
+        assert "tiny" == names[0]
+        assert {f"tiny:{name}" for name in SETTINGS["allow"]} == set(names[1:])
 
     def test_works(self, server: Server) -> None:
         """Every answer has the model's name with the preset, in streams too."""
@@ -208,10 +208,10 @@ class TestModels:
         events = client.responses.create(model=name, input="a", max_output_tokens=16, stream=True)
         streamed = [e.response.model for e in events if hasattr(e, "response")]
 
-        assert {chat.model, text.model, response.model, *streamed} == {name}
-        assert {chunk.model for chunk in stream} == {name}
-        assert post(server, MESSAGES, body(MESSAGES, name)).json["model"] == name
-        assert post(server, RESPONSES, body(RESPONSES, "tiny")).json["model"] == "tiny"
+        assert {name} == {chat.model, text.model, response.model, *streamed}
+        assert {name} == {chunk.model for chunk in stream}
+        assert name == post(server, MESSAGES, body(MESSAGES, name)).json["model"]
+        assert "tiny" == post(server, RESPONSES, body(RESPONSES, "tiny")).json["model"]
 
     def test_one_that_is_not_allowed(self, server: Server) -> None:
         """A preset that isn't allowed is refused in the model's name too."""
@@ -238,17 +238,17 @@ class TestReload:
         answer = post(server, "/v1/presets/reload", {})
         listed = get(server, "/v1/presets").json()
 
-        assert answer.status == 400
+        assert 400 == answer.status
         assert "mine.yaml:1: temperature: not allowed; given: 'hot'" in answer.message
         assert "mine.yaml:1" in listed["problems"][0]
-        assert ask(server, CHAT, "tiny", preset="mine").label == new
+        assert new == ask(server, CHAT, "tiny", preset="mine").label
         assert metrics(server)['temperament_reloads_total{result="failed"}'] > failed
         assert "the presets stay as they were" in log(server)
 
         file.write_text("temperature: 0.5\nmin_p: 0.1\n")
-        assert post(server, "/v1/presets/reload", {}).status == 200
-        assert ask(server, CHAT, "tiny", preset="mine").label == old
-        assert get(server, "/v1/presets").json()["problems"] == []
+        assert 200 == post(server, "/v1/presets/reload", {}).status
+        assert old == ask(server, CHAT, "tiny", preset="mine").label
+        assert [] == get(server, "/v1/presets").json()["problems"]
 
 
 class TestFault:
@@ -261,11 +261,11 @@ class TestFault:
         answer = ask(server, CHAT, "tiny", preset="broken", temperature=0.7)
         label = get(server, "/v1/presets/broken").json()["digest"]
 
-        assert answer.status == 200
+        assert 200 == answer.status
         assert answer.text
         assert f"broken@{label} goes on without a preset; ZeroDivisionError" in log(server)
-        assert metrics(server)[count] == before + 1
-        assert ask(server, CHAT, "tiny", preset="mine").status == 200
+        assert before + 1 == metrics(server)[count]
+        assert 200 == ask(server, CHAT, "tiny", preset="mine").status
 
 
 class TestMetrics:
@@ -274,7 +274,7 @@ class TestMetrics:
     def test_what_is_counted(self, server: Server) -> None:
         """Requests by preset, refusals by reason, seconds of steps, mode switches are counted."""
         before = metrics(server)
-        assert ask(server, CHAT, "tiny", preset="coding-assistant").status == 200
+        assert 200 == ask(server, CHAT, "tiny", preset="coding-assistant").status
         ask(server, CHAT, "tiny", preset="nope")
         ask(server, CHAT, "tiny", preset="creative")
         after = metrics(server)
@@ -282,9 +282,9 @@ class TestMetrics:
         def grown(name: str) -> float:
             return after[name] - before.get(name, 0)
 
-        assert grown('temperament_requests_total{preset="coding-assistant"}') == 1
-        assert grown('temperament_refusals_total{reason="unknown_preset"}') == 1
-        assert grown('temperament_refusals_total{reason="restricted"}') == 1
-        assert grown("temperament_step_seconds_count") == 4
+        assert 1 == grown('temperament_requests_total{preset="coding-assistant"}')
+        assert 1 == grown('temperament_refusals_total{reason="unknown_preset"}')
+        assert 1 == grown('temperament_refusals_total{reason="restricted"}')
+        assert 4 == grown("temperament_step_seconds_count")
         assert grown("temperament_step_seconds_sum") > 0
-        assert grown("temperament_mode_switches_total") == 1
+        assert 1 == grown("temperament_mode_switches_total")

@@ -42,7 +42,7 @@ def streamed(server: Server, path: str, fields: dict[str, Any]) -> tuple[str | N
     with httpx.stream(
         "POST", f"{server.url}{path}", json={**fields, "stream": True}, timeout=120
     ) as answer:
-        assert answer.status_code == 200, answer.read()
+        assert 200 == answer.status_code, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = [line.removeprefix("data: ") for line in answer.iter_lines() if "data: {" in line]
     return answer.headers.get(HEADER), "".join(_piece(json.loads(line)) for line in lines)
@@ -76,7 +76,7 @@ class TestStreaming:
         answer = ask(v2_server, path, "tiny", **GREEDY)
         label, text = streamed(v2_server, path, {**body(path, "tiny"), **GREEDY})
 
-        assert (answer.label, answer.text) == (label, text)
+        assert (label, text) == (answer.label, answer.text)
 
 
 class TestStockClient:
@@ -100,7 +100,7 @@ class TestStockClient:
         )
 
         texts = [choice.message.content for choice in answer.choices]
-        assert len(texts) == 4
+        assert 4 == len(texts)
         assert len(set(texts)) > 1
 
     def test_several_greedy_choices(self, v1_server: Server) -> None:
@@ -109,7 +109,7 @@ class TestStockClient:
             model="smollm2", prompt="The sea", max_tokens=6, n=3, extra_body=GREEDY
         )
 
-        assert len({choice.text for choice in answer.choices}) == 1
+        assert 1 == len({choice.text for choice in answer.choices})
 
     def test_several_choices_on_the_other_runner(self, v2_server: Server) -> None:
         """On V2 greedy choices are equal and hot ones differ."""
@@ -118,7 +118,7 @@ class TestStockClient:
                 model="tiny", prompt="The sea", max_tokens=8, n=3, extra_body=fields
             )
 
-            assert len({choice.text for choice in answer.choices}) == number
+            assert number == len({choice.text for choice in answer.choices})
 
     def test_logprobs(self, v1_server: Server) -> None:
         """As many logprobs come as the request wants; a removed token has -9999."""
@@ -135,7 +135,7 @@ class TestStockClient:
         assert logprobs and logprobs.content
         for place in logprobs.content:
             values = [other.logprob for other in place.top_logprobs]
-            assert [value > -9999 for value in values] == [True, True, False, False]
+            assert [True, True, False, False] == [value > -9999 for value in values]
 
 
 SCHEMA = {
@@ -193,7 +193,7 @@ def test_a_response_format(v1_server: Server) -> None:
         extra_body={"temperature": 0.1, "top_k": 3, "top_p": 0.9},
     )
 
-    assert json.loads(answer.choices[0].message.content or "").keys() == {"colour", "bright"}
+    assert {"colour", "bright"} == json.loads(answer.choices[0].message.content or "").keys()
 
 
 class TestTheRequestsOwnValues:
@@ -205,7 +205,7 @@ class TestTheRequestsOwnValues:
         greedy = ask(v1_server, path, "smollm2", temperature=0)
         answer = ask(v1_server, path, "smollm2", preset="creative", temperature=0)
 
-        assert answer.text == greedy.text
+        assert greedy.text == answer.text
         assert answer.label is not None
 
     @pytest.mark.parametrize("path", ENDPOINTS)
@@ -215,7 +215,7 @@ class TestTheRequestsOwnValues:
         nulls = dict.fromkeys(("temperature", "top_p", "min_p", "order", "stop", "seed"))
         answer = ask(v1_server, path, "smollm2", preset="code", **nulls)
 
-        assert (answer.status, answer.text) == (200, greedy.text)
+        assert (200, greedy.text) == (answer.status, answer.text)
 
     @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES])
     def test_a_seed(self, v1_server: Server, path: str) -> None:
@@ -234,7 +234,7 @@ class TestTheRequestsOwnValues:
         last = text.split()[-1]
         stopped = ask(v1_server, path, "smollm2", preset="code", stop=last)
 
-        assert stopped.text == text[: text.rindex(last)]
+        assert text[: text.rindex(last)] == stopped.text
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_max_tokens(self, v1_server: Server, path: str) -> None:
@@ -251,18 +251,18 @@ class TestTheRequestsOwnValues:
         """`logit_bias` works on /v1/messages, where vLLM has no such field."""
         answer = ask(v1_server, MESSAGES, "smollm2", preset="code", logit_bias={"260": 150})
 
-        assert answer.text == " the" * 4
+        assert " the" * 4 == answer.text
 
     def test_the_engines_own_fields_go_along(self, v1_server: Server) -> None:
         """vLLM gets the fields that aren't ours: `allowed_token_ids`, other `vllm_xargs`."""
         fields = {"allowed_token_ids": [260, 28], "vllm_xargs": {"preset": "chat", "other": 1}}
         answer = ask(v1_server, COMPLETIONS, "smollm2", top_p=0.5, **fields)
 
-        assert answer.status == 200
+        assert 200 == answer.status
         assert set(re.findall(" the|,", answer.text)) and not re.sub(" the|,", "", answer.text)
 
     def test_echo_without_a_new_token(self, v1_server: Server) -> None:
         """`echo` with `max_tokens` 0 is allowed, as vLLM allows it."""
         answer = ask(v1_server, COMPLETIONS, "smollm2:chat", echo=True, max_tokens=0)
 
-        assert (answer.status, answer.text) == (200, "Say a colour.")
+        assert (200, "Say a colour.") == (answer.status, answer.text)

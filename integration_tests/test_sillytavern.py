@@ -71,7 +71,7 @@ class TestSillyTavern:
         for more in ({"repetition_penalty": 2.0}, {"banned_strings": [word]}, {"stop": [word]}):
             status, text, _ = ask(v1_server, top_k=1, **more)
 
-            assert status == 200
+            assert 200 == status
             assert text != greedy, more
 
     def test_what_cant_be_honoured_is_named(self, v1_server: Server) -> None:
@@ -80,5 +80,5 @@ class TestSillyTavern:
             v1_server, guidance_scale=1.5, grammar_string="root ::= x", something_new=1
         )
 
-        assert status == 200
+        assert 200 == status
         assert sorted([*CLIENTS, "guidance_scale", "grammar_string", "something_new"]) == warned

@@ -18,7 +18,7 @@ def test_soak(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
     command = [sys.executable, "-m", "scripts.soak", *SHORT.split(), "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert 0 == done.returncode, done.stderr[-4000:]
 
     report = json.loads(file.read_text())
     assert 160 == report["requests"]
@@ -43,5 +43,5 @@ def test_rows_on_v2(tiny_path: Path) -> None:
     """On V2 too, each captured row is bit for bit what it is alone."""
     report = captured.run("v2", tiny_path, 30, 2)
 
-    assert report.differing == []
+    assert [] == report.differing
     assert report.rows > 200

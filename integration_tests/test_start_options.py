@@ -43,7 +43,7 @@ class TestV1:
         logits, scores = v1["logits"].first, v1["scores"].first
 
         assert max(logits) > 0  # so these are no logarithms of probabilities
-        assert [x / 2 for x in logits] == pytest.approx(scores, rel=1e-5)
+        assert pytest.approx(scores, rel=1e-5) == [x / 2 for x in logits]
 
     def test_cache_config(self, v1: dict[str, Engine]) -> None:
         """`kv_cache_dtype` stores the cache in fewer bits, which changes the logits."""

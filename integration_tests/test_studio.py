@@ -87,11 +87,13 @@ def test_local_weights(local: Any, smollm2_path: Path) -> None:
     creative, mixed, penalised = local["presets"]
 
     assert "␣Paris" == local["tokens"][0]["text"]
-    assert creative["stages"][0]["probabilities"] == pytest.approx(
-        logits.softmax(-1)[shown].tolist(), rel=1e-3
+    assert (
+        pytest.approx(logits.softmax(-1)[shown].tolist(), rel=1e-3)
+        == creative["stages"][0]["probabilities"]
     )
-    assert creative["stages"][1]["probabilities"] == pytest.approx(
-        (logits / 1.5).softmax(-1)[shown].tolist(), rel=1e-3
+    assert (
+        pytest.approx((logits / 1.5).softmax(-1)[shown].tolist(), rel=1e-3)
+        == creative["stages"][1]["probabilities"]
     )
     stages = mixed["stages"]
     assert ["top_k", "top_p", "temperature", "min_p"] == [stage["stage"] for stage in stages[1:]]
@@ -120,8 +122,8 @@ def test_a_running_server_tells_the_same(local: Any, presets: Path, v1_server: S
         assert one["digest"] == other["digest"]
         for here, there in zip(one["stages"], other["stages"], strict=True):
             assert here["stage"] == there["stage"]
-            assert here["entropy"] == pytest.approx(there["entropy"], abs=2e-3)
-            assert shares(here) == pytest.approx(shares(there), rel=2e-2, nan_ok=True)
+            assert pytest.approx(there["entropy"], abs=2e-3) == here["entropy"]
+            assert pytest.approx(shares(there), rel=2e-2, nan_ok=True) == shares(here)
 
 
 def test_the_study_is_repeated(smollm2_path: Path, gemma_path: Path, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_the_study_is_repeated(smollm2_path: Path, gemma_path: Path, tmp_path: P
         assert head == known_head
         assert 5 == len(again)
         for entry in again:
-            assert entry["entropy"] == pytest.approx(by_context[entry["context"]], abs=0.02)
+            assert pytest.approx(by_context[entry["context"]], abs=0.02) == entry["entropy"]
 
 
 def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
     }
 
     assert ["code", "chat"] == [label.partition("@")[0] for label in compared["presets"]]
-    assert values["self-BLEU"][0] == pytest.approx(1)
+    assert pytest.approx(1) == values["self-BLEU"][0]
     assert values["self-BLEU"][1] < 0.5
     assert values["distinct-2"][0] <= 0.5 < values["distinct-2"][1]
     assert values["surprise"][0] < values["surprise"][1]

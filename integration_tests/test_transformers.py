@@ -135,7 +135,7 @@ class TestBatches:
         inputs = hub.tokenizer(PROMPTS, return_tensors="pt", padding=True)
         greedy = hub.model.generate(**inputs, do_sample=False, max_new_tokens=6)
 
-        assert ran.tokens[0].tolist() == greedy[0, ran.length :].tolist()
+        assert greedy[0, ran.length :].tolist() == ran.tokens[0].tolist()
         assert ran.tokens[1].tolist() != greedy[1, ran.length :].tolist()
 
     @pytest.mark.parametrize("many", [False, True], ids=["one preset", "one for each row"])
@@ -161,7 +161,7 @@ class TestBatches:
         presets = ["code", WRITER, LATE]
         ran = generate(hub, presets, num_return_sequences=2)
 
-        assert len(ran.tokens) == 6
+        assert 6 == len(ran.tokens)
         assert ran.tokens[0].tolist() == ran.tokens[1].tolist()
         assert_as_process(hub, ran, presets)
 
@@ -189,7 +189,7 @@ class TestBeams:
         inputs = hub.tokenizer(PROMPTS[:1], return_tensors="pt")
         greedy = hub.model.generate(**inputs, do_sample=False, max_new_tokens=6)
 
-        assert ran.tokens[0].tolist() == greedy[0, ran.length :].tolist()
+        assert greedy[0, ran.length :].tolist() == ran.tokens[0].tolist()
 
 
 class TestTheModelsOwnConfig:
@@ -300,7 +300,7 @@ class TestTheProcessor:
             prompt_lookup_num_tokens=3,
         )
 
-        assert assisted.tolist() == plain.tolist()
+        assert plain.tolist() == assisted.tolist()
 
 
 class TestLengthsAndErrors:
@@ -312,7 +312,7 @@ class TestLengthsAndErrors:
         kwargs = generate_kwargs({"extends": "code", "max_tokens": 3}, hub.tokenizer)
         done = hub.model.generate(**inputs, **kwargs)
 
-        assert done.shape[1] == inputs["input_ids"].shape[1] + 3
+        assert inputs["input_ids"].shape[1] + 3 == done.shape[1]
 
     def test_stop(self, hub: SimpleNamespace) -> None:
         """The text ends where a stop stands first."""

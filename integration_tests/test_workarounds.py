@@ -72,7 +72,7 @@ class TestInstalling:
         )  # fmt: skip
         message = "drop scripts/_name_vllm.py and its phases in scripts/setup and scripts/matrix"
 
-        assert (ours.read_text("INSTALLER") or "").strip() == "scripts/setup", message
+        assert "scripts/setup" == (ours.read_text("INSTALLER") or "").strip(), message
         assert done.returncode != 0, message
         assert "PackageNotFoundError" in done.stderr, message
 
@@ -141,7 +141,7 @@ class TestLimits:
         """To 0.01, so a smaller one is run by us."""
         from vllm import SamplingParams
 
-        assert SamplingParams(temperature=0.004).temperature == 0.01, "drop the limit of 0.01"
+        assert 0.01 == SamplingParams(temperature=0.004).temperature, "drop the limit of 0.01"
 
     def test_a_large_bias_is_cut(self) -> None:
         """To 100, so a larger one is run by us."""
@@ -149,7 +149,7 @@ class TestLimits:
 
         made = SamplingParams.from_optional(logit_bias={1: 150.0})
 
-        assert made.logit_bias == {1: 100.0}, "drop the limit of logit_bias"
+        assert {1: 100.0} == made.logit_bias, "drop the limit of logit_bias"
 
     @pytest.mark.parametrize("words", [{"temperature": 2.5}, {"top_p": 0.0}], ids=str)
     def test_values_that_vllm_refuses(self, words: dict[str, float]) -> None:
@@ -194,7 +194,7 @@ class TestTheServerOfVllm:
         url = f"{v1_server.url}/v1/completions"
         answer = httpx.post(url, content=raw, headers=headers, timeout=60)
 
-        assert answer.status_code == 500, "drop SURROGATE in server/middleware.py"
+        assert 500 == answer.status_code, "drop SURROGATE in server/middleware.py"
 
 
 class TestEnginesOnACpu:
