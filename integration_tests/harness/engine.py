@@ -54,12 +54,17 @@ class EngineProcess:
         self.process.stdin.write(json.dumps(job).encode() + b"\n")
         self.process.stdin.flush()
         ready, _, _ = select.select([self.process.stdout], [], [], timeout)
-        line = self.process.stdout.readline() if ready else b""
-        answer = json.loads(line) if line else {"error": f"no answer within {timeout:.0f} s"}
+        if not ready:
+            raise self._error(f"no answer within {timeout:.0f} s")
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the engine's process ended"}
         if "error" in answer:
-            end = self.log.read_text(errors="replace")[-3000:]
-            raise EngineError(f"{answer['error']}\nthe end of {self.log}:\n{end}")
+            raise self._error(answer["error"])
         return answer["value"]
+
+    def _error(self, problem: str) -> EngineError:
+        end = self.log.read_text(errors="replace")[-3000:]
+        return EngineError(f"{problem}\nthe end of {self.log}:\n{end}")
 
     def stop(self) -> None:
         """Ends the process and closes its pipes."""
@@ -111,11 +116,11 @@ def main() -> None:
         job = json.loads(line)
         try:
             function = getattr(import_module(job["module"]), job["function"])
-            answer = {"value": function(**job["arguments"])}
+            answer = json.dumps({"value": function(**job["arguments"])})
         except Exception:
-            answer = {"error": traceback.format_exc()}
+            answer = json.dumps({"error": traceback.format_exc()})
         gc.collect()  # the engine, which has cycles
-        print(json.dumps(answer), file=answers, flush=True)
+        print(answer, file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -295,8 +295,8 @@ def compare(runner: Runner, recorder: Recorder, finished: Finished) -> Report:
                 differing.append(f"{key} after {length} of {len(output)}")
             run.accept(output[length : length + 1])
     return Report(
-        rows=rows,
-        changed=changed,
+        rows=dict(rows),
+        changed=dict(changed),
         differing=differing,
         batches=len(recorder.records),
         sizes=sorted({len(whose) for whose, _, _ in recorder.records}),
