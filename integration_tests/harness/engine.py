@@ -78,7 +78,9 @@ class EngineProcess:
 _processes: dict[Runner, EngineProcess] = {}
 
 
-def call(runner: Runner, function: Callable[..., Any], /, timeout: float = 550, **arguments: Any):
+def call(
+    runner: Runner, function: Callable[..., Any], /, timeout: float = 550, **arguments: Any
+) -> Any:
     """Calls a function of a module in the runner's process, with arguments that JSON can carry.
 
     Returns what the function returns, as JSON carries it. After an `EngineError` the next call
