@@ -96,15 +96,20 @@ def call(
     try:
         return _processes[runner].run(job, timeout)
     except BaseException:
-        _processes.pop(runner).stop()
+        stop(runner)
         raise
 
 
+def stop(runner: Runner) -> None:
+    """Ends the runner's process; the next call starts a new one."""
+    if runner in _processes:
+        _processes.pop(runner).stop()
+
+
 @atexit.register
-def stop_all() -> None:
-    """Ends the processes of both runners."""
-    while _processes:
-        _processes.popitem()[1].stop()
+def _stop_all() -> None:
+    for runner in list(_processes):
+        stop(runner)
 
 
 def main() -> None:

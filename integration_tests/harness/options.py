@@ -34,11 +34,13 @@ class Engine:
 
 
 def engines(model: Path, runner: Runner, jobs: Mapping[str, Job]) -> dict[str, Engine]:
-    """An engine for each job, one after another."""
+    """An engine for each job, one after another. The last one may draft tokens."""
     answers = engine.call(
         runner, answer, model=str(model),
         jobs=[{"options": dict(job.options), "generates": job.generates} for job in jobs.values()],
     )  # fmt: skip
+    # Drafting imports numba, and vLLM builds no engine in a process that has imported it.
+    engine.stop(runner)
     return dict(zip(jobs, (Engine(**answer) for answer in answers), strict=True))
 
 
