@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server, environment
+from integration_tests.harness.server import ON_SHARED_CORES, Server, environment
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -210,7 +210,7 @@ def test_the_requests(v1_server: Server) -> None:
 
 def test_a_preset_of_ones_own_on_a_server(folder: Path) -> None:
     """With `TEMPERAMENT_PRESETS=poems.yaml` a server answers a request that names `poems`."""
-    env = {"TEMPERAMENT_PRESETS": str(folder / "poems.yaml")}
+    env = {"TEMPERAMENT_PRESETS": str(folder / "poems.yaml"), **ON_SHARED_CORES}
     with Server(model_path("tiny"), "v1", ["--served-model-name", "tiny"], env=env) as server:
         raw = server.client().completions.with_raw_response.create(
             model="tiny", prompt=[1, 2, 3], max_tokens=4, extra_body={"preset": "poems"}
