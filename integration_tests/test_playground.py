@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server, environment
+from integration_tests.harness.server import ON_SHARED_CORES, Server, environment
 from temperament import Catalogue
 from temperament.presets import as_preset
 
@@ -471,7 +471,7 @@ def test_the_copied_flags_start_a_server(
 ) -> None:
     """Pasted into a shell in the folder of the saved file, they serve the preset as the default."""
     flags = forms(local_url)["serve"].strip()
-    server = Server(smollm2_path)
+    server = Server(smollm2_path, env=ON_SHARED_CORES)
     server.env["PATH"] = f"{Path(sys.executable).parent}:{server.env['PATH']}"
     more = f"--host 127.0.0.1 --port {server.port} --enforce-eager --max-model-len 512"
     server.command = ["bash", "-c", f"cd '{tmp_path}' && {flags} {more}"]
