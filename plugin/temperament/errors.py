@@ -1,4 +1,4 @@
-"""The errors of the package, and the one form in which a problem is told.
+"""The errors of the package, and the problems that they report.
 
 ::
 
@@ -6,7 +6,7 @@
     ├── PresetError      a preset or a value in one is wrong
     │   └── UnknownPreset    no preset has this name
     ├── InputError       logits, token ids or seeds of a decoding loop have the wrong form
-    ├── RequestError     a request's words contradict each other or can't be honoured
+    ├── RequestError     a request's fields contradict each other or can't be honoured
     └── EngineError      this engine can't do what is asked
 
 All are `ValueError`: vLLM answers a `ValueError` at its door with HTTP 400.
@@ -20,21 +20,21 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-# A wrong value, an unknown preset, words that disagree, what a server's operator doesn't allow,
+# A wrong value, an unknown preset, fields that contradict, what a server's operator doesn't allow,
 # what can't be done here.
 Reason = Literal["value", "unknown_preset", "contradiction", "restricted", "unsupported"]
 
-_SHOWN = 80  # characters of a given value that a message repeats
+_SHOWN = 80  # characters of a value that a message repeats
 MOST = 100  # problems that an error tells one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, what was given, what is allowed, the nearest names.
+    """One mistake: where it is, the wrong value, what is allowed, the nearest known names.
 
     `where` is a file and line (`chat.yaml:3`) or the source's name (`request`); `path` is the
-    place inside it (`logit_bias.50000`), empty where it is the whole. `reason` is what the server's
-    metrics count it under.
+    place inside it (`logit_bias.50000`), empty for the source itself. `given` is the wrong value.
+    The server's metrics count a problem by its `reason`.
     """
 
     where: str
@@ -84,7 +84,7 @@ class InputError(TemperamentError):
 
 
 class RequestError(TemperamentError):
-    """A request's words contradict each other, or can't be honoured."""
+    """A request's fields contradict each other, or can't be honoured."""
 
 
 class EngineError(TemperamentError):
@@ -101,7 +101,7 @@ def shown(value: object) -> str:
 
 
 def _cut(value: object) -> object:
-    """As much of a value as can be shown: one of megabytes isn't written out for that."""
+    """The part of a value that can be shown, so that a value of megabytes isn't written out."""
     if isinstance(value, (str, bytes)):
         return value[: _SHOWN * 2]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""One form in which a problem is told, and errors that carry all of them."""
+"""The text of a problem, and errors that have several of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ for _ in range(100_000):
     ],
 )
 def test_a_problem_is_one_printable_line(problem: Problem, expected: str) -> None:
-    """Only what is known is told, and nothing in a name can break or colour the line."""
+    """The text has only the known parts, and no name can break or colour the line."""
 
     assert expected == str(problem)
 
@@ -103,7 +103,7 @@ def test_every_error_is_a_value_error_with_problems(kind: type[TemperamentError]
 
 
 def test_at_most_a_hundred_problems_are_told() -> None:
-    """Behind them, that there are more."""
+    """After 100 problems the error says that there are more."""
     problems = [Problem("a", "b", str(number)) for number in range(MOST + 5)]
     told = PresetError(problems).problems
 
@@ -112,7 +112,7 @@ def test_at_most_a_hundred_problems_are_told() -> None:
 
 
 def test_a_value_of_megabytes_is_not_written_out() -> None:
-    """What is shown of it is cut before."""
+    """A long value is cut before it is written out."""
     size = sys.getsizeof(big := "a" * 10_000_000)
     tracemalloc.start()
     texts = [shown(value) for value in (big, [big], {"a": {"b": [big]}}, {big: 1}, [big] * 99)]

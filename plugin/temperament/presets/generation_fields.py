@@ -1,7 +1,7 @@
 """The fields of a preset beside its stages: lengths, search, caches, outputs, special tokens.
 
 They are the parameters of the reference documents that aren't samplers. Which engine can do what
-with them is `plan.parameters`' matter; here is what may be given.
+with them is in `plan`; this file says which values are allowed.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ def _in_range(low: float, high: float) -> Callable[[float], float]:
     return check
 
 
-def _plain_kwargs(given: dict[str, Any]) -> dict[str, Any]:
+def _allowed_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
     from temperament.stages import PARAMETERS
 
-    for name in given:
+    for name in kwargs:
         if name in PARAMETERS or name in GENERATION or name in SYNONYMS:
             raise ValueError(f"{name} is a field of the preset itself")
         if name in _NOT_IN_KWARGS:
             raise ValueError(f"{name} isn't for a preset to give")
-    return given
+    return kwargs
 
 
 def _integer(low: int, high: int = INT32_MAX) -> tuple[Any, str]:
@@ -81,7 +81,7 @@ _TOKEN_IDS = (
 _WORDS = tuple[_TOKEN, ...]
 _MAP = (dict[str, JsonValue], "a map")
 
-# name -> (type, what is allowed in words)
+# field -> (pydantic annotation, what it allows as messages show it)
 GENERATION: dict[str, tuple[Any, str]] = {
     "max_tokens": (
         Annotated[int, Field(strict=True, ge=1, le=INT32_MAX)],
@@ -161,7 +161,7 @@ GENERATION: dict[str, tuple[Any, str]] = {
     "compile_config": _MAP,
     "disable_compile": _FLAG,
     "generation_kwargs": (
-        Annotated[dict[str, JsonValue], AfterValidator(_plain_kwargs)],
+        Annotated[dict[str, JsonValue], AfterValidator(_allowed_kwargs)],
         "a map of further arguments of generate, none of them a field of a preset or code",
     ),
 }

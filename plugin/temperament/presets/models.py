@@ -25,7 +25,7 @@ from temperament.presets.modes import Mode
 from temperament.presets.parsing import parse, parse_preset
 from temperament.presets.preset import Preset
 from temperament.presets.schedule import Schedule
-from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
+from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF, Stage
 
 DIGITS = 10  # of a number that was computed: 1.3 - 0.7 is 0.6
 CUTS = frozenset(
@@ -225,18 +225,18 @@ def hottest() -> float:
     )
 
 
-def facts_of(given: str | Path | Facts) -> Facts:
-    """What is known of a model by its name, or by a folder with a `config.json`.
+def facts_of(model: str | Path | Facts) -> Facts:
+    """The facts of a model, by its name or by a folder with a `config.json`.
 
     Raises `PresetError` if a folder's `config.json` can't be read.
     """
-    if isinstance(given, Facts):
-        return given
-    path = Path(given)
+    if isinstance(model, Facts):
+        return model
+    path = Path(model)
     path = path.parent if path.name == "config.json" else path
     file = path / "config.json"
     if not file.is_file():
-        return Facts(str(given))
+        return Facts(str(model))
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -247,7 +247,7 @@ def facts_of(given: str | Path | Facts) -> Facts:
 
 
 def facts_of_config(name: str, config: Mapping[str, Any]) -> Facts:
-    """What is known by a name and the entries of a `config.json`."""
+    """The facts of a model by its name and the entries of its `config.json`."""
     known = {key: config.get(key) for key in ("model_type", "vocab_size")}
     architectures = config.get("architectures") or [None]
     return Facts(name, {**known, "architecture": architectures[0]})
@@ -263,15 +263,14 @@ def family_of(facts: Facts) -> Family | None:
 def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
     """`preset` for a model: sections, recommended values, factors and scales become numbers.
 
-    What can't be bound (no family, or one without these values) is told by `pending`, and a
-    preset that depends on no model stays as it is.
+    `pending` of the result says what can't be bound: there is no family, or it lacks the values. A
+    preset that doesn't depend on the model stays as it is.
     """
     for pattern, section in preset.sections.items():
         named = any(fnmatchcase(name, pattern) for name in facts.names)
         if named or (family is not None and fnmatchcase(family.name, pattern)):
-            laid = section.over(preset)
             preset = replace(
-                laid,
+                section.over(preset),
                 name=preset.name,
                 summary=preset.summary,
                 aliases=preset.aliases,
@@ -279,7 +278,7 @@ def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
                 origin=preset.origin,
                 notes=preset.notes,
             )
-            preset = _noted(preset, f"what it says for {pattern} lies over it")
+            preset = _noted(preset, f"its section for {pattern} applies")
     preset = replace(preset, sections={}, pending="")
     if family is None:
         return preset
@@ -307,9 +306,9 @@ def _onto_recommended(preset: Preset, family: Family) -> Preset:
     if base is None:
         reason = f"{family.title} has no values for {kind}, only {', '.join(family.values)}"
         return replace(preset, pending=reason)
-    below = Preset("", base.values, base.order, base.generation)
+    layer = Preset("", base.values, base.order, base.generation)
     note = f"{family.title} for {kind}: {_about(family, kind)}"
-    return _noted(replace(preset.over(below), from_model=""), note)
+    return _noted(replace(preset.over(layer), from_model=""), note)
 
 
 def _factors(preset: Preset, family: Family) -> Preset:
@@ -319,13 +318,13 @@ def _factors(preset: Preset, family: Family) -> Preset:
     assert base is not None
     values = dict(preset.values)
     for name, factor in preset.relative.items():
-        given = base.values.get(name)
-        if given is None:
+        recommended = base.values.get(name)
+        if recommended is None:
             reason = f"{family.title} has no recommended {name} to be a factor of"
             return replace(preset, pending=reason)
-        number = round(given * factor, DIGITS)
+        number = round(recommended * factor, DIGITS)
         values[name] = round(number) if PARAMETERS[name].whole else number
-        note = f"{name} {values[name]:g} is {factor:g} times the {given:g} of {family.title}"
+        note = f"{name} {values[name]:g} is {factor:g} times the {recommended:g} of {family.title}"
         preset = _noted(preset, f"{note}: {_about(family, 'recommended')}")
     try:
         checked, _ = parse_preset(preset.name, {n: values[n] for n in preset.relative})
@@ -340,14 +339,14 @@ def _on_scale(preset: Preset, family: Family) -> Preset:
         return preset
     scale = family.scales.get(name)
     if scale is None:
-        note = f"no mapping of {name} is known for {family.title}: the temperature stands"
+        note = f"no mapping of {name} is known for {family.title}: the temperature stays as it is"
         return _noted(replace(preset, temperature_scale=""), note)
-    given = [value for value in _temperatures(preset) if isinstance(value, float)]
-    if any(scale.local(value) is None for value in given):
+    on_scale = [value for value in _temperatures(preset) if isinstance(value, float)]
+    if any(scale.local(value) is None for value in on_scale):
         top = scale.pieces[-1].up_to
         return replace(preset, pending=f"{name} ends at {top:g}")
 
-    mapped = {value: scale.local(value) for value in given}
+    mapped = {value: scale.local(value) for value in on_scale}
 
     def local(values: Mapping[str, Any]) -> dict[str, Any]:
         value = values.get("temperature")
@@ -359,13 +358,14 @@ def _on_scale(preset: Preset, family: Family) -> Preset:
         return dict(values) if value is None else {**values, "temperature": value}
 
     modes = tuple(replace(mode, values=local(mode.values)) for mode in preset.modes)
-    for value in dict.fromkeys(given):
+    for value in dict.fromkeys(on_scale):
         note = f"temperature {value:g} on {name} is {scale.local(value):g} for {family.title}"
         preset = _noted(preset, f"{note}: {scale.source}")
     return replace(preset, values=local(preset.values), modes=modes, temperature_scale="")
 
 
 def _temperatures(preset: Preset) -> Iterable[Any]:
+    """Every temperature of a preset and its modes, both ends of a schedule."""
     for values in (preset.values, *(mode.values for mode in preset.modes)):
         value = values.get("temperature")
         if isinstance(value, Schedule):
@@ -375,28 +375,21 @@ def _temperatures(preset: Preset) -> Iterable[Any]:
 
 
 def is_bare(values: Mapping[str, Any]) -> bool:
-    """Whether a temperature is above every vendor's for local weights, and nothing is cut."""
+    """Whether the temperature is above every vendor's for local weights, and no cut is set."""
     value = values.get("temperature", 1.0)
     top = max(value.start, value.end) if isinstance(value, Schedule) else value
-    return top > hottest() and not any(
-        name in CUTS and STAGE_OF[name].name in _live(values) for name in values
-    )
+    return top > hottest() and not any(_acts(STAGE_OF[name], values) for name in CUTS & {*values})
 
 
-def _live(values: Mapping[str, Any]) -> set[str]:
-    stages = {STAGE_OF[name].name for name in values}
-    return {
-        name
-        for name in stages
-        if not BY_NAME[name].is_neutral({p.name: values.get(p.name, p.unset)
-                                         for p in BY_NAME[name].parameters})
-    }  # fmt: skip
+def _acts(stage: Stage, values: Mapping[str, Any]) -> bool:
+    own = {p.name: values.get(p.name, p.unset) for p in stage.parameters}
+    return not stage.is_neutral(own)
 
 
 def _with_truncation(preset: Preset, family: Family) -> Preset:
-    """A temperature above every vendor's keeps the model's truncation, unless told otherwise.
+    """Adds the model's recommended cuts to a preset with a temperature above every vendor's.
 
-    Told otherwise is a preset that names any cut, a neutral one too.
+    A preset that names a cut keeps its own cuts, even if they are neutral.
     """
     base = family.kind("recommended")
     if base is None or not family.verified[family.recommended] or preset.pending:
@@ -408,8 +401,8 @@ def _with_truncation(preset: Preset, family: Family) -> Preset:
     def bare(values: Mapping[str, Any]) -> bool:
         return is_bare(values) and not CUTS & values.keys()
 
-    said = " ".join(f"{name} {value:g}" for name, value in kept.items())
-    note = f"{said} of {family.title} stays, since the temperature is above any vendor's"
+    cuts = " ".join(f"{name} {value:g}" for name, value in kept.items())
+    note = f"{cuts} of {family.title} stays, since the temperature is above any vendor's"
     if preset.modes:
         modes: tuple[Mode, ...] = tuple(
             replace(mode, values={**kept, **mode.values})
@@ -424,17 +417,15 @@ def _with_truncation(preset: Preset, family: Family) -> Preset:
 
 
 def warnings(preset: Preset) -> list[str]:
-    """What a reader should know of a preset on local weights."""
-    told = []
-    if preset.unbound:
-        told.append(preset.unbound)
-    layers = [("", preset.values)] if not preset.modes else [
-        (f"mode {mode.name}: ", {**preset.values, **mode.values}) for mode in preset.modes
-    ]  # fmt: skip
-    for where, values in layers:
+    """Warnings about a preset on local weights: it is unbound, or its temperature needs a cut."""
+    found = [preset.unbound] if preset.unbound else []
+    values_by_mode = {
+        f"mode {mode.name}: ": {**preset.values, **mode.values} for mode in preset.modes
+    }
+    for prefix, values in (values_by_mode or {"": {**preset.values}}).items():
         if is_bare(values):
-            told.append(
-                f"{where}temperature {values['temperature']} without truncation is outside every"
+            found.append(
+                f"{prefix}temperature {values['temperature']} without truncation is outside every"
                 f" vendor's range for local weights (at most {hottest():g})"
             )
-    return told
+    return found

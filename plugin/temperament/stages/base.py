@@ -13,7 +13,7 @@ from typing import Any, Literal
 from temperament.stages.kinds import FLOAT32_MAX, Kind, NumberKind
 
 Group = Literal["bias", "penalty", "shape", "cut", "last"]
-# What a stage may be given beside its parameters:
+# What a stage can read beside its parameters:
 #   history    the row's tokens
 #   matches    for each place of the history, how long a suffix of the history ends there too
 #   noise      numbers that depend on the row's seed and position alone
@@ -25,10 +25,11 @@ Need = Literal["history", "matches", "noise", "state", "ends", "vocabulary"]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One number (or flag, or table) of a stage.
+    """One value of a stage: a number, a flag, token ids, texts.
 
-    `neutral` is the value with which the stage does nothing. A parameter that only shapes what
-    another one switches on has no neutral value but a `default`.
+    `neutral` is the value with which the stage does nothing. A parameter that only modifies what
+    another one turns on has a `default` in its place. `low` and `high` bound a number; they are
+    allowed themselves unless `low_open` or `high_open`.
     """
 
     name: str
@@ -84,10 +85,10 @@ class Parameter:
 class Stage:
     """One sampler: a named change of a row's logits.
 
-    `group` fixes where a stage may stand: biases, then penalties, then (in any order that a
-    preset states) shapes and cuts, and those that must be last. `needs` names what beside its
-    parameters it must be given.
-    `elsewhere` tells which well-known programs mean something else by the same name.
+    `group` fixes the stage's place in a chain: biases, then penalties, then shapes and cuts (in any
+    order that a preset sets), then the stages that must be last. `needs` names what the stage reads
+    beside its parameters. `elsewhere` says which well-known programs mean something else by the
+    same name.
     """
 
     name: str
@@ -113,9 +114,9 @@ class Stage:
     # Whether a row with these values keeps only the most likely token, so that no later stage
     # changes anything.
     greedy_when: Callable[[Mapping[str, Any]], bool] = lambda _: False
-    # Why the given values can't do without the tokenizer, "" if they can. Texts always need it.
+    # Why a stage with these values needs the tokenizer, "" if it doesn't. Texts always need it.
     tokenizer_for: Callable[[Mapping[str, Any]], str] = lambda _: ""
-    # Whether the given values do nothing; by default, whether any parameter is neutral.
+    # Whether a stage with these values does nothing; by default, whether a parameter is neutral.
     neutral_when: Callable[[Mapping[str, Any]], bool] | None = None
 
     def is_neutral(self, values: Mapping[str, Any]) -> bool:

@@ -39,7 +39,7 @@ def test_the_shipped_temperatures_are_those_of_the_table(name: str, expected: fl
 
 @pytest.mark.parametrize("name", TEMPERATURES)
 def test_a_shipped_preset_is_described(name: str) -> None:
-    """It has a summary and an alias in English and in Chinese, and says where it comes from."""
+    """A shipped preset has a summary and an alias in English and in Chinese, and a source."""
     preset = SHIPPED[name]
     english = [alias for alias in (*preset.aliases, preset.name) if alias.isascii()]
     chinese = [alias for alias in preset.aliases if not alias.isascii()]
@@ -93,7 +93,7 @@ def test_a_word_finds_its_preset(word: str, expected: str) -> None:
     ids=lambda value: str(value)[:20].strip(),
 )
 def test_an_unknown_word_gives_the_nearest_names(word: object, close: tuple[str, ...]) -> None:
-    """An unknown name is an error that tells all names and the nearest; never a default."""
+    """An unknown name is an error that lists all names and the nearest, and never a default."""
     with pytest.raises(UnknownPreset) as caught:
         SHIPPED.resolve(word, "request")
     (problem,) = caught.value.problems
@@ -136,7 +136,7 @@ def test_the_environment_lists_folders_and_files(
 
 
 def test_a_missing_path_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths that lead nowhere are told, all at once, with the place that named them."""
+    """All paths that don't exist are reported at once, each with the place that set it."""
     long = tmp_path / ("x" * 300)
     monkeypatch.setenv("TEMPERAMENT_PRESETS", str(tmp_path / "nowhere"))
     with pytest.raises(PresetError) as caught:
@@ -162,7 +162,7 @@ def test_only_yaml_files_of_a_folder_are_read(tmp_path: Path) -> None:
 
 
 def test_a_preset_extends_another(tmp_path: Path) -> None:
-    """Values of parents of any depth stay where the child says nothing, in whatever file order."""
+    """Values of all ancestors stay where the child sets none, in any order of the files."""
     path = folder(
         tmp_path / "chain",
         a="extends: b\ntop_k: 1",
@@ -177,7 +177,7 @@ def test_a_preset_extends_another(tmp_path: Path) -> None:
 
 
 def test_a_later_definition_may_extend_the_earlier_one_of_its_own_name(tmp_path: Path) -> None:
-    """Three folders may each add to `chat`; its aliases stay until one of them gives others."""
+    """Three folders can each add to `chat`; its aliases stay until one of them sets others."""
     paths = [
         folder(tmp_path / "one", chat="extends: chat\ntop_k: 1"),
         folder(tmp_path / "two", chat="extends: chat\ntop_p: 0.5\ntemperature: 2"),
@@ -204,7 +204,7 @@ def test_a_child_sees_the_latest_definition_of_its_parent(tmp_path: Path) -> Non
 
 
 def test_a_preset_may_be_given_as_name_values_or_preset() -> None:
-    """All three give a preset; values may extend a name."""
+    """A name, a map of values and a `Preset` are accepted; a map can extend a name."""
     chat = SHIPPED["chat"]
     extended = as_preset({"extends": "chat", "top_k": 3}, SHIPPED)
 
@@ -229,7 +229,7 @@ def test_a_preset_may_be_given_as_name_values_or_preset() -> None:
     ids=lambda value: str(type(value)),
 )
 def test_what_is_no_preset_is_refused(given: object, path: str) -> None:
-    """Unknown names and wrong values from Python are told like those of files."""
+    """Unknown names and wrong values from Python are reported like those of files."""
     with pytest.raises(PresetError) as caught:
         as_preset(given, SHIPPED)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Preset files that people keep: comments stay."""
+"""Edited preset files keep their comments."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class TestSetValues:
     def test_every_other_byte_stays(
         self, values: dict[str, Any], removed: tuple[str, ...], old: str, new: str
     ) -> None:
-        """The comments too, those behind a changed value among them."""
+        """Every byte outside the changed values stays, comments too."""
         assert FILE.replace(old, new) == editing.set_values(FILE, values, removed)
 
     def test_a_value_over_several_lines(self) -> None:
-        """Becomes one line; what stands behind it stays."""
+        """A value over several lines becomes one line, and the fields after it stay."""
         changed = editing.set_values(FILE, {"order": ["temperature", "top_p"]})
 
         assert "order: [temperature, top_p]" in changed
@@ -63,12 +63,12 @@ class TestSetValues:
     def test_what_would_be_no_preset(
         self, text: str, values: dict[str, Any], removed: tuple[str, ...]
     ) -> None:
-        """Is told, and nothing is changed."""
+        """An edit that gives no valid preset is refused."""
         with pytest.raises(PresetError):
             editing.set_values(text, values, removed)
 
     def test_a_new_file(self) -> None:
-        """Has the line by which editors find the schema."""
+        """A new file begins with the line by which editors find the schema."""
         text = editing.new("creative", {"top_p": 0.9})
 
         assert text.splitlines() == [

@@ -19,7 +19,7 @@ TYPES = sorted(
 
 @pytest.mark.parametrize("name", TYPES)
 def test_an_engine_knows_the_type(name: str) -> None:
-    """Transformers, or vLLM where the model's own code isn't in Transformers."""
+    """Transformers knows the model type, or vLLM does where Transformers lacks the model."""
     from vllm.transformers_utils.config import _CONFIG_REGISTRY
 
     assert name in CONFIG_MAPPING or name in _CONFIG_REGISTRY

@@ -1,4 +1,4 @@
-"""What vendors recommend, and presets that depend on the model."""
+"""Values that vendors recommend, and presets that depend on the model."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestFamilies:
     """The files in `configs/models`."""
 
     def test_each_number_has_a_source_and_a_date(self) -> None:
-        """And a kind that is the recommended one."""
+        """Every shipped family has values of its recommended kind."""
         for family in models.families():
             assert family.kind("recommended") is not None, family.name
             for kind, values in family.values.items():
@@ -84,7 +84,7 @@ class TestFamilies:
 
     def test_the_hottest(self) -> None:
         """No vendor recommends more than 1 for local weights."""
-        assert models.hottest() == 1.0
+        assert 1.0 == models.hottest()
 
     @pytest.mark.parametrize(("name", "expected"), NAMES.items())
     def test_by_name(self, name: str, expected: str | None) -> None:
@@ -106,13 +106,13 @@ class TestFamilies:
 
     @pytest.mark.parametrize("text", ["{", "[]"])
     def test_a_broken_config(self, tmp_path: Path, text: str) -> None:
-        """Is a problem, not an unknown model."""
+        """A `config.json` that can't be read is a problem, not an unknown model."""
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(PresetError, match="JSON"):
             models.facts_of(tmp_path)
 
     def test_a_wrong_file(self, tmp_path: Path) -> None:
-        """Every problem at once."""
+        """All problems of a family's file are reported at once."""
         path = tmp_path / "x.yaml"
         path.write_text(
             "title: X\nrecommended: y\nvalues:\n  a: {temperature: -1, source: s, read: '2026'}\n"
@@ -134,7 +134,7 @@ class TestScales:
         [("code", 0.0), ("data", 0.3), ("chat", 0.6), ("translation", 0.6), ("creative", 0.8)],
     )
     def test_the_table_of_deepseek(self, name: str, expected: float) -> None:
-        """On its own weights it reads as its model card maps it, with the reason."""
+        """A temperature on the API's scale is mapped as the model card says, with a note."""
         preset = SHIPPED.for_model("deepseek-ai/DeepSeek-V3-0324")[name]
 
         assert expected == preset.values["temperature"]
@@ -142,30 +142,30 @@ class TestScales:
 
     @pytest.mark.parametrize("model", ["someone/something", "Qwen/Qwen3-8B"])
     def test_without_a_mapping_the_number_stands(self, model: str) -> None:
-        """As it is in the file."""
-        assert SHIPPED.for_model(model)["chat"].values["temperature"] == 1.3
+        """Without a known mapping the temperature stays as it is in the file."""
+        assert 1.3 == SHIPPED.for_model(model)["chat"].values["temperature"]
 
     def test_kimis_scale(self) -> None:
-        """Its Anthropic-compatible API draws at 0.6 T."""
+        """Kimi's Anthropic-compatible API samples at 0.6 T."""
         scaled = made(
             "moonshotai/Kimi-K2-Instruct", temperature=1.0, temperature_scale="kimi-anthropic"
         )
 
-        assert scaled.values["temperature"] == 0.6
+        assert 0.6 == scaled.values["temperature"]
 
     def test_outside_the_scale(self) -> None:
-        """DeepSeek's API ends at 2."""
+        """A temperature above the end of DeepSeek's scale can't be bound."""
         with pytest.raises(PresetError, match="deepseek-api ends at 2"):
             made("deepseek-v3", temperature=2.5, temperature_scale="deepseek-api")
 
     def test_a_number_of_ones_own_is_on_no_scale(self) -> None:
-        """A preset that extends another one and names a temperature means what it says."""
+        """A child's temperature is not on its parent's scale."""
         preset = made("deepseek-v3", extends="chat", temperature=0.5)
 
-        assert preset.values["temperature"] == 0.5
+        assert 0.5 == preset.values["temperature"]
 
     def test_modes_and_schedules(self) -> None:
-        """All temperatures of a preset are on its scale."""
+        """The temperatures of modes and schedules are mapped too."""
         preset = made(
             "deepseek-v3",
             temperature_scale="deepseek-api",
@@ -177,24 +177,24 @@ class TestScales:
         mode = {mode.name: mode for mode in preset.modes}
 
         assert (0.8, 0.3) == (preset.values["temperature"].start, preset.values["temperature"].end)
-        assert mode["a"].values["temperature"] == 0.6
+        assert 0.6 == mode["a"].values["temperature"]
 
 
 class TestRecommended:
     """`from_model`, and factors."""
 
     def test_the_kinds(self) -> None:
-        """A preset without values of its own has the vendor's."""
+        """`from_model` gives the values of a kind of the vendor's."""
         qwen = SHIPPED.for_model("Qwen/Qwen3-8B")
 
         assert {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.0} == qwen[
             "thinking"
         ].values
         assert qwen["recommended"].values == qwen["thinking"].values
-        assert qwen["instruct"].values["top_p"] == 0.8
+        assert 0.8 == qwen["instruct"].values["top_p"]
 
     def test_a_factor(self) -> None:
-        """Of the recommended value, laid over it."""
+        """A factor becomes a number: so many times the recommended value."""
         warmer = SHIPPED.for_model("Qwen/Qwen3-8B")["warmer"]
 
         assert (0.72, 0.95) == (warmer.values["temperature"], warmer.values["top_p"])
@@ -214,25 +214,25 @@ class TestRecommended:
         ],
         ids=str,
     )
-    def test_what_cant_be_settled(self, model: str, values: dict[str, Any], reason: str) -> None:
-        """Is refused where it would be drawn with, and told where it is looked at."""
+    def test_what_cant_be_bound(self, model: str, values: dict[str, Any], reason: str) -> None:
+        """A preset that can't be bound is refused with the reason."""
         with pytest.raises(PresetError, match=reason):
             made(model, **values)
 
     def test_without_a_model(self) -> None:
-        """The catalogue holds it, and nothing draws with it."""
+        """A catalogue can have an unbound preset, which can't be sampled with."""
         assert "the model must be known" in SHIPPED["recommended"].unbound
         with pytest.raises(PresetError, match="the model must be known"):
             as_preset("recommended", SHIPPED)
 
-    def test_words_of_its_own_win(self) -> None:
-        """A number beats the vendor's, and a factor of what lies below."""
+    def test_a_number_replaces_a_factor(self) -> None:
+        """A child's number replaces its parent's factor."""
         preset = made("qwen3-8b", extends="warmer", temperature=0.9)
 
         assert (0.9, 0.95) == (preset.values["temperature"], preset.values["top_p"])
 
     def test_sections(self) -> None:
-        """`models` lies over the rest, by the model's name or its family's."""
+        """A section of `models` applies by the model's name or by its family's."""
         words = {"temperature": 0.9, "models": {"qwen3*": {"top_k": 7}, "*-8b": {"min_p": 0.1}}}
 
         assert {"temperature": 0.9, "top_k": 7, "min_p": 0.1} == made(
@@ -241,7 +241,7 @@ class TestRecommended:
         assert {"temperature": 0.9} == made("gpt-oss-20b", **words).values
 
     def test_wrong_sections(self) -> None:
-        """Are told with their place."""
+        """Problems in sections are reported with their path."""
         with pytest.raises(PresetError) as caught:
             made("x", models={"a": {"top_p": 2, "aliases": ["x"]}, "b": 3})
 
@@ -272,20 +272,20 @@ class TestTruncation:
         ids=str,
     )
     def test_unless(self, model: str, values: dict[str, Any]) -> None:
-        """The temperature is usual, the preset names a cut, or nothing verified is known."""
+        """No cut is added to a usual temperature, beside a cut, or where none is verified."""
         assert values == made(model, **values).values
 
     def test_the_warning(self) -> None:
-        """Where nothing cuts, `check --model` says so."""
+        """`check --model` warns where no cut applies."""
         (warning,) = models.warnings(made("kimi-k2", temperature=1.5))
 
         assert "outside every vendor's range for local weights (at most 1)" in warning
-        assert models.warnings(made("qwen3-8b", temperature=1.5)) == []
-        assert models.warnings(made("x", temperature=1.5, min_p=0.05)) == []
+        assert [] == models.warnings(made("qwen3-8b", temperature=1.5))
+        assert [] == models.warnings(made("x", temperature=1.5, min_p=0.05))
 
     def test_facts_may_be_given(self) -> None:
-        """By what an engine knows of its model."""
+        """A family is found by the entries of `config.json` that an engine has."""
         catalogue = SHIPPED.for_model(Facts("", {"model_type": "qwen3"}))
 
         assert catalogue.family is not None
-        assert catalogue.family.title == "Qwen3"
+        assert "Qwen3" == catalogue.family.title

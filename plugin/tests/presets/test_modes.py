@@ -1,4 +1,4 @@
-"""Modes in a preset: what may be said, what they become, and every way in which they can't be."""
+"""Modes in a preset: the allowed forms, how they are merged, and every way to be wrong."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TRIGGERS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("trigger", "text"), TRIGGERS, ids=lambda value: str(value)[:30])
 def test_every_trigger(trigger: Any, text: str) -> None:
-    """It is known by the schema for editors too, and says itself in the same words again."""
+    """A rule is valid by the JSON schema too, and its plain form gives the same rule."""
     words = {**TWO, "switch": [{"from": "a", "on": trigger, "to": "b"}]}
     jsonschema.validate(words, json_schema())
     (rule,) = made(words).switch
@@ -57,7 +57,7 @@ def test_every_trigger(trigger: Any, text: str) -> None:
 
 
 def test_a_marker_is_its_texts() -> None:
-    """What a preset carries to a worker needs no file."""
+    """A marker in a rule becomes its texts."""
     preset = made({**TWO, "switch": [{"on": "reasoning.end", "to": "b"}]})
 
     assert preset.switch[0].on.texts == markers()["reasoning.end"]
@@ -65,20 +65,20 @@ def test_a_marker_is_its_texts() -> None:
 
 
 class TestValues:
-    """What a mode is drawn with."""
+    """The values and the chain of each mode."""
 
     def test_a_mode_lies_over_its_preset(self) -> None:
-        """In values and order."""
+        """A mode's values and order replace the preset's."""
         words = {"top_k": 5, "top_p": 0.5, "order": ["top_k", "top_p"],
                  "modes": {"a": {"top_p": 0.7}, "b": {"order": ["top_p", "top_k"]}},
                  "switch": [{"on": {"text": "x"}, "to": "b"}]}  # fmt: skip
         a, b = made(words).chains.values()
 
-        assert repr(a) == "Chain(top_k=5, top_p=0.7)"
-        assert repr(b) == "Chain(top_p=0.5, top_k=5)"
+        assert "Chain(top_k=5, top_p=0.7)" == repr(a)
+        assert "Chain(top_p=0.5, top_k=5)" == repr(b)
 
     def test_a_mode_extends_a_mode_or_a_preset(self) -> None:
-        """A preset of the mode's own name too."""
+        """A mode extends another mode or a preset, also a preset of its own name."""
         catalogue = Catalogue.load(environment=False)
         modes = {
             "code": {"extends": "code"},
@@ -89,19 +89,19 @@ class TestValues:
         words = {"modes": modes, "switch": rules}
         chains = as_preset(words, catalogue).chains
 
-        assert repr(chains["code"]) == "Chain(temperature=0.0)"
-        assert repr(chains["b"]) == "Chain(temperature=0.0, top_p=0.9)"
-        assert repr(chains["c"]) == "Chain(temperature=1.5)"
+        assert "Chain(temperature=0.0)" == repr(chains["code"])
+        assert "Chain(temperature=0.0, top_p=0.9)" == repr(chains["b"])
+        assert "Chain(temperature=1.5)" == repr(chains["c"])
 
     def test_an_override_holds_in_every_mode(self) -> None:
-        """What lies over a preset with modes is said for all of them."""
+        """A value of a higher layer applies in every mode."""
         base = made({**TWO, "switch": [{"on": {"text": "x"}, "to": "b"}]})
         chains = made({"temperature": 0.9}).over(base).chains
 
         assert [repr(chain) for chain in chains.values()] == ["Chain(temperature=0.9)"] * 2
 
     def test_extends_merges_modes(self, tmp_path: Path) -> None:
-        """Named modes change what they name; the rules stay; top-level values hold in all."""
+        """Modes of a child change only their values; rules stay; top-level values apply in all."""
         (tmp_path / "one.yaml").write_text(
             "modes: {a: {temperature: 2, top_k: 3}, b: {}}\nswitch: [{on: {text: x}, to: b}]\n"
         )
@@ -109,12 +109,12 @@ class TestValues:
         catalogue = Catalogue.load([tmp_path], environment=False)
         two = catalogue["two"]
 
-        assert repr(two.chains["a"]) == "Chain(temperature=2.0, top_k=4, min_p=0.1)"
-        assert repr(two.chains["b"]) == "Chain(min_p=0.1)"
+        assert "Chain(temperature=2.0, top_k=4, min_p=0.1)" == repr(two.chains["a"])
+        assert "Chain(min_p=0.1)" == repr(two.chains["b"])
         assert two.switch == catalogue["one"].switch
 
     def test_the_digest_covers_modes(self) -> None:
-        """Values, order of modes, start and rules."""
+        """The digest depends on the modes' values and order, on the start and on the rules."""
         rule = {"on": {"text": "x"}, "to": "b"}
         words = [
             {**TWO, "switch": [rule]},
@@ -127,7 +127,7 @@ class TestValues:
         assert len({made(one).digest for one in words}) == len(words)
 
     def test_do_sample_false_is_greedy_in_every_mode(self) -> None:
-        """As it is without modes."""
+        """With `do_sample: false` every mode is greedy."""
         preset = made({**TWO, "do_sample": False, "switch": [{"on": {"text": "x"}, "to": "b"}]})
 
         assert {repr(chain) for chain in preset.chains.values()} == {"Chain(temperature=0.0)"}
@@ -136,12 +136,12 @@ class TestValues:
 class TestSchedules:
     """A number that changes with the position."""
 
-    def test_a_schedule_is_kept_as_it_is_said(self) -> None:
-        """Linear if not told otherwise."""
+    def test_a_schedule_is_kept(self) -> None:
+        """A schedule is linear by default."""
         preset = made({"temperature": {"from": 1.3, "to": 0.7, "over": 200}})
 
         assert preset.values["temperature"] == Schedule(1.3, 0.7, 200, "linear")
-        assert preset.chain.names == ("temperature",)
+        assert ("temperature",) == preset.chain.names
 
     @pytest.mark.parametrize(
         ("words", "expected"),
@@ -159,7 +159,7 @@ class TestSchedules:
         ids=str,
     )  # fmt: skip
     def test_what_is_no_schedule(self, words: dict[str, Any], expected: str) -> None:
-        """Both ends lie in the parameter's range."""
+        """A schedule has all its fields, and both ends are in the parameter's range."""
         assert any(expected in problem for problem in problems(words))
 
 
@@ -230,7 +230,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("words", "expected"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
 def test_what_cannot_be(words: dict[str, Any], expected: list[str]) -> None:
-    """Every problem at once, with its place."""
+    """Every problem of modes is reported at once, with its path."""
     found = problems(words)
 
     assert len(found) == len(expected)
@@ -239,7 +239,7 @@ def test_what_cannot_be(words: dict[str, Any], expected: list[str]) -> None:
 
 
 def test_a_file_tells_the_line(tmp_path: Path) -> None:
-    """Of a rule, and of a value in a mode."""
+    """The problem of a rule and of a mode's value has its line."""
     (tmp_path / "bad.yaml").write_text(
         "modes:\n  a: {}\n  b: {}\nswitch:\n  - {from: a, on: {text: x}, to: c}\n"
     )
@@ -250,7 +250,7 @@ def test_a_file_tells_the_line(tmp_path: Path) -> None:
 
 
 def test_a_mode_can_not_extend_a_preset_with_modes(tmp_path: Path) -> None:
-    """Modes have no modes."""
+    """A mode can't extend a preset that has modes."""
     (tmp_path / "bad.yaml").write_text("modes:\n  a: {extends: reasoning}\n")
     with pytest.raises(PresetError, match=r"bad\.yaml:2: modes\.a\.extends: has modes of its own"):
         Catalogue.load([tmp_path], environment=False)
@@ -259,7 +259,7 @@ def test_a_mode_can_not_extend_a_preset_with_modes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["reasoning", "coding-assistant", "agent", "json-extraction",
                                   "story", "quoted-translation", "anti-loop"])  # fmt: skip
 def test_the_shipped_presets_with_modes(name: str) -> None:
-    """Each has a source, a sentence in two languages, and a server's configuration."""
+    """Each shipped preset with modes has a source and a summary in two languages."""
     catalogue = Catalogue.load(environment=False)
     preset = catalogue[name]
     serve = Path(preset.origin.rpartition(":")[0]).parents[1] / "serve" / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""What is wrong with a preset file is told with its file, line, path, value and remedy."""
+"""Each problem of a preset file is reported with file, line, path, value and remedy."""
 
 from __future__ import annotations
 
@@ -687,7 +687,7 @@ def write(folder: Path, files: Files) -> None:
 
 @pytest.mark.parametrize(("files", "expected"), CASES)
 def test_every_problem_is_told(tmp_path: Path, files: Files, expected: list[str]) -> None:
-    """Each problem tells file, line, path, what was given, what is allowed and the nearest name."""
+    """Each problem has file, line, path, the wrong value, what is allowed and the nearest name."""
     write(tmp_path, files)
 
     with pytest.raises(PresetError) as caught:
@@ -730,7 +730,7 @@ def test_check_tells_the_same_and_exits_with_1(
     ids=["values", "lists", "names", "wrong entries", "unknown names"],
 )
 def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> None:
-    """A file holds so many values, and an error tells so many problems."""
+    """The values of a file and the problems of an error are limited in number."""
     write(tmp_path, {"bad.yaml": content})
 
     with pytest.raises(PresetError) as caught:
@@ -741,7 +741,7 @@ def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> N
 
 
 def test_a_request_has_no_more_values_than_a_file() -> None:
-    """The same limit, for values that come as JSON."""
+    """The limit of values applies to requests too."""
     for words in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
         with pytest.raises(PresetError, match="request: too large; allowed: at most 12288 values"):
             parse_preset("request", words, where="request")

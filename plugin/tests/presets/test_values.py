@@ -1,4 +1,4 @@
-"""What a preset may say, what it then means, and the schema that tells it to editors."""
+"""The allowed values of a preset, their meaning, and the JSON schema for editors."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_greatest_depth_is_allowed() -> None:
 
 
 def test_a_preset_overrides_only_what_it_names() -> None:
-    """`over` keeps the base's values, order and generation where the upper preset has none."""
+    """`over` keeps the base's values, order and generation where the upper preset sets none."""
     base = made("temperature: 0.7\ntop_p: 0.9\norder: [top_p, temperature]\nseed: 3\nstop: a")
     upper = made("top_p: 1\nmin_p: 0.1\nseed: 4\naliases: [other]")
     both = upper.over(base)
@@ -140,7 +140,7 @@ def test_a_preset_overrides_only_what_it_names() -> None:
 
 
 def test_an_upper_order_replaces_the_lower_one() -> None:
-    """Two orders are not mixed."""
+    """An upper order replaces the lower one; they are not mixed."""
     base = made("order: [top_p, temperature]")
 
     assert ("min_p",) == made("order: [min_p]").over(base).order
@@ -272,19 +272,19 @@ def test_the_json_schema_takes_what_we_take(text: str) -> None:
     ids=str,
 )
 def test_the_json_schema_refuses_what_we_refuse(data: dict[str, Any]) -> None:
-    """An editor that follows the schema marks what `temperament check` would tell."""
+    """An editor that follows the schema marks what `temperament check` reports."""
 
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
 
 
 def test_the_json_schema_knows_no_null() -> None:
-    """What isn't given is left out: null is neither a value nor a default."""
+    """An unset field has no value; null is neither a value nor a default."""
 
     assert "null" not in json.dumps(SCHEMA)
 
 
 def test_every_parameter_is_described() -> None:
-    """The schema, and with it an editor, knows each parameter of each stage and what is allowed."""
+    """The schema has each parameter of each stage with what it allows."""
 
     assert set(PARAMETERS) <= set(SCHEMA["properties"])
     assert all(

@@ -1,4 +1,4 @@
-"""A preset as YAML text: what is written can be read again."""
+"""A preset as YAML text and as plain data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MODES = {
     "values", [VALUES, MODES, {}, {"temperature": 0}, {"stop": ": #", "top_p": 1}]
 )
 def test_a_written_preset_is_read_again(values: dict[str, object], tmp_path: Path) -> None:
-    """The file that is written loads as the same preset, digest and all."""
+    """A written file loads as a preset with the same digest."""
     preset = as_preset(values, Catalogue({}))
     (tmp_path / "mine.yaml").write_text(yaml_text(preset), encoding="utf-8")
 
@@ -50,7 +50,7 @@ def test_a_written_preset_is_read_again(values: dict[str, object], tmp_path: Pat
 
 
 def test_what_a_shipped_preset_says_about_itself_is_kept(tmp_path: Path) -> None:
-    """Aliases, summary and source are written too."""
+    """Aliases, summary and source are written to the file too."""
     chat = Catalogue.load(environment=False)["chat"]
     (tmp_path / "chat.yaml").write_text(yaml_text(chat), encoding="utf-8")
     again = Catalogue.load([tmp_path], environment=False)["chat"]
@@ -63,7 +63,7 @@ def test_what_a_shipped_preset_says_about_itself_is_kept(tmp_path: Path) -> None
 
 
 def test_the_fields_are_plain() -> None:
-    """Lists and maps, as a request's body has them: JSON and back changes only a map's keys."""
+    """The plain form has lists and maps; JSON and back changes only a map's keys."""
     plain = as_preset(VALUES, Catalogue({})).plain()
     again = as_preset(json.loads(json.dumps(plain)), Catalogue({}))
 
