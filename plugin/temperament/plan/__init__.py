@@ -1,4 +1,4 @@
-"""Preset and engine to `Plan`: what the engine does natively, and what is left for us."""
+"""Preset and engine to `Plan`: which stages the engine runs natively, and which are residual."""
 
 from temperament.plan.residual import PresetPlan, Residual, split_preset
 from temperament.plan.split import Choice, Decision, Plan, split

@@ -1,4 +1,4 @@
-"""A whole preset, modes and all, divided between an engine and us."""
+"""A preset with all of its modes, divided into native and residual stages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from temperament.stages.base import Need
 
 @dataclass(frozen=True)
 class Residual:
-    """What we run for a request: a chain for each mode, and how the text goes through them.
+    """The residual chains of a preset, one for each mode, and the rules between the modes.
 
-    Without modes it is one chain, named "".
+    A preset without modes has one chain, named "".
     """
 
     chains: Mapping[str, Chain] = field(default_factory=lambda: {"": Chain()})
@@ -30,23 +30,23 @@ class Residual:
 
     @property
     def steps(self) -> Iterator[Step]:
-        """Every stage of every mode."""
+        """The steps of all chains."""
         return (step for chain in self.chains.values() for step in chain.steps)
 
     @property
     def names(self) -> frozenset[str]:
-        """The stages of all modes."""
+        """The names of all stages."""
         return frozenset(step.stage for step in self.steps)
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the stages of all modes must be given."""
+        """What the stages need beside their parameters: history, noise, ..."""
         return frozenset[Need]().union(*(chain.needs for chain in self.chains.values()))
 
 
 @dataclass(frozen=True)
 class PresetPlan:
-    """A plan for each mode; what is native is the same in all of them."""
+    """A plan for each mode; the native stages are the same in all of them."""
 
     target: Target
     plans: Mapping[str, Plan]
@@ -54,22 +54,23 @@ class PresetPlan:
 
     @property
     def native(self) -> dict[str, Any]:
-        """Every sampling field of the engine, as in `Plan`."""
+        """All sampling fields of the engine, as `Plan.native` has them."""
         return next(iter(self.plans.values())).native
 
     @property
     def native_values(self) -> dict[str, Any]:
-        """The parameters that the engine acts on."""
+        """The parameters of the native stages."""
         return next(iter(self.plans.values())).side("native").values
 
 
 def split_preset(
     preset: Preset, target: Target, choice: Choice = "auto", platform: str | None = None
 ) -> PresetPlan:
-    """Divides a preset. With modes, a stage is native only where it is the same in all of them.
+    """Divides a preset between an engine and us, as `split` divides a chain.
 
-    That is: the stages with which every mode begins, as far as the engine runs them before our
-    slot. The engine's own temperature and cuts come behind our slot, and so behind what differs.
+    In a preset with modes a stage is native if all modes begin with it and the engine runs it
+    before our processor. The engine's temperature and cuts run after our processor, and so after
+    stages that may differ between modes.
     """
     chains = preset.chains
     if len(set(chains.values())) == 1:
@@ -79,7 +80,7 @@ def split_preset(
     common = split(Chain(_common(chains)), early, choice, platform)
     native = common.side("native").steps
     plans = {
-        name: _rest(chain, len(native), split(chain, target, "residual", platform), target)
+        name: _mode_plan(chain, len(native), split(chain, target, "residual", platform), target)
         for name, chain in chains.items()
     }
     residual = {name: plan.residual for name, plan in plans.items()}
@@ -87,24 +88,23 @@ def split_preset(
 
 
 def _common(chains: Mapping[str, Chain]) -> tuple[Step, ...]:
-    shortest = []
+    """The steps with which all chains begin."""
+    common = []
     for steps in zip(*(chain.steps for chain in chains.values()), strict=False):
         if len(set(steps)) > 1:
             break
-        shortest.append(steps[0])
-    return tuple(shortest)
+        common.append(steps[0])
+    return tuple(common)
 
 
-def _rest(chain: Chain, native: int, plan: Plan, target: Target) -> Plan:
-    """The plan of one mode, whose first `native` stages are those of all modes."""
-    same = f"the same in every mode; {target.name} does it before our slot"
-    ours = "the preset has modes: what they don't share is run in our slot"
-    decisions = []
-    for position, decision in enumerate(plan.decisions):
-        made = decision
+def _mode_plan(chain: Chain, native: int, plan: Plan, target: Target) -> Plan:
+    """The plan of one mode; the first `native` stages are those of all modes."""
+    same = f"the same in every mode, and {target.name} runs it before our processor"
+    differs = "the preset has modes: stages that differ between them run in our processor"
+    decisions = list(plan.decisions)
+    for position, decision in enumerate(decisions):
         if position < native:
-            made = Decision(decision.step, "native", same)
+            decisions[position] = Decision(decision.step, "native", same)
         elif decision.side == "residual" and target.order:
-            made = Decision(decision.step, "residual", ours)
-        decisions.append(made)
+            decisions[position] = Decision(decision.step, "residual", differs)
     return Plan(target, tuple(decisions))

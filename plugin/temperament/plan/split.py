@@ -1,4 +1,4 @@
-"""Which stages the engine does natively, which are left to us, and why."""
+"""Which stages of a chain are native, which are residual, and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Side = Literal["native", "residual", "idle"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where one stage of a chain runs, and the reason in a sentence."""
+    """Where one stage runs, and why. `idle`: nowhere, because it could change nothing."""
 
     step: Step
     side: Side
@@ -27,23 +27,23 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A chain, divided between an engine and us."""
+    """A chain, divided between an engine and our processor."""
 
     target: Target
     decisions: tuple[Decision, ...]
 
     def side(self, side: Side) -> Chain:
-        """The stages on one side, in order."""
+        """Returns the stages on one side, in order."""
         return Chain(tuple(d.step for d in self.decisions if d.side == side))
 
     @property
     def residual(self) -> Chain:
-        """The stages that we run."""
+        """The stages that our processor runs."""
         return self.side("residual")
 
     @property
     def native(self) -> dict[str, Any]:
-        """Every sampling field of the engine: set where native, neutral everywhere else."""
+        """All sampling fields of the engine: those of native stages set, the others neutral."""
         fields = dict(self.target.fields)
         values = self.side("native").values
         named = {name: value for name, value in values.items() if name in fields}
@@ -53,12 +53,14 @@ class Plan:
 def split(
     chain: Chain, target: Target, choice: Choice = "auto", platform: str | None = None
 ) -> Plan:
-    """Divides `chain` between `target` and us so that the result is what the chain says.
+    """Divides `chain` between an engine and our processor, with the same result as the chain.
 
-    A chain is native as a whole if the engine has every stage, in an order with the same result,
-    and takes every value; otherwise the stages that the engine runs before our slot may stay
-    native, and the rest is residual. `auto` also takes a stage from an engine that is slower than
-    we are on this `platform`; `native` doesn't, and `residual` gives everything to us.
+    All of it is native if the engine has every stage, takes every value, and runs the stages in an
+    order with the same result. Otherwise the first stages are native as far as the engine runs
+    them before our processor, and the others are residual.
+
+    `choice` is `auto`, or `native` to ignore where our op is faster than the engine's on this
+    `platform`, or `residual` to run all stages in our processor.
     """
     live, idle = _without_idle(chain)
     reasons = [_unable(step, target) for step in live]
@@ -72,13 +74,13 @@ def split(
     else:
         slow = target.slow.get(platform or "", frozenset()) if choice == "auto" else frozenset()
         reasons = [
-            f"measured faster than {target.name}'s own {step.stage} on {platform}"
+            f"measured faster than {target.name}'s {step.stage} on {platform}"
             if reason is None and step.stage in slow
             else reason
             for step, reason in zip(live, reasons, strict=True)
         ]
-        whole = next(filter(None, reasons), None) or _misordered(live, target)
-        if whole is None:
+        obstacle = next(filter(None, reasons), None) or _misordered(live, target)
+        if obstacle is None:
             decisions = [
                 Decision(step, "native", f"{target.name} does the same, in the same order")
                 for step in live
@@ -87,10 +89,10 @@ def split(
             prefix = _prefix(live, target, reasons)
             for position, step in enumerate(live):
                 if position < prefix:
-                    why = f"{target.name} does the same, before our slot"
+                    why = f"{target.name} does the same, before our processor"
                     decisions.append(Decision(step, "native", why))
                 else:
-                    decisions.append(Decision(step, "residual", reasons[position] or whole))
+                    decisions.append(Decision(step, "residual", reasons[position] or obstacle))
     decisions += [Decision(step, "idle", "temperature 0 leaves one token") for step in idle]
     return Plan(target, tuple(decisions))
 

@@ -15,14 +15,14 @@ from temperament.plan import token_bytes
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """What each token id stands for: its bytes, none for a special token."""
+    """The tokens of a vocabulary by id. A special token has no bytes."""
 
     tokens: tuple[bytes, ...]
-    # ids that end a text
+    # the ids of the tokens that end a text
     ends: tuple[int, ...] = ()
-    # the special tokens (which have no bytes above), each with the bytes that it is written as
+    # (id, bytes of its name) of each special token
     special: tuple[tuple[int, bytes], ...] = ()
-    # the tokens that were added to the vocabulary, special or not, by what they are written as
+    # (name, id) of each token that was added to the vocabulary, special or not
     added: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
@@ -30,15 +30,15 @@ class TokenBytes:
 
     @cached_property
     def spelled(self) -> tuple[bytes, ...]:
-        """The bytes of every token, of a special one as it is written."""
+        """The bytes of every token; of a special token, those of its name."""
         table = list(self.tokens)
-        for number, written in self.special:
-            table[number] = written
+        for token, name in self.special:
+            table[token] = name
         return tuple(table)
 
     @cached_property
     def digest(self) -> str:
-        """Thirty-two hexadecimal digits of all tokens' bytes."""
+        """Thirty-two hexadecimal digits that identify the bytes of all tokens."""
         lengths = array("q", map(len, self.spelled)).tobytes()
         return hashlib.sha256(lengths + b"".join(self.spelled)).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""What is left to us of a preset, as one line of text: what a request carries to the workers.
+"""The wire format: the residual of a preset as one line of JSON, which vLLM carries to its workers.
 
 It is self-contained: a worker needs no catalogue, and a reload can't change a running request.
 """
@@ -22,17 +22,21 @@ from temperament.stages import PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
 MAX_CHARACTERS = 256 * 1024
-_OTHERS = ("order", "seed", "modes", "start", "switch")
+_OTHER_KEYS = ("order", "seed", "modes", "start", "switch")
 
 
-def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
-    """`what` as text; `label` (`name@digest`) travels along for logs, `seed` for the noise."""
-    residual = Residual({"": what}) if isinstance(what, Chain) else what
+def encode(residual: Chain | Residual, label: str, seed: int | None = None) -> str:
+    """Returns the text for a chain or a preset's residual.
+
+    `label` (`name@digest`) is for logs, `seed` for the noise.
+    """
+    if isinstance(residual, Chain):
+        residual = Residual({"": residual})
     content: dict[str, Any] = {"preset": label}
     if "" in residual.chains:
-        content |= _words(residual.chains[""])
+        content |= _fields(residual.chains[""])
     else:
-        content["modes"] = {name: _words(chain) for name, chain in residual.chains.items()}
+        content["modes"] = {name: _fields(chain) for name, chain in residual.chains.items()}
         content["switch"] = [rule.plain() for rule in residual.switch]
         if residual.start:
             content["start"] = residual.start
@@ -41,17 +45,17 @@ def encode(what: Chain | Residual, label: str, seed: int | None = None) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def _words(chain: Chain) -> dict[str, Any]:
-    words = plain_values(chain.values)
+def _fields(chain: Chain) -> dict[str, Any]:
+    fields = plain_values(chain.values)
     order = [name for name in chain.names if name in MOVABLE]
     if order:
-        words["order"] = order
-    return words
+        fields["order"] = order
+    return fields
 
 
 @lru_cache(maxsize=256)
 def decode(text: str) -> Preset:
-    """What `text` says, its label as the name. Raises `PresetError` if it isn't one of ours."""
+    """Returns the preset of a text, named by its label. Raises `PresetError` if it has none."""
     where = f"vllm_xargs.{KEY}"
     if len(text) > MAX_CHARACTERS:
         raise PresetError(
@@ -64,21 +68,23 @@ def decode(text: str) -> Preset:
     if not isinstance(content, dict):
         raise PresetError(Problem(where, "", "not a chain", shown(text), "a JSON object"))
     label = str(content.pop("preset", ""))
-    unknown = [name for name in content if name not in PARAMETERS and name not in _OTHERS]
+    unknown = [name for name in content if name not in PARAMETERS and name not in _OTHER_KEYS]
     if unknown:
-        raise PresetError(Problem(where, name, "is no part of a chain") for name in unknown)
+        raise PresetError(Problem(where, name, "is not part of a chain") for name in unknown)
     preset, _ = parse_preset(label, content, where=where)
     return complete(preset, {}, where)
 
 
-def seeds(chain: Residual, given: int | None, samples: object) -> tuple[int | None, int | None]:
-    """(the seed for the chain's text, the engine's own seed field) of a request.
+def seeds(
+    residual: Residual, requested: int | None, samples: object
+) -> tuple[int | None, int | None]:
+    """Returns the `seed` to encode, and the value of the engine's seed field.
 
-    A chain without chance needs none of ours. Where one is needed and the request gives none, a
-    fresh one is drawn. If the request asks for several samples it must be the engine's own, which
-    gives each sample another; otherwise the chain carries it, and the engine draws as it likes.
+    A request without a seed gets a random one if its residual has noise. Then it is encoded, and
+    the engine draws unseeded; but with several samples (`n`) it is the engine's, because vLLM
+    numbers its seed for each sample.
     """
-    if given is not None or "noise" not in chain.needs:
-        return None, given
-    drawn = secrets.randbits(62)
-    return (drawn, None) if samples in (None, 1) else (None, drawn)
+    if requested is not None or "noise" not in residual.needs:
+        return None, requested
+    seed = secrets.randbits(62)
+    return (seed, None) if samples in (None, 1) else (None, seed)

@@ -91,7 +91,7 @@ TEXTBOOK = {
             {"temperature": 0.7, "top_k": 40, "top_p": 0.9},
             ["temperature native", "top_k native", "top_p native"],
         ),
-        # What vLLM runs before our slot stays native, up to the first stage that it can't.
+        # What vLLM runs before our processor stays native, up to the first stage that it can't.
         (
             {**PENALTIES, "logit_bias": {5: -100}, "temperature": 2.5},
             [
@@ -234,7 +234,10 @@ def test_messages_have_three_fields() -> None:
             {"presence_penalty": 1, **TEXTBOOK},
             VLLM,
             "auto",
-            ["vllm does the same, before our slot", *["vllm applies temperature before top_k"] * 3],
+            [
+                "vllm does the same, before our processor",
+                *["vllm applies temperature before top_k"] * 3,
+            ],
         ),
     ],
     ids=lambda value: str(value)[:60],
@@ -252,7 +255,7 @@ def test_a_platform_is_named_in_the_reason() -> None:
     """Where our own op is faster, the reason says faster than what, and where."""
     plan = split(chain_of({"top_p": 0.9}), VLLM, "auto", "cpu")
 
-    assert ["measured faster than vllm's own top_p on cpu"] == [d.reason for d in plan.decisions]
+    assert ["measured faster than vllm's top_p on cpu"] == [d.reason for d in plan.decisions]
 
 
 def test_native_fields_are_those_of_the_chain_or_neutral() -> None:

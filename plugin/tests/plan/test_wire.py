@@ -40,7 +40,7 @@ def test_the_wire_carries_a_chain_unchanged(words: dict[str, Any], label: str) -
             " " * (MAX_CHARACTERS + 1),
             "vllm_xargs.temperament: too long; allowed: at most 262144 characters",
         ),
-        ('{"top_q": 1}', "vllm_xargs.temperament: top_q: is no part of a chain"),
+        ('{"top_q": 1}', "vllm_xargs.temperament: top_q: is not part of a chain"),
         ('{"top_p": NaN}', "vllm_xargs.temperament: top_p: not allowed; given: nan"),
         ('{"top_p": null}', "vllm_xargs.temperament: top_p: has no value"),
         ('{"order": 5}', "vllm_xargs.temperament: order: not a list; given: 5"),
