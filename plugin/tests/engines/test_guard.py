@@ -1,6 +1,6 @@
-"""The last guard: an error in our code costs one request its preset, and nobody anything else.
+"""An error of ours costs one request its preset, and no other request anything.
 
-vLLM's runners are stood in for by what they tell a processor; the errors are put into the stages.
+The tests stand in for vLLM's runners, and put errors into stages and rows.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from temperament.plan.wire import KEY
 from temperament.presets.chain import Chain
 from temperament.stages import STAGES, Stage
 from tests import rows
-from tests.engines.test_vllm_v2 import Row, Runner
+from tests.engines.runners import Row, V2Runner
 
 VOCABULARY = 40
-# What the others run: one with a state, one with the largest logits alone, one with its tokens.
+# The other requests: one with a state, one that runs on candidates, one that needs its tokens.
 OTHERS: list[dict[str, Any]] = [
     {"mirostat": 2, "mirostat_tau": 3.0},
     {"top_k": 7, "min_p": 0.05, "temperature": 1.5},
@@ -58,7 +58,7 @@ class V1:
         )
 
     def step(self, logits: Tensor) -> Tensor:
-        """One step, after which each request has drawn token 5."""
+        """Runs a step, after which each request has drawn token 5."""
         done = self.batch.apply(logits.clone())
         for output in self.outputs:
             output.append(5)
@@ -69,7 +69,7 @@ class V2:
     """Requests in slots of a V2 runner, with draft tokens or without."""
 
     def __init__(self, chains: list[dict[str, Any]], drafts: int = 0) -> None:
-        self.runner = Runner(drafts)
+        self.runner = V2Runner(drafts)
         self.meter = self.runner.meter
         self.batch = self.runner.batch
         self.requests = [
@@ -82,7 +82,7 @@ class V2:
             self.batch.add(request.slot, params(request.chain))
 
     def step(self, logits: Tensor) -> Tensor:
-        """One step; a request's draft rows have the same logits."""
+        """Runs a step; a request's draft rows have the same logits."""
         drafts = len(self.requests[0].drafts)
         done = self.runner.step(self.requests, logits.repeat_interleave(drafts + 1, 0))
         return done[:: drafts + 1]
@@ -107,7 +107,7 @@ def params(chain: dict[str, Any]) -> Any:
 
 @pytest.fixture(autouse=True)
 def _vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes of made-up tokens."""
+    """Gives the runners a small vocabulary."""
     for module in (v1, v2):
         monkeypatch.setattr(module, "token_bytes", lambda _config: rows.token_bytes(VOCABULARY))
 
@@ -116,13 +116,13 @@ def _vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
 def log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], list[str]]:
-    """What is logged."""
+    """Returns the logged lines."""
     monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
     return lambda: [record.getMessage() for record in caplog.records]
 
 
 def broken(*_arguments: object, **_others: object) -> Tensor:
-    """An op with an error, which has written into the logits before it is noticed."""
+    """An op that writes into the logits and then raises."""
     logits = _arguments[0]
     assert isinstance(logits, Tensor)
     logits.fill_(torch.nan)
@@ -130,7 +130,7 @@ def broken(*_arguments: object, **_others: object) -> Tensor:
 
 
 def values_of(stage: Stage) -> dict[str, Any]:
-    """Values with which a stage is at work."""
+    """Values with which a stage changes logits."""
     return rows.values(stage, Random(stage.name), VOCABULARY)
 
 
@@ -139,7 +139,7 @@ def values_of(stage: Stage) -> dict[str, Any]:
 def test_an_error_in_a_stage_costs_its_request_its_preset_alone(
     stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:
-    """Its row is as the model gave it, bit for bit; the others are as they are without it."""
+    """The request's row stays as the model's; the others have the same bits as without it."""
     others = [chain for chain in OTHERS if stage.name not in chain]
     logits = torch.randn(len(others) + 1, VOCABULARY) * 3
     chains = [*others[:1], values_of(stage), *others[1:]]
@@ -162,7 +162,7 @@ def test_an_error_in_a_stage_costs_its_request_its_preset_alone(
 
 @every_engine
 def test_the_slot_serves_its_next_request(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was given up is the request, not the place."""
+    """The next request in the slot has its preset."""
     running = engine([{"temperature": 0.5, "top_k": 3}])
     logits = torch.randn(1, VOCABULARY)
     with monkeypatch.context() as patched:
@@ -181,7 +181,7 @@ def test_the_slot_serves_its_next_request(engine: Engine, monkeypatch: pytest.Mo
 def test_an_error_of_the_batch_alone_costs_nobody_anything(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:
-    """Each row is then run by itself."""
+    """If a step raises and no row alone does, all rows get their usual logits."""
     chains = [{"min_p": 0.1}, {"min_p": 0.3}]
     logits = torch.randn(2, VOCABULARY) * 3
     expected = engine(chains).step(logits)
@@ -206,7 +206,7 @@ def test_an_error_of_the_batch_alone_costs_nobody_anything(
 def test_errors_while_requests_come_and_go(
     engine: Engine, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever raises, however often: no step does."""
+    """No step raises, whatever method of the rows does, however often."""
     running = engine([*OTHERS, {"temperature": 2.0}])
     logits = torch.randn(4, VOCABULARY)
     running.step(logits)
@@ -224,7 +224,7 @@ def test_errors_while_requests_come_and_go(
 
 
 def come_and_go(running: V1 | V2) -> None:
-    """All requests leave, others come, and some change places."""
+    """All requests leave, others join, and some move."""
     if isinstance(running, V2):
         for request in running.requests:
             running.batch.add(request.slot, params(request.chain))
@@ -241,7 +241,7 @@ def come_and_go(running: V1 | V2) -> None:
 def test_a_table_that_cannot_be_brought_to_the_device_neutralises_all(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:
-    """There it can't be told whose fault it is; new requests have their presets again."""
+    """All requests go on without presets; new ones have theirs again."""
     running = engine([{"temperature": 0.5}])
     logits = torch.randn(1, VOCABULARY)
     with monkeypatch.context() as patched:
@@ -255,5 +255,5 @@ def test_a_table_that_cannot_be_brought_to_the_device_neutralises_all(
 
 
 def broken_flush(_table: object) -> None:
-    """A table that can't be brought to the device."""
+    """Raises instead of copying the table to the device."""
     raise RuntimeError("no memory")

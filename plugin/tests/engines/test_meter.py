@@ -1,4 +1,4 @@
-"""What an engine counts, as the API server's registry reads it."""
+"""The metrics that an engine writes, as the API server's registry reads them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(folder: Path) -> dict[str, float]:
 
 
 def test_counts_stand_in_the_registry(tmp_path: Path) -> None:
-    """A histogram of steps, switches, and what was given up, by stage."""
+    """Steps, switches and fallbacks by stage stand in the registry."""
     counts = Meter(tmp_path)
     counts.step(0.0002, 3)
     counts.step(0.05, 4)
@@ -47,7 +47,7 @@ def test_counts_stand_in_the_registry(tmp_path: Path) -> None:
 def test_what_was_counted_before_there_was_a_folder_is_not_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine is up before the API server that makes the folder."""
+    """Counts from before the API server creates the folder are written once it exists."""
     monkeypatch.setattr(meter, "_RETRY", 0.0)
     folder = tmp_path / "later"
     counts = Meter(folder)
@@ -65,7 +65,7 @@ def test_what_was_counted_before_there_was_a_folder_is_not_lost(
 
 
 def test_a_folder_that_takes_no_file_is_left_alone(tmp_path: Path) -> None:
-    """Counting is not worth an error."""
+    """A file that can't be written raises nothing; the counts go on."""
     (tmp_path / f"histogram_temperament{os.getpid()}.db").mkdir()
     counts = Meter(tmp_path)
     counts.step(0.1, 0)
@@ -75,7 +75,7 @@ def test_a_folder_that_takes_no_file_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_processes_of_one_server_share_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of data-parallel engines each has a suffix; several API servers have vLLM's own folder."""
+    """Data-parallel engines share a folder; with several API servers it is vLLM's."""
     monkeypatch.delenv(MULTIPROCESS, raising=False)
     first, second = (config(name) for name in ("123", "123_dp1"))
 
@@ -86,5 +86,5 @@ def test_processes_of_one_server_share_a_folder(monkeypatch: pytest.MonkeyPatch)
 
 
 def config(instance: str) -> Any:
-    """What a folder is named by."""
+    """A configuration with the id that names the folder."""
     return SimpleNamespace(instance_id=instance)

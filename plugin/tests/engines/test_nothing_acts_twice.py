@@ -1,4 +1,4 @@
-"""Transformers' own stages, when a model's files ask for all of them: none runs beside ours."""
+"""None of Transformers' samplers runs beside ours, even if a model's file sets all of them."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ ASKED = {
 
 
 def test_only_our_processor_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processors that `generate` builds are ours alone; without us they are all of its own."""
+    """`generate` builds only our processor; without us it builds one for each field of the file."""
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=32,

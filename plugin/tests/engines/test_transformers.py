@@ -1,4 +1,4 @@
-"""The processor by itself, fed with ids and scores; `integration_tests` has it in a real model."""
+"""The processor alone, on ids and scores; `integration_tests` run it in a real model."""
 
 from collections.abc import Sequence
 from random import Random
@@ -19,7 +19,7 @@ PresetLogitsProcessor = adapter.PresetLogitsProcessor
 VOCABULARY = 100
 PAD = 99
 TOKENIZER = SimpleNamespace(pad_token_id=PAD, eos_token_id=PAD)
-# Each tells the prompt from the output, and what is padding from what is text.
+# Together they distinguish prompt from output, and padding from text.
 PENALTIES = {"frequency_penalty": 1.0, "repetition_penalty": 2.0}
 
 
@@ -38,10 +38,10 @@ def expected(x: Tensor, presets: Any, prompts: Any, outputs: Any) -> Tensor:
 
 
 class TestSteps:
-    """What the processor takes for prompt, output and padding."""
+    """Which ids are prompt, output and padding."""
 
     def test_each_row_has_its_prompt_and_its_output(self) -> None:
-        """The first call of a `generate` tells where the prompts end."""
+        """The prompts are what the first step of a `generate` has."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
         prompts = [[1, 2, 3], [4, 5, 6]]
         processor(ids(*prompts), scores(2))
@@ -50,7 +50,7 @@ class TestSteps:
         assert rows.same_bits(actual, expected(scores(2), PENALTIES, prompts, [[1], [9]]))
 
     def test_padding_on_the_left_is_no_text(self) -> None:
-        """A row in a padded batch is the same row alone."""
+        """A row in a padded batch gives the same as alone."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
         first = processor(ids([1], [4, 5, 6]), scores(2))
         second = processor(torch.tensor([[PAD, PAD, 1, PAD], [4, 5, 6, 7]]), scores(2))
@@ -62,14 +62,14 @@ class TestSteps:
         )
 
     def test_without_a_tokenizer_everything_is_text(self) -> None:
-        """No id is padding then."""
+        """Without a tokenizer no id is padding."""
         processor = PresetLogitsProcessor(PENALTIES)
         actual = processor(ids([1], [4, 5]), scores(2))
 
         assert rows.same_bits(actual, expected(scores(2), PENALTIES, [[PAD, 1], [4, 5]], [[], []]))
 
     def test_no_ids_at_all(self) -> None:
-        """`generate` from embeddings begins with none."""
+        """`generate` from embeddings begins without ids."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
         processor(torch.zeros(2, 0, dtype=torch.int64), scores(2))
         actual = processor(torch.tensor([[1], [2]]), scores(2))
@@ -77,7 +77,7 @@ class TestSteps:
         assert rows.same_bits(actual, expected(scores(2), PENALTIES, [[], []], [[1], [2]]))
 
     def test_beams_may_change_places(self) -> None:
-        """The history is that of the ids that are given, not of the row's number."""
+        """The history is that of the ids in the row, not that of the row's number."""
         for values in (PENALTIES, {"no_repeat_ngram_size": 2}):
             processor = PresetLogitsProcessor(values, TOKENIZER)
             processor(ids([1, 2], [1, 2]), scores(2))
@@ -89,7 +89,7 @@ class TestSteps:
             )
 
     def test_drafts_may_be_refused(self) -> None:
-        """Assisted generation goes back some tokens: the prompt ends where it ended."""
+        """After refused draft tokens the prompt still ends where it ended."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
         for text in ([1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 5]):
             actual = processor(ids(text), scores(1))
@@ -100,7 +100,7 @@ class TestSteps:
         "prompt", [[7], [7, 8], [7, 8, 9], [7, 8, 9, 10, 11], [1, 2], [1, 2, 3, 4, 5, 6]]
     )
     def test_it_may_be_used_again(self, prompt: list[int]) -> None:
-        """A second `generate` is noticed, though its prompt be as long as a next step would be."""
+        """A second `generate` is noticed, even with a prompt as long as the next step."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
         for text in ([1, 2], [1, 2, 3]):
             processor(ids(text), scores(1))
@@ -111,7 +111,7 @@ class TestSteps:
         assert rows.same_bits(second, expected(scores(1), PENALTIES, [prompt], [[9]]))
 
     def test_the_batch_may_change_its_size(self) -> None:
-        """A second `generate` may have more rows."""
+        """A second `generate` may have more or fewer rows."""
         processor = PresetLogitsProcessor("creative", TOKENIZER)
         for count in (1, 3, 2):
             after = processor(torch.ones(count, 2, dtype=torch.int64), scores(count))
@@ -119,20 +119,20 @@ class TestSteps:
             assert rows.same_bits(after, scores(count) / 1.5)
 
     def test_the_scores_stay_as_they_are(self) -> None:
-        """`output_logits` of `generate` shows them; half precision is computed in float32."""
-        given = scores(2).half()
-        before = given.clone()
-        after = PresetLogitsProcessor("creative")(ids([1], [2]), given)
+        """The scores passed in don't change; half precision is computed in float32."""
+        passed = scores(2).half()
+        before = passed.clone()
+        after = PresetLogitsProcessor("creative")(ids([1], [2]), passed)
 
-        assert torch.equal(given, before)
+        assert torch.equal(before, passed)
         assert rows.same_bits(after, before.float() / 1.5)
 
 
 class TestRows:
-    """Which row has which preset."""
+    """The rows of a prompt have its preset."""
 
     def test_several_rows_of_a_prompt_follow_it(self) -> None:
-        """As `generate` lays them out: all rows of the first prompt, then those of the second."""
+        """All rows of the first prompt come first, then those of the second."""
         processor = PresetLogitsProcessor(["code", {"top_k": 1}, {}], TOKENIZER)
         after = processor(torch.ones(6, 2, dtype=torch.int64), scores(6))
 
@@ -142,17 +142,17 @@ class TestRows:
 
     @pytest.mark.parametrize("count", [1, 3, 5])
     def test_presets_that_fit_no_number_of_rows(self, count: int) -> None:
-        """Two presets for an odd number of rows."""
+        """Two presets for an odd number of rows are refused."""
         processor = PresetLogitsProcessor(["code", "chat"])
         with pytest.raises(EngineError, match=f"2 presets for {count} rows"):
             processor(torch.ones(count, 2, dtype=torch.int64), scores(count))
 
 
 class TestGenerateKwargs:
-    """Everything else that a preset says."""
+    """`generate_kwargs` returns everything that presets set."""
 
     def test_nothing_acts_twice(self) -> None:
-        """Transformers' own sampling fields are given neutral values, and it draws."""
+        """Transformers' sampling fields are neutral, and it draws."""
         kwargs = adapter.generate_kwargs("creative")
         processor = kwargs.pop("logits_processor")
 
@@ -166,8 +166,8 @@ class TestGenerateKwargs:
         }
         assert [type(one) for one in processor] == [PresetLogitsProcessor]
 
-    def test_what_the_model_says_lies_below(self) -> None:
-        """With `model=`, for what the preset doesn't name."""
+    def test_the_model_is_the_lowest_layer(self) -> None:
+        """The model's file sets what the preset doesn't."""
         config = SimpleNamespace(temperature=0.1, top_k=3, top_p=None, min_p=0.2)
         model = SimpleNamespace(generation_config=config, config=PretrainedConfig())
         (processor,) = adapter.generate_kwargs("creative", model=model)["logits_processor"]
@@ -175,7 +175,7 @@ class TestGenerateKwargs:
         assert dict(processor.presets[0].values) == {"temperature": 1.5, "top_k": 3, "min_p": 0.2}
 
     def test_lengths_and_stops(self) -> None:
-        """max_tokens is Transformers' max_new_tokens; stop needs the tokenizer."""
+        """max_tokens is passed as max_new_tokens, and stop with the tokenizer."""
         presets = [{"max_tokens": 5, "stop": ["a", "b"]}] * 2
         kwargs = adapter.generate_kwargs(presets, TOKENIZER)
 
@@ -196,21 +196,21 @@ class TestGenerateKwargs:
             ({"banned_strings": ["a"]}, PresetError, "the tokenizer must be given"),
         ],
     )
-    def test_what_is_wrong_is_said(self, presets: Any, error: Any, message: str) -> None:
-        """Before `generate` begins."""
+    def test_wrong_values_are_refused(self, presets: Any, error: Any, message: str) -> None:
+        """A wrong preset or field is an error with its message before `generate` begins."""
         with pytest.raises(error) as caught:
             adapter.generate_kwargs(presets)
 
         assert message in str(caught.value)
 
     def test_all_problems_at_once(self) -> None:
-        """Not the first alone."""
+        """The error has every problem, not the first alone."""
         with pytest.raises(EngineError) as caught:
             adapter.generate_kwargs([{"seed": 1, "stop": "a"}, {"max_tokens": 3}])
 
         assert len(caught.value.problems) == 3
 
     def test_an_empty_catalogue_is_a_catalogue(self) -> None:
-        """It knows no name, not even the shipped ones."""
+        """An empty catalogue knows no preset, not even the shipped ones."""
         with pytest.raises(PresetError, match="unknown preset"):
             adapter.generate_kwargs("creative", catalogue=Catalogue({}))

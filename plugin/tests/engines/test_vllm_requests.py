@@ -1,4 +1,4 @@
-"""What of a request's `SamplingParams` is let in, and what runs for it."""
+"""Which `SamplingParams` are accepted, and what runs for them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def params(extra: Any, **fields: Any) -> Any:
 
 
 class TestValidate:
-    """`validate`."""
+    """`validate` accepts chains that can run as they are."""
 
     @pytest.mark.parametrize("extra", [None, {}, {"other": 1}, {KEY: TEXT}, {KEY: "{}"}], ids=str)
-    def test_lets_in(self, extra: Any) -> None:
-        """No chain, a chain, an empty one."""
+    def test_accepts(self, extra: Any) -> None:
+        """No chain, an empty one and a valid one are accepted."""
         validate(params(extra))
 
     @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ class TestValidate:
         ids=str,
     )
     def test_fields_beside_no_chain(self, fields: dict[str, Any]) -> None:
-        """They are the engine's own affair."""
+        """Without a chain the engine's fields may have any values."""
         validate(params(None, **fields))
         validate(params({KEY: "{}"}, **fields))
 
@@ -51,11 +51,11 @@ class TestValidate:
         "fields", [{"top_k": -1}, {"repetition_penalty": 1.1}, {"logit_bias": {1: 2.0}}], ids=str
     )
     def test_fields_before_a_chain(self, fields: dict[str, Any]) -> None:
-        """Biases and penalties come before it, and may be the engine's; -1 is no top_k."""
+        """The engine may have biases and penalties, which it runs first; top_k -1 is neutral."""
         validate(params({KEY: TEXT}, **fields))
 
     @pytest.mark.parametrize(
-        ("extra", "fields", "words"),
+        ("extra", "fields", "message"),
         [
             ({KEY: 5}, {}, "vllm_xargs.temperament: not a chain; given: 5; allowed: a string"),
             ({KEY: [TEXT]}, {}, "allowed: a string"),
@@ -73,33 +73,33 @@ class TestValidate:
         ],
         ids=str,
     )
-    def test_refuses(self, extra: Any, fields: dict[str, Any], words: str) -> None:
-        """With the place and the way out; the error is a ValueError, which vLLM answers 400."""
+    def test_refuses(self, extra: Any, fields: dict[str, Any], message: str) -> None:
+        """A wrong chain is a ValueError (HTTP 400 from vLLM) with its place and a remedy."""
         with pytest.raises(TemperamentError) as error:
             validate(params(extra, **fields))
 
-        assert words in str(error.value)
+        assert message in str(error.value)
         assert isinstance(error.value, ValueError)
 
     def test_changes_nothing(self) -> None:
-        """The object is the caller's own."""
-        given = params({KEY: TEXT}, top_k=-1)
-        before = repr(given)
-        validate(given)
+        """`validate` doesn't change the parameters."""
+        sampling_params = params({KEY: TEXT}, top_k=-1)
+        before = repr(sampling_params)
+        validate(sampling_params)
 
-        assert repr(given) == before
+        assert before == repr(sampling_params)
 
 
 class TestRequestOf:
-    """`request_of`."""
+    """`request_of` reads the chain and what its stages need."""
 
     @pytest.mark.parametrize("extra", [None, {}, {"other": 1}])
     def test_nothing(self, extra: Any) -> None:
-        """No chain runs nothing."""
+        """Without a chain nothing runs."""
         assert not request_of(params(extra)).chain
 
     def test_a_chain(self) -> None:
-        """It is the one that was encoded, with what its stages may ask for."""
+        """The chain is the encoded one; seed, limit and end tokens come from the parameters."""
         request = request_of(params({KEY: TEXT}, seed=7))
 
         assert request.chain == CHAIN

@@ -1,4 +1,4 @@
-"""What is remembered of a preempted request comes back to it, and to no other that is alike."""
+"""The snapshot of a preempted request comes back to it, and to no other that is similar."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from temperament.batch.states import Snapshot
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.snapshots import MAX_SNAPSHOTS, Snapshots
 from temperament.engines.vllm.v1 import V1Batch
-from temperament.plan import encode
-from temperament.plan.wire import KEY
-from tests.engines import test_vllm_v2 as v2
-from tests.engines.test_vllm_v1 import NOTHING, SLOTS, VOCABULARY, residual
+from tests.engines.runners import NOTHING, SLOTS, VOCABULARY, Row, V2Runner, sampling_params
 
 MIROSTAT = {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5}
 STEPS, AWAY = 12, 5
@@ -26,15 +23,12 @@ PROMPTS = [[1, 2, 3], [1, 2, 4], [5, 2, 3]]
 
 
 def params() -> Any:
-    """The parameters of a request: every one has the same chain and seed."""
-    return SimpleNamespace(
-        extra_args={KEY: encode(residual(MIROSTAT), "test")},
-        seed=7, max_tokens=None, all_stop_token_ids=set(),
-    )  # fmt: skip
+    """The parameters of a request; all requests have the same chain and seed."""
+    return sampling_params(MIROSTAT, seed=7)
 
 
 class V1:
-    """Requests in rows that they get anew when they come back, in the opposite order."""
+    """Requests in the rows of a V1 runner."""
 
     def __init__(self) -> None:
         config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
@@ -46,11 +40,11 @@ class V1:
         self.batch.update(BatchUpdate(batch_size=len(rows), removed=[], added=added, moved=[]))
 
     def leave(self, rows: list[int]) -> None:
-        """All are preempted."""
+        """All requests are preempted."""
         self.batch.update(BatchUpdate(batch_size=0, removed=rows, added=[], moved=[]))
 
     def step(self, rows: list[int], logits: torch.Tensor, outputs: list[list[int]]) -> torch.Tensor:
-        """[requests, vocab] in and out."""
+        """Returns [requests, vocab] logits, in the order of the requests."""
         del outputs  # the runner's own lists
         order = torch.tensor(rows).argsort()
         done = self.batch.apply(logits[order].clone())
@@ -58,10 +52,10 @@ class V1:
 
 
 class V2:
-    """Requests in slots that they get anew when they come back, in the opposite order."""
+    """Requests in the slots of a V2 runner."""
 
     def __init__(self) -> None:
-        self.runner = v2.Runner(drafts=0)
+        self.runner = V2Runner(drafts=0)
 
     def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:
         """Request i takes slot rows[i]; tokens are written when all have joined, as vLLM does."""
@@ -73,12 +67,12 @@ class V2:
         self._write(rows, outputs)
 
     def leave(self, rows: list[int]) -> None:
-        """V2 tells nothing."""
+        """V2 doesn't report preemptions."""
 
     def step(self, rows: list[int], logits: torch.Tensor, outputs: list[list[int]]) -> torch.Tensor:
-        """[requests, vocab] in and out."""
+        """Returns [requests, vocab] logits, in the order of the requests."""
         self._write(rows, outputs)
-        own = [v2.Row(slot, {}, PROMPTS[i], outputs[i], []) for i, slot in enumerate(rows)]
+        own = [Row(slot, {}, PROMPTS[i], outputs[i], []) for i, slot in enumerate(rows)]
         return self.runner.step(own, logits.clone())
 
     def _write(self, rows: list[int], outputs: list[list[int]]) -> None:
@@ -90,10 +84,10 @@ class V2:
 @pytest.mark.parametrize("shared", [False, True], ids=["parameters each", "one n > 1 request"])
 @pytest.mark.parametrize("runner", [V1, V2])
 def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: bool) -> None:
-    """One chain, one seed, one length; all are preempted at once and come back elsewhere.
+    """Requests with one chain, seed and length go on as if they had never been preempted.
 
-    In a worker of another process the parameters are new objects then; the samples of one request
-    share one. Each goes on as if it had never left.
+    They come back to other rows. Their parameters are new objects, as in a worker of another
+    process, or one shared object, as for the samples of one request.
     """
     torch.manual_seed(0)
     engine = runner()
@@ -119,7 +113,7 @@ def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: b
 
 
 def test_the_oldest_is_forgotten() -> None:
-    """A state that nobody comes back for doesn't stay for ever."""
+    """Only the latest snapshots are kept."""
     snapshots = Snapshots()
     saved: Snapshot = {"mirostat": (torch.zeros(1),)}
     for number in range(MAX_SNAPSHOTS + 1):
@@ -131,7 +125,7 @@ def test_the_oldest_is_forgotten() -> None:
 
 
 def test_a_placeholder_is_any_token() -> None:
-    """V1's async scheduling has -1 where the last token isn't known yet when a request leaves."""
+    """A -1, which V1's async scheduling has for a token that isn't known yet, fits any token."""
     snapshots = Snapshots()
     saved: Snapshot = {"mirostat": (torch.zeros(1),)}
     snapshots.put(params(), saved, (1, torch.tensor([4, 5, -1])))

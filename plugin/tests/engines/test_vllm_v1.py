@@ -1,4 +1,4 @@
-"""The V1 runner's rows, moved about by made-up updates."""
+"""Rows of the V1 runner keep their requests through random updates."""
 
 from __future__ import annotations
 
@@ -11,31 +11,10 @@ import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 import temperament
-from temperament import Catalogue
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.v1 import V1Batch
-from temperament.plan import encode
-from temperament.plan.residual import Residual
-from temperament.plan.wire import KEY
-from temperament.presets import as_preset
+from tests.engines.runners import MODES, NOTHING, PENALTIES, SLOTS, VOCABULARY, sampling_params
 
-VOCABULARY, SLOTS = 40, 6
-NOTHING = Catalogue({})
-PENALTIES = {"repetition_penalty": 1.4, "frequency_penalty": 0.7, "presence_penalty": 0.5}
-# Modes that change often: on a few tokens, by count, by repetition.
-MODES: dict[str, Any] = {
-    "modes": {
-        "a": {"temperature": 0.5},
-        "b": {"temperature": {"from": 2, "to": 0.5, "over": 3}},
-        "c": {"top_k": 3, "presence_penalty": 1.5},
-    },
-    "switch": [
-        {"from": ["a", "c"], "on": {"token": 1}, "to": "b"},
-        {"from": ["b"], "on": {"tokens": 2}, "to": "back"},
-        {"from": ["a", "b"], "on": {"repeat": {"span": 1, "times": 2}}, "to": "c"},
-        {"from": ["c"], "on": {"token": 2}, "to": "a"},
-    ],
-}
 CHAINS: list[dict[str, Any]] = [
     MODES,
     {**MODES, "start": "b"},
@@ -47,14 +26,8 @@ CHAINS: list[dict[str, Any]] = [
 ]
 
 
-def residual(words: dict[str, Any]) -> Residual:
-    """What is left to us of a preset of which nothing is native."""
-    preset = as_preset(words, NOTHING)
-    return Residual(preset.chains, preset.start, preset.switch)
-
-
 class Runner:
-    """A persistent batch as V1 keeps it: requests in rows from 0 without a gap."""
+    """A persistent batch like V1's: requests in rows from 0 without a gap."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -65,11 +38,11 @@ class Runner:
         self.preempted: list[tuple[dict[str, Any], list[int], list[int], Any]] = []
 
     def ids(self, low: int, high: int) -> list[int]:
-        """Some tokens, among which some are equal."""
+        """Random tokens, of which some are equal."""
         return [int(t) for t in self.random.integers(9, size=self.random.integers(low, high))]
 
     def update(self) -> None:
-        """Requests end or are preempted, new ones and old ones come, the gaps are closed."""
+        """Requests end or are preempted, others join or come back, and the gaps are closed."""
         removed = sorted(
             (row for row in range(len(self.rows)) if self.random.random() < 0.3), reverse=True
         )
@@ -106,16 +79,12 @@ class Runner:
         )
 
     def request(self) -> tuple[dict[str, Any], list[int], list[int], Any]:
-        """A new one."""
+        """A new request with a random preset."""
         chain = CHAINS[self.random.integers(len(CHAINS))]
-        extra = {KEY: encode(residual(chain), "test")} if chain else None
-        params = SimpleNamespace(
-            extra_args=extra, seed=None, max_tokens=None, all_stop_token_ids=set()
-        )
-        return chain, self.ids(1, 6), [], params
+        return chain, self.ids(1, 6), [], sampling_params(chain)
 
     def check(self) -> None:
-        """Fails unless every row is, bit for bit, what it is alone; then each draws a token."""
+        """Asserts that every row has the bits that it has alone; then each request gets tokens."""
         logits = torch.randn(len(self.rows), VOCABULARY) * 3
         done = self.batch.apply(logits.clone())
         for row, (chain, prompt, output, _) in enumerate(self.rows):
@@ -134,7 +103,7 @@ class Runner:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_keep_their_requests(seed: int) -> None:
-    """Through joining, leaving, moving, swapping, preemption and coming back."""
+    """A request has the same logits as alone while requests join, leave, move and come back."""
     torch.manual_seed(seed)
     runner = Runner(seed)
     for _ in range(20):
@@ -154,20 +123,13 @@ ENTROPY: dict[str, Any] = {
 
 @pytest.mark.parametrize("seed", range(4))
 def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
-    """As in a loop of its own: while others join, and over parts of a prompt, which draw nothing.
+    """Rules on entropy count a request's steps, whoever joins and whatever is preempted.
 
-    A request that comes back is run on parts of its text at first; their logits don't count.
+    A request that comes back is first run on parts of its text, whose logits don't count.
     """
     torch.manual_seed(seed)
     runner = Runner(seed)
     alone = temperament.Run(ENTROPY, prompt_ids=[[3, 4]], catalogue=NOTHING)
-
-    def request(words: dict[str, Any], prompt: list[int]) -> tuple[Any, list[int], list[int]]:
-        params = SimpleNamespace(
-            extra_args={KEY: encode(residual(words), "test")},
-            seed=None, max_tokens=None, all_stop_token_ids=set(),
-        )  # fmt: skip
-        return params, prompt, []
 
     def joins(row: int, one: tuple[Any, list[int], list[int]], removed: list[int]) -> None:
         size = len(outputs)
@@ -175,12 +137,12 @@ def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
             BatchUpdate(batch_size=size, removed=removed, added=[(row, *one)], moved=[])
         )
 
-    own = request(ENTROPY, [3, 4])
+    own: tuple[Any, list[int], list[int]] = (sampling_params(ENTROPY), [3, 4], [])
     outputs = [own[2]]
     joins(0, own, [])
     for step in range(40):
         if runner.random.random() < 0.3:  # another one joins, perhaps in another's place
-            other = request(MODES, [5, 6])
+            other: tuple[Any, list[int], list[int]] = (sampling_params(MODES), [5, 6], [])
             outputs[1:] = [other[2]]
             joins(1, other, [])
         elif runner.random.random() < 0.2:  # preempted

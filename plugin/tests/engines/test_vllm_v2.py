@@ -1,9 +1,7 @@
-"""The V2 runner's rows, with a batch layout made by hand: several rows for one request."""
+"""Rows of the V2 runner: one for each request, or several with draft tokens."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,31 +9,17 @@ import pytest
 import torch
 
 import temperament
-from temperament import Catalogue
-from temperament.engines.vllm.meter import Meter
-from temperament.engines.vllm.v2 import V2Batch
-from temperament.plan import encode
-from temperament.plan.residual import Residual
-from temperament.plan.wire import KEY
-from temperament.presets import as_preset
+from tests.engines.runners import (
+    DRAFTS,
+    MODES,
+    NOTHING,
+    PENALTIES,
+    SLOTS,
+    VOCABULARY,
+    Row,
+    V2Runner,
+)
 
-VOCABULARY, SLOTS, LONGEST, DRAFTS = 40, 6, 32, 3
-NOTHING = Catalogue({})
-PENALTIES = {"repetition_penalty": 1.4, "frequency_penalty": 0.7, "presence_penalty": 0.5}
-# Modes that change often: on a few tokens, by count, by repetition.
-MODES: dict[str, Any] = {
-    "modes": {
-        "a": {"temperature": 0.5},
-        "b": {"temperature": {"from": 2, "to": 0.5, "over": 3}},
-        "c": {"top_k": 3, "presence_penalty": 1.5},
-    },
-    "switch": [
-        {"from": ["a", "c"], "on": {"token": 1}, "to": "b"},
-        {"from": ["b"], "on": {"tokens": 2}, "to": "back"},
-        {"from": ["a", "b"], "on": {"repeat": {"span": 1, "times": 2}}, "to": "c"},
-        {"from": ["c"], "on": {"token": 2}, "to": "a"},
-    ],
-}
 CHAINS: list[dict[str, Any]] = [
     MODES,
     {**MODES, "start": "b"},
@@ -51,90 +35,16 @@ CHAINS: list[dict[str, Any]] = [
 ]
 
 
-def residual(words: dict[str, Any]) -> Residual:
-    """What is left to us of a preset of which nothing is native."""
-    preset = as_preset(words, NOTHING)
-    return Residual(preset.chains, preset.start, preset.switch)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One request of a batch: its slot, its chain, its tokens, and how many of them are drafts."""
-
-    slot: int
-    chain: dict[str, Any]
-    prompt: list[int]
-    output: list[int]
-    drafts: list[int]
-
-
-class Runner:
-    """What V2 keeps and tells: its tables of tokens, and the layout of a step."""
-
-    def __init__(self, drafts: int = DRAFTS) -> None:
-        self.tokens = torch.randint(VOCABULARY, (SLOTS, LONGEST), dtype=torch.int32)  # stale
-        self.prompts = torch.zeros(SLOTS, dtype=torch.int32)
-        self.filled = np.zeros(SLOTS, dtype=np.int32)
-        states = SimpleNamespace(
-            device=torch.device("cpu"),
-            max_num_reqs=SLOTS,
-            vocab_size=VOCABULARY,
-            all_token_ids=SimpleNamespace(gpu=self.tokens),
-            prompt_len=SimpleNamespace(gpu=self.prompts, np=self.prompts.numpy()),
-            prefill_len=SimpleNamespace(np=self.filled),
-        )
-        speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
-        config: Any = SimpleNamespace(speculative_config=speculative)
-        self.meter = Meter()
-        self.batch = V2Batch(config, states, self.meter)
-
-    def add(self, row: Row) -> bool:
-        """A request takes a slot; the tokens that it has are committed."""
-        committed = row.prompt + row.output
-        self.tokens[row.slot, : len(committed)] = torch.tensor(committed, dtype=torch.int32)
-        self.prompts[row.slot] = len(row.prompt)
-        self.filled[row.slot] = len(committed)
-        extra = {KEY: encode(residual(row.chain), "test")} if row.chain else None
-        params: Any = SimpleNamespace(
-            extra_args=extra, seed=None, max_tokens=None, all_stop_token_ids=set()
-        )
-        return self.batch.add(row.slot, params)
-
-    def step(self, rows: list[Row], logits: torch.Tensor) -> torch.Tensor:
-        """A step in which each request has a row, and one more for each of its drafts."""
-        self.batch.flush()
-        layout = [(row, place) for row in rows for place in range(len(row.drafts) + 1)]
-        fed = [[*row.prompt, *row.output, *row.drafts] for row in rows]
-        slots = np.array([row.slot for row in rows], dtype=np.int32)
-        committed = [len(row.prompt) + len(row.output) for row in rows]
-        ends = dict(zip(slots.tolist(), committed, strict=True))
-        positions = [ends[row.slot] - 1 + place for row, place in layout]
-        tokens = {row.slot: own for row, own in zip(rows, fed, strict=True)}
-        context: Any = SimpleNamespace(
-            expanded_idx_mapping=torch.tensor([row.slot for row, _ in layout], dtype=torch.int32),
-            idx_mapping=torch.from_numpy(slots),
-            idx_mapping_np=slots,
-            expanded_local_pos=torch.tensor([place for _, place in layout], dtype=torch.int32),
-            input_ids=torch.tensor(
-                [tokens[row.slot][at] for (row, _), at in zip(layout, positions, strict=True)],
-                dtype=torch.int32,
-            ),
-            pos=torch.tensor(positions),
-            seq_lens_upper_bound_np=np.array([len(own) for own in fed], dtype=np.int32),
-        )
-        return self.batch.apply(logits, context)
-
-
 def alone(row: Row, place: int, logits: torch.Tensor) -> torch.Tensor:
-    """The row by itself: what was committed, and its own request's drafts up to it."""
+    """The logits of a row alone, with its committed tokens and its draft tokens before it."""
     output = row.output + row.drafts[:place]
     return temperament.process(
         logits[None], row.chain, prompt_ids=[row.prompt], output_ids=[output], catalogue=NOTHING
     )[0]
 
 
-def check(runner: Runner, rows: list[Row]) -> None:
-    """Fails unless every row is, bit for bit, what it is alone."""
+def check(runner: V2Runner, rows: list[Row]) -> None:
+    """Asserts that every row has the bits that it has alone."""
     layout = [(row, place) for row in rows for place in range(len(row.drafts) + 1)]
     logits = torch.randn(len(layout), VOCABULARY) * 3
     done = runner.step(rows, logits.clone())
@@ -145,7 +55,7 @@ def check(runner: Runner, rows: list[Row]) -> None:
 
 
 def some_rows(drafts: list[int], generator: np.random.Generator) -> list[Row]:
-    """Requests with so many drafts each, in any slots, with any chains."""
+    """Requests with these numbers of draft tokens, in random slots, with random presets."""
     slots = generator.permutation(SLOTS)[: len(drafts)]
 
     def ids(low: int, high: int) -> list[int]:
@@ -167,15 +77,15 @@ def some_rows(drafts: list[int], generator: np.random.Generator) -> list[Row]:
 
 
 class TestSeveralRowsOfARequest:
-    """Speculative decoding: a row for each draft token, which counts for the rows behind it."""
+    """With speculative decoding a draft token counts for the rows after it."""
 
     @pytest.mark.parametrize("drafts", [[3], [2, 0, 3], [0, 1], [3, 3, 3, 3, 3, 3], [0, 0, 1, 0]])
     @pytest.mark.parametrize("seed", range(8))
     def test_each_is_what_it_is_alone(self, drafts: list[int], seed: int) -> None:
-        """With the history that it has there: committed tokens, then its own drafts."""
+        """A row has the history of its committed tokens, then its request's draft tokens."""
         torch.manual_seed(seed)
         rows = some_rows(drafts, np.random.default_rng(seed))
-        runner = Runner()
+        runner = V2Runner()
         for row in rows:
             runner.add(row)
 
@@ -183,23 +93,23 @@ class TestSeveralRowsOfARequest:
 
     @pytest.mark.parametrize("chain", CHAINS, ids=str)
     def test_with_each_chain(self, chain: dict[str, Any]) -> None:
-        """Beside a request that has another one and one that has none."""
+        """Each preset gives the same beside a request with another preset and one without any."""
         torch.manual_seed(1)
         rows = [
             Row(3, CHAINS[8], [1, 2, 3, 1], [2, 4], [1, 1]),
             Row(0, chain, [1, 2], [3, 3, 3], [2, 3, 2]),
             Row(5, {}, [1], [], [1, 2]),
         ]
-        runner = Runner()
+        runner = V2Runner()
         for row in rows:
             assert runner.add(row) == bool(row.chain)
 
         check(runner, rows)
 
-    def test_a_draft_changes_the_rows_behind_it_alone(self) -> None:
-        """The penalty of a drafted token is not on the row that drew it."""
+    def test_a_draft_changes_only_the_rows_after_it(self) -> None:
+        """The penalty of a draft token is on the rows after it, not on the row that drew it."""
         row = Row(2, {"presence_penalty": 2}, [1], [2], [7, 8])
-        runner = Runner()
+        runner = V2Runner()
         runner.add(row)
         done = runner.step([row], torch.zeros(3, VOCABULARY))
 
@@ -211,14 +121,14 @@ class TestSeveralRowsOfARequest:
 
 
 class TestSlots:
-    """One row a request, slots taken again and again."""
+    """Without draft tokens a request has one row; slots are taken again and again."""
 
     @pytest.mark.parametrize("drafts", [0, DRAFTS])
     def test_a_slot_forgets(self, drafts: int) -> None:
-        """A new request in a slot has nothing of the old one's, chain or tokens."""
+        """A new request in a slot has neither the chain nor the tokens of the last one."""
         torch.manual_seed(0)
         generator = np.random.default_rng(0)
-        runner = Runner(drafts)
+        runner = V2Runner(drafts)
         for _ in range(20):
             rows = some_rows([0] * int(generator.integers(1, SLOTS + 1)), generator)
             for row in rows:
@@ -227,9 +137,9 @@ class TestSlots:
             check(runner, rows)
 
     def test_a_request_grows(self) -> None:
-        """Tokens that the runner commits between steps count at the next one."""
+        """Tokens that the runner commits between two steps count at the second."""
         torch.manual_seed(0)
-        runner = Runner(0)
+        runner = V2Runner(0)
         rows = [Row(4, CHAINS[8], [1, 2], [], []), Row(1, CHAINS[6], [5], [6], [])]
         for row in rows:
             runner.add(row)
@@ -242,8 +152,8 @@ class TestSlots:
         check(runner, rows)
 
     def test_nothing_to_do(self) -> None:
-        """Where no request of the step has a chain, the same tensor comes back."""
-        runner = Runner(0)
+        """A step in which no request has a chain returns the same tensor."""
+        runner = V2Runner(0)
         runner.add(Row(0, CHAINS[6], [1], [], []))
         idle = Row(1, {}, [1], [], [])
         runner.add(idle)

@@ -1,4 +1,4 @@
-"""A text followed through its modes: the switches of a plain search, however it is cut."""
+"""A traced text switches where a plain search says, however it is cut into tokens."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -19,7 +19,7 @@ from tests.plan.switches import NOTHING, search, some_preset, some_vocabulary
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_on_disk() -> Iterator[None]:
-    """Random tables are of no use to anybody."""
+    """Automata of random presets are not stored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "load", lambda _: None)
         patch.setattr(cache, "store", lambda *_: None)
@@ -29,7 +29,7 @@ def _nothing_on_disk() -> Iterator[None]:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=200)
 def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
-    """Random vocabularies, triggers and segmentations: the same places, to the byte."""
+    """With random vocabularies, triggers and texts, every switch is at the same byte."""
     random = Random(seed)
     vocabulary = some_vocabulary(random)
     preset = some_preset(random, vocabulary)
@@ -85,7 +85,7 @@ def test_fences(text: str, expected: list[tuple[str, str]], whole: bool) -> None
 
 
 def test_the_prompt_is_read_from_its_last_turn_on() -> None:
-    """What other turns say doesn't count; a marker's own special token is no turn."""
+    """Earlier turns don't count; a special token that is a marker begins no turn."""
     special = ((0, b"<|turn|>"), (1, b"<think>"))
     vocabulary = TokenBytes((b"", b"", *BYTES.tokens[2:]), (), special)
     words = {"modes": {"answer": {}, "think": {"top_k": 5}}, "start": "auto",
@@ -107,7 +107,7 @@ def test_the_prompt_is_read_from_its_last_turn_on() -> None:
 
 
 def test_back_has_a_bound() -> None:
-    """Of more than so many modes, the oldest are forgotten; from nothing, nothing comes back."""
+    """The oldest of too many modes are forgotten; without a mode before, `back` does nothing."""
     words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
         {"from": ["a", "b"], "on": {"text": "("}, "to": "b"},
         {"from": ["a", "b"], "on": {"text": ")"}, "to": "back"}]}  # fmt: skip
@@ -122,8 +122,7 @@ def test_back_has_a_bound() -> None:
 
 
 def test_before_the_last_token() -> None:
-    """As soon as one token may complete the trigger it is drawn in the new mode, and belongs to it;
-    a token that doesn't complete it changes nothing."""
+    """A token that may complete the trigger is drawn in the new mode, and is its own if it does."""
     words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
         {"from": "a", "on": {"text": "xyz"}, "to": "b", "effect": "before"}]}  # fmt: skip
     switching = Switching.of(as_preset(words, NOTHING))
@@ -140,7 +139,7 @@ def test_before_the_last_token() -> None:
 
 
 def test_the_shipped_coding_assistant() -> None:
-    """Fences with and without a language, tildes, inline code with a sign of theirs."""
+    """It finds fences with and without a language and of tildes, and no others."""
     preset = Catalogue.load(environment=False)["coding-assistant"]
     switching = Switching.of(preset)
     assert switching is not None

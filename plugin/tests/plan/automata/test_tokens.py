@@ -1,4 +1,4 @@
-"""Texts are found in any segmentation, as a plain search in the joined bytes finds them."""
+"""Texts are found in any segmentation, where a plain search in the joined bytes finds them."""
 
 from random import Random
 
@@ -36,13 +36,13 @@ def some_vocabulary(random: Random) -> TokenBytes:
 
 
 def some_texts(random: Random) -> tuple[str, ...]:
-    """Some that contain each other among them."""
-    made = [some_text(random) for _ in range(random.randint(1, 4))]
-    return tuple(sorted({*made, *(text[random.randrange(len(text)) :] for text in made)}))
+    """Texts and suffixes of them."""
+    texts = [some_text(random) for _ in range(random.randint(1, 4))]
+    return tuple(sorted({*texts, *(text[random.randrange(len(text)) :] for text in texts)}))
 
 
-def what(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, bool]:
-    """What a token does from a state, read as it is written."""
+def step_of(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, bool]:
+    """(next state, hit) of a token from a state, found by a walk through the exceptions."""
     own = slice(automaton.first_exception[state], automaton.first_exception[state + 1])
     for number, place in zip(
         automaton.exception_token[own], range(own.start, own.stop), strict=True
@@ -55,7 +55,7 @@ def what(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, bool]:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None)
 def test_any_segmentation(seed: int) -> None:
-    """A text ends within a token if it does in the bytes; a token without bytes starts anew."""
+    """A text ends within a token if it ends in the bytes; one without bytes leads to state 0."""
     random = Random(seed)
     vocabulary, texts = some_vocabulary(random), some_texts(random)
     automaton = token_automaton([text.encode() for text in texts], vocabulary)
@@ -63,7 +63,7 @@ def test_any_segmentation(seed: int) -> None:
     state = 0
     for before, token in zip(spelt(ids, vocabulary.tokens), ids, strict=False):
         spelling = vocabulary.tokens[token]
-        after, hit = what(automaton, state, token)
+        after, hit = step_of(automaton, state, token)
         assert hit == bool(spelling and completes(before, spelling, texts))
         state = after if spelling else 0
         assert after == state
@@ -72,7 +72,7 @@ def test_any_segmentation(seed: int) -> None:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=300, deadline=None)
 def test_every_state_and_token(seed: int) -> None:
-    """The table is the byte automaton, run over each token from each state."""
+    """Each token leads from each state where its bytes lead one by one."""
     random = Random(seed)
     vocabulary = some_vocabulary(random)
     raw = [text.encode() for text in some_texts(random)]
@@ -85,18 +85,18 @@ def test_every_state_and_token(seed: int) -> None:
             for byte in spelling:
                 state = int(table.next[state, byte])
                 hit |= bool(table.ends[state])
-            assert what(automaton, first, token) == (state, hit)
+            assert step_of(automaton, first, token) == (state, hit)
 
 
 def test_no_texts_and_no_tokens() -> None:
-    """Neither is an error."""
+    """No texts and no vocabulary give an automaton that finds nothing."""
     nothing = token_automaton([], TokenBytes((b"a", b"")))
     assert (nothing.states, nothing.next.tolist(), nothing.hit.tolist()) == (1, [0, 0], [False] * 2)
     assert token_automaton([b"ab"], TokenBytes(())).states == 3
 
 
 def test_the_longest_texts_that_a_preset_may_have() -> None:
-    """500 bytes over a large vocabulary: a second, and few exceptions to keep."""
+    """500 bytes over 100,000 tokens have few exceptions."""
     random = Random(0)
     vocabulary = TokenBytes(
         tuple(bytes(random.choices(b"abcdefgh ", k=random.randint(1, 8))) for _ in range(100_000))
@@ -115,12 +115,12 @@ def history(ids: list[list[int]], starts: list[int]) -> History:
 
 
 class TestTables:
-    """Many sets of texts in one table, a row for each."""
+    """The automata of several sets of texts in one table, with a set for each row."""
 
     @given(seed=st.integers(0, 2**32), most=st.integers(1, 4))
     @settings(max_examples=200, deadline=None)
     def test_rows_with_different_sets(self, seed: int, most: int) -> None:
-        """States, hits and endings of each row are those of a search; sets come and go."""
+        """Each row finds what a search finds, while sets are added and dropped."""
         random = Random(seed)
         vocabulary = some_vocabulary(random)
         size = len(vocabulary)
@@ -158,7 +158,7 @@ class TestTables:
             ]
 
     def test_sets_out_of_use_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """When there are too many, and not before."""
+        """Sets out of use are dropped when there are too many, and not before."""
         monkeypatch.setattr(tables, "MAX_SETS", 3)
         made = TextTables(TokenBytes((b"a", b"b")))
         for number, texts in enumerate((("a",), ("b",), ("ab",))):
@@ -170,7 +170,7 @@ class TestTables:
         assert made.texts([("b",), ("ba",)]).window == 1
 
     def test_fewer_logits_than_tokens(self) -> None:
-        """The mask is as wide as the logits."""
+        """The mask is as wide as the logits, which may be fewer than the tokens."""
         made = TextTables(TokenBytes((b"a", b"b", b"ab")))
         made.add(("b",))
         texts = made.texts([("b",)])
@@ -178,7 +178,7 @@ class TestTables:
         assert texts.ending(history([[]], [0]), torch.tensor([0]), 2).tolist() == [[False, True]]
 
     def test_a_set_is_built_once(self) -> None:
-        """However often it is added."""
+        """A set that is added again is not built again."""
         made = TextTables(TokenBytes((b"a",)))
         for _ in range(3):
             made.add(("a",))
@@ -186,7 +186,7 @@ class TestTables:
         assert len(made) == 1
 
     def test_no_vocabulary(self) -> None:
-        """Texts then never end."""
+        """Without a vocabulary no text ever ends."""
         made = TextTables(TokenBytes(()))
         made.add(("ab",))
         texts = made.texts([("ab",)])
@@ -198,7 +198,7 @@ class TestTables:
 
 
 def test_a_byte_automaton_of_texts_that_contain_each_other() -> None:
-    """`he`, `she`, `hers`: the example of the paper."""
+    """`he`, `she` and `hers`, the example of Aho and Corasick, are found where they end."""
     table = byte_automaton([Pattern(b"he"), Pattern(b"she"), Pattern(b"hers")])
     found = []
     state = 0

@@ -1,4 +1,4 @@
-"""Triggers over a vocabulary: built once, kept, and checked for what can never match."""
+"""The automaton of triggers is built once and kept; triggers that can never match are found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY = (Pattern(b"ab"), Pattern(b"a", at_line_start=True), 2)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A cache folder with nothing in it, and nothing in memory."""
+    """An empty cache folder, and an empty cache in memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "folder", lambda: tmp_path)
         trigger_automaton.cache_clear()
@@ -49,25 +49,25 @@ def same(one: TriggerAutomaton, other: TriggerAutomaton) -> bool:
     return all(equal) and one.marks == other.marks
 
 
-def problems(words: dict[str, Any], vocabulary: TokenBytes) -> list[str]:
-    base = {"modes": {"a": {}, "b": {}}, "switch": [{"from": "a", "on": words, "to": "b"}]}
-    return [str(p) for p in unmatched(as_preset(base, Catalogue({})), vocabulary)]
+def problems(on: dict[str, Any], vocabulary: TokenBytes) -> list[str]:
+    preset = {"modes": {"a": {}, "b": {}}, "switch": [{"from": "a", "on": on, "to": "b"}]}
+    return [str(p) for p in unmatched(as_preset(preset, Catalogue({})), vocabulary)]
 
 
 def switching_on(text: str) -> Switching:
-    words = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"text": text}, "to": "b"}]}
-    made = Switching.of(as_preset(words, Catalogue({})))
-    assert made is not None
-    return made
+    preset = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"text": text}, "to": "b"}]}
+    switching = Switching.of(as_preset(preset, Catalogue({})))
+    assert switching is not None
+    return switching
 
 
 class TestCache:
-    """Memory, then disk, then built."""
+    """An automaton comes from memory, else from disk, else it is built."""
 
     def test_the_same_content_is_built_once(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Another process finds it on disk: the same table."""
+        """Another process finds the same automaton on disk."""
         first = trigger_automaton(KEY, LETTERS)
         assert trigger_automaton(KEY, LETTERS) is first
         trigger_automaton.cache_clear()
@@ -77,7 +77,7 @@ class TestCache:
         assert len(list(home.iterdir())) == 1
 
     def test_other_content_is_another_table(self, home: Path) -> None:
-        """Another text, another flag, another vocabulary."""
+        """Another text, flag or vocabulary is stored in another file."""
         trigger_automaton((Pattern(b"a"),), LETTERS)
         trigger_automaton((Pattern(b"a", at_line_start=True),), LETTERS)
         trigger_automaton((Pattern(b"b"),), LETTERS)
@@ -87,7 +87,7 @@ class TestCache:
 
     @pytest.mark.parametrize("wrong", [b"", b"nonsense", b"PK\x03\x04", "cut", "other"])
     def test_a_file_that_can_not_be_read_is_built_anew(self, home: Path, wrong: Any) -> None:
-        """Empty, cut off, of another thing: never an error, never believed."""
+        """An empty, truncated or foreign file is no error, and is replaced."""
         first = trigger_automaton(KEY, LETTERS)
         (file,) = home.iterdir()
         raw = file.read_bytes()
@@ -100,11 +100,11 @@ class TestCache:
         assert same(trigger_automaton(KEY, LETTERS), first)
 
     def test_several_at_once(self, home: Path) -> None:
-        """Each gets the same table, and one whole file is left."""
-        made: list[TriggerAutomaton] = []
+        """Threads that build at once get equal automata, and leave one complete file."""
+        built: list[TriggerAutomaton] = []
         work = [
             threading.Thread(
-                target=lambda: made.append(trigger_automaton.__wrapped__(KEY, LETTERS))
+                target=lambda: built.append(trigger_automaton.__wrapped__(KEY, LETTERS))
             )
             for _ in range(8)
         ]
@@ -113,12 +113,12 @@ class TestCache:
         for thread in work:
             thread.join()
 
-        assert len(made) == 8
-        assert all(same(one, made[0]) for one in made)
+        assert len(built) == 8
+        assert all(same(one, built[0]) for one in built)
         assert [file.suffix for file in home.iterdir()] == [".npz"]
 
     def test_the_folder_is_bounded(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What was unused longest goes first."""
+        """Beyond its limit the folder loses the files that were not used for longest."""
         arrays = {"a": np.zeros(1000)}
         monkeypatch.setattr(cache, "MAX_BYTES", 20_000)
         for number in range(4):
@@ -145,7 +145,7 @@ class TestCache:
     def test_a_folder_that_can_not_be_written(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The table is built, and that is all."""
+        """An automaton that can't be stored is built and returned all the same."""
         (home / "file").write_text("")
         monkeypatch.setattr(cache, "folder", lambda: home / "file" / "inside")
 
@@ -153,10 +153,10 @@ class TestCache:
 
 
 class TestWhatCanNeverMatch:
-    """In a vocabulary that doesn't spell it."""
+    """Triggers that a vocabulary doesn't spell are problems."""
 
     def test_texts(self) -> None:
-        """One of several suffices; a line's end must be there for what is alone in its line."""
+        """One text of a rule suffices; a text alone in its line needs a token with a newline."""
         assert problems({"text": "ab"}, LETTERS) == []
         assert problems({"text": ["xyz", "b"]}, LETTERS) == []
         assert problems({"text": "abc"}, LETTERS) == [
@@ -169,7 +169,7 @@ class TestWhatCanNeverMatch:
         assert len(problems({"text": "a", "at_line_start": True}, TokenBytes((b"ba",)))) == 1
 
     def test_tokens(self) -> None:
-        """Ids behind the last one, and names that nothing has."""
+        """An id must be below the vocabulary's size, and a name must be that of an added token."""
         assert problems({"token": 3}, LETTERS) == []
         assert problems({"token": "<end>"}, LETTERS) == []
         assert problems({"token": 4}, LETTERS) == [
@@ -180,14 +180,14 @@ class TestWhatCanNeverMatch:
         ]
 
     def test_special_tokens_count_as_they_are_written(self) -> None:
-        """A marker that is one special token is found by its text."""
+        """A special token's name counts as its text."""
         special = TokenBytes((b"a", b""), (), ((1, b"</think>"),))
 
         assert problems({"text": "</think>"}, special) == []
 
 
 def test_too_many_states() -> None:
-    """A bound that is said."""
+    """Texts that need too many states are refused with the limit."""
     random = Random(0)
     patterns = [Pattern(random.randbytes(128)) for _ in range(60)]
     with pytest.raises(PresetError, match=f"more than {MAX_STATES} states"):
@@ -195,7 +195,7 @@ def test_too_many_states() -> None:
 
 
 def test_a_large_vocabulary() -> None:
-    """Four triggers over 262,144 tokens: few exceptions, a few megabytes."""
+    """Four triggers over 262,144 tokens: fewer exceptions than tokens, and a row under 2 MB."""
     random = Random(0)
     letters = b"abcdefghijklmnopqrstuvwxyz `<>/\n"
     tokens = tuple(bytes(random.choices(letters, k=random.randint(1, 9))) for _ in range(262_144))
