@@ -1,4 +1,4 @@
-"""Chains that run on a row's largest logits give what they give on all of them."""
+"""Chains that run on a row's candidates give what they give on all logits."""
 
 import math
 from random import Random
@@ -35,7 +35,7 @@ ORDERS: list[tuple[str, ...]] = [(), ("top_k", "top_p", "temperature"), ("min_p"
 
 
 def run(logits: Tensor, chains: list[Chain], *, candidates: bool) -> Tensor:
-    """The rows of a batch, each with its chain."""
+    """Returns the logits of a batch whose row i has chain i."""
     made = Rows(len(chains), candidates=candidates)
     for row, chain in enumerate(chains):
         made.write(row, Request(chain, row), [1], [2])
@@ -57,7 +57,7 @@ def logits(chains: list[Chain]) -> Tensor:
 
 
 def test_the_largest_logits_suffice(chains: list[Chain], logits: Tensor) -> None:
-    """The same tokens with the same probabilities."""
+    """The same tokens are kept, with the same probabilities, on candidates and on all logits."""
     short, whole = (run(logits, chains, candidates=candidates) for candidates in (True, False))
 
     assert torch.equal(short > -math.inf, whole > -math.inf)
@@ -65,7 +65,7 @@ def test_the_largest_logits_suffice(chains: list[Chain], logits: Tensor) -> None
 
 
 def test_a_row_is_the_same_in_any_batch(chains: list[Chain], logits: Tensor) -> None:
-    """Alone and in some order among others: bit for bit."""
+    """A row has the same bits alone and in any order among others."""
     together = run(logits, chains, candidates=True)
     order = Random(0).sample(range(len(chains)), len(chains))
 
@@ -78,7 +78,7 @@ def test_a_row_is_the_same_in_any_batch(chains: list[Chain], logits: Tensor) -> 
 
 @pytest.mark.parametrize("tied", [20, 300, 4000])
 def test_what_is_tied_with_the_last_stays(tied: int) -> None:
-    """Also where more are tied than were taken out, in one row of several."""
+    """Tokens tied with the k-th stay, also where they are more than the candidates."""
     logits = torch.randn(4, 5000, generator=torch.Generator().manual_seed(1))
     logits[1].fill_(-5).index_fill_(0, torch.randperm(5000)[:tied], 2.0)
     logits[1, 7] = 3.0
@@ -93,7 +93,7 @@ def test_what_is_tied_with_the_last_stays(tied: int) -> None:
 
 
 def test_a_temperature_may_make_ties() -> None:
-    """A large one makes equal what differed in the last bit: then more than k stay."""
+    """A large temperature makes logits equal that differed in the last bit: more than k stay."""
     logits = torch.full((1, 5000), 1.0)
     logits[0, ::2] = torch.nextafter(logits[0, 0], torch.tensor(2.0))
     chain = Chain.of({"temperature": 3e37, "top_k": 10})
@@ -106,7 +106,7 @@ def test_a_temperature_may_make_ties() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_invalid_rows_go_the_long_way(bad: float) -> None:
-    """As without the short one, and their neighbours don't notice."""
+    """A row with NaN or infinity runs on all logits, and its neighbours keep their bits."""
     logits = torch.randn(3, 5000, generator=torch.Generator().manual_seed(2))
     logits[1, 17] = bad
     chain = [Chain.of({"temperature": 0.7, "top_k": 10, "top_p": 0.9})] * 3
@@ -122,13 +122,13 @@ def test_invalid_rows_go_the_long_way(bad: float) -> None:
 
 
 def test_a_row_of_few_tokens() -> None:
-    """Fewer than k are left: they stay."""
+    """A row with fewer than k tokens keeps them all."""
     logits = torch.full((2, 5000), -math.inf)
     logits[0, 5:8] = torch.tensor([1.0, 2.0, 3.0])
     after = run(logits, [Chain.of({"top_k": 10, "temperature": 0.5})] * 2, candidates=True)
 
-    assert after[0, 5:8].tolist() == [2, 4, 6]
-    assert (after[0] > -math.inf).sum() == 3
+    assert [2, 4, 6] == after[0, 5:8].tolist()
+    assert 3 == (after[0] > -math.inf).sum()
     assert (after[1] == -math.inf).all()
 
 
@@ -148,20 +148,20 @@ def test_a_row_of_few_tokens() -> None:
     ids=str,
 )
 def test_the_width_follows_k(values: dict[str, Any], width: int) -> None:
-    """Some more than k are taken out; a greedy row takes the lowest id, of all that are tied."""
-    assert width_of(values) == width
+    """The number of candidates exceeds k by at least 8; greedy and scheduled rows have none."""
+    assert width == width_of(values)
 
 
 def test_a_chain_is_divided_at_its_top_k() -> None:
-    """A temperature goes along; what knows tokens runs on all again."""
+    """A temperature before top-k runs on the candidates; stages that read tokens run on all."""
     shape = ("dry", "temperature", "top_k", "top_p", "xtc", "min_p")
 
-    assert divide(shape, 64) == (("dry",), ("temperature", "top_k"), ("top_p",), ("xtc", "min_p"))
-    assert divide(shape, 0) == (shape, (), (), ())
+    assert (("dry",), ("temperature", "top_k"), ("top_p",), ("xtc", "min_p")) == divide(shape, 64)
+    assert (shape, (), (), ()) == divide(shape, 0)
 
 
 def test_chains_of_one_width_share_their_steps() -> None:
-    """The cost is that of the union of the stages."""
+    """Chains with as many candidates run in one group, each stage once."""
     made = Rows(6)
     for row, k in enumerate((10, 20, 30, 40, 50, 200)):
         chain = Chain.of({"temperature": 1 + row, "top_k": k, "top_p": 0.9, "min_p": 0.1 * row})

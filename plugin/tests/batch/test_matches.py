@@ -1,4 +1,4 @@
-"""The suffix-match memory is its definition, however a history grew."""
+"""Suffix matches agree with their definition, however a history grew."""
 
 from random import Random
 
@@ -27,7 +27,7 @@ def lengths(tokens: list[int], start: int, end: int) -> list[int]:
 
 
 def some_text(random: Random, length: int) -> list[int]:
-    """Chance, loops of any period, loops with a fault, few tokens or many."""
+    """Returns random tokens, or a loop of any period, perhaps with faults."""
     few = random.choice([1, 2, 3, 50])
     period = random.randint(1, max(1, length // 2))
     loop = [random.randrange(few) for _ in range(period)]
@@ -61,7 +61,7 @@ def definition(texts: list[list[int]], starts: list[int], ends: list[int]) -> Te
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 200))
 @settings(max_examples=150, deadline=None)
 def test_a_rebuild_is_the_definition(way: str, seed: int, length: int) -> None:
-    """Token by token, by doubling, and one going over into the other."""
+    """Comparing token by token, doubling, and both together find the same lengths."""
     random = Random(seed)
     texts = [some_text(random, length) for _ in range(3)]
     ends = [random.choice([length, random.randint(0, length)]) for _ in texts]
@@ -78,15 +78,15 @@ def test_a_long_loop() -> None:
     text = [1, 2, 3] * 2700
     found = rebuild(history([text], [0], [len(text)]))[0]
 
-    assert found[-4] == len(text) - 3
-    assert found[-2] == 0
-    assert found[2] == 3
+    assert len(text) - 3 == found[-4]
+    assert 0 == found[-2]
+    assert 3 == found[2]
 
 
 @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 6), max_size=40))
 @settings(max_examples=150, deadline=None)
 def test_any_growth_is_the_definition(seed: int, verbs: list[int]) -> None:
-    """Token by token, several at once, shortened, replaced, forgotten, in any batch."""
+    """Histories may grow by any number of tokens, shrink, or be replaced, in any batch."""
     random = Random(seed)
     memory = SuffixMatches(5)
     texts = [some_text(random, random.randint(0, 20)) for _ in range(5)]
@@ -118,7 +118,7 @@ def test_any_growth_is_the_definition(seed: int, verbs: list[int]) -> None:
 
 
 def test_a_step_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What wasn't written isn't known: the guard runs the rows of such a step once more."""
+    """A step that raised changes nothing, so that the guard may run its rows again."""
     text = [[1, 2, 1, 2, 1]]
     memory, slots = SuffixMatches(1), np.array([0])
     memory.update(history(text, [0], [4]), slots, np.array([4]))

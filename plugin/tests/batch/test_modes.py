@@ -32,7 +32,7 @@ from tests.plan.switches import NOTHING, some_preset, some_vocabulary
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_on_disk() -> Iterator[None]:
-    """Random tables are of no use to anybody."""
+    """Keeps the tables of random presets off the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "load", lambda _: None)
         patch.setattr(cache, "store", lambda *_: None)
@@ -44,7 +44,7 @@ PLAIN = rows.preset({"temperature": 0.7, "top_k": 5})
 
 
 def follower(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Tracer:
-    """The text so far on the host."""
+    """Returns the text so far, as the host follows it."""
     switching = Switching.of(preset)
     assert switching is not None
     text = Tracer(mode_automaton(switching, vocabulary))
@@ -53,7 +53,7 @@ def follower(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Trace
 
 
 def alone(preset: Preset, vocabulary: TokenBytes, output: list[int], x: Tensor) -> Tensor:
-    """What a row gives in the mode that the host finds."""
+    """Returns the result of a row in the mode that the host finds."""
     if not preset.modes:
         return process(x, preset, output_ids=[output], catalogue=NOTHING)
     chain = list(preset.chains.values())[follower(preset, vocabulary, output).drawn_in]
@@ -143,7 +143,7 @@ def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("on", [{"tokens": 2}, {"repeat": {"span": 1, "times": 2}}], ids=str)
 def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
-    """No token is looked up where no rule looks at one."""
+    """Rules on counts and repetitions work without the tokens' bytes."""
     words = {
         "modes": {"one": {"temperature": 1.0}, "two": {"temperature": 2.0}},
         "switch": [{"from": "one", "on": on, "to": "two"}],
@@ -151,12 +151,12 @@ def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
     preset = as_preset(words, NOTHING)
     done = process(torch.ones(1, 4), preset, output_ids=[[1, 1]], catalogue=NOTHING)
 
-    assert done.tolist() == [[0.5] * 4]
+    assert [[0.5] * 4] == done.tolist()
     batch = Rows(1)
     batch.write(0, request_of(preset), [0], [1])
     batch.log.append(torch.tensor([1]), np.array([0]))
 
-    assert batch.run(torch.ones(1, 4), np.array([0])).tolist() == [[0.5] * 4]
+    assert [[0.5] * 4] == batch.run(torch.ones(1, 4), np.array([0])).tolist()
 
 
 def entropic(above: bool = True) -> Preset:
@@ -190,15 +190,15 @@ class TestEntropy:
             found.append(run._rows.drawn_in.tolist()[0])  # the mode shows nowhere else
             run.accept([1])
 
-        assert found == [0, 0, 0, 1, 1, 1, 0, 1]
+        assert [0, 0, 0, 1, 1, 1, 0, 1] == found
 
     def test_a_step_counts_once(self) -> None:
-        """However often it is asked for."""
+        """A step that is repeated counts once for its entropy."""
         run = Run(entropic(), rows=1)
         for _ in range(5):
             run.run(FLAT)
             assert run._rows.drawn_in is not None
-            assert run._rows.drawn_in.tolist() == [0]
+            assert [0] == run._rows.drawn_in.tolist()
 
     def test_what_is_saved_comes_back(self) -> None:
         """A request that was preempted goes on in its mode, though the tokens don't tell it."""
@@ -214,7 +214,7 @@ class TestEntropy:
         batch.restore(1, saved)
         done = batch.run(STEEP.clone(), np.array([1]))
 
-        assert float(done[0, 0]) == 10.0
+        assert 10.0 == float(done[0, 0])
 
     def test_nobody_else_has_anything_to_save(self) -> None:
         """Where the tokens tell the mode, they are read again."""
@@ -222,7 +222,7 @@ class TestEntropy:
         words = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"tokens": 1}, "to": "b"}]}
         batch.write(0, request_of(as_preset(words, NOTHING)))
 
-        assert batch.save(0) == {}
+        assert {} == batch.save(0)
 
 
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
@@ -243,7 +243,7 @@ def test_schedules(curve: str) -> None:
     ways = [(1 - math.cos(math.pi * w)) / 2 for w in ways] if curve == "cosine" else ways
     wanted = [2 - 1.5 * way for way in ways]
 
-    assert found == pytest.approx([*wanted, wanted[-1], 1.0, wanted[0]], rel=1e-6)
+    assert pytest.approx([*wanted, wanted[-1], 1.0, wanted[0]], rel=1e-6) == found
 
 
 def test_a_schedule_without_modes() -> None:
@@ -255,12 +255,12 @@ def test_a_schedule_without_modes() -> None:
         kept.append((run.run(x) > -math.inf).sum(1).tolist())
         run.accept([1, 1])
 
-    assert kept == [[1, 2], [2, 2], [4, 2], [4, 2]]
+    assert [[1, 2], [2, 2], [4, 2], [4, 2]] == kept
 
 
 @pytest.mark.parametrize("over", [1, 3, 1000])
 def test_a_row_on_a_ramp_does_not_depend_on_others(over: int) -> None:
-    """Bit for bit, at every position and in every batch."""
+    """A scheduled row has the same bits at every position in every batch."""
     words = {"temperature": {"from": 1.7, "to": 0.3, "over": over, "curve": "cosine"}}
     output = [[1] * length for length in range(40)]
     x = torch.randn(40, 33)
@@ -306,5 +306,5 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = advance(modes, on_meta(history), on_meta(slots), new, **given)
     done = execute_expanded(*(on_meta(argument) for argument in expanded))
 
-    assert new == 1
+    assert 1 == new
     assert drawn.mode.device.type == done.device.type == "meta"

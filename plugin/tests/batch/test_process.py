@@ -95,7 +95,7 @@ class TestProcess:
 
         assert rows.same_bits(logits, before)
         after = process(logits, presets, inplace=True)
-        assert after.data_ptr() == logits.data_ptr()
+        assert logits.data_ptr() == after.data_ptr()
         assert rows.same_bits(after, expected)
 
     def test_an_empty_catalogue_is_a_catalogue(self) -> None:
@@ -360,7 +360,7 @@ class TestRun:
 
     def test_the_number_of_rows(self) -> None:
         """It is told by `rows`, the ids or the presets."""
-        assert len(Run(["code", "chat"]).presets) == 2
-        assert Run("code", rows=3).run(torch.zeros(3, 5)).shape == (3, 5)
-        assert Run("code", prompt_ids=[[1], [2]]).run(torch.zeros(2, 5)).shape == (2, 5)
-        assert Run("code").run(torch.zeros(1, 5)).shape == (1, 5)
+        assert 2 == len(Run(["code", "chat"]).presets)
+        assert (3, 5) == Run("code", rows=3).run(torch.zeros(3, 5)).shape
+        assert (2, 5) == Run("code", prompt_ids=[[1], [2]]).run(torch.zeros(2, 5)).shape
+        assert (1, 5) == Run("code").run(torch.zeros(1, 5)).shape

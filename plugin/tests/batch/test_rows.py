@@ -42,14 +42,14 @@ class Model:
         return [*self.prompt, *self.output]
 
     def alone(self, logits: Tensor) -> Tensor:
-        """What the request gives in a batch of its own, made anew: [1, vocabulary]."""
+        """Returns [1, vocabulary]: the result of the request alone in a new batch."""
         fresh = Rows(1, vocabulary=lambda: rows.token_bytes(VOCABULARY))
         fresh.write(0, self.request, self.prompt, self.output)
         return fresh.run(logits.clone(), np.zeros(1, np.int64))
 
 
 def some_request(random: Random) -> Model:
-    """A chain of some stages in some order, and some tokens."""
+    """Returns a request with random stages in a random order, and random tokens."""
     values: dict[str, Any] = {}
     for stage in random.sample(STATELESS, random.randint(0, 6)):
         values |= rows.values(stage, random, VOCABULARY)
@@ -63,7 +63,7 @@ def some_request(random: Random) -> Model:
 
 
 def history_of(models: Sequence[Model]) -> History:
-    """What an engine that keeps the tokens itself would pass."""
+    """Returns the history that an engine which keeps the tokens itself would pass."""
     longest = max(len(model.tokens) for model in models) + 3
     tokens = torch.full((len(models), longest), 7)
     for row, model in enumerate(models):
@@ -77,12 +77,12 @@ def history_of(models: Sequence[Model]) -> History:
 
 
 class TestRows:
-    """The verbs, against a dictionary."""
+    """The verbs give what a dictionary of requests gives."""
 
     @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 6), max_size=25))
     @settings(max_examples=150, deadline=None)
     def test_any_sequence_of_verbs(self, seed: int, verbs: list[int]) -> None:
-        """Write, clear, move, swap, append and run in any order: bit for bit as each row alone."""
+        """After any sequence of verbs, each row has the bits that it has alone."""
         random = Random(seed)
         batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY))
         model = {slot: Model() for slot in range(SLOTS)}
@@ -118,7 +118,7 @@ class TestRows:
     @given(seed=st.integers(0, 2**32))
     @settings(max_examples=100, deadline=None)
     def test_tokens_that_the_engine_keeps(self, seed: int) -> None:
-        """With a history that is passed, padded as it may be, as with one that was written."""
+        """A history that is passed, with any padding, gives the bits of one that was written."""
         random = Random(seed)
         models = [some_request(random) for _ in range(SLOTS)]
         batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY))
@@ -134,7 +134,7 @@ class TestRows:
     @given(seed=st.integers(0, 2**32))
     @settings(max_examples=150, deadline=None)
     def test_several_rows_of_a_request(self, seed: int) -> None:
-        """Where only the device knows whose a row is: as each row alone, with its own tokens."""
+        """If only the device knows the slots, each row has the bits that it has alone."""
         random = Random(seed)
         models = [some_request(random) for _ in range(SLOTS)]
         batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY))
@@ -160,7 +160,7 @@ class TestRows:
             assert rows.same_bits(together[row : row + 1], alone)
 
     def test_a_slot_that_was_never_written_runs_nothing(self) -> None:
-        """Its logits come back as they are."""
+        """An empty slot leaves its logits as they are."""
         logits = rows.logits(2, VOCABULARY, Random(0))
         after = Rows(2).run(logits.clone(), np.arange(2))
 
@@ -168,10 +168,10 @@ class TestRows:
 
 
 class TestTable:
-    """What the engines ask of it."""
+    """The table tells what a batch runs."""
 
     def test_steps_are_made_once(self) -> None:
-        """The same batch gets the same list while nothing is written, and another after."""
+        """A batch gets the same list of steps until something is written."""
         table = Table(2)
         table.write(0, Request(Chain.of({"top_k": 5})))
         first = table.steps(np.arange(2), VOCABULARY)
@@ -181,17 +181,17 @@ class TestTable:
         assert table.steps(np.arange(2), VOCABULARY) is not first
 
     def test_only_rows_that_use_a_stage_take_part(self) -> None:
-        """All: no index; some: their numbers."""
+        """A step for all rows has no index, and one for some rows has their numbers."""
         table = Table(3)
         table.write(0, Request(Chain.of({"temperature": 0.5})))
         table.write(2, Request(Chain.of({"temperature": 0.7, "top_p": 0.7})))
         some: list[Any] = table.steps(np.arange(3), VOCABULARY)
         all_rows = table.steps(np.array([0, 2]), VOCABULARY)
 
-        assert [(s.stage, s.rows.tolist()) for s in some if s.rows is not None] == [
+        assert [
             ("temperature", [0, 2]),
             ("top_p", [2]),
-        ]
+        ] == [(s.stage, s.rows.tolist()) for s in some if s.rows is not None]
         assert all_rows[0].rows is None
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -204,8 +204,8 @@ class TestTable:
         column = step.arguments["temperature"]
         values = column.values.tolist()
 
-        assert (column.low, column.high) == (min(values), max(values))
-        assert values == torch.tensor([(0.1, 3.0)[slot] for slot in order]).tolist()
+        assert (min(values), max(values)) == (column.low, column.high)
+        assert torch.tensor([(0.1, 3.0)[slot] for slot in order]).tolist() == values
 
     def test_needs_are_known_for_every_slot(self) -> None:
         """`uses` tells which slots need their tokens."""
@@ -213,15 +213,15 @@ class TestTable:
         table.write(0, Request(Chain.of({"presence_penalty": 0.5})))
         table.write(1, Request(Chain.of({"temperature": 0.5})))
 
-        assert table.uses("history").tolist() == [True, False, False]
+        assert [True, False, False] == table.uses("history").tolist()
         table.swap(0, 2)
-        assert table.uses("history").tolist() == [False, False, True]
+        assert [False, False, True] == table.uses("history").tolist()
         table.clear(2)
         assert not table.uses("history").any()
 
 
 class TestTokenLog:
-    """The tokens of every slot, against lists."""
+    """The log gives the tokens that plain lists give."""
 
     @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 4), max_size=40))
     @settings(max_examples=200, deadline=None)
@@ -254,7 +254,7 @@ class TestTokenLog:
             for row, slot in enumerate(slots):
                 prompt, output = model[slot]
                 end = int(history.end[row])
-                assert history.tokens[row, :end].tolist() == [*prompt, *output]
-                assert int(history.prompt_end[row]) == len(prompt)
-                assert int(history.start[row]) == 0
-            assert log.ends.tolist() == [len(p) + len(o) for p, o in model.values()]
+                assert [*prompt, *output] == history.tokens[row, :end].tolist()
+                assert len(prompt) == int(history.prompt_end[row])
+                assert 0 == int(history.start[row])
+            assert [len(p) + len(o) for p, o in model.values()] == log.ends.tolist()

@@ -1,4 +1,4 @@
-"""Stages that remember: their steps are the definition's, in any batch and after any move."""
+"""Stages with a state follow their definition, in any batch and any slot."""
 
 import math
 from random import Random
@@ -31,12 +31,12 @@ KINDS: list[dict[str, Any]] = [
 
 
 def draw(after: Tensor, random: Random) -> int:
-    """A token of those that are left."""
+    """Returns a token drawn from the logits."""
     return random.choices(range(len(after)), after.softmax(-1).tolist())[0]
 
 
 class Text:
-    """A request, what it was given so far, and what came of it."""
+    """A request, its logits so far, and the results."""
 
     def __init__(self, number: int, random: Random) -> None:
         self.request = Request(Chain.of(KINDS[number % len(KINDS)]), seed=number)
@@ -46,7 +46,7 @@ class Text:
         self.after: list[Tensor] = []
 
     def alone(self) -> list[Tensor]:
-        """What its steps give in a batch of its own."""
+        """Returns the results of all steps in a batch with this request alone."""
         batch = Rows(1)
         batch.write(0, self.request, self.prompt)
         after = []
@@ -60,7 +60,7 @@ class Text:
 @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 5), max_size=40))
 @settings(max_examples=60, deadline=None)
 def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
-    """Joined, moved, swapped, taken away and brought back: bit for bit as alone."""
+    """A text has the bits that it has alone, whatever happened to its slot."""
     random = Random(seed)
     batch = Rows(5)
     texts: list[Text] = []
@@ -192,7 +192,7 @@ def test_mirostat_settles() -> None:
 
 
 def test_adaptive_p_finds_its_target() -> None:
-    """Where tokens of such a probability exist, the mean of what is drawn is near it."""
+    """The mean probability of the drawn tokens is near the target where such tokens exist."""
     generator = torch.Generator().manual_seed(0)
     shares = torch.tensor([0.5, 0.25, 0.12, 0.07, 0.04, 0.02])
     noise = (torch.randn(2000, 6, generator=generator) * 0.2).exp()
@@ -204,7 +204,7 @@ def test_adaptive_p_finds_its_target() -> None:
 
 
 class TestOddSteps:
-    """What engines do beside one step after another."""
+    """Engines may repeat or skip steps, and write tokens that were not drawn."""
 
     def state(self, run: Run) -> float:
         return float(run._rows._states._banks["mirostat"][0][0])
@@ -215,7 +215,7 @@ class TestOddSteps:
     X = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
 
     def test_a_step_that_is_run_twice_counts_once(self) -> None:
-        """The state follows the tokens, not the calls."""
+        """A repeated step changes neither the result nor the state."""
         run = self.run_of()
         first = run.run(self.X)
         assert rows.same_bits(run.run(self.X), first)
@@ -226,40 +226,40 @@ class TestOddSteps:
         assert self.state(run) != 4.0
 
     def test_a_token_that_was_not_left_counts_for_nothing(self) -> None:
-        """Another hand may write tokens; the state must stay finite."""
+        """A removed token that is appended anyway leaves the state finite."""
         run = self.run_of(0.0)
         run.run(self.X)
         run.accept([3])
         run.run(self.X)
 
-        assert self.state(run) == 0.0
+        assert 0.0 == self.state(run)
 
     @pytest.mark.parametrize("token", [-1, 4, 2**31])
     def test_a_token_outside_the_vocabulary_counts_for_nothing(self, token: int) -> None:
-        """It raises nothing."""
+        """An id outside the vocabulary raises nothing and changes nothing."""
         run = self.run_of()
         run.run(self.X)
         run.accept([token])
         run.run(self.X)
 
-        assert self.state(run) == 4.0
+        assert 4.0 == self.state(run)
 
     def test_several_tokens_at_once_are_not_followed(self) -> None:
-        """What they were drawn from isn't known."""
+        """The state stays if several tokens were appended since the last step."""
         run = self.run_of()
         run.run(self.X)
         run.accept([1])
         run.accept([1])
         run.run(self.X)
 
-        assert self.state(run) == 4.0
+        assert 4.0 == self.state(run)
 
     def test_nan_is_forgotten(self) -> None:
-        """One bad step doesn't spoil the text."""
+        """A step with NaN leaves the state as it was, and the next one is finite."""
         run = self.run_of()
         run.run(torch.full_like(self.X, math.nan))
         run.accept([0])
         after = run.run(self.X)
 
-        assert self.state(run) == 4.0
+        assert 4.0 == self.state(run)
         assert after.isfinite().any()

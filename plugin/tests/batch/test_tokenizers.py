@@ -63,7 +63,7 @@ class TestWithoutATokenizer:
     @pytest.mark.parametrize("values", CONTENT, ids=lambda value: str(value)[:40])
     def test_what_can_do_without(self, values: dict[str, Any]) -> None:
         """The same stages, told not to look at texts."""
-        assert process(torch.zeros(1, 5), values).shape == (1, 5)
+        assert (1, 5) == process(torch.zeros(1, 5), values).shape
         assert PresetLogitsProcessor(values)(torch.ones(1, 2).long(), torch.zeros(1, 5)) is not None
 
     def test_all_at_once(self) -> None:
@@ -71,7 +71,7 @@ class TestWithoutATokenizer:
         with pytest.raises(PresetError) as caught:
             process(torch.zeros(3, 5), [NEEDY[0][0], {}, {**NEEDY[1][0], **NEEDY[2][0]}])
 
-        assert len(caught.value.problems) == 3
+        assert 3 == len(caught.value.problems)
 
 
 class TestWithATokenizer:
@@ -94,13 +94,13 @@ class TestWithATokenizer:
         after = process(x, values, prompt_ids=[[a], []], output_ids=[[], [a]], tokenizer=tokenizer)
 
         assert after[0, b] > X
-        assert after[1, b] == X
+        assert X == after[1, b]
 
     def test_the_end_waits(self, tokenizer: Any) -> None:
         """The tokenizer tells what ends a text; a model's own list of ends is believed more."""
         x = scores(1, len(tokenizer))
         after = process(x, {"min_new_tokens": 1}, tokenizer=tokenizer)
-        assert torch.where(after[0] == X)[0].tolist() == [0]
+        assert [0] == torch.where(after[0] == X)[0].tolist()
         config = SimpleNamespace(eos_token_id=[3, 5])
         for model, ends in (
             (None, [0]),
@@ -108,7 +108,7 @@ class TestWithATokenizer:
         ):
             kwargs = generate_kwargs({"min_new_tokens": 1}, tokenizer, model=model)
             after = kwargs["logits_processor"][0](torch.ones(1, 2).long(), x)
-            assert torch.where(after[0] == X)[0].tolist() == ends
+            assert ends == torch.where(after[0] == X)[0].tolist()
 
     def test_xtc_spares_newlines_and_the_end(self, tokenizer: Any) -> None:
         """Token 0 and all that hold a newline; unless told otherwise."""
@@ -120,8 +120,8 @@ class TestWithATokenizer:
         spared = process(x, values, tokenizer=tokenizer)[0]
         not_spared = process(x, {**values, "xtc_protect_structure": False})[0]
 
-        assert torch.where(spared == X)[0].tolist() == [50]
-        assert torch.where(not_spared == X)[0].tolist() == sorted([0, newline, 50])
+        assert [50] == torch.where(spared == X)[0].tolist()
+        assert sorted([0, newline, 50]) == torch.where(not_spared == X)[0].tolist()
 
 
 CHANCE = {"xtc_probability": 0.5, "xtc_threshold": 0.01, "xtc_protect_structure": False,
@@ -158,7 +158,7 @@ class TestSeeds:
         own = process(x[:2], CHANCE, seeds=seeds).argmax(-1).tolist()
 
         assert [drawn[0], drawn[3]] == own
-        assert len(set(drawn)) == 6
+        assert 6 == len(set(drawn))
 
     def test_seeds_that_fit_no_number_of_rows(self) -> None:
         """Two seeds for three rows."""
@@ -207,7 +207,7 @@ def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dty
     x = scores(2, len(tokenizer)).to(dtype)
     after = process(x, values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2)
 
-    assert after.dtype == torch.float32
+    assert torch.float32 == after.dtype
     assert rows.same_bits(
         after,
         process(x.float(), values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2),
