@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.followed_page import Tree
+
 PAGE = "plugin/temperament/stages/README.md"
-COPIED = ("plugin", "configs", "docs", "scripts", "pyproject.toml", "README.md", "README.zh-CN.md")
 INDEX = "plugin/temperament/stages/__init__.py"
 # What the page says beside its code: three new files, one line, and the documents' tables.
 NEW = {
@@ -37,85 +33,23 @@ print("max_gap" in [stage.name for stage in STAGES])
 """
 
 
-class Tree:
-    """A copy of the tree, in which commands run with the copied package."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, root / name, ignore=ignored)
-            else:
-                shutil.copy(source, root / name)
-        self.before = self.contents()
-
-    def contents(self) -> dict[str, bytes]:
-        """Returns every file's bytes by its path."""
-        return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in self.root.rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
-        }
-
-    def python(self, *arguments: str) -> str:
-        """Returns what a Python command prints; fails with its output if it fails."""
-        path = os.pathsep.join([str(self.root / "plugin"), str(self.root)])
-        done = subprocess.run(
-            [sys.executable, "-B", *arguments],
-            cwd=self.root,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def follow_the_page(self) -> None:
-        """Writes each block to the file that its heading names, and runs the command."""
-        page = (ROOT / PAGE).read_text(encoding="utf-8")
-        sections = re.findall(
-            r"^## (\d\. .*?)$.*?```(\w+)\n(.*?)```", page, re.DOTALL | re.MULTILINE
-        )
-        for heading, language, block in sections:
-            names = re.findall(r"`([^`]+)`", heading)
-            if language == "python":
-                (self.root / names[0]).write_text(block, encoding="utf-8")
-            elif language == "text":
-                before, path = names
-                file = self.root / path
-                line = f"    {before}\n"
-                text = file.read_text(encoding="utf-8")
-                assert text.count(line) == 1
-                file.write_text(text.replace(line, line + block), encoding="utf-8")
-            else:
-                self.python(*block.split())
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """A copy of the tree in which the page was followed."""
     tree = Tree(tmp_path_factory.mktemp("tree"))
-    tree.follow_the_page()
+    tree.follow(PAGE)
     return tree
 
 
 def test_the_page_changes_these_files_and_no_others(tree: Tree) -> None:
     """Three files are new, one has a line more, and the documents that list stages follow."""
-    after = tree.contents()
-    changed = {path for path in after if after[path] != tree.before.get(path)}
-    documents = {path for path in changed if path.endswith(".md")}
+    documents = {path for path in tree.changed if path.endswith(".md")}
 
-    assert NEW == after.keys() - tree.before.keys()
-    assert {INDEX} == changed - NEW - documents
+    assert tree.new == NEW
+    assert tree.changed - documents == {INDEX}
     assert documents
     for path in documents:
-        lines = set(after[path].decode().splitlines()) - set(
-            tree.before[path].decode().splitlines()
-        )
-        assert [line for line in lines if "max_gap" not in line] == [], path
+        assert [line for line in tree.added_lines(path) if "max_gap" not in line] == [], path
 
 
 def test_the_stage_works_everywhere(tree: Tree, tmp_path: Path) -> None:

@@ -21,9 +21,7 @@ SHIPPED = [
 def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
     """(what comes back, the parameters that were told to be lost, all notes)."""
     text, notes = export(preset, name)
-    section = preset.name if name == "litellm" else ""
-    words = read(text, format_name=name, section=section).preset
-    made, _ = parse_preset("back", words)
+    made, _ = parse_preset("back", read(text, format_name=name).preset)
     lost = {note.name for note in notes if note.kind == "lost"}
     lost |= gone(lost)
     return made, lost, [str(note) for note in notes]

@@ -1,0 +1,34 @@
+"""SillyTavern's presets: files, what they are read as, and what is written."""
+
+from tests.interchange.files import Export, File, export_test, file_tests
+
+FILES = [
+    File(
+        "sillytavern",
+        "Mine.json",
+        """{"temp": 1.25, "temperature_last": true, "top_p": 1, "top_k": 0, "min_p": 0.1,
+        "tfs": 0.9, "epsilon_cutoff": 3, "rep_pen": 1.1, "rep_pen_range": 512, "rep_pen_slope": 0.9,
+        "freq_pen": 0, "dynatemp": false, "min_temp": 0, "max_temp": 2, "nsigma": 1.5,
+        "dry_multiplier": 0.8, "dry_penalty_last_n": 0, "add_bos_token": true, "genamt": 350,
+        "dry_sequence_breakers": "[\\"\\\\n\\", \\":\\"]", "guidance_scale": 1,
+        "sampler_order": [6, 0, 1, 3, 4, 2, 5]}""",
+        {
+            "order": ["top_n_sigma", "epsilon_cutoff", "tfs", "min_p", "temperature"],
+            "repetition_penalty": 1.1, "repetition_range": 512, "frequency_penalty": 0.0,
+            "dry_multiplier": 0.8, "dry_range": 0, "dry_sequence_breakers": ["\n", ":"],
+            "temperature": 1.25, "top_k": 0, "top_p": 1.0, "min_p": 0.1, "epsilon_cutoff": 0.0003,
+            "tfs": 0.9, "top_n_sigma": 1.5, "max_tokens": 350,
+        },
+        {("lost", "rep_pen_slope"), ("lost", "sampler_order")},
+    ),
+]  # fmt: skip
+EXPORTS = [
+    Export(
+        "sillytavern",
+        {"eta_cutoff": 0.0003, "epsilon_cutoff": 0.0001},
+        {"eta_cutoff": 3, "epsilon_cutoff": 1},
+    ),
+]
+
+test_reading, test_recognition = file_tests(FILES)
+test_export = export_test(EXPORTS)
