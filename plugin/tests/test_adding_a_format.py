@@ -29,12 +29,12 @@ def test_the_page_changes_these_files_and_no_others(tree: Tree) -> None:
     """Two files are new, one has a line more, and the documents that list formats follow."""
     documents = {path for path in tree.changed if path.endswith(".md")}
 
-    assert tree.new == NEW
-    assert tree.changed - documents == {INDEX}
-    assert tree.added_lines(INDEX) == {'    "kettle",'}
-    assert documents == {"docs/formats.md", "docs/formats.zh-CN.md"}
+    assert NEW == tree.new
+    assert {INDEX} == tree.changed - documents
+    assert {'    "kettle",'} == tree.added_lines(INDEX)
+    assert {"docs/formats.md", "docs/formats.zh-CN.md"} == documents
     for path in documents:
-        assert [line for line in tree.added_lines(path) if "kettle" not in line] == [], path
+        assert [] == [line for line in tree.added_lines(path) if "kettle" not in line], path
 
 
 def test_the_command_line_knows_the_format(tree: Tree, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_command_line_knows_the_format(tree: Tree, tmp_path: Path) -> None:
     read = tree.python("-m", "temperament.cli", "import", str(tmp_path / "a.json"))
 
     assert '"heat": 130' in sent
-    assert read == "temperature: 1.3\ntop_k: 0\n"
+    assert "temperature: 1.3\ntop_k: 0\n" == read
     assert "kettle" in tree.python("-m", "temperament.cli", "export", "--help")
 
 

@@ -45,11 +45,11 @@ def test_the_page_changes_these_files_and_no_others(tree: Tree) -> None:
     """Three files are new, one has a line more, and the documents that list stages follow."""
     documents = {path for path in tree.changed if path.endswith(".md")}
 
-    assert tree.new == NEW
-    assert tree.changed - documents == {INDEX}
+    assert NEW == tree.new
+    assert {INDEX} == tree.changed - documents
     assert documents
     for path in documents:
-        assert [line for line in tree.added_lines(path) if "max_gap" not in line] == [], path
+        assert [] == [line for line in tree.added_lines(path) if "max_gap" not in line], path
 
 
 def test_the_stage_works_everywhere(tree: Tree, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Looking at what presets do: inspect, plots, the study, comparisons, the playground.
+"""Tools that show what presets do: inspection, plots, the study, comparisons, the playground.
 
 An extra (`pip install 'temperament[studio]'`): no other part of the package needs it.
 """

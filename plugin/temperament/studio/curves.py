@@ -1,4 +1,4 @@
-"""The numbers behind the figures of the reference documents, for any logits."""
+"""The numbers of the reference documents' figures, for any logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temperament.errors import EngineError, Problem
 from temperament.presets import Catalogue
 from temperament.studio.grid import Grid
 
-TEMPERATURES = (0.5, 1.0, 1.5)  # those of reference document 001
+TEMPERATURES = (0.5, 1.0, 1.5)  # as in reference document 001
 SHARES = tuple(round(0.05 * i, 2) for i in range(1, 21))
 COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 
@@ -49,14 +49,14 @@ def distributions(logits: Tensor, temperatures: Sequence[float] = TEMPERATURES) 
 
 
 def entropy_by_temperature(logits: Tensor, highest: float = 2.0, points: int = 80) -> Curve:
-    """Entropy in nats at `points` temperatures up to `highest`, 0 (greedy) among them."""
+    """Entropy in nats at `points` + 1 temperatures from 0 (greedy) to `highest`."""
     x = torch.linspace(0, highest, points + 1, dtype=torch.float64)
     entropies, _ = _grid("temperature", x.tolist()).measure(logits)
     return Curve("temperature", x, entropies)
 
 
 def kept_sets(logits: Tensor) -> list[Curve]:
-    """How many tokens top_p, top_k and min_p keep at each value."""
+    """The number of tokens that top_p, top_k and min_p keep at each of their values."""
     curves = []
     possible = int((logits > -torch.inf).sum())
     counts = [count for count in COUNTS if count <= possible]
@@ -76,7 +76,7 @@ class HeatMap:
 
 
 def entropy_map(logits: Tensor, points: int = 30) -> HeatMap:
-    """Temperature up to 2 first, then top_p up to 1, `points` of each."""
+    """The entropies of temperatures up to 2, then top_p up to 1, at `points` values of each."""
     temperature = torch.linspace(2 / points, 2, points, dtype=torch.float64)
     top_p = torch.linspace(1 / points, 1, points, dtype=torch.float64)
     settings = [

@@ -1,4 +1,4 @@
-"""What is said of a distribution: its probabilities and its entropy."""
+"""The probabilities and the entropy of a distribution."""
 
 from __future__ import annotations
 

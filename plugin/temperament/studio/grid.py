@@ -1,4 +1,4 @@
-"""Many settings on one distribution at once: the entropy and the kept set of each."""
+"""Many settings on one distribution: the entropy and the number of kept tokens of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBERS = 2**24  # logits in a batch: 64 MiB
 
 
 class Grid:
-    """Settings without history or chance (`{"temperature": 0.7}`, ...), run by `temperament.Run`.
+    """Settings that need neither history nor noise (`{"temperature": 0.7}`), run by `Run`.
 
     Raises `PresetError` for a value that isn't allowed.
     """
@@ -29,7 +29,7 @@ class Grid:
         return len(self.settings)
 
     def measure(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """For [vocab] logits each setting's entropy in nats and how many tokens it keeps.
+        """Each setting's entropy in nats and number of kept tokens, for [vocab] logits.
 
         Returns [settings] float64 and [settings] int64.
         """

@@ -1,4 +1,4 @@
-"""What presets do with a model's next token: stage by stage, as numbers."""
+"""What presets do to the distribution of the next token, stage by stage, as numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from temperament.stages import BY_NAME
 from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
 
-_NAMED = 10  # removed tokens that are told by name
+_NAMED = 10  # removed tokens whose texts are shown
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inspected:
-    """One preset's way: its snapshots, the model's own distribution first.
+    """The snapshots of one preset, the model's own distribution first.
 
-    A preset with modes has one for each mode; without, `mode` is empty.
+    A preset with modes has one `Inspected` for each mode; without modes, `mode` is empty.
     """
 
     preset: Preset
@@ -38,9 +38,9 @@ class Inspected:
 class Inspection:
     """Several presets on one prompt. `tokens` are the ids to show and their texts.
 
-    `seen` is the probability mass of the tokens that the source told: 1 for local weights.
-    `inexact` names the stages whose numbers can't be right, since they need logits and the source
-    told log-probabilities.
+    `seen` is the probability mass of the tokens that the source returned: 1 for local weights.
+    `inexact` names the stages whose numbers aren't exact, since they need logits and the source
+    returned log-probabilities.
     """
 
     model: str
@@ -61,10 +61,10 @@ async def inspect(
     seed: int = 0,
     top: int = 20,
 ) -> Inspection:
-    """Runs each preset's chain on the token after `prompt`, over the model's own values.
+    """Runs each preset's chain, over the source's defaults, on the token after `prompt`.
 
-    The `top` tokens that are shown are those that are most likely in any of the distributions.
-    Raises `TemperamentError` for what a preset or the source can't do.
+    The `top` tokens to show are those that are most likely in any of the distributions. Raises
+    `TemperamentError` for an unbound preset, and for what a preset or the source can't do.
     """
     refuse_unbound(presets)
     ids = await source.encode(prompt, chat=chat)
@@ -100,14 +100,14 @@ async def inspect(
 
 
 def refuse_unbound(presets: Sequence[Preset]) -> None:
-    """Raises `PresetError` for presets whose numbers depend on a model that isn't known."""
+    """Raises `PresetError` with every preset whose numbers depend on a model that isn't known."""
     problems = [Problem(p.name, "", p.unbound) for p in presets if p.unbound]
     if problems:
         raise PresetError(problems)
 
 
 def _most_likely(snapshots: Sequence[Snapshot], top: int) -> list[int]:
-    """The ids of the `top` tokens that are likely somewhere, in the order of the first snapshot."""
+    """The ids of the `top` most likely tokens of all snapshots, in the order of the first one."""
     best = torch.stack([snapshot.probabilities for snapshot in snapshots]).amax(0)
     found = best.topk(min(top, int((best > 0).sum()))).indices
     first = snapshots[0].probabilities[found]
@@ -144,7 +144,7 @@ def _way(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
                 "removed_mass": snapshot.removed_mass,
                 "removed_tokens": removed,
                 "moved": snapshot.moved,
-                # of `tokens`; null for one that can't come
+                # of `tokens`; null for an impossible one
                 "probabilities": [
                     float(snapshot.probabilities[token]) if snapshot.kept[token] else None
                     for token in shown

@@ -1,4 +1,4 @@
-"""Where logits and texts come from: local weights or a running server, behind the same words."""
+"""Where logits and texts come from: one interface for local weights and running servers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from temperament.presets import Preset
 class Logits:
     """The next token's logits, [vocab] float32.
 
-    A server may tell its most likely tokens only: then the others are -inf, and `seen`, the mass
-    of those it told, is less than 1. It may tell log-probabilities instead of logits, which differ
-    by an unknown constant: then `absolute` is false.
+    A server may return its most likely tokens only: then the others are -inf, and `seen`, the mass
+    of those that it returned, is below 1. It may return log-probabilities, which differ from the
+    logits by an unknown constant: then `absolute` is false.
     """
 
     row: Tensor
@@ -29,8 +29,8 @@ class Logits:
 class Drawn:
     """One token of a generated text, and its surprise `-ln p` in nats.
 
-    `text` is what it adds to the text: nothing for a special token, and nothing before a character
-    is whole. p is the model's own; a server says it as its `--logprobs-mode` does.
+    `text` is what it adds to the text: nothing for a special token, and nothing until a character
+    is complete. p is the model's own probability; a server's `--logprobs-mode` may change it.
     """
 
     id: int
@@ -39,20 +39,20 @@ class Drawn:
 
 
 class Source(Protocol):
-    """A model that can be asked."""
+    """A model that returns logits and texts."""
 
     name: str
     # a Transformers tokenizer, or None where only the server has it
     tokenizer: Any
-    # what the model's `generation_config.json` sets, which lies below every preset
+    # the layer under every preset: the values of the model's `generation_config.json`
     defaults: Preset
 
     async def encode(self, prompt: str, *, chat: bool = False) -> list[int]:
-        """The prompt's token ids; with `chat` those of a user's message that asks it."""
+        """The prompt's token ids; with `chat`, those of a chat whose user message it is."""
         ...
 
     async def logits(self, ids: Sequence[int]) -> Logits:
-        """What the model says about the token after `ids`."""
+        """The logits of the token after `ids`."""
         ...
 
     async def texts(self, ids: Sequence[int]) -> list[str]:
@@ -62,5 +62,5 @@ class Source(Protocol):
     def generate(
         self, ids: Sequence[int], preset: Preset, *, seed: int, max_tokens: int
     ) -> AsyncIterator[Drawn]:
-        """The tokens of a text after `ids`, as they are drawn."""
+        """The tokens of a text after `ids`, one by one as they are drawn."""
         ...

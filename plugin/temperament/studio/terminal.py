@@ -17,7 +17,7 @@ _MODEL = "the model"
 
 
 def show(inspection: Inspection, width: int | None = None) -> str:
-    """The tables as text, with colours where stdout is a terminal that has them."""
+    """The tables as text, with colours if stdout is a terminal that has them."""
     console = Console(width=width, highlight=False)
     with console.capture() as captured:
         console.print(_head(inspection))
@@ -27,7 +27,7 @@ def show(inspection: Inspection, width: int | None = None) -> str:
 
 
 def bar(share: float) -> str:
-    """A bar of up to eight columns, in eighths; what is there at all shows."""
+    """A bar of up to eight columns, in eighths of a column; a share above 0 has at least one."""
     eighths = max(round(share * _BAR * 8), 1 if share > 0 else 0)
     full, part = divmod(eighths, 8)
     return (_EIGHTHS[8] * full + (_EIGHTHS[part] if part else "")).ljust(_BAR)
@@ -37,14 +37,14 @@ def _head(inspection: Inspection) -> RenderableType:
     lines = [f"[bold]{escape(inspection.model)}[/], {len(inspection.ids)} tokens of prompt"]
     if inspection.seen < 1 - 1e-6:
         lines.append(
-            f"[yellow]The server tells tokens with {inspection.seen:.1%} of the mass: the others"
-            " count as impossible here. It tells all with --max-logprobs -1.[/]"
+            f"[yellow]The server returns tokens with {inspection.seen:.1%} of the mass; the others"
+            " count as impossible here. With --max-logprobs -1 it returns all.[/]"
         )
     if inspection.inexact:
         lines.append(
-            "[yellow]The server tells log-probabilities, which don't have the logits' zero: the"
-            f" numbers of {', '.join(inspection.inexact)} are near, not exact. It tells logits with"
-            " --logprobs-mode raw_logits.[/]"
+            "[yellow]The server returns log-probabilities, which differ from logits by a constant:"
+            f" the numbers of {', '.join(inspection.inexact)} are near, not exact. With"
+            " --logprobs-mode raw_logits it returns logits.[/]"
         )
     return "\n".join(lines)
 

@@ -8,9 +8,9 @@ _MARKS = {" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍", "\u3000": "□"}
 
 
 def readable(token: bytes | str) -> str:
-    """`token` on one line; a byte that is no character of its own is shown as `<E4>`.
+    """`token` on one line; a byte that is no part of a character is shown as `<E4>`.
 
-    A text is taken as it is: a server may give no bytes.
+    A token may be a text, since some servers return no bytes.
     """
     text = token if isinstance(token, str) else token.decode("utf-8", errors="surrogateescape")
     return "".join(map(_shown, text))
@@ -19,7 +19,7 @@ def readable(token: bytes | str) -> str:
 def _shown(character: str) -> str:
     if character in _MARKS:
         return _MARKS[character]
-    if "\udc80" <= character <= "\udcff":  # a byte that UTF-8 can't end here
+    if "\udc80" <= character <= "\udcff":  # a byte that isn't valid UTF-8 here
         return f"<{ord(character) - 0xDC00:02X}>"
     if not character.isprintable():
         return f"<{ord(character):02X}>"
@@ -27,11 +27,11 @@ def _shown(character: str) -> str:
 
 
 class Writer:
-    """Tokens' bytes to text, as a text is written: a character comes with its last byte."""
+    """Decodes the bytes of tokens one by one; a character comes with its last byte."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, token: bytes) -> str:
-        """What one more token adds to the text."""
+        """The text that one more token adds."""
         return self._decoder.decode(token)

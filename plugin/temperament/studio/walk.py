@@ -1,6 +1,6 @@
-"""A chain run stage by stage on one row: the distribution before and after each of its stages.
+"""A chain run stage by stage on one row: the distribution before and after each stage.
 
-Every stage is run by `temperament.Run`, as in an engine: here is no second formula.
+`temperament.Run` runs every stage, as in an engine: no formula stands here a second time.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from temperament.presets import Catalogue, Preset
 from temperament.presets.chain import Chain
 from temperament.studio.distribution import entropy, probabilities
 
-_NO_PRESETS = Catalogue({})  # a stage alone names no other preset
+_NO_PRESETS = Catalogue({})  # one stage extends no preset
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Snapshot:
-    """The distribution after one stage, and what the stage did to the one before it.
+    """The distribution after one stage, and what the stage changed.
 
-    `stage` is empty for the model's own distribution, of which nothing has been removed.
-    Entropies are in nats. `moved` is the total variation distance to the distribution before: the
-    probability mass that changed its token.
+    `stage` is empty for the model's own distribution, of which nothing has been removed. `entropy`
+    is in nats. `moved` is the total variation distance to the distribution before the stage: the
+    probability mass that went from one token to another.
     """
 
     stage: str
     values: Mapping[str, Any]
     # [vocab] float64, sums to 1
     probabilities: Tensor
-    # [vocab] bool, the tokens that may still come
+    # [vocab] bool, the tokens that are still possible
     kept: Tensor
     entropy: float
     # [removed] int64 ids, the most likely first
@@ -52,11 +52,11 @@ def walk(
     limit: int | None = None,
     tokenizer: Any = None,
 ) -> list[Snapshot]:
-    """The model's own distribution, and that after each stage of `chain`.
+    """The model's own distribution, then the distribution after each stage of `chain`.
 
-    `logits` is [vocab] in any float type and stays as it is; -inf stands for a token that can't
-    come. `seed` fixes what stages with chance do, `limit` is the row's `max_tokens`. Raises
-    `PresetError` if a stage needs `tokenizer` and there is none.
+    `logits` is [vocab] in any float type and isn't changed; -inf marks an impossible token. `seed`
+    determines the noise of random stages, `limit` is the row's `max_tokens`. Raises `PresetError`
+    if a stage needs `tokenizer` and there is none.
     """
     row = logits.to(torch.float32, copy=True)[None]
     before = _snapshot("", {}, row, None)

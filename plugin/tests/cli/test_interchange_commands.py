@@ -56,7 +56,7 @@ class TestImportAndExport:
         Path("generation_config.json").write_text('{"do_sample": true, "eos_token_id": 2}')
         ran = Ran(capsys, "import", "generation_config.json")
 
-        assert ran.out == "top_k: 50\n"
+        assert "top_k: 50\n" == ran.out
         assert ran.err.splitlines() == [
             "left: eos_token_id = 2: belongs to the model, not to a preset",
             "default: top_k = 50: not in the file: Transformers' default",
@@ -72,9 +72,9 @@ class TestImportAndExport:
         brought = json.loads(Ran(capsys, "import", "a.json", "--json").out)
 
         assert ("lost", "modes") == (shown["notes"][0]["kind"], shown["notes"][0]["name"])
-        assert one["notes"] == []
-        assert json.loads(one["text"])["temperature"] == 0.6
-        assert brought["preset"] == {"temperature": 0.5, "seed": 3, "max_tokens": 4}
+        assert [] == one["notes"]
+        assert 0.6 == json.loads(one["text"])["temperature"]
+        assert {"temperature": 0.5, "seed": 3, "max_tokens": 4} == brought["preset"]
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -112,7 +112,7 @@ class TestFilesOfOnesOwn:
         ran = Ran(capsys, "new", "poems", "--from", "创意写作", "--set", "top_p=0.9")
         preset = Catalogue.load(["poems.yaml"])["poems"]
 
-        assert ran.code == 0
+        assert 0 == ran.code
         assert {"temperature": 1.5, "top_p": 0.9} == preset.values
         assert "$schema=./preset.schema.json" in Path("poems.yaml").read_text()
         assert "top_p" in json.loads(Path("preset.schema.json").read_text())["properties"]
@@ -122,8 +122,8 @@ class TestFilesOfOnesOwn:
         Path("p.yaml").write_text("# mine\ntop_p: 0.9  # the nucleus\nmin_p: 0.1\n")
         ran = Ran(capsys, "set", "p.yaml", "top_p=0.8", "top_k=5", "--unset", "min_p")
 
-        assert ran.code == 0
-        assert Path("p.yaml").read_text() == "# mine\ntop_p: 0.8  # the nucleus\ntop_k: 5\n"
+        assert 0 == ran.code
+        assert "# mine\ntop_p: 0.8  # the nucleus\ntop_k: 5\n" == Path("p.yaml").read_text()
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -145,8 +145,8 @@ class TestFilesOfOnesOwn:
 
         assert (1, "") == (ran.code, ran.out)
         assert message in ran.err
-        assert Path("p.yaml").read_text() == "top_p: 0.9\n"
-        assert [path.name for path in Path().iterdir()] == ["p.yaml"]
+        assert "top_p: 0.9\n" == Path("p.yaml").read_text()
+        assert ["p.yaml"] == [path.name for path in Path().iterdir()]
 
 
 class TestModels:

@@ -64,7 +64,7 @@ def file_tests(files: Sequence[File]) -> tuple[Test, Test]:
         """A file is read as its preset, and what is lost or differs has a note."""
         reading = read(file.text, name=file.name, format_name=file.format, section=file.section)
 
-        assert reading.preset == file.preset
+        assert file.preset == reading.preset
         notes = {(note.kind, note.name) for note in reading.notes}
         assert notes >= file.notes
         assert {name for kind, name in notes if kind == "lost"} <= {name for _, name in file.notes}
@@ -87,7 +87,7 @@ def export_test(exports: Sequence[Export]) -> Test:
         """The text has the program's names, units and order, and undoes its defaults."""
         text, notes = export(as_preset(case.values, Catalogue({})), case.format)
 
-        assert (text if isinstance(case.expected, str) else json.loads(text)) == case.expected
+        assert case.expected == (text if isinstance(case.expected, str) else json.loads(text))
         assert {note.name for note in notes if note.kind == "lost"} == case.lost
 
     return test_export

@@ -41,7 +41,7 @@ class TestTransformers:
         words = dict(read(text, format_name="transformers").preset)
         words.pop("order", None)
 
-        assert words == {**WORDS, **MORE}
+        assert {**WORDS, **MORE} == words
 
     @pytest.mark.parametrize("more", [{}, MORE, {"temperature": 0}], ids=["few", "more", "greedy"])
     def test_what_it_reads(self, tmp_path: Path, more: dict[str, Any]) -> None:
@@ -99,4 +99,4 @@ class TestVllm:
         request = ChatCompletionRequest(model="m", messages=messages, **json.loads(text))
         params = request.to_sampling_params(request.max_tokens, {})
 
-        assert {name: getattr(params, name) for name in WORDS} == WORDS
+        assert WORDS == {name: getattr(params, name) for name in WORDS}

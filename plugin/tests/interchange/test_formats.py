@@ -60,7 +60,7 @@ class TestRead:
         """It is lost, and its note has its name and value."""
         [note] = read('{"temperature": 1, "hotness": 3}', format_name="sglang").notes
 
-        assert (note.kind, note.name, note.value) == ("lost", "hotness", 3)
+        assert ("lost", "hotness", 3) == (note.kind, note.name, note.value)
 
     @pytest.mark.parametrize(
         ("format_name", "text"),

@@ -57,7 +57,7 @@ class TestIsRequest:
     )
     def test_by_its_fields(self, body: dict[str, Any], expected: bool) -> None:
         """Two that nobody else sends."""
-        assert is_request(body) == expected
+        assert expected == is_request(body)
 
 
 class TestTranslate:
@@ -74,7 +74,7 @@ class TestTranslate:
             "banned_strings": ["ugh"], "max_tokens": 20, "stop": ["\nUser:"],
         }  # fmt: skip
 
-        assert {note.name for note in notes} == CLIENTS
+        assert CLIENTS == {note.name for note in notes}
         assert expected.items() <= sampling.items()
         assert parse_preset("request", sampling)[0].chain.names == (
             "suppress_tokens", "repetition_penalty", "dry", "banned_strings", "temperature",
@@ -86,10 +86,10 @@ class TestTranslate:
         changed, notes = translate({**BODY, **WEBUI})
 
         assert {note.name for note in notes} == CLIENTS | {"num_ctx"}
-        assert changed["epsilon_cutoff"] == 0.0003
-        assert changed["repetition_range"] == 512
-        assert changed["order"][-1] == "temperature"
-        assert changed["seed"] == 5
+        assert 0.0003 == changed["epsilon_cutoff"]
+        assert 512 == changed["repetition_range"]
+        assert "temperature" == changed["order"][-1]
+        assert 5 == changed["seed"]
 
     @pytest.mark.parametrize(
         ("more", "named"),
@@ -122,18 +122,18 @@ class TestTranslate:
         assert (0.5, 1.5, 2) == tuple(
             changed[f"dynatemp_{name}"] for name in ("low", "high", "exponent")
         )
-        assert changed.get("temperature", 1) == 1
+        assert 1 == changed.get("temperature", 1)
 
     def test_the_end_is_banned(self) -> None:
         """Until the limit nothing ends the text."""
-        assert translate({**BODY, "ban_eos_token": True})[0]["min_new_tokens"] == 20
+        assert 20 == translate({**BODY, "ban_eos_token": True})[0]["min_new_tokens"]
 
     def test_the_body_that_was_given_stays(self) -> None:
         """A new one is made."""
         body = dict(BODY)
         translate(body)
 
-        assert body == BODY
+        assert BODY == body
 
 
 @pytest.mark.parametrize(

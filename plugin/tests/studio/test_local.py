@@ -58,28 +58,28 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_text_ends_at_the_limit(generate: Any) -> None:
     """Without an end token the loop draws as many tokens as the caller allows."""
-    assert generate(preset(temperature=0)) == [0] * 6
+    assert [0] * 6 == generate(preset(temperature=0))
 
 
 def test_a_text_ends_at_the_models_end_token(generate: Any) -> None:
     """The end token is the text's last."""
-    assert generate(preset(temperature=0), end=0) == [0]
+    assert [0] == generate(preset(temperature=0), end=0)
 
 
 def test_the_presets_end_tokens_replace_the_models(generate: Any) -> None:
     """`eos_token_id` of the preset counts, and the model's doesn't any more."""
-    assert generate(preset(temperature=0, eos_token_id=[3]), end=0) == [0] * 6
-    assert generate(preset(temperature=0, eos_token_id=[0, 3]), end=None) == [0]
+    assert [0] * 6 == generate(preset(temperature=0, eos_token_id=[3]), end=0)
+    assert [0] == generate(preset(temperature=0, eos_token_id=[0, 3]), end=None)
 
 
 def test_a_text_ends_at_a_stop_text(generate: Any) -> None:
     """The stop text may span tokens."""
-    assert generate(preset(do_sample=False, stop=["aa"])) == [0, 0]
+    assert [0, 0] == generate(preset(do_sample=False, stop=["aa"]))
 
 
 def test_neutral_fields_are_allowed(generate: Any) -> None:
     """A field at its default asks for nothing."""
-    assert generate(preset(temperature=0, num_beams=1, use_cache=True)) == [0] * 6
+    assert [0] * 6 == generate(preset(temperature=0, num_beams=1, use_cache=True))
 
 
 def test_what_the_loop_does_not_do_is_refused(generate: Any) -> None:
@@ -88,7 +88,7 @@ def test_what_the_loop_does_not_do_is_refused(generate: Any) -> None:
         generate(preset(temperature=0, num_beams=4, guidance_scale=1.5, num_return_sequences=2))
 
     paths = {problem.path for problem in caught.value.problems}
-    assert paths == {"num_beams", "guidance_scale", "num_return_sequences"}
+    assert {"num_beams", "guidance_scale", "num_return_sequences"} == paths
 
 
 def test_an_unbound_preset_is_refused(generate: Any) -> None:

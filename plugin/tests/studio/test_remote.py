@@ -95,7 +95,7 @@ def refused(fake: Fake, chosen: Preset) -> list[Problem]:
     """The problems for which a preset isn't sent."""
     with pytest.raises(TemperamentError) as caught:
         completed(fake, chosen)
-    assert fake.completions == []
+    assert [] == fake.completions
     return list(caught.value.problems)
 
 
@@ -107,7 +107,7 @@ class TestLogits:
         logits = on_server(Fake(), lambda server: server.logits([1, 2]))
 
         assert logits.row.exp().tolist() == pytest.approx(PROBABILITIES)
-        assert (logits.seen, logits.absolute) == (1.0, False)
+        assert (1.0, False) == (logits.seen, logits.absolute)
 
     def test_raw_logits_are_recognised(self) -> None:
         """With --logprobs-mode raw_logits the numbers sum to another mass than 1."""
@@ -130,10 +130,10 @@ class TestLogits:
 
         first, second = on_server(fake, work)
 
-        assert [p for p in first.row.exp().tolist() if p] == [pytest.approx(0.4)]
+        assert [pytest.approx(0.4)] == [p for p in first.row.exp().tolist() if p]
         assert first.seen == pytest.approx(0.4)
         assert second.seen == pytest.approx(0.4)
-        assert [body["logprobs"] for body in fake.completions] == [-1, 20, 5, 1, 1]
+        assert [-1, 20, 5, 1, 1] == [body["logprobs"] for body in fake.completions]
 
     def test_the_servers_defaults_are_undone(self) -> None:
         """They must not change the model's own distribution."""
@@ -155,7 +155,7 @@ class TestTexts:
         async def work(server: Server) -> Any:
             return [await server.texts([3, 4, 3]), await server.texts([4])]
 
-        assert on_server(fake, work) == [["␣w3", "␣w4", "␣w3"], ["␣w4"]]
+        assert [["␣w3", "␣w4", "␣w3"], ["␣w4"]] == on_server(fake, work)
         assert 2 <= sum(path == "/detokenize" for path, _ in fake.requests) <= 3
 
     def test_a_text_is_streamed(self) -> None:
@@ -166,10 +166,10 @@ class TestTexts:
             return [(drawn.id, drawn.text, drawn.surprise) async for drawn in tokens]
 
         fake = Fake()
-        assert on_server(fake, work) == [(3, " w3", 0.5), (0, " w0", 0.5)]
+        assert [(3, " w3", 0.5), (0, " w0", 0.5)] == on_server(fake, work)
         body = fake.completions[0]
         names = ("top_k", "typical_p", "seed", "max_tokens")
-        assert tuple(body[name] for name in names) == (2, 0.5, 7, 2)
+        assert (2, 0.5, 7, 2) == tuple(body[name] for name in names)
 
 
 class TestWithThePlugin:
@@ -190,9 +190,9 @@ class TestWithThePlugin:
         on_server(fake, work)
         named, by_values = fake.completions
 
-        assert named["preset"] == "mine"
+        assert "mine" == named["preset"]
         assert "top_k" not in named
-        assert by_values["top_k"] == 4
+        assert 4 == by_values["top_k"]
         assert "preset" not in by_values
 
     def test_modes_and_schedules_are_sent_whole(self) -> None:
@@ -200,7 +200,7 @@ class TestWithThePlugin:
         schedule = {"from": 1.0, "to": 0.5, "over": 9, "curve": "linear"}
         _, body = completed(Fake(), preset(**MODES, top_p=schedule))
 
-        assert {name: body[name] for name in MODES} == MODES
+        assert MODES == {name: body[name] for name in MODES}
         assert body["top_p"] == schedule
 
     def test_an_unbound_preset_is_not_sent(self) -> None:
@@ -220,15 +220,15 @@ class TestWithThePlugin:
 
         presets = on_server(fake, work)
 
-        assert list(presets) == ["mine"]
-        assert dict(presets.aliases) == {"m": "mine"}
+        assert ["mine"] == list(presets)
+        assert {"m": "mine"} == dict(presets.aliases)
 
     @pytest.mark.parametrize("plugin", [True, False])
     def test_several_texts_of_one_request_are_refused(self, plugin: bool) -> None:
         """The studio reads one text; the others would be dropped."""
         problems = refused(Fake(plugin=plugin), preset(num_return_sequences=2))
 
-        assert [problem.path for problem in problems] == ["num_return_sequences"]
+        assert ["num_return_sequences"] == [problem.path for problem in problems]
 
 
 class TestWithoutThePlugin:
@@ -259,8 +259,8 @@ class TestWithoutThePlugin:
         }  # fmt: skip
         text, body = completed(Fake(plugin=False), preset(**values))
 
-        assert text == ([3], [0.5])
-        assert body == {**always, **expected}
+        assert ([3], [0.5]) == text
+        assert {**always, **expected} == body
 
     def test_modes_with_the_same_chain_are_one_chain(self) -> None:
         """Nothing is lost without the modes: both sample alike."""
@@ -304,7 +304,7 @@ class TestWithoutThePlugin:
         try:
             _, body = completed(fake, chosen)
         except TemperamentError:
-            assert fake.completions == []
+            assert [] == fake.completions
         else:
             assert body.items() >= chosen.values.items()
             assert not chosen.modes

@@ -1,1 +1,1 @@
-"""How presets differ in what a server writes: diversity, surprise, length, loops, speed."""
+"""How presets differ in the texts that a server generates: diversity, length, loops, speed."""

@@ -1,4 +1,4 @@
-"""The samples: every preset on every prompt, in rounds, so that a drift of the machine hits all."""
+"""Samples of every preset on every prompt, in rounds, so that a drift in speed affects all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from temperament.studio.remote import Server
 class Collected:
     """One preset's samples: `tokens[prompt][sample]` are ids, `surprises` their `-ln p` in nats.
 
-    `speeds` has the tokens a second of each round, all prompts at once.
+    `speeds` are the tokens per second of each round, over all prompts together.
     """
 
     preset: Preset
@@ -41,15 +41,15 @@ async def collect(
 ) -> list[Collected]:
     """`samples` texts of every preset on every prompt, `together` requests at a time.
 
-    Sample i of a prompt has the same seed under every preset. Raises `EngineError` for what the
-    server refuses.
+    Sample i of a prompt has the same seed under every preset. Raises `EngineError` with the
+    reasons if the server can't run a preset.
     """
     ids = [await server.encode(prompt, chat=chat) for prompt in prompts]
-    made = [Collected(p, [[] for _ in prompts], [[] for _ in prompts]) for p in presets]
-    places = asyncio.Semaphore(together)
+    all_collected = [Collected(p, [[] for _ in prompts], [[] for _ in prompts]) for p in presets]
+    running = asyncio.Semaphore(together)
 
-    async def one(collected: Collected, prompt: int, sample: int) -> int:
-        async with places:
+    async def sample_once(collected: Collected, prompt: int, sample: int) -> int:
+        async with running:
             number = seed + sample * len(prompts) + prompt
             tokens, surprises = await server.complete(
                 ids[prompt], collected.preset, seed=number, max_tokens=max_tokens
@@ -58,15 +58,15 @@ async def collect(
         collected.surprises[prompt].append(surprises)
         return len(tokens)
 
-    with tqdm(total=samples * len(made) * len(prompts), unit="text") as progress:
+    with tqdm(total=samples * len(all_collected) * len(prompts), unit="text") as progress:
         for sample in range(samples):
-            for collected in made:
+            for collected in all_collected:
                 begin = time.perf_counter()
-                work = [one(collected, prompt, sample) for prompt in range(len(prompts))]
+                work = [sample_once(collected, prompt, sample) for prompt in range(len(prompts))]
                 lengths = await asyncio.gather(*work)
                 collected.speeds.append(sum(lengths) / (time.perf_counter() - begin))
                 progress.update(len(prompts))
-    return made
+    return all_collected
 
 
 def read_prompts(path: str) -> list[str]:
@@ -77,5 +77,5 @@ def read_prompts(path: str) -> list[str]:
         raise EngineError(Problem(path, "", f"can't be read: {error}")) from error
     prompts = [line for line in lines if line.strip()]
     if not prompts:
-        raise EngineError(Problem(path, "", "has no prompts", allowed="one a line"))
+        raise EngineError(Problem(path, "", "has no prompts", allowed="one prompt a line"))
     return prompts

@@ -1,4 +1,4 @@
-"""The comparison's numbers: a mean over the prompts for each preset, with intervals of 95 %."""
+"""The comparison's numbers: each preset's mean over the prompts, with a 95 % interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temperament.studio.comparison.collect import Collected
 RESAMPLES = 2000
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-# what is told, and in which unit
+# measure -> its unit
 MEASURES = {
     "distinct-1": "",
     "distinct-2": "",
@@ -30,7 +30,7 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its interval."""
+    """A mean and its 95 % interval."""
 
     value: float
     low: float
@@ -39,7 +39,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One measure: each preset's estimate, and each one's difference to the first preset."""
+    """One measure: each preset's estimate, and each preset's difference from the first one."""
 
     measure: str
     estimates: tuple[Estimate, ...]
@@ -52,10 +52,10 @@ def compare(collected: Sequence[Collected]) -> list[Compared]:
     The bootstrap resamples prompts, the same ones for every preset, so differences are paired;
     for the speed it resamples the rounds.
     """
-    made = []
+    compared = []
     for measure in MEASURES:
         columns = np.array([_values(each, measure) for each in collected])
-        # [presets, prompts]: a prompt counts where every preset has a number
+        # [presets, prompts], of the prompts for which every preset has a number
         columns = columns[:, ~np.isnan(columns).any(0)]
         if not columns.shape[1]:
             continue
@@ -63,21 +63,21 @@ def compare(collected: Sequence[Collected]) -> list[Compared]:
         picks = random.integers(columns.shape[1], size=(RESAMPLES, columns.shape[1]))
         means = columns[:, picks].mean(-1)  # [presets, resamples]
         gaps = means - means[0]
-        own = columns.mean(1)
-        made.append(
+        mean = columns.mean(1)
+        compared.append(
             Compared(
                 measure,
-                tuple(_estimate(*pair) for pair in zip(own, means, strict=True)),
-                tuple(_estimate(*pair) for pair in zip(own - own[0], gaps, strict=True)),
+                tuple(_estimate(*pair) for pair in zip(mean, means, strict=True)),
+                tuple(_estimate(*pair) for pair in zip(mean - mean[0], gaps, strict=True)),
             )
         )
-    return made
+    return compared
 
 
 def as_json(collected: Sequence[Collected], compared: Sequence[Compared]) -> dict[str, Any]:
     """The numbers of a comparison."""
 
-    def told(estimate: Estimate) -> dict[str, float]:
+    def numbers(estimate: Estimate) -> dict[str, float]:
         return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
     return {
@@ -87,8 +87,8 @@ def as_json(collected: Sequence[Collected], compared: Sequence[Compared]) -> dic
         "measures": {
             each.measure: {
                 "unit": MEASURES[each.measure],
-                "estimates": [told(estimate) for estimate in each.estimates],
-                "differences": [told(estimate) for estimate in each.differences],
+                "estimates": [numbers(estimate) for estimate in each.estimates],
+                "differences": [numbers(estimate) for estimate in each.differences],
             }
             for each in compared
         },
@@ -96,7 +96,7 @@ def as_json(collected: Sequence[Collected], compared: Sequence[Compared]) -> dic
 
 
 def _values(collected: Collected, measure: str) -> list[float]:
-    """One number for each prompt (for the speed: for each round)."""
+    """One number for each prompt; for the speed, one for each round."""
     if measure == "speed":
         return collected.speeds
     if measure == "surprise":

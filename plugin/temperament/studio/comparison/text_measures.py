@@ -1,4 +1,4 @@
-"""What is measured on the samples of one prompt: each sample is its list of token ids."""
+"""Measures of the samples of one prompt; a sample is its list of token ids."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 Tokens = Sequence[int]
 ORDER = 4  # of BLEU
-REPEATS = 3  # a loop's period stands so often at the end
-LOOP = 12  # tokens that a loop has at least
+REPEATS = 3  # times that a loop repeats its period at the end of a text
+LOOP = 12  # fewest tokens of a loop
 
 
 def distinct(samples: Sequence[Tokens], n: int) -> float:
-    """Different n-grams over all n-grams of the samples; NaN if there is none.
+    """The share of different n-grams among all n-grams of the samples; NaN if there are none.
 
     Source: Li et al. 2016, arXiv:1510.03055.
     """
@@ -22,7 +22,7 @@ def distinct(samples: Sequence[Tokens], n: int) -> float:
 
 
 def self_bleu(samples: Sequence[Tokens]) -> float:
-    """The mean BLEU of each sample against the others: 1 if they are equal, 0 if nothing is.
+    """The mean BLEU of each sample against the others: 1 if all are equal, 0 if they share nothing.
 
     NaN for fewer than two samples. Source: Zhu et al. 2018, arXiv:1802.01886.
     """
@@ -33,7 +33,7 @@ def self_bleu(samples: Sequence[Tokens]) -> float:
 
 
 def bleu(candidate: Tokens, references: Sequence[Tokens]) -> float:
-    """BLEU-4 of one text, with one added to the counts of two tokens and more.
+    """BLEU-4 of one text, with 1 added to the counts of n-grams of two tokens and more.
 
     Source: Papineni et al. 2002; the smoothing is that of Lin and Och 2004 (ORANGE).
     """
@@ -59,7 +59,7 @@ def bleu(candidate: Tokens, references: Sequence[Tokens]) -> float:
 
 
 def loops(sample: Tokens) -> bool:
-    """Whether a text ends in a loop: the same tokens three times, of 12 tokens in all or more."""
+    """Whether a text ends with the same tokens three times, in 12 tokens or more."""
     for period in range(1, len(sample) // REPEATS + 1):
         length = max(period * REPEATS, LOOP)
         end = sample[-length:]

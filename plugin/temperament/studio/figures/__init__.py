@@ -1,1 +1,1 @@
-"""Drawings with matplotlib. Each file draws numbers that another module made."""
+"""Figures with matplotlib. Each file draws the numbers of another module."""

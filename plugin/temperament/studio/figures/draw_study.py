@@ -113,9 +113,9 @@ def _equal(models: Sequence[Measured], pyplot: Any, words: dict[str, str], theme
     for measured, colour in zip(models, colours(theme), strict=False):
         _drawn(panels[0], Sample(measured).equals("top_p"), measured.model, colour)
     for panel, measured in zip(panels[1:], models, strict=True):
-        made = groups(measured)
+        samples = groups(measured)
         for name, colour in zip(LEVELS, colours(theme), strict=False):
-            _drawn(panel, made[name].equals("top_p"), words[name], colour)
+            _drawn(panel, samples[name].equals("top_p"), words[name], colour)
         panel.set_title(measured.model)
     for panel in panels:
         panel.plot([0, 1], [0, 1], color="gray", linewidth=0.8, linestyle=":")
@@ -131,12 +131,12 @@ def _match(models: Sequence[Measured], pyplot: Any, words: dict[str, str], theme
         sharey=True, sharex=True,
     )  # fmt: skip
     for panel, measured in zip(panels[0], models, strict=True):
-        own = measured.entropy[:, column("temperature", 1.0)]
+        entropy = measured.entropy[:, column("temperature", 1.0)]
         found = matches(measured)
         for name, colour, mark in zip(KINDS, colours(theme), "os^Dv", strict=False):
             rows = [place for place, kind in enumerate(measured.kinds) if kind == name]
             label = words.get(name, name)
-            panel.scatter(own[rows], found[rows], s=14, marker=mark, color=colour, label=label)
+            panel.scatter(entropy[rows], found[rows], s=14, marker=mark, color=colour, label=label)
         panel.axhline(0.7, color="gray", linewidth=0.8, linestyle=":")
         panel.set(title=measured.model, xlabel=words["own"], ylim=(0.4, 1.02))
         panel.legend(fontsize=8)
@@ -151,9 +151,9 @@ def _groups(models: Sequence[Measured], pyplot: Any, words: dict[str, str], them
     )
     for panel, x in zip(panels, (0.5, 0.7, 0.9), strict=True):
         for place, (measured, colour) in enumerate(zip(models, colours(theme), strict=False)):
-            made = groups(measured)
-            there = [name for name in names if name in made]
-            gaps = [made[name].difference(x) for name in there]
+            samples = groups(measured)
+            there = [name for name in names if name in samples]
+            gaps = [samples[name].difference(x) for name in there]
             panel.errorbar(
                 [gap.value * 100 for gap in gaps],
                 [names.index(name) + (place - 0.5) * 0.25 for name in there],

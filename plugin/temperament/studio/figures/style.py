@@ -1,4 +1,4 @@
-"""How figures look: colours that the colour-blind tell apart, light or dark, English or Chinese."""
+"""The style of figures: colours for any colour vision, light or dark, English or Chinese."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CHINESE = (
 
 @contextmanager
 def drawing(theme: Theme = "light", language: Language = "en") -> Iterator[Any]:
-    """`matplotlib.pyplot`, set up; what was opened in the block is closed at its end.
+    """`matplotlib.pyplot` with our style; figures opened in the block are closed at its end.
 
     Raises `EngineError` if matplotlib, or for Chinese a font that has it, isn't installed.
     """
@@ -115,14 +115,14 @@ def chinese_font() -> str:
 
 
 def save(figure: Any, path: str | Path) -> None:
-    """Writes a figure; the name's ending says as what: `.png` or `.svg`.
+    """Writes a figure; the suffix of `path`, `.png` or `.svg`, selects the format.
 
     Raises `EngineError` if the file can't be written.
     """
     path = Path(path)
     kind = path.suffix.removeprefix(".").lower()
     if kind not in ("png", "svg"):
-        raise EngineError(Problem(str(path), "", "not a kind of figure", kind, "png or svg"))
+        raise EngineError(Problem(str(path), "", "not a format of figures", kind, "png or svg"))
     nothing = {"Date": None} if kind == "svg" else {"Software": None}
     try:
         figure.savefig(path, dpi=100, bbox_inches="tight", metadata=nothing)

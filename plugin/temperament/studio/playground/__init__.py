@@ -1,6 +1,6 @@
-"""The playground: one page on which a preset can be tried, beside another.
+"""The playground: one page to try two presets side by side.
 
-FastAPI answers it, which comes with vLLM too; the page is plain HTML, CSS and JavaScript from this
-folder, and asks nothing from another machine. `routes` has the answers, `app` serves them alone,
-`mount` adds them to a running vLLM.
+The page is plain HTML, CSS and JavaScript from this folder and loads nothing from another machine.
+FastAPI, which vLLM needs too, answers it: `routes` has the answers, `app` serves them alone, and
+`mount` adds them to a vLLM server.
 """

@@ -15,9 +15,9 @@ from temperament.studio.playground import routes
 
 
 def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
-    """The page at `/playground/`, talking to one source.
+    """The page at `/playground/`, for one source.
 
-    `served` is what `vllm serve` would be told, and the model's name in requests to that server.
+    `served` is the model that `vllm serve` would get, and the model's name in requests to it.
     """
 
     @asynccontextmanager
@@ -25,15 +25,17 @@ def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
         yield source
 
     playground = routes.Playground(opened, catalogue, served, served)
-    made = FastAPI(title="Temperament playground", docs_url=None, redoc_url=None, openapi_url=None)
-    made.include_router(routes.page())
-    made.include_router(routes.data(lambda: playground))
+    application = FastAPI(
+        title="Temperament playground", docs_url=None, redoc_url=None, openapi_url=None
+    )
+    application.include_router(routes.page())
+    application.include_router(routes.data(lambda: playground))
 
-    @made.get("/", include_in_schema=False)
+    @application.get("/", include_in_schema=False)
     async def home() -> Response:
         return RedirectResponse("/playground/")
 
-    return made
+    return application
 
 
 async def serve(app: FastAPI, host: str, port: int) -> None:

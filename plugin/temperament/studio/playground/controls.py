@@ -1,4 +1,4 @@
-"""What the page must know of the stages: their parameters, and how far a slider goes."""
+"""What the page knows of the stages: their parameters, and the range of each slider."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def _control(parameter: Parameter) -> dict[str, Any]:
 
 
 def slider(parameter: Parameter) -> tuple[float, float, float]:
-    """Its lowest and highest value, and its step.
+    """The lowest and the highest value of a parameter's slider, and its step.
 
-    The number beside it takes any other value; emptied, the parameter is off.
+    The number field beside the slider takes every value of the parameter; left empty, it turns the
+    parameter off.
     """
     if parameter.slider is not None:
         return parameter.slider

@@ -1,4 +1,4 @@
-"""A preset as what one would paste: a file, a request, a call of `generate`, a server's flags."""
+"""A preset as text to paste: a file, a request, a call of `generate`, a server's command."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def texts(
     seed: int,
     max_tokens: int,
 ) -> dict[str, str]:
-    """Each form by its name: `yaml`, `extra_body`, `generate`, `serve`.
+    """The texts of each form: `yaml`, `extra_body`, `generate`, `serve`.
 
-    `name` is the preset's file name without its ending, `model` the model's name in a request,
-    `served` what `vllm serve` is told.
+    `name` is the preset's file name without its suffix, `model` the model's name in a request, and
+    `served` the model that `vllm serve` gets.
     """
     return {
         "yaml": yaml_text(preset),
@@ -39,26 +39,26 @@ def texts(
 def _request(
     preset: Preset, model: str, prompt: str, chat: bool, seed: int, max_tokens: int
 ) -> str:
-    """For the OpenAI client, whose name is `client`."""
-    said = preset.plain()
-    limit, own_seed = said.pop("max_tokens", max_tokens), said.pop("seed", seed)
-    stop = f"    stop={said.pop('stop')!r},\n" if "stop" in said else ""
+    """A call of an OpenAI client named `client`."""
+    fields = preset.plain()
+    limit, seed = fields.pop("max_tokens", max_tokens), fields.pop("seed", seed)
+    stop = f"    stop={fields.pop('stop')!r},\n" if "stop" in fields else ""
     if chat:
         call, asked = "chat.completions", f"messages={_user(prompt)!r}"
     else:
         call, asked = "completions", f"prompt={prompt!r}"
     return (
         f"client.{call}.create(\n    model={model!r},\n    {asked},\n"
-        f"    max_tokens={limit},\n    seed={own_seed},\n{stop}"
-        f"    extra_body={_literal(said)},\n)\n"
+        f"    max_tokens={limit},\n    seed={seed},\n{stop}"
+        f"    extra_body={_literal(fields)},\n)\n"
     )
 
 
 def _generate(preset: Preset, prompt: str, chat: bool, seed: int, max_tokens: int) -> str:
-    """For Transformers, with a `model` and a `tokenizer` at hand."""
-    said = preset.plain()
-    seed = said.pop("seed", seed)
-    said.setdefault("max_tokens", max_tokens)
+    """A call of Transformers with a `model` and a `tokenizer`."""
+    fields = preset.plain()
+    seed = fields.pop("seed", seed)
+    fields.setdefault("max_tokens", max_tokens)
     encode = f"tokenizer({prompt!r}, return_tensors='pt')"
     if chat:
         encode = (
@@ -67,7 +67,7 @@ def _generate(preset: Preset, prompt: str, chat: bool, seed: int, max_tokens: in
         )
     return (
         "import temperament\nimport torch\n\n"
-        f"preset = {_literal(said, 0)}\n"
+        f"preset = {_literal(fields, 0)}\n"
         "kwargs = temperament.transformers.generate_kwargs(\n"
         f"    preset, tokenizer, model=model, seeds=[{seed}]\n)\n"
         f"torch.manual_seed({seed})\n"
@@ -78,7 +78,7 @@ def _generate(preset: Preset, prompt: str, chat: bool, seed: int, max_tokens: in
 
 
 def _serve(name: str, model: str) -> str:
-    """For a shell in the folder of the saved preset."""
+    """A command for a shell in the folder of the saved preset."""
     config = {"temperament": {"presets": [f"{name}.yaml"], "default": name}}
     return (
         f"VLLM_PLUGINS=temperament vllm serve {shlex.quote(model)}"
@@ -90,6 +90,6 @@ def _user(prompt: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": prompt}]
 
 
-def _literal(said: Mapping[str, Any], indent: int = 4) -> str:
-    lines = pformat(dict(said), sort_dicts=False, width=88 - indent).splitlines()
+def _literal(fields: Mapping[str, Any], indent: int = 4) -> str:
+    lines = pformat(dict(fields), sort_dicts=False, width=88 - indent).splitlines()
     return f"\n{' ' * (indent + len('extra_body=') if indent else len('preset = '))}".join(lines)

@@ -1,4 +1,4 @@
-"""Which mode each token of a text was drawn in, followed from the tokens."""
+"""The mode that each token of a text was drawn in, computed from the tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from temperament.presets import Preset
 class ModeReader:
     """Follows one text through a preset's modes.
 
-    It knows none ("") if the preset has none, or if its switches depend on what isn't in the
-    tokens: the entropy, or texts without the tokenizer.
+    The mode is empty if the preset has no modes, or if they depend on more than the tokens: on the
+    entropy, or on texts when there is no tokenizer.
     """
 
     def __init__(self, preset: Preset, tokenizer: Any, prompt_ids: Sequence[int]) -> None:
@@ -28,7 +28,7 @@ class ModeReader:
         self._follower.read_prompt(prompt_ids)
 
     def read(self, token: int) -> str:
-        """The mode that the next token was drawn in."""
+        """The mode that `token`, the next one, was drawn in."""
         if self._follower is None:
             return ""
         mode = self._names[self._follower.drawn_in]

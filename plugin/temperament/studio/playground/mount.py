@@ -16,10 +16,10 @@ from temperament.studio.playground import routes
 
 
 def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[], Any]) -> None:
-    """Adds the page at `/playground/` and its answers under `/v1/playground`, behind the API key.
+    """Adds the page at `/playground/`, and its answers under `/v1/playground` with the API key.
 
-    Its requests go through the server's own HTTP layer, in this process, with the key that the
-    page's request brought. `served` is the model's path for `vllm serve`.
+    The answers ask the server's own HTTP layer, in this process, with the API key of the page's
+    request. `served` is the model that `vllm serve` was started with.
     """
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The page's questions and their answers, as JSON under `/v1/playground`."""
+"""The answers to the page, as JSON under `/v1/playground`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FILES = {
     "stages.js": "text/javascript",
     "words.js": "text/javascript",
 }
-# Nothing from elsewhere, no code in the page itself, not inside another page.
+# Nothing is loaded from elsewhere, no code runs inside the HTML, and no other page embeds this one.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none';"
@@ -46,31 +46,31 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 _MOST = {"prompt": 100_000, "max_tokens": 4096, "top": 50}
-_REMEMBERED = 32  # prompts whose logits are kept
+_KEPT = 32  # prompts whose logits are kept
 
 
 @dataclass
 class Playground:
-    """What the routes need: how to open the source of a request, and the presets.
+    """What the routes need: the source of a request, and the presets.
 
-    `open` gets the request, since a server's source needs its key. `served` is what `vllm serve`
-    is told.
+    `open` gets the request, since a server's source needs its API key. `served` is the model that
+    `vllm serve` gets.
     """
 
     open: Callable[[Request], AbstractAsyncContextManager[Source]]
     catalogue: Catalogue
     served: str
-    # the model's name in a request; "" if it is the source's
+    # the model's name in a request; "" for the source's name
     named: str = ""
     _logits: OrderedDict[tuple[int, ...], Logits] = field(default_factory=OrderedDict)
 
-    def remembering(self, source: Source) -> Source:
-        """The source, asked once for each prompt: a slider moves many times."""
-        return _Remembering(source, self._logits)
+    def with_kept_logits(self, source: Source) -> Source:
+        """The source with its logits kept for each prompt, since a slider moves many times."""
+        return _KeepsLogits(source, self._logits)
 
 
-class _Remembering:
-    """A source whose logits are remembered."""
+class _KeepsLogits:
+    """A source that keeps the logits of the last prompts."""
 
     def __init__(self, source: Source, known: OrderedDict[tuple[int, ...], Logits]) -> None:
         self.name, self.tokenizer, self.defaults = source.name, source.tokenizer, source.defaults
@@ -81,7 +81,7 @@ class _Remembering:
         key = tuple(ids)
         if key not in self._known:
             self._known[key] = await self._source.logits(ids)
-            while len(self._known) > _REMEMBERED:
+            while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return self._known[key]
@@ -106,7 +106,7 @@ def page() -> APIRouter:
 
 
 def data(playground: Callable[[], Playground | None]) -> APIRouter:
-    """The answers; `playground` returns None until the server has started."""
+    """The routes of the answers; `playground` returns None until the server has started."""
     routes = APIRouter(prefix="/v1/playground", include_in_schema=False)
 
     async def answer(request: Request, make: Callable[[Playground, Source, Any], Any]) -> Response:
@@ -114,9 +114,9 @@ def data(playground: Callable[[], Playground | None]) -> APIRouter:
         if ready is None:
             return JSONResponse({"problems": [{"message": "the server is starting"}]}, 503)
         try:
-            asked = await _body(request)
+            body = await _body(request)
             async with ready.open(request) as source:
-                return JSONResponse(await make(ready, ready.remembering(source), asked))
+                return JSONResponse(await make(ready, ready.with_kept_logits(source), body))
         except TemperamentError as error:
             return refusal(error)
 
@@ -138,11 +138,11 @@ def data(playground: Callable[[], Playground | None]) -> APIRouter:
         if ready is None:
             return JSONResponse({"problems": [{"message": "the server is starting"}]}, 503)
         try:
-            asked = await _body(request)
-            [preset] = _sides(ready, [asked.get("side")])
+            body = await _body(request)
+            [preset] = _sides(ready, [body.get("side")])
         except TemperamentError as error:
             return refusal(error)
-        lines = _generate(ready, request, preset, asked)
+        lines = _generate(ready, request, preset, body)
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     return routes
@@ -165,27 +165,27 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
     }
 
 
-async def _inspect(ready: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, Any]:
-    presets = _sides(ready, asked.get("sides"))
-    looked = await inspect(
+async def _inspect(ready: Playground, source: Source, body: Mapping[str, Any]) -> dict[str, Any]:
+    presets = _sides(ready, body.get("sides"))
+    inspected = await inspect(
         source,
         presets,
-        _text(asked, "prompt"),
-        chat=asked.get("chat") is True,
-        seed=_number(asked, "seed", 0, 2**62),
-        top=_number(asked, "top", 1, _MOST["top"], 10),
+        _text(body, "prompt"),
+        chat=body.get("chat") is True,
+        seed=_number(body, "seed", 0, 2**62),
+        top=_number(body, "top", 1, _MOST["top"], 10),
     )
-    told = as_json(looked)
-    # one list of ways for each side: a preset has one for each mode
+    content = as_json(inspected)
+    # one list for each side, with an entry for each mode of its preset
     counts = [len(merge(preset, source.defaults).chains) for preset in presets]
-    ways = iter(told.pop("presets"))
-    told["sides"] = [[next(ways) for _ in range(count)] for count in counts]
-    return told
+    ways = iter(content.pop("presets"))
+    content["sides"] = [[next(ways) for _ in range(count)] for count in counts]
+    return content
 
 
-async def _copy(ready: Playground, source: Source, asked: Mapping[str, Any]) -> dict[str, str]:
-    [preset] = _sides(ready, [asked.get("side")])
-    name = asked.get("name")
+async def _copy(ready: Playground, source: Source, body: Mapping[str, Any]) -> dict[str, str]:
+    [preset] = _sides(ready, [body.get("side")])
+    name = body.get("name")
     if not isinstance(name, str) or not fields.NAME.fullmatch(name):
         raise PresetError(
             Problem("playground", "name", "not a name", shown(name), fields.NAME_ALLOWED)
@@ -195,48 +195,48 @@ async def _copy(ready: Playground, source: Source, asked: Mapping[str, Any]) -> 
         name=name,
         model=ready.named or source.name,
         served=ready.served,
-        prompt=_text(asked, "prompt"),
-        chat=asked.get("chat") is True,
-        seed=_number(asked, "seed", 0, 2**62),
-        max_tokens=_number(asked, "max_tokens", 1, _MOST["max_tokens"], 64),
+        prompt=_text(body, "prompt"),
+        chat=body.get("chat") is True,
+        seed=_number(body, "seed", 0, 2**62),
+        max_tokens=_number(body, "max_tokens", 1, _MOST["max_tokens"], 64),
     )
 
 
 async def _generate(
-    ready: Playground, request: Request, preset: Preset, asked: Mapping[str, Any]
+    ready: Playground, request: Request, preset: Preset, body: Mapping[str, Any]
 ) -> AsyncIterator[str]:
-    """A line of JSON for each token, or one with the problems."""
+    """A line of JSON for each token; the last line may have problems instead."""
     try:
         async with ready.open(request) as source:
-            ids = await source.encode(_text(asked, "prompt"), chat=asked.get("chat") is True)
+            ids = await source.encode(_text(body, "prompt"), chat=body.get("chat") is True)
             modes = ModeReader(merge(preset, source.defaults), source.tokenizer, ids)
             tokens = source.generate(
                 ids,
                 preset,
-                seed=_number(asked, "seed", 0, 2**62),
-                max_tokens=_number(asked, "max_tokens", 1, _MOST["max_tokens"], 64),
+                seed=_number(body, "seed", 0, 2**62),
+                max_tokens=_number(body, "max_tokens", 1, _MOST["max_tokens"], 64),
             )
             async for drawn in tokens:
                 line = {"text": drawn.text, "surprise": drawn.surprise}
                 yield json.dumps({**line, "mode": modes.read(drawn.id)}) + "\n"
     except TemperamentError as error:
-        yield json.dumps({"problems": told(error)}, ensure_ascii=False) + "\n"
+        yield json.dumps({"problems": problems_as_json(error)}, ensure_ascii=False) + "\n"
 
 
 async def _body(request: Request) -> Any:
     if request.method == "GET":
         return {}
     try:
-        asked = await request.json()
+        body = await request.json()
     except ValueError:
-        asked = None
-    if not isinstance(asked, dict):
+        body = None
+    if not isinstance(body, dict):
         raise PresetError(Problem("playground", "", "not a JSON object"))
-    return asked
+    return body
 
 
 def _sides(ready: Playground, sides: Any) -> list[Preset]:
-    """The presets of the page's sides. Each problem's `where` is the side's number."""
+    """The presets of the page's sides. A problem's `where` is the number of its side."""
     if not isinstance(sides, list) or not 1 <= len(sides) <= 4:
         raise PresetError(Problem("playground", "sides", "not a list of 1 to 4 presets"))
     presets: list[Preset] = []
@@ -251,16 +251,16 @@ def _sides(ready: Playground, sides: Any) -> list[Preset]:
     return presets
 
 
-def _text(asked: Mapping[str, Any], name: str) -> str:
-    text = asked.get(name)
+def _text(body: Mapping[str, Any], name: str) -> str:
+    text = body.get(name)
     if not isinstance(text, str) or not text or len(text) > _MOST[name]:
         allowed = f"a text of 1 to {_MOST[name]} characters"
         raise PresetError(Problem("playground", name, "not allowed", shown(text), allowed))
     return text
 
 
-def _number(asked: Mapping[str, Any], name: str, low: int, high: int, default: int = 0) -> int:
-    number = asked.get(name, default)
+def _number(body: Mapping[str, Any], name: str, low: int, high: int, default: int = 0) -> int:
+    number = body.get(name, default)
     if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
         allowed = f"an integer in [{low}, {high}]"
         raise PresetError(Problem("playground", name, "not allowed", shown(number), allowed))
@@ -269,11 +269,11 @@ def _number(asked: Mapping[str, Any], name: str, low: int, high: int, default: i
 
 def refusal(error: TemperamentError) -> JSONResponse:
     """HTTP 400 with every problem."""
-    return JSONResponse({"problems": told(error)}, status_code=400)
+    return JSONResponse({"problems": problems_as_json(error)}, status_code=400)
 
 
-def told(error: TemperamentError) -> list[dict[str, Any]]:
-    """Problems as JSON: the page shows each where it belongs."""
+def problems_as_json(error: TemperamentError) -> list[dict[str, Any]]:
+    """The problems as JSON; the page shows each at the control that it is about."""
     return [
         {
             "where": problem.where,

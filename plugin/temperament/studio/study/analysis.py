@@ -146,10 +146,10 @@ def groups(measured: Measured) -> dict[str, Sample]:
     own = measured.entropy[:, column("temperature", 1.0)]
     kinds = np.array(measured.kinds)
     third = np.searchsorted(np.quantile(own, [1 / 3, 2 / 3]), own, side="left")
-    made = {"all": Sample(measured)}
-    made |= {kind: Sample(measured, kinds == kind) for kind in KINDS if kind in kinds}
-    made |= {level: Sample(measured, third == place) for place, level in enumerate(LEVELS)}
-    return made
+    samples = {"all": Sample(measured)}
+    samples |= {kind: Sample(measured, kinds == kind) for kind in KINDS if kind in kinds}
+    samples |= {level: Sample(measured, third == place) for place, level in enumerate(LEVELS)}
+    return samples
 
 
 def matches(measured: Measured, temperature: float = 0.7) -> Array:
@@ -194,45 +194,45 @@ def explained(measured: Measured) -> dict[str, Estimate]:
         "both": lambda rows: share(np.hstack([entropy, kind]), rows),
         "rank": rank,
     }
-    made = {}
+    shares = {}
     for name, ask in questions.items():
         low, high = np.percentile([ask(rows) for rows in picks], [2.5, 97.5])
-        made[name] = Estimate(ask(slice(None)), float(low), float(high))
-    return made
+        shares[name] = Estimate(ask(slice(None)), float(low), float(high))
+    return shares
 
 
 def numbers(measured: Measured) -> dict[str, Any]:
-    """What the tables of the study say about one model, as JSON."""
-    made = groups(measured)
-    whole = made["all"]
+    """The numbers of the study's tables for one model, as JSON."""
+    samples = groups(measured)
+    every = samples["all"]
     same = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95)
-    quartiles = {name: whole.quartiles(name) for name in ("temperature", "top_p")}
+    quartiles = {name: every.quartiles(name) for name in ("temperature", "top_p")}
     return {
         "model": measured.model,
         "contexts": len(measured.kinds),
-        "own": round(whole.own, 4),
+        "own": round(every.own, 4),
         "same": {
             str(x): {
-                **{name: _at(whole, name, x, quartiles[name]) for name in quartiles},
-                "difference": _told(whole.difference(x)),
-                "lower": round(whole.lower(x), 4),
+                **{name: _at(every, name, x, quartiles[name]) for name in quartiles},
+                "difference": _rounded(every.difference(x)),
+                "lower": round(every.lower(x), 4),
             }
             for x in same
         },
-        "elasticity": {name: _slopes(whole, name) for name in VALUES},
+        "elasticity": {name: _slopes(every, name) for name in VALUES},
         "equal": {
-            name: {str(t): _told(whole.equal(name, t)) for t in (0.3, 0.5, 0.7, 0.9)}
+            name: {str(t): _rounded(every.equal(name, t)) for t in (0.3, 0.5, 0.7, 0.9)}
             for name in ("top_p", "top_k", "min_p")
         },
-        "explained": {name: _told(share) for name, share in explained(measured).items()},
+        "explained": {name: _rounded(share) for name, share in explained(measured).items()},
         "groups": {
             name: {
                 "contexts": len(sample.entropy),
                 "own": round(sample.own, 4),
-                "equal": _told(sample.equal("top_p", 0.7)),
-                "difference": {str(x): _told(sample.difference(x)) for x in (0.5, 0.7, 0.9)},
+                "equal": _rounded(sample.equal("top_p", 0.7)),
+                "difference": {str(x): _rounded(sample.difference(x)) for x in (0.5, 0.7, 0.9)},
             }
-            for name, sample in made.items()
+            for name, sample in samples.items()
         },
     }
 
@@ -243,9 +243,9 @@ def _at(
     place = VALUES[parameter].index(value)
     line = sample.entropies(parameter)
     return {
-        "mean": _told(Estimate(*(float(p[place]) for p in (line.value, line.low, line.high)))),
+        "mean": _rounded(Estimate(*(float(p[place]) for p in (line.value, line.low, line.high)))),
         "quartiles": [round(float(part[place]), 4) for part in quartiles],
-        "relative": _told(sample.relative(parameter, value)),
+        "relative": _rounded(sample.relative(parameter, value)),
     }
 
 
@@ -261,11 +261,11 @@ def _slopes(sample: Sample, parameter: str) -> dict[str, Any]:
     for value in wanted[parameter]:
         [place] = np.flatnonzero(line.x == value)
         parts = (float(part[place]) for part in (line.value, line.low, line.high))
-        found[str(value)] = _told(Estimate(*parts))
+        found[str(value)] = _rounded(Estimate(*parts))
     return found
 
 
-def _told(estimate: Estimate | None) -> list[float] | None:
+def _rounded(estimate: Estimate | None) -> list[float] | None:
     if estimate is None:
         return None
     return [round(part, 4) for part in (estimate.value, estimate.low, estimate.high)]

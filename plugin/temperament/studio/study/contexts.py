@@ -19,7 +19,7 @@ class Context:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that tell it from the others."""
+        """Twelve hexadecimal digits that identify the context."""
         return hashlib.sha256(f"{self.kind}\n{self.text}".encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""The entropies of every setting on every context, kept in a file: a second run goes on."""
+"""The entropies of every setting on every context, kept in a file that a second run continues."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Measured:
 
 
 async def measure(source: Source, contexts: Sequence[Context], path: Path) -> Measured:
-    """One forward pass for each context that `path` doesn't have yet; the rest is arithmetic.
+    """Measures the contexts that `path` lacks, with one forward pass for each.
 
-    The file has a line for each context, written when it is done. Raises `EngineError` if the file
-    is of another model or of other settings.
+    The file has a line for each context, written when the context is done. Raises `EngineError` if
+    the file belongs to another model or to other settings.
     """
     known = read(path, source.name)
     grid = Grid(SETTINGS)
@@ -62,18 +62,18 @@ async def measure(source: Source, contexts: Sequence[Context], path: Path) -> Me
 def read(path: Path, model: str) -> dict[str, list[float]]:
     """The entropies in a file by their context's digest; none if there is no file.
 
-    A last line that was cut off doesn't count, and is cut from the file.
+    A last line without its line break is incomplete, and is removed from the file.
     """
     if not path.exists():
         return {}
     text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    head, *lines = whole.splitlines() or [_head(model)]
+    complete = text[: text.rfind("\n") + 1]
+    if complete != text:
+        path.write_text(complete, encoding="utf-8")
+    head, *lines = complete.splitlines() or [_head(model)]
     if head != _head(model):
         raise EngineError(
-            Problem(str(path), "", "was made with another model or other settings", head)
+            Problem(str(path), "", "belongs to another model or other settings", head)
         )
     entries = map(json.loads, lines)
     return {entry["context"]: entry["entropy"] for entry in entries}

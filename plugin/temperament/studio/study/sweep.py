@@ -1,4 +1,4 @@
-"""What is tried on each context: one parameter at a time, the others off."""
+"""The settings tried on each context: one parameter at a time, the others off."""
 
 from __future__ import annotations
 

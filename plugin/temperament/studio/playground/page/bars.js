@@ -1,4 +1,4 @@
-// A distribution as bars: one for each token that is shown.
+// A distribution as bars, one for each token.
 import { word } from "./words.js";
 
 export function element(name, classes = "", text = "") {
@@ -8,18 +8,18 @@ export function element(name, classes = "", text = "") {
   return made;
 }
 
-// Shows one stage of a way in `box`; bars that are there already move. A share of 1 / scale is full.
+// Shows a stage's distribution in `box` and reuses its bars. A share of 1 / scale fills a bar.
 export function showBars(box, tokens, stage, scale) {
   while (box.children.length > tokens.length) box.lastElementChild.remove();
   tokens.forEach((token, place) => {
     const bar = box.children[place] ?? box.appendChild(newBar());
     const share = stage.probabilities[place];
-    const [text, track, told] = bar.children;
+    const [text, track, number] = bar.children;
     bar.classList.toggle("removed", share === null);
     bar.dataset.token = token.id;
     text.textContent = text.title = token.text;
     track.firstElementChild.style.width = `${(share ?? 0) * scale * 100}%`;
-    told.textContent = share === null ? word("removed") : share.toFixed(4);
+    number.textContent = share === null ? word("removed") : share.toFixed(4);
   });
 }
 
@@ -31,7 +31,7 @@ function newBar() {
   return bar;
 }
 
-// What a stage did, in one line.
+// The numbers of a stage, in one line.
 export function numbers(stage) {
   const parts = [`${word("kept")} ${stage.kept}`, `${word("entropy")} ${stage.entropy.toFixed(3)} ${word("nats")}`];
   if (stage.stage) {

@@ -1,4 +1,4 @@
-// The page: a prompt, two sides, and what the server says to them.
+// The page: a prompt, two sides, and the server's answers.
 import { element, numbers, showBars } from "./bars.js";
 import { Stages } from "./stages.js";
 import { sentence, speak, word } from "./words.js";
@@ -23,7 +23,7 @@ async function ask(path, body, signal) {
   return answer;
 }
 
-function question() {
+function request() {
   return {
     prompt: find("#prompt").value,
     chat: find("#chat").checked,
@@ -35,12 +35,12 @@ function say(text) {
   find("#said").textContent = text;
 }
 
-// Puts each problem where it belongs: at its control, at its side, at the prompt, or on top.
+// Shows each problem at its control, at its side, at the prompt, or at the top of the page.
 function complain(problems, only = sides) {
   const rest = [];
   for (const side of only) {
-    const own = problems.filter((problem) => problem.where === String(side.place));
-    find(".side-problem", side.box).textContent = side.stages.complain(own)
+    const ofSide = problems.filter((problem) => problem.where === String(side.place));
+    find(".side-problem", side.box).textContent = side.stages.complain(ofSide)
       .map((problem) => [problem.path, sentence(problem)].filter(Boolean).join(": ")).join("\n");
   }
   const places = new Set(only.map((side) => String(side.place)));
@@ -51,11 +51,11 @@ function complain(problems, only = sides) {
     .map((problem) => [problem.path, sentence(problem)].filter(Boolean).join(": ")).join("\n");
 }
 
-// What went wrong on the way, as a problem.
+// The problems of an answer that isn't a success.
 async function problemsOf(answer) {
   try {
-    const told = await answer.json();
-    return told.problems ?? [{ where: "", path: "", message: told.error?.message ?? told.error ?? answer.statusText }];
+    const content = await answer.json();
+    return content.problems ?? [{ where: "", path: "", message: content.error?.message ?? content.error ?? answer.statusText }];
   } catch {
     return [{ where: "", path: "", message: `HTTP ${answer.status}` }];
   }
@@ -68,27 +68,27 @@ function later() {
 
 async function inspect() {
   inspecting?.abort();
-  const own = (inspecting = new AbortController());
+  const current = (inspecting = new AbortController());
   document.body.dataset.state = "asking";
   try {
-    const answer = await ask("inspect", { ...question(), sides: sides.map((side) => side.stages.said()) }, own.signal);
+    const answer = await ask("inspect", { ...request(), sides: sides.map((side) => side.stages.fields()) }, current.signal);
     if (!answer.ok) {
       complain(await problemsOf(answer));
     } else {
-      const told = await answer.json();
+      const inspected = await answer.json();
       complain([]);
       const notes = [];
-      if (told.seen < 0.999999) notes.push(word("unseen", (told.seen * 100).toFixed(1)));
-      if (told.inexact.length) notes.push(word("inexact", told.inexact.join(", ")));
+      if (inspected.seen < 0.999999) notes.push(word("unseen", (inspected.seen * 100).toFixed(1)));
+      if (inspected.inexact.length) notes.push(word("inexact", inspected.inexact.join(", ")));
       find("#note").textContent = notes.join(" ");
       // All bars of the page have one scale, so that they can be compared.
-      const all = told.sides.flat().flatMap((way) => way.stages.flatMap((stage) => stage.probabilities));
+      const all = inspected.sides.flat().flatMap((way) => way.stages.flatMap((stage) => stage.probabilities));
       const scale = 1 / Math.max(...all);
       for (const side of sides) {
-        const ways = told.sides[side.place];
-        side.stages.show(told.tokens, ways, scale);
+        const ways = inspected.sides[side.place];
+        side.stages.show(inspected.tokens, ways, scale);
         find(".model-card .numbers", side.box).textContent = numbers(ways[0].stages[0]);
-        showBars(find(".model-card .bars", side.box), told.tokens, ways[0].stages[0], scale);
+        showBars(find(".model-card .bars", side.box), inspected.tokens, ways[0].stages[0], scale);
       }
     }
     for (const side of sides) if (find(".copy", side.box).open) copy(side);
@@ -96,7 +96,7 @@ async function inspect() {
     if (error.name === "AbortError") return;
     complain([{ where: "", path: "", message: word("unreachable") }]);
   }
-  if (inspecting === own) document.body.dataset.state = "ready";
+  if (inspecting === current) document.body.dataset.state = "ready";
 }
 
 async function generate() {
@@ -115,7 +115,7 @@ async function write(side) {
   side.modes = [];
   showLegend(side);
   try {
-    const body = { ...question(), max_tokens: Number(find("#max_tokens").value), side: side.stages.said() };
+    const body = { ...request(), max_tokens: Number(find("#max_tokens").value), side: side.stages.fields() };
     const answer = await ask("generate", body);
     if (!answer.ok) return troubled(side, await problemsOf(answer));
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -134,7 +134,7 @@ async function write(side) {
   }
 }
 
-// The problems of one side's request, which calls it number 0.
+// Shows the problems of one side's request, in which the side has number 0.
 function troubled(side, problems) {
   complain(problems.map((p) => (p.where === "0" ? { ...p, where: String(side.place) } : p)), [side]);
 }
@@ -178,7 +178,7 @@ async function copy(side) {
   const name = find(".name", side.box).value;
   const box = find(".copied", side.box);
   const complaint = find(".name-problem", side.box);
-  const body = { ...question(), max_tokens: Number(find("#max_tokens").value), side: side.stages.said(), name };
+  const body = { ...request(), max_tokens: Number(find("#max_tokens").value), side: side.stages.fields(), name };
   const answer = await ask("copy", body);
   complaint.textContent = "";
   if (!answer.ok) {

@@ -14,31 +14,31 @@ export class Stages {
     this.parameters = new Map(stages.flatMap((stage) => stage.parameters.map((p) => [p.name, p])));
     this.movable = stages.filter((stage) => stage.movable).map((stage) => stage.name);
     this.order = [...this.movable];
-    this.values = {}; // what the user or a preset has said
+    this.values = {}; // the fields that the user or a preset has set
     this.cards = new Map();
     this.controls = new Map();
     for (const [group, open] of GROUPS) this.#addGroup(box, group, open);
   }
 
-  // Takes over what a preset says.
-  load(said) {
-    const { order = [], ...values } = said;
+  // Loads the fields of a preset.
+  load(fields) {
+    const { order = [], ...values } = fields;
     this.values = values;
     this.order = [...order, ...this.movable.filter((name) => !order.includes(name))];
     this.#place();
     for (const name of this.parameters.keys()) this.#showValue(name);
   }
 
-  // What is said, as a preset has it: only what differs from "off".
-  said() {
-    const said = { ...this.values };
+  // The fields that are set, as a preset has them.
+  fields() {
+    const fields = { ...this.values };
     const used = this.order.filter((name) => this.#isSet(name));
     const standard = this.movable.filter((name) => used.includes(name));
-    if (used.join() !== standard.join()) said.order = used;
-    return said;
+    if (used.join() !== standard.join()) fields.order = used;
+    return fields;
   }
 
-  // Shows the ways of this side (one for each mode) below their stages.
+  // Shows the distributions of this side (one for each mode) under their stages.
   show(tokens, ways, scale) {
     for (const [name, card] of this.cards) {
       const found = ways.flatMap((way) => way.stages.filter((stage) => stage.stage === name).map((stage) => [way.mode, stage]));
@@ -46,10 +46,10 @@ export class Stages {
       while (card.ways.children.length > found.length) card.ways.lastElementChild.remove();
       found.forEach(([mode, stage], place) => {
         const way = card.ways.children[place] ?? card.ways.appendChild(newWay());
-        const [title, told, bars] = way.children;
+        const [title, line, bars] = way.children;
         title.textContent = mode ? `${word("mode")} ${mode}` : "";
         title.hidden = !mode;
-        told.textContent = numbers(stage);
+        line.textContent = numbers(stage);
         showBars(bars, tokens, stage, scale);
       });
     }
@@ -68,7 +68,7 @@ export class Stages {
     });
   }
 
-  // In another language.
+  // Shows the texts of the current language.
   translate() {
     for (const { stage, summary, handle } of this.cards.values()) {
       summary.textContent = stage.summary[language];
@@ -234,7 +234,7 @@ class Control {
     this.show(undefined);
   }
 
-  // The value that was said; undefined is off.
+  // Shows a value; undefined is off.
   show(value) {
     const shown = value === undefined ? this.parameter.unset : value;
     if (this.range) {
@@ -257,14 +257,14 @@ class Control {
     this.range.setAttribute("aria-label", this.parameter.name);
     this.input = element("input");
     Object.assign(this.input, { type: "number", step: "any" });
-    const told = (text) => (text === "" || Number(text) === this.parameter.unset ? undefined : Number(text));
+    const value = (text) => (text === "" || Number(text) === this.parameter.unset ? undefined : Number(text));
     this.range.addEventListener("input", () => {
       this.input.value = this.range.value;
-      changed(told(this.range.value));
+      changed(value(this.range.value));
     });
     this.input.addEventListener("input", () => {
       this.range.value = this.input.value;
-      changed(told(this.input.value));
+      changed(value(this.input.value));
     });
     this.box.append(this.range, this.input);
   }

@@ -1,16 +1,16 @@
-// Every word on the page, in both languages.
+// Every text of the page, in both languages.
 const WORDS = {
   en: {
     language: "Language", prompt: "Prompt", chat: "as a user's message", seed: "Seed",
     tokens: "Tokens", key: "API key", generate: "Generate", preset: "Preset", reset: "All off",
     written: "Generated text", own: "The model's own distribution", copy: "Copy and save",
     form: "Copy as", name: "Name", clipboard: "Copy", save: "Save the file", copied: "Copied",
-    custom: "own values", penalty: "Penalties", bias: "Biases and bans", movable: "Sampling, in this order",
+    custom: "custom values", penalty: "Penalties", bias: "Biases and bans", movable: "Sampling, in this order",
     last: "At the end", removed: "removed", kept: "kept", entropy: "entropy", gone: "mass removed",
     moved: "mass moved", nats: "nats", move: "Move {}: arrow keys, or drag", placed: "{} is now number {} of {}",
     likely: "expected", unlikely: "unlikely", token: "{} nats of surprise", mode: "mode",
-    unseen: "The server tells tokens with {} % of the mass; the others count as impossible here.",
-    inexact: "The server tells log-probabilities, not logits: the numbers of {} are near, not exact.",
+    unseen: "The server returns tokens with {} % of the mass; the others count as impossible here.",
+    inexact: "The server returns log-probabilities, not logits: the numbers of {} are near, not exact.",
     given: "given: {}", allowed: "allowed: {}", nearest: "did you mean {}?", json: "not JSON",
     unreachable: "no answer from the server", side: "Side {}", off: "off", more: "Other stages",
   },
@@ -36,7 +36,7 @@ export function word(name, ...values) {
   return values.reduce((text, value) => text.replace("{}", value), WORDS[language][name] ?? name);
 }
 
-// Puts the language's words into everything that has `data-word` or `data-label`.
+// Sets the texts of every element that has `data-word` or `data-label`.
 export function speak(chosen, root = document) {
   language = chosen;
   document.documentElement.lang = chosen === "zh" ? "zh-CN" : "en";
@@ -48,7 +48,7 @@ export function speak(chosen, root = document) {
   }
 }
 
-// One problem as the server tells it, in a sentence.
+// One problem of an answer as a sentence.
 export function sentence(problem) {
   const parts = [problem.message];
   if (problem.given) parts.push(word("given", problem.given));
