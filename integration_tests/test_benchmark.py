@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark"
 
 
 def benchmark(what: str) -> dict[str, Any]:
     """The numbers of one part of the benchmark, in its short form."""
-    command = [sys.executable, str(SCRIPT), what, "--quick", "--json"]
+    command = [str(SCRIPT), what, "--quick", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-3000:]
     numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

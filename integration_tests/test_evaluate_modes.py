@@ -1,11 +1,13 @@
-"""A short form of `scripts/evaluate_modes.py`, and what it measures."""
+"""A short form of `scripts/evaluate_modes`, and what it measures."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from scripts import evaluate_modes as study
+from scripts.lib.evaluate_modes import answers as asking
+from scripts.lib.evaluate_modes import measures
+from scripts.lib.evaluate_modes.tables import tables
 
 from integration_tests.harness.server import Server
 
@@ -29,32 +31,32 @@ open
 
 def test_code_and_prose_are_told_apart() -> None:
     """Closed Python fences are code; text outside of fences and backticks is prose."""
-    assert [True, False] == [study.parses(code) for code in study.blocks(ANSWER)]
+    assert [True, False] == [measures.parses(code) for code in measures.blocks(ANSWER)]
     spoken = ["a", "sum", ",", ":", "it", "adds", ".", "next", ":", "then", ":"]
-    assert spoken == study.prose(ANSWER)
+    assert spoken == measures.prose(ANSWER)
 
 
 def test_diversity() -> None:
     """Equal texts have a self-BLEU of 1, texts without a common word have 0."""
     same, other = list("abcdef"), list("uvwxyz")
 
-    assert math.isclose(1, study.self_bleu([same, same]))
-    assert 0 == study.self_bleu([same, other])
-    assert 0.5 == study.distinct_2([same, same])
-    assert 1 == study.distinct_2([same, other])
+    assert math.isclose(1, measures.self_bleu([same, same]))
+    assert 0 == measures.self_bleu([same, other])
+    assert 0.5 == measures.distinct_2([same, same])
+    assert 1 == measures.distinct_2([same, other])
 
 
 def test_loops() -> None:
     """The same eight words three times are a loop, twice they aren't."""
     words = "one two three four five six seven eight "
 
-    assert study.loops(words * 3)
-    assert not study.loops(words * 2)
+    assert measures.loops(words * 3)
+    assert not measures.loops(words * 2)
 
 
 def test_there_are_enough_prompts() -> None:
     """The study has at least 200 prompts for code, all of them different."""
-    assert 200 <= len(study.prompts("coding")) == len(set(study.prompts("coding")))
+    assert 200 <= len(asking.prompts("coding")) == len(set(asking.prompts("coding")))
 
 
 def known(words: dict[str, Any]) -> dict[str, Any]:
@@ -65,18 +67,18 @@ def known(words: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_short_study(v1_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two prompts of each kind give a number with its interval for every condition."""
-    monkeypatch.setattr(study, "TOKENS", {"coding": 24, "open": 24})
-    asked = study.wanted(2)
+    monkeypatch.setattr(asking, "TOKENS", {"coding": 24, "open": 24})
+    asked = asking.wanted(2)
     with ThreadPoolExecutor(len(asked)) as pool:
         texts = list(
-            pool.map(lambda one: study.ask(v1_server, one[0], known(one[1]), one[2]), asked)
+            pool.map(lambda one: asking.ask(v1_server, one[0], known(one[1]), one[2]), asked)
         )
     answers = {key: text for (key, _, _), text in zip(asked, texts, strict=True)}
-    numbers = study.measure(answers)
+    numbers = measures.measure(answers)
 
     assert all(answers.values())
-    assert [2] * len(study.CODING) == [row["answers"] for row in numbers["coding"]]
+    assert [2] * len(asking.CODING) == [row["answers"] for row in numbers["coding"]]
     for row in (*numbers["coding"], *numbers["open"]):
         value, low, high = row["loops"]
         assert 0 <= low <= value <= high <= 1
-    assert all(study.tables(numbers, language) for language in ("en", "zh"))
+    assert all(tables(numbers, language) for language in ("en", "zh"))

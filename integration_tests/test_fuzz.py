@@ -1,4 +1,4 @@
-"""A short form of `scripts/fuzz.py`, and schemathesis on our routes.
+"""A short form of `scripts/fuzz`, and schemathesis on our routes.
 
 The long one's numbers are in docs/reliability.md.
 """
@@ -8,7 +8,10 @@ from __future__ import annotations
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import openapi
-from scripts import fuzz
+from scripts.lib.fuzz.__main__ import parse
+from scripts.lib.fuzz.in_process import run
+from scripts.lib.fuzz.over_http import over_http
+from scripts.lib.fuzz.report import Report
 
 from integration_tests.harness.server import Server
 
@@ -17,9 +20,9 @@ OURS = "^/v1/presets"
 
 def test_in_process() -> None:
     """Hostile bodies and files are rewritten or refused in little time, and never raise."""
-    said = fuzz.parse(["--count", "1200", "--seed", "3"])
-    report = fuzz.Report("", said.seed)
-    fuzz.run(said, report)
+    said = parse(["--count", "1200", "--seed", "3"])
+    report = Report("", said.seed)
+    run(said, report)
 
     assert [] == report.failures
     assert min(report.passed, report.refused, report.untouched, report.drawn) > 50
@@ -27,9 +30,9 @@ def test_in_process() -> None:
 
 def test_over_http(v1_server: Server) -> None:
     """A real server answers hostile requests with 200 or 4xx, and works afterwards."""
-    said = fuzz.parse(["--http", "200", "--seed", "3"])
-    report = fuzz.Report("", said.seed)
-    fuzz.over_http(v1_server, "smollm2", said, report)
+    said = parse(["--http", "200", "--seed", "3"])
+    report = Report("", said.seed)
+    over_http(v1_server, "smollm2", said, report)
 
     assert [] == report.failures
     assert {"200", "400"} <= report.http.keys()

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts.lib import matrix as program
 
 from integration_tests.harness.models import ROOT
 from integration_tests.harness.server import environment
@@ -23,13 +24,8 @@ SCRIPT = ROOT / "scripts" / "matrix"
 @pytest.fixture
 def matrix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The script as a module, which writes its results to the test's folder."""
-    loader = SourceFileLoader("matrix_script", str(SCRIPT))
-    module = ModuleType(loader.name)
-    monkeypatch.setitem(sys.modules, loader.name, module)  # dataclasses look there
-    module.__file__ = str(SCRIPT)
-    loader.exec_module(module)
-    monkeypatch.setattr(module, "RESULTS", tmp_path / "matrix.json")
-    return module
+    monkeypatch.setattr(program, "RESULTS", tmp_path / "matrix.json")
+    return program
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -102,7 +98,7 @@ def test_it_goes_on_where_it_ended(
 def test_a_plan_runs_nothing() -> None:
     """`--plan` names each cell with its checks."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--plan", "--again"],
+        [str(SCRIPT), "--plan", "--again"],
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
 
@@ -136,7 +132,7 @@ def test_the_table_says_what_came_out() -> None:
 def test_the_checks_run_here(tmp_path: Path) -> None:
     """`--quick` runs `generate` and `serve` in this environment."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--quick", "--cache", str(tmp_path)],
+        [str(SCRIPT), "--quick", "--cache", str(tmp_path)],
         capture_output=True, text=True, check=False, timeout=500, env=environment(),
     )  # fmt: skip
 

@@ -70,7 +70,7 @@ class TestInstalling:
             [sys.executable, "-c", program], capture_output=True, text=True, check=False,
             timeout=300,
         )  # fmt: skip
-        message = "drop scripts/_name_vllm.py and its phases in scripts/setup and scripts/matrix"
+        message = "drop scripts/lib/name_vllm.py and its phases in scripts/setup and scripts/matrix"
 
         assert "scripts/setup" == (ours.read_text("INSTALLER") or "").strip(), message
         assert done.returncode != 0, message
@@ -218,4 +218,4 @@ class TestEnginesOnACpu:
         except EngineError as error:
             assert "CPU Generator does not use offset" in str(error)
             return
-        pytest.fail("drop --max-num-batched-tokens in scripts/evaluate_modes.py")
+        pytest.fail("drop --max-num-batched-tokens in scripts/lib/evaluate_modes/answers.py")

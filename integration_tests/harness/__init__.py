@@ -1,1 +1,4 @@
-"""Starts real servers with real models for the tests and the demo."""
+"""Real servers, models and requests, for the integration tests and the programs of scripts/lib.
+
+Nothing here imports from the tests or from scripts/.
+"""

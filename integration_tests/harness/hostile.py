@@ -381,7 +381,7 @@ NAMES = ("hostile.yaml", "hostile.yml", "Hostile.yaml", "a b.yaml", ".yaml", "é
 
 def file_grid() -> list[Callable[[], File]]:
     """Every field with every value as files, each hostile document, and each kind of size."""
-    made = [
+    made: list[Callable[[], File]] = [
         partial(_field, name, place)
         for number, name in enumerate(IN_FILES)
         for place, value in enumerate(VALUES)
@@ -392,7 +392,7 @@ def file_grid() -> list[Callable[[], File]]:
         for document in YAML
     ]
     sizes = (200, 20_000, 60_000, 250_000, 10 * MEBIBYTE)
-    return made + [partial(_sized, make, size) for size in sizes for make in WIDE]
+    return [*made, *(partial(_sized, make, size) for size in sizes for make in WIDE)]
 
 
 def _field(name: str, place: int) -> File:

@@ -17,11 +17,12 @@ from typing import Any
 from integration_tests.harness import engine
 from integration_tests.harness.offline import preemptions
 from integration_tests.harness.server import Runner
+from temperament.plan.split import Choice
 
 PENALTIES = {"repetition_penalty": 1.3, "frequency_penalty": 0.6, "presence_penalty": 0.4}
 ORDER = {"order": ["top_k", "top_p", "temperature"], "top_k": 30, "top_p": 0.8}
 # case -> (the request's preset, the plan)
-CASES: dict[str, tuple[dict[str, Any], str]] = {
+CASES: dict[str, tuple[dict[str, Any], Choice]] = {
     **{
         f"{name}, {plan}": ({"extends": name}, plan)
         for name in ("code", "math", "data", "chat", "translation", "creative", "default")

@@ -78,7 +78,9 @@ def test_the_reference_documents_every_public_name(site: Path) -> None:
 @pytest.fixture(scope="module")
 def hooks() -> ModuleType:
     """The hooks that mkdocs.yml names."""
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "scripts" / "_site_hooks.py")
+    spec = importlib.util.spec_from_file_location(
+        "hooks", ROOT / "scripts" / "lib" / "site_hooks.py"
+    )
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -5,23 +5,26 @@ seed must give the same text, and another one another.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
+from scripts.lib.fetch_model import fetch
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 SEEDS = (1, 1, 2)
-CHAIN = {"temperature": 1.2, "top_p": 0.9, "dry_multiplier": 0.8, "reproducible": True}
+CHAIN: dict[str, Any] = {
+    "temperature": 1.2,
+    "top_p": 0.9,
+    "dry_multiplier": 0.8,
+    "reproducible": True,
+}
 
 
 def model() -> Path:
     """The tiny model, as this environment's Transformers writes it."""
-    command = [sys.executable, str(ROOT / "scripts" / "fetch_model"), "tiny"]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Path(done.stdout.strip())
+    return fetch("tiny")
 
 
 def generate() -> list[str]:
@@ -50,8 +53,8 @@ def serve() -> list[str]:
     from integration_tests.harness.ask import CHAT, ask
     from integration_tests.harness.server import Server
 
-    words = ["--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "256"]
-    with Server(model(), "v1", words, timeout=1200) as server:
+    arguments = ["--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "256"]
+    with Server(model(), "v1", arguments, timeout=1200) as server:
         answers = [
             ask(server, CHAT, "tiny", preset="creative", max_tokens=24, **CHAIN, seed=seed)
             for seed in SEEDS

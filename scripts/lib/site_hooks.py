@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("mkdocs.hooks.links")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ONLY_A_LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)\)\s*")
 OTHER_LANGUAGE = re.compile(r"^\[(中文|English)\]\([^)]+\)\n", re.MULTILINE)
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)

@@ -1,6 +1,9 @@
-"""Asks a small model the same questions under each preset, and shows the answers side by side."""
+"""Asks a small model the same questions under each preset, and shows the answers side by side.
 
-import argparse
+Takes: two minutes on 2 cores, ten more the first time, for ./scripts/setup.
+Writes: nothing but .venv and the model's folder, see ./scripts/setup and ./scripts/fetch_model.
+"""
+
 import itertools
 import json
 import shutil
@@ -13,6 +16,7 @@ from typing import Any
 
 from integration_tests.harness.models import model_path
 from integration_tests.harness.server import Server
+from scripts.lib.command import parser
 
 PRESETS = ["code", "math", "data", "chat", "translation", "creative"]
 PROMPTS = [
@@ -102,9 +106,9 @@ kill -INT {server.process.pid}    # stops it"""
 
 def main() -> None:
     """Runs the demo."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the server up")
-    keep = parser.parse_args().keep
+    options = parser("demo", __doc__)
+    options.add_argument("--keep", action="store_true", help="leave the server up")
+    keep = options.parse_args().keep
     server = Server(model_path("smollm2"), args=ARGS, waiting=waiting)
     print("VLLM_PLUGINS=temperament", *server.command, file=sys.stderr)
     with ExitStack() as stack:

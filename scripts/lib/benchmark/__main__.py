@@ -1,0 +1,114 @@
+"""Measures the cost of a step beside every peer's, on the same logits, in one run.
+
+    ./scripts/benchmark                   the ops, as a table
+    ./scripts/benchmark serve             tokens/s of a real `vllm serve`
+    ./scripts/benchmark start             seconds until a server is ready
+    ./scripts/benchmark profile           the parts of a server's step
+    ./scripts/benchmark compile           the same passes by `torch.compile`
+    ./scripts/benchmark modes             a batch whose rows all have modes, beside one without
+    ./scripts/benchmark --write           writes the report
+    ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
+                                          --write the others stay as they are
+
+Takes, on 2 cores: ops and serve about half an hour each, start 6 minutes, profile, compile and
+modes a minute each; a bar shows the progress. --quick (small and few) is for tests.
+Writes: nothing but a table on stdout; with --write also the table's part of
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. `modes` has no
+part in the report.
+
+A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
+machine's own unit. Peers: Transformers' processors, vLLM's own sampler functions, a Python loop
+over rows (as vLLM's adapter for per-request processors has), a compiled naive version, and
+llama.cpp row by row (from the package `xllamacpp`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from scripts.lib.command import ROOT, parser
+from scripts.lib.documents import with_part
+
+PROGRAMS = ("ops", "serve", "start", "profile", "compile", "modes")
+
+
+def main() -> None:
+    """Measures, prints, and with --write also writes the report."""
+    options = parser("benchmark", __doc__)
+    options.add_argument("program", nargs="?", choices=PROGRAMS, default="ops")
+    options.add_argument("--json", action="store_true", help="print the numbers, not the table")
+    options.add_argument("--write", action="store_true", help="into docs/reports/benchmarks*.md")
+    options.add_argument("--only", default="", help="a pattern of the names of works")
+    options.add_argument("--quick", action="store_true", help="small and few: does it run?")
+    chosen = options.parse_args()
+    if chosen.write and chosen.program == "modes":
+        options.error("modes has no part in the report: leave --write out")
+    from scripts.lib.benchmark.machine import header
+
+    table, numbers = run(chosen.program, chosen.quick, chosen.only, chosen.write)
+    machine = header()
+    numbers = {**machine, **numbers}
+    facts = ", ".join(f"{name} {value}" for name, value in machine.items())
+    text = f"{facts}.\n\n{table}"
+    if chosen.write:
+        write(chosen.program, text, numbers)
+    print(json.dumps(numbers) if chosen.json else text)
+
+
+def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[str, Any]]:
+    """Returns (the table in Markdown, the numbers) of a program; `write` draws the ops' figure."""
+    if program == "ops":
+        from scripts.lib.benchmark import ops
+
+        costs = ops.run_ops(quick, only)
+        if write:
+            costs = ops.merged(costs) if only else costs
+            ops.plot(costs, ROOT / "docs" / "benchmarks" / "ops.png")
+        return ops.ops_table(costs), {"costs": [asdict(cost) for cost in costs]}
+    if program == "serve":
+        from scripts.lib.benchmark import serve
+
+        served = serve.run_serve(quick, only)
+        return serve.serve_table(served), {"served": [asdict(each) for each in served]}
+    if program == "start":
+        from scripts.lib.benchmark import start
+
+        seconds = start.run_start(quick)
+        return start.start_table(seconds), {"seconds": seconds}
+    if program == "profile":
+        from scripts.lib.benchmark import profile
+
+        shares = profile.run_profile(quick)
+        return profile.profile_table(shares), {"shares": shares}
+    if program == "compile":
+        from scripts.lib.benchmark import compile as passes
+
+        compiled = passes.run_compile(quick)
+        return passes.compile_table(compiled), {"compiled": [asdict(each) for each in compiled]}
+    from scripts.lib.benchmark import modes
+
+    numbers = modes.run_modes(quick)
+    return modes.modes_table(numbers), numbers
+
+
+def write(part: str, text: str, numbers: dict[str, Any]) -> None:
+    """Writes a table between its marks in the report's pages, and the numbers to docs/benchmarks/.
+
+    Exits if a page lacks the marks.
+    """
+    for name in ("benchmarks.md", "benchmarks.zh-CN.md"):
+        page = ROOT / "docs" / "reports" / name
+        before = page.read_text(encoding="utf-8")
+        if f"<!-- /{part} -->" not in before:
+            raise SystemExit(f"{page} has no part <!-- {part} --> ... <!-- /{part} -->")
+        page.write_text(with_part(before, part, text), encoding="utf-8")
+    folder = ROOT / "docs" / "benchmarks"
+    folder.mkdir(exist_ok=True)
+    text = json.dumps(numbers, indent=1)
+    (folder / f"{part}.json").write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

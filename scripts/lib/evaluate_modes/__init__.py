@@ -1,0 +1,1 @@
+"""Measures whether a preset that switches modes gives better answers than one that doesn't."""

@@ -1,0 +1,115 @@
+"""The questions, and a model's answers to them, kept in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from integration_tests.harness.models import model_path
+from integration_tests.harness.server import Server
+from scripts.lib.command import ROOT
+from tqdm import tqdm
+
+FOLDER = ROOT / "docs" / "modes"
+
+SEEDS = 4
+
+DIVERSE = 50  # prompts whose prose is compared over seeds
+
+MILDER = 100  # prompts that are also asked with the milder prose
+
+TOKENS = {"coding": 128, "open": 256}
+
+AT_ONCE = 48
+
+LOCAL = """
+extends: coding-assistant
+modes:
+  prose: {temperature: 0.6}
+"""
+
+# Name of the condition -> (what the request says, whether its prose is compared over seeds).
+CODING: dict[str, tuple[dict[str, Any], bool]] = {
+    "chat": ({"preset": "chat"}, True),
+    "code": ({"preset": "code"}, False),
+    "coding-assistant": ({"preset": "coding-assistant"}, True),
+    "chat, 0.6": ({"preset": "chat", "temperature": 0.6}, True),
+    "coding-assistant, prose 0.6": ({"preset": "coding-assistant-local"}, True),
+}
+
+OPEN: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0.0},
+    "anti-loop": {"preset": "anti-loop"},
+}
+
+Key = tuple[str, str, int, int]  # the set of prompts, the condition, the prompt, the seed
+
+
+def prompts(name: str) -> list[str]:
+    """The lines of a file of prompts."""
+    return (FOLDER / f"{name}-prompts.txt").read_text(encoding="utf-8").splitlines()
+
+
+def wanted(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
+    """Every question: its key, what the request says, the prompt. `count`: prompts, for a test."""
+    made = []
+    for number, prompt in enumerate(prompts("coding")[:count]):
+        for condition, (words, diverse) in CODING.items():
+            if "0.6" in condition and number >= MILDER:
+                continue
+            seeds = SEEDS if diverse and number < DIVERSE else 1
+            made += [(("coding", condition, number, seed), words, prompt) for seed in range(seeds)]
+    for number, prompt in enumerate(prompts("open")[:count]):
+        made += [(("open", name, number, 0), words, prompt) for name, words in OPEN.items()]
+    return made
+
+
+def ask(server: Server, key: Key, words: dict[str, Any], prompt: str) -> str:
+    """The answer's text."""
+    answer = server.client().chat.completions.create(
+        model="smollm2",
+        messages=[{"role": "user", "content": prompt}],
+        max_tokens=TOKENS[key[0]],
+        seed=1000 * key[3] + key[2],
+        timeout=900,
+        extra_body=words,
+    )
+    return answer.choices[0].message.content or ""
+
+
+def known_answers(path: Path) -> dict[Key, str]:
+    """What earlier runs have got."""
+    if not path.exists():
+        return {}
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {tuple(row["key"]): row["text"] for row in rows}
+
+
+def collect(path: Path, count: int | None) -> dict[Key, str]:
+    """All answers; those that are missing are asked for."""
+    answers = known_answers(path)
+    missing = [one for one in wanted(count) if one[0] not in answers]
+    if not missing:
+        return answers
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (home / "coding-assistant-local.yaml").write_text(LOCAL, encoding="utf-8")
+        config = json.dumps({"temperament": {"presets": [str(home)]}})
+        args = ["--served-model-name", "smollm2", "--max-model-len", "1024"]
+        args += ["--max-num-seqs", str(AT_ONCE), "--additional-config", config]
+        # All prompts in one step: vLLM 0.32 on a CPU ends when it splits a prompt that has a seed.
+        args += ["--max-num-batched-tokens", "16384"]
+        print("vllm serve is starting", file=sys.stderr)
+        server = stack.enter_context(Server(model_path("smollm2"), "v1", args))
+        file = stack.enter_context(path.open("a", encoding="utf-8"))
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
+        asked = [(key, pool.submit(ask, server, key, words, text)) for key, words, text in missing]
+        for key, future in tqdm(asked, unit="answer", desc="asking"):
+            answers[key] = future.result()
+            print(json.dumps({"key": key, "text": answers[key]}), file=file, flush=True)
+    return answers

@@ -1,0 +1,164 @@
+"""Measures of answers: code that parses, diversity, loops; with bootstrap intervals."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any
+
+from scripts.lib.evaluate_modes.answers import CODING, OPEN, SEEDS, Key
+from tqdm import tqdm
+
+FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> list[str]:
+    """What stands in closed fences of Python, or of no language."""
+    return [code for language, code in FENCE.findall(text) if language.lower() in ("", "python")]
+
+
+def parses(code: str) -> bool:
+    """Whether Python can read it."""
+    try:
+        ast.parse(textwrap.dedent(code))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def prose(text: str) -> list[str]:
+    """The words outside of code; an open fence reaches to the end."""
+    text = FENCE.sub(" ", text)
+    text = re.split(r"^[ \t]*```", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return re.findall(r"\w+|[^\w\s]", re.sub(r"`[^`\n]*`", " ", text).lower())
+
+
+def grams(words: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
+    """How often each run of so many words stands there."""
+    return Counter(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
+
+
+def distinct_2(texts: Sequence[Sequence[str]]) -> float:
+    """Different pairs of neighbouring words, of all pairs, in the texts of a prompt."""
+    pairs = sum((grams(text, 2) for text in texts), Counter[tuple[str, ...]]())
+    return len(pairs) / pairs.total() if pairs else math.nan
+
+
+def bleu(text: Sequence[str], others: Sequence[Sequence[str]]) -> float:
+    """BLEU-4 with one added to the counts from pairs on (Lin and Och 2004), and brevity."""
+    score = 0.0
+    for size in range(1, 5):
+        own = grams(text, size)
+        best: Counter[tuple[str, ...]] = Counter()
+        for other in others:
+            best |= grams(other, size)
+        more = size > 1
+        hits = (own & best).total() + more
+        if not hits:
+            return 0.0
+        score += math.log(hits / (own.total() + more)) / 4
+    nearest = min((abs(len(other) - len(text)), len(other)) for other in others)[1]
+    return math.exp(score + min(0.0, 1 - nearest / len(text)))
+
+
+def self_bleu(texts: Sequence[Sequence[str]]) -> float:
+    """The mean BLEU of each text against the others: 1 where all are equal."""
+    spoken = [text for text in texts if text]
+    if len(spoken) < 2:
+        return math.nan
+    scores = [bleu(t, [*spoken[:i], *spoken[i + 1 :]]) for i, t in enumerate(spoken)]
+    return sum(scores) / len(scores)
+
+
+def loops(text: str) -> bool:
+    """Whether the same eight words stand there three times."""
+    return max(grams(text.split(), 8).values(), default=0) >= 3
+
+
+def interval(
+    groups: Sequence[Any], statistic: Callable[[Sequence[Any]], float], resamples: int = 1000
+) -> list[float]:
+    """[value, lower, upper]: 95 %, by bootstrap over the groups (one for each prompt)."""
+    random = Random(0)
+    drawn = (statistic(random.choices(groups, k=len(groups))) for _ in range(resamples))
+    found = sorted(value for value in drawn if not math.isnan(value))
+    if not found:
+        return [math.nan] * 3
+    low, high = (found[int(len(found) * share)] for share in (0.025, 0.975))
+    return [statistic(groups), low, high]
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean of those that are numbers."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def pooled(groups: Iterable[Sequence[bool]]) -> float:
+    """The share of what is true, of all that the groups hold."""
+    return mean(float(value) for group in groups for value in group)
+
+
+def measure(answers: dict[Key, str]) -> dict[str, Any]:
+    """Every number of the tables, with its interval, and the differences that are claimed."""
+    of: dict[tuple[str, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (group, condition, prompt, _), text in sorted(answers.items()):
+        of[group, condition][prompt].append(text)
+    rows = []
+    per_prompt: dict[str, dict[str, dict[int, Any]]] = {}
+    for condition in tqdm(CODING, desc="measuring"):
+        texts = of["coding", condition]
+        first = {prompt: own[0] for prompt, own in texts.items()}
+        parsed = {prompt: [parses(b) for b in blocks(text)] for prompt, text in first.items()}
+        spoken = {p: [prose(t) for t in own] for p, own in texts.items() if len(own) == SEEDS}
+        some: dict[str, dict[int, Any]] = {
+            "parse": parsed,
+            "distinct_2": {prompt: distinct_2(own) for prompt, own in spoken.items()},
+            "self_bleu": {prompt: self_bleu(own) for prompt, own in spoken.items()},
+        }
+        per_prompt[condition] = some
+        rows.append(
+            {
+                "condition": condition,
+                "answers": len(first),
+                "blocks": sum(map(len, parsed.values())),
+                "parse": interval(list(parsed.values()), pooled),
+                "working": interval([any(own) for own in parsed.values()], mean),
+                "distinct_2": interval(list(some["distinct_2"].values()) or [math.nan], mean),
+                "self_bleu": interval(list(some["self_bleu"].values()) or [math.nan], mean),
+                "loops": interval([loops(text) for text in first.values()], mean),
+            }
+        )
+
+    def difference(one: str, other: str, name: str) -> list[float]:
+        left, right = per_prompt[one][name], per_prompt[other][name]
+        both = [(left[prompt], right[prompt]) for prompt in left.keys() & right.keys()]
+        summary: Any = pooled if name == "parse" else mean
+        return interval(both, lambda pairs: summary(p[0] for p in pairs) - summary(
+            p[1] for p in pairs))  # fmt: skip
+
+    claims = [
+        {"of": mixed, "parse_minus_code": difference(mixed, "code", "parse"),
+         "parse_minus_chat": difference(mixed, lively, "parse"),
+         "distinct_2_minus_chat": difference(mixed, lively, "distinct_2"),
+         "self_bleu_minus_chat": difference(mixed, lively, "self_bleu")}
+        for mixed, lively in (("coding-assistant", "chat"),
+                              ("coding-assistant, prose 0.6", "chat, 0.6"))
+    ]  # fmt: skip
+    looping = {name: {p: loops(own[0]) for p, own in of["open", name].items()} for name in OPEN}
+    prompts_ = sorted(looping["greedy"].keys() & looping["anti-loop"].keys())
+    pairs = [(looping["anti-loop"][p], looping["greedy"][p]) for p in prompts_]
+    return {
+        "coding": rows,
+        "claims": claims,
+        "open": [{"condition": name, "answers": len(own),
+                  "loops": interval(list(own.values()), mean)} for name, own in looping.items()],
+        "open_difference": interval(
+            pairs, lambda some: mean(a for a, _ in some) - mean(g for _, g in some)
+        ),
+    }  # fmt: skip
