@@ -33,7 +33,8 @@ from integration_tests.harness.server import Server
 from temperament import EngineError
 from temperament.engines.transformers import generate_kwargs
 from temperament.engines.vllm import sampling_params
-from temperament.plan.parameters import BY_NAME, REFERENCE
+from temperament.plan.documented import BY_NAME, DOCUMENTED
+from temperament.plan.targets import WAYS
 
 TEXT = "import os\nimport sys\nimport"
 STEPS = 8
@@ -92,7 +93,7 @@ REFUSED: dict[str, Any] = {
 
 def names(engine: str, *hows: str) -> list[str]:
     """The parameters with which an engine does this."""
-    return [each.name for each in REFERENCE if each.route(engine).how in hows]  # type: ignore[arg-type]
+    return [each.name for each in DOCUMENTED if WAYS[engine].route(each.field).how in hows]
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def test_each_parameter_has_a_case() -> None:
     """Every parameter that the table calls supported has a case below."""
     works = set(names("transformers", "native", "ours"))
 
-    assert 67 == len(REFERENCE)
+    assert 67 == len(DOCUMENTED)
     assert cases(0, 0, [0]).keys() == works
     assert REFUSED.keys() == set(names("server", "refused", "flag"))
 
@@ -327,7 +328,7 @@ class TestTransformers:
         with pytest.raises(EngineError) as caught:
             generate_kwargs({name: REFUSED[name]})
 
-        assert BY_NAME[name].transformers.reason[0] in str(caught.value)
+        assert WAYS["transformers"].route(BY_NAME[name].field).reason[0] in str(caught.value)
 
     def test_what_is_refused_doesnt_work_there(self, hub: Hub) -> None:
         """The table's reasons are true of this version of Transformers."""
@@ -409,7 +410,7 @@ class TestVllmOffline:
     @pytest.mark.parametrize("name", names("vllm", "refused", "flag"))
     def test_it_is_refused(self, name: str) -> None:
         """The error has the table's reason, and the option of the start if there is one."""
-        route = BY_NAME[name].vllm
+        route = WAYS["vllm"].route(BY_NAME[name].field)
         with pytest.raises(EngineError) as caught:
             sampling_params({name: REFUSED[name]})
 
@@ -432,12 +433,12 @@ class TestVllmOffline:
         """`vllm serve` and `LLM` have the option that the table names."""
         from vllm import EngineArgs
 
-        given = REFERENCE_FLAG.match(BY_NAME[name].server.where)
+        given = REFERENCE_FLAG.match(WAYS["server"].route(BY_NAME[name].field).where)
         assert given is not None
         argument = given[1].replace("-", "_")
 
         assert argument in EngineArgs.__dataclass_fields__
-        assert f"LLM({argument}=" in BY_NAME[name].vllm.where
+        assert f"LLM({argument}=" in WAYS["vllm"].route(BY_NAME[name].field).where
 
 
 class TestServer:
@@ -449,7 +450,8 @@ class TestServer:
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{name: REFUSED[name]})
 
         assert 400 == answer.status
-        assert BY_NAME[name].server.reason[0] in answer.json["error"]["message"]
+        reason = WAYS["server"].route(BY_NAME[name].field).reason[0]
+        assert reason in answer.json["error"]["message"]
 
     def test_every_problem_at_once(self, v1_server: Server) -> None:
         """One answer lists all parameters that are refused."""

@@ -194,9 +194,9 @@ BAD: dict[str, Bad] = {
     "chain very long": name(OURS, vllm_xargs={"temperament": " " * 300_000}),
     "chain on messages": name(OURS, path=MESSAGES, vllm_xargs={"temperament": CHAIN}),
     # fields that have no meaning there
-    "beam search": value("use_beam_search; searches", use_beam_search=True, n=2),
+    "beam search": value("use_beam_search; doesn't sample", use_beam_search=True, n=2),
     "beam search with an order": name(
-        "use_beam_search; searches", use_beam_search=True, n=2, order=["top_k"]
+        "use_beam_search; doesn't sample", use_beam_search=True, n=2, order=["top_k"]
     ),
     "several greedy choices": Bad(("greedy",), {"preset": "code", "n": 2}),
     # values that vLLM checks

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from integration_tests.harness.options import Engine, Job, engines
-from temperament.plan.parameters import REFERENCE
+from temperament.plan.documented import DOCUMENTED
+from temperament.plan.targets import VLLM
 
 NGRAM = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}
 FP8 = "fp8_e5m2"
@@ -89,7 +90,8 @@ def test_all_of_them_are_tried() -> None:
         "compile_config": "compilation_config", "disable_compile": "enforce_eager",
     }  # fmt: skip
     tried = json.dumps([asdict(job) for job in (V1 | V2).values()])
-    options = {each.name: each.vllm.where for each in REFERENCE if each.vllm.how == "flag"}
+    routes = {each.name: VLLM.route(each.field) for each in DOCUMENTED}
+    options = {name: route.where for name, route in routes.items() if route.how == "flag"}
 
     assert arguments.keys() == options.keys()
     assert all(argument in options[name] for name, argument in arguments.items())

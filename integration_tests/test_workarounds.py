@@ -135,7 +135,7 @@ class TestTwoRunners:
 
 
 class TestLimits:
-    """Values that plugin/temperament/plan/targets.py doesn't hand to vLLM as they are."""
+    """Values that plugin/temperament/plan/targets/vllm.py doesn't hand to vLLM as they are."""
 
     def test_a_small_temperature_is_lifted(self) -> None:
         """To 0.01, so a smaller one is run by us."""

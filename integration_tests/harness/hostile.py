@@ -11,7 +11,7 @@ from typing import Any
 
 from integration_tests.harness.random_presets import Vocabulary, Words, preset
 from temperament.interchange.sillytavern_request import MARKERS
-from temperament.plan.parameters import BY_NAME as REFERENCE
+from temperament.plan.documented import BY_NAME
 from temperament.presets.fields import MOVABLE, SETTINGS
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.server.endpoints import ENDPOINTS
@@ -118,7 +118,7 @@ OTHERS = (
     "extends", "models", "aliases", "summary", "source", "from_model", "temperature_scale", "order",
     *sorted(MARKERS),
 )  # fmt: skip
-FIELDS = tuple(dict.fromkeys([*sorted(SETTINGS), *sorted(REFERENCE), *OTHERS]))
+FIELDS = tuple(dict.fromkeys([*sorted(SETTINGS), *sorted(BY_NAME), *OTHERS]))
 PRESETS = ("chat", "creative", "code", "coding-assistant", "reasoning", "story")
 IN_FILES = tuple(
     dict.fromkeys([*PARAMETERS, *GENERATION, *SYNONYMS, "order", "modes", "start", "switch",

@@ -11,8 +11,8 @@ from temperament.cli.mode_drawing import draw, switches
 from temperament.cli.output import AddCommand, as_json, table
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
-from temperament.plan.parameters import BY_FIELD, Engine, native
 from temperament.plan.split import CHOICES
+from temperament.plan.targets import WAYS
 from temperament.presets import Catalogue, Preset, models
 from temperament.presets.json_schema import json_schema
 from temperament.presets.plain import plain_value, plain_values
@@ -199,14 +199,13 @@ def _chain(mode: str, plan: Plan) -> str:
 
 def _generation(preset: Preset, arguments: Namespace) -> list[dict[str, Any]]:
     """What the engine does with each generation field; for vLLM, offline and as a server."""
-    engines: tuple[Engine, ...] = ("transformers",)
-    if arguments.engine == "vllm":
-        engines = ("vllm", "server")
     rows = []
     for name, value in preset.generation.items():
-        for engine in engines:
-            route = BY_FIELD[name].route(engine) if name in BY_FIELD else native(name)
-            row = {"parameter": name, "value": plain_value(name, value), "on": engine}
+        for way, target in WAYS.items():
+            if target.name != arguments.engine:
+                continue
+            route = target.route(name)
+            row = {"parameter": name, "value": plain_value(name, value), "on": way}
             row |= {
                 "how": route.how,
                 "where": route.where,

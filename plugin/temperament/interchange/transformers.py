@@ -12,7 +12,7 @@ from typing import Any
 from temperament.interchange.base import CantSayError, Reading, Writing
 from temperament.interchange.dialect import Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
-from temperament.plan.parameters import REFERENCE
+from temperament.plan.documented import BY_NAME as DOCUMENTED
 from temperament.plan.targets import TRANSFORMERS
 from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
@@ -24,7 +24,7 @@ _OURS = [
     name
     for stage in sorted(TRANSFORMERS.has)
     for name in (parameter.name for parameter in BY_NAME[stage].parameters)
-    if name in {reference.name for reference in REFERENCE} | {"top_h"}
+    if name in {*DOCUMENTED, "top_h"}
 ]
 # Transformers refuses the value that is neutral here; null turns them off.
 _NULL_IS_OFF = ("top_h", "forced_bos_token_id")
@@ -47,9 +47,9 @@ _FIELDS = {
     **{name: _field(name) for name in _OURS},
     "temperature": Field("temperature", to_theirs=_above_zero),
     **{
-        reference.name: Field(reference.field)
-        for reference in REFERENCE
-        if reference.transformers.how == "native" and reference.name != "generation_kwargs"
+        name: Field(parameter.field)
+        for name, parameter in DOCUMENTED.items()
+        if TRANSFORMERS.route(parameter.field).how == "native" and name != "generation_kwargs"
     },
 }
 

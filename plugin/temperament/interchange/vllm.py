@@ -20,8 +20,7 @@ from temperament.interchange.files import (
     yaml_map,
     yaml_text,
 )
-from temperament.plan.parameters import BY_FIELD
-from temperament.plan.targets import VLLM
+from temperament.plan.targets import VLLM, VLLM_SERVER
 from temperament.presets import Preset
 from temperament.presets.fields import MOVABLE
 from temperament.presets.generation_fields import GENERATION
@@ -80,12 +79,8 @@ def _write_config(preset: Preset) -> tuple[str, list[Note]]:
 # Fields of a request that vLLM reads without our plugin, each with our name if it is another.
 _VLLMS = {
     **dict.fromkeys((*VLLM.fields, "allowed_token_ids")),
-    "max_tokens": None,
-    "stop": None,
-    "seed": None,
-    "n": "num_return_sequences",
+    **{theirs: ours for ours, theirs in VLLM.spellings.items()},
     "min_tokens": "min_new_tokens",
-    "stop_token_ids": "eos_token_id",
 }
 _PLUGIN = "only a server with Temperament reads it; vLLM alone ignores it"
 
@@ -126,8 +121,8 @@ BODY = Dialect(
     title="vLLM's request",
     fields={
         **{name: Field(ours or name) for name, ours in _VLLMS.items()},
-        **{name: Field(name) for name in (*PARAMETERS, *GENERATION) if BY_FIELD.get(name) is None
-           or BY_FIELD[name].server.how in ("native", "ours")},
+        **{name: Field(name) for name in (*PARAMETERS, *GENERATION)
+           if VLLM_SERVER.route(name).how in ("native", "ours")},
         "logit_bias": Field("logit_bias", to_ours=biases_of, to_theirs=dict),
         "min_tokens": Field("min_new_tokens"),
         "max_completion_tokens": Field("max_tokens"),

@@ -48,8 +48,8 @@ def _write_generation(
         value = values.get(name)
         if isinstance(value, tuple) or (name == "stop" and isinstance(value, str)):
             value = [value] if isinstance(value, str) else list(value)
-            if name == "eos_token_id":
-                changed.setdefault("ignore_eos", True)
+            for other, needed in endpoint.target.route(name).sets.items():
+                changed.setdefault(other, needed)
         if value is not None:
             changed[spellings[0]] = value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from temperament.plan.targets import VLLM, VLLM_MESSAGES, Target
+from temperament.plan.targets import VLLM, VLLM_MESSAGES, VLLM_SERVER, Target
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -52,53 +52,39 @@ class Endpoint:
         return replace(target, order=order, before=before, slow=slow)
 
 
+def _carried(*without: str, **others: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Returns the spellings of vLLM's generation fields on an endpoint.
+
+    `without` are the fields that it lacks, `others` those that it spells in another way.
+    """
+    fields = {name: (spelling,) for name, spelling in VLLM_SERVER.spellings.items()}
+    return {name: one for name, one in {**fields, **others}.items() if name not in without}
+
+
 _KNOWS = frozenset({"allowed_token_ids"})
-_SAMPLES = {"num_return_sequences": ("n",), "eos_token_id": ("stop_token_ids",)}
 
 _CHAT = Endpoint(
-    VLLM,
-    {
-        "max_tokens": ("max_completion_tokens", "max_tokens"),
-        "stop": ("stop",),
-        "seed": ("seed",),
-        **_SAMPLES,
-    },
-    knows=_KNOWS,
+    VLLM_SERVER, _carried(max_tokens=("max_completion_tokens", "max_tokens")), knows=_KNOWS
 )
 
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions": replace(_CHAT, returns_ids=True),
     "/v1/chat/completions/batch": _CHAT,
-    "/v1/completions": Endpoint(
-        VLLM,
-        {"max_tokens": ("max_tokens",), "stop": ("stop",), "seed": ("seed",), **_SAMPLES},
-        knows=_KNOWS,
-        returns_ids=True,
-    ),
+    "/v1/completions": Endpoint(VLLM_SERVER, _carried(), knows=_KNOWS, returns_ids=True),
     # SageMaker's: a chat or a completion, by its fields
     "/invocations": Endpoint(
-        VLLM,
-        {
-            "max_tokens": ("max_tokens", "max_completion_tokens"),
-            "stop": ("stop",),
-            "seed": ("seed",),
-            **_SAMPLES,
-        },
+        VLLM_SERVER,
+        _carried(max_tokens=("max_tokens", "max_completion_tokens")),
         knows=_KNOWS,
         returns_ids=True,
     ),
     "/v1/responses": Endpoint(
-        VLLM,
-        {
-            "max_tokens": ("max_output_tokens", "max_tokens"),
-            "stop": ("stop",),
-            "seed": ("seed",),
-            "eos_token_id": ("stop_token_ids",),
-        },
+        VLLM_SERVER,
+        _carried("num_return_sequences", max_tokens=("max_output_tokens", "max_tokens")),
     ),
     "/v1/messages": Endpoint(
         VLLM_MESSAGES,
-        {"max_tokens": ("max_tokens",), "stop": ("stop_sequences", "stop")},
+        _carried("num_return_sequences", "seed", "eos_token_id", stop=("stop_sequences", "stop")),
         anthropic=True,
     ),
 }

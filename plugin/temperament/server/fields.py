@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from temperament.interchange.sillytavern_request import MARKERS
-from temperament.plan.parameters import BY_NAME as REFERENCE
+from temperament.plan.documented import BY_NAME
 from temperament.presets.fields import SETTINGS
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
@@ -25,7 +25,7 @@ SEARCH = "use_beam_search"
 # The sampling fields: parameters of stages, `order`, `modes`, `start`, `switch`.
 _SAMPLING = SETTINGS - GENERATION.keys() - SYNONYMS.keys()
 # Generation parameters of the reference documents, by names that vLLM doesn't read.
-_DOCUMENTED = REFERENCE.keys() - _SAMPLING
+_DOCUMENTED = BY_NAME.keys() - _SAMPLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ def _documented_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str,
         for name in sorted(_DOCUMENTED)
         if body.get(name) is not None
         and not (
-            REFERENCE[name].server.how in ("refused", "flag")
-            and REFERENCE[name].is_neutral(body[name])
+            endpoint.target.route(BY_NAME[name].field).how in ("refused", "flag")
+            and BY_NAME[name].is_neutral(body[name])
         )
         and not any(
             body.get(spelling) is not None
-            for spelling in endpoint.generation.get(REFERENCE[name].field, ())
+            for spelling in endpoint.generation.get(BY_NAME[name].field, ())
         )
     }
 

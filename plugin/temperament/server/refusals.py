@@ -9,7 +9,7 @@ from typing import Any
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan import PresetPlan
 from temperament.plan.automata.modes import Switching, unmatched
-from temperament.plan.parameters import BY_FIELD, refusals
+from temperament.plan.documented import BY_FIELD, refusals
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
 from temperament.presets import Preset
@@ -53,12 +53,12 @@ def beam_search() -> Problem:
 
 def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
     """Generation fields that the server can't honour, or the endpoint can't carry."""
-    yield from refusals(preset.generation, "server", WHERE)
+    yield from refusals(preset.generation, endpoint.target, WHERE)
     # A draw of ours knows the seed.
     seeded = any(BY_NAME[stage].draws for stage in plan.residual.names)
     for name, value in preset.generation.items():
         if (
-            _is_native(name, value)
+            _is_native(name, value, endpoint)
             and name not in endpoint.generation
             and not (name == "seed" and seeded)
         ):
@@ -66,11 +66,10 @@ def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator
             yield Problem(WHERE, name, message, shown(value), reason="unsupported")
 
 
-def _is_native(name: str, value: Any) -> bool:
-    reference = BY_FIELD.get(name)
-    if reference is None:
-        return True
-    return reference.server.how == "native" and not reference.is_neutral(value)
+def _is_native(name: str, value: Any, endpoint: Endpoint) -> bool:
+    """Whether vLLM has the field, and this value of it asks for something."""
+    neutral = name in BY_FIELD and BY_FIELD[name].is_neutral(value)
+    return endpoint.target.route(name).how == "native" and not neutral
 
 
 def model_values(

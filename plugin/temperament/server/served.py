@@ -1,7 +1,7 @@
-"""What a server admits requests by, and how that is renewed when the preset files change.
+"""What a server admits requests by, and how it is reloaded when the preset files change.
 
-A request that is running keeps what it started with, since its plan travels with it. Files with a
-problem change nothing: the last good set stays, and the problems are told.
+A running request keeps its preset, since its plan travels with it. Files with a problem change
+nothing: the presets stay as they were, and the problems are reported.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from temperament.errors import Problem, TemperamentError
 from temperament.presets.catalogue import environment_paths
 from temperament.server.admission import Admission
 
-LOOK = 2.0  # seconds between two looks at the files
+LOOK = 2.0  # seconds between two checks of the files
 
 
 class Log(Protocol):
-    """Where a reload is told."""
+    """Where a reload is reported."""
 
     def info(self, message: str, /, *arguments: Any) -> object: ...
     def error(self, message: str, /, *arguments: Any) -> object: ...
@@ -34,42 +34,42 @@ class Served:
     admission: Admission | None = None
     # when its presets were read, UTC
     loaded: str = ""
-    # what was wrong with the files at the last look, if they were no good
+    # what was wrong with the files at the last reload
     problems: tuple[Problem, ...] = ()
-    told: Callable[[bool], None] = lambda ok: None
+    on_reload: Callable[[bool], None] = lambda ok: None
     _build: Callable[[], Admission] | None = None
     _task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def start(self, build: Callable[[], Admission]) -> Admission:
-        """Reads the presets for the first time; what is wrong with them is raised."""
+        """Reads the presets for the first time. Raises what `build` raises."""
         self.admission, self._build = build(), build
         self.loaded = _now()
         return self.admission
 
     def reload(self, log: Log) -> bool:
-        """Reads the presets again; whether they are good."""
+        """Reads the presets again. Returns whether they are in use now."""
         assert self._build is not None and self.admission is not None
         before = self.admission.catalogue
         try:
-            made = self._build()
+            admission = self._build()
         except (TemperamentError, OSError) as error:
             single = (Problem("presets", "", f"can't be read: {error}"),)
             self.problems = error.problems if isinstance(error, TemperamentError) else single
             log.error("temperament: the presets stay as they were: %s", error)
-            self.told(False)
+            self.on_reload(False)
             return False
-        self.admission, self.loaded, self.problems = made, _now(), ()
+        self.admission, self.loaded, self.problems = admission, _now(), ()
         changed = [
             name
-            for name in sorted({*before, *made.catalogue})
-            if before.get(name) != made.catalogue.get(name)
+            for name in sorted({*before, *admission.catalogue})
+            if before.get(name) != admission.catalogue.get(name)
         ]
         log.info("temperament: presets read again; changed: %s", ", ".join(changed) or "none")
-        self.told(True)
+        self.on_reload(True)
         return True
 
     def watch(self, paths: Iterable[str | Path], log: Log) -> None:
-        """Looks at files and folders of presets from now on, and reloads when one has changed."""
+        """Starts a task that reloads the presets when one of their files or folders changes."""
         named = [*environment_paths(), *map(Path, paths)]
         if named:
             self._task = asyncio.get_running_loop().create_task(self._watch(named, log))
@@ -79,7 +79,7 @@ class Served:
         while True:
             await asyncio.sleep(LOOK)
             now = fingerprint(paths)
-            # a file that is still being written is left to be finished
+            # equal at two checks: no file is still being written
             if now != known and now == seen:
                 known = now
                 await asyncio.to_thread(self.reload, log)
@@ -87,7 +87,7 @@ class Served:
 
 
 def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-    """What tells whether one of the files, or a file in one of the folders, has changed."""
+    """Returns each file's path, time and size, also of files in folders; -1 for no such file."""
     found = []
     for path in paths:
         try:

@@ -11,7 +11,7 @@ import torch
 
 from temperament.batch.process import Run
 from temperament.errors import EngineError, Problem, shown
-from temperament.plan.parameters import BY_FIELD
+from temperament.plan.documented import BY_FIELD
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 from temperament.presets.resolve import merge

@@ -18,7 +18,7 @@ import torch
 
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan import split_preset
-from temperament.plan.parameters import BY_FIELD
+from temperament.plan.documented import BY_FIELD
 from temperament.plan.residual import PresetPlan
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
@@ -329,5 +329,5 @@ def _unable(preset: Preset, plan: PresetPlan) -> Iterator[Problem]:
         if name in _ENDPOINT.generation or name == "do_sample":
             continue
         if reference is None or not reference.is_neutral(value):
-            reason = reference.server.reason[0] if reference else "its requests have no such field"
+            reason = _ENDPOINT.target.route(name).reason[0] or "its requests have no such field"
             yield Problem("--server", name, f"vLLM can't do it: {reason}", shown(value))

@@ -13,10 +13,12 @@ from vllm import SamplingParams
 
 import temperament
 from temperament import Catalogue, EngineError, PresetError, TemperamentError
-from temperament.engines.vllm.endpoint import first_line, make_admission, refuse
+from temperament.engines.vllm.endpoint import build_admission, first_line, refuse
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
 from temperament.engines.vllm.requests import validate
 from temperament.plan.wire import KEY
+from temperament.server import settings
+from temperament.server.admission import Admission
 
 
 def chain(params: SamplingParams) -> dict[str, Any] | None:
@@ -122,7 +124,12 @@ class TestSamplingParams:
             temperament.vllm.sampling_params("chat", temprature=1)
 
 
-class TestMakeAdmission:
+def built(config: Any, state: Any) -> Admission:
+    """What a server with this configuration admits requests by."""
+    return build_admission(config, state, settings.read(config.additional_config))
+
+
+class TestBuildAdmission:
     """What the server knows when it starts."""
 
     def config(self, additional: Any, speculative: Any = None, **defaults: Any) -> Any:
@@ -147,7 +154,7 @@ class TestMakeAdmission:
         (tmp_path / "mine.yaml").write_text("aliases: [my own]\ntemperature: 0.3\n")
         content = {"presets": [str(tmp_path)], "default": "MY OWN", "plan": "native"}
         config = self.config({"temperament": content}, top_k=20, max_tokens=50)
-        admission = make_admission(config, self.state("m"))
+        admission = built(config, self.state("m"))
 
         assert admission.default is not None
         assert admission.default.name == "mine"
@@ -162,7 +169,7 @@ class TestMakeAdmission:
         """It is known at the door."""
         config = self.config({}, speculative=SimpleNamespace(num_speculative_tokens=2))
 
-        assert make_admission(config, self.state("m")).speculative
+        assert built(config, self.state("m")).speculative
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -184,7 +191,7 @@ class TestMakeAdmission:
     def test_problems_end_the_start(self, content: dict[str, Any], words: str) -> None:
         """With an error that says what is wrong."""
         with pytest.raises(PresetError, match=words):
-            make_admission(self.config({"temperament": content}), self.state("m"))
+            built(self.config({"temperament": content}), self.state("m"))
 
     def test_restrictions(self) -> None:
         """As the operator says."""
@@ -194,7 +201,7 @@ class TestMakeAdmission:
             "advertise": True,
             "locked": {"temperature": {"max": 1}, "*": {}},
         }
-        admission = make_admission(self.config({"temperament": content}), self.state("m"))
+        admission = built(self.config({"temperament": content}), self.state("m"))
 
         assert admission.advertise
         assert [preset.name for preset in admission.offered] == [
@@ -207,7 +214,7 @@ class TestMakeAdmission:
         """The version, the runner, the presets, the default, and who does what."""
         config = self.config({"temperament": {"default": "chat", "allow": ["chat"]}})
         config.use_v2_model_runner = True
-        line = first_line(config, make_admission(config, self.state("m")))
+        line = first_line(config, built(config, self.state("m")))
         chat = Catalogue.load(environment=False)["chat"].label
 
         assert line == (
@@ -216,7 +223,7 @@ class TestMakeAdmission:
             " min_p, all else is ours"
         )
         config.additional_config["temperament"] = {"plan": "residual"}
-        line = first_line(config, make_admission(config, self.state("m")))
+        line = first_line(config, built(config, self.state("m")))
 
         assert line.endswith("default none; plan residual: vLLM does nothing, all else is ours")
 
@@ -239,7 +246,7 @@ class TestMakeAdmission:
     def test_a_models_value_that_is_none_of_ours(self) -> None:
         """A generation_config may hold what no preset could say."""
         with pytest.raises(PresetError, match="temperature: not allowed; given: -1"):
-            make_admission(self.config({}, temperature=-1), self.state("m"))
+            built(self.config({}, temperature=-1), self.state("m"))
 
 
 class TestProcessor:

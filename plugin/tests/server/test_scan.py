@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from temperament.errors import RequestError
 from temperament.interchange.sillytavern_request import MARKERS, is_request
-from temperament.plan.parameters import BY_NAME as REFERENCE
+from temperament.plan.documented import BY_NAME
 from temperament.presets import Catalogue, Preset
 from temperament.presets.fields import SETTINGS
 from temperament.server.admission import Admission
@@ -77,7 +77,7 @@ class TestScan:
 
 SCHEDULE = {"from": 1.2, "to": 0.6, "over": 9, "curve": "linear"}
 NAMED = sorted(
-    {*SETTINGS, *REFERENCE, *MARKERS, "preset", "preset_trace", "model", "vllm_xargs", "n"}
+    {*SETTINGS, *BY_NAME, *MARKERS, "preset", "preset_trace", "model", "vllm_xargs", "n"}
     | {"use_beam_search", "max_completion_tokens", "stop_token_ids", "messages", "temperatur"}
 )
 VALUES: st.SearchStrategy[Any] = st.sampled_from(

@@ -34,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 def started(file: Path) -> tuple[Served, list[bool]]:
     """A server that has read the file, and what its reloads came to."""
     told: list[bool] = []
-    made = Served(told=told.append)
+    made = Served(on_reload=told.append)
     made.start(lambda: Admission(Catalogue.load([file.parent], environment=False)))
     return made, told
 

@@ -15,8 +15,8 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from temperament.engines.transformers.processor import PresetLogitsProcessor
 from temperament.errors import EngineError, Problem, shown
-from temperament.plan import targets
-from temperament.plan.parameters import ASSISTANT_FIELDS, BY_FIELD, refuse
+from temperament.plan.documented import refuse
+from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
 from temperament.presets.models import facts_of_config
 from temperament.stages import PARAMETERS, STAGE_OF
@@ -26,11 +26,8 @@ WHERE = "generate"
 # values are the lowest layer of the presets, and must not act a second time. `generate` refuses
 # fields that its version doesn't know (4.57 has no top_h).
 _NEUTRAL: Mapping[str, Any] = {
-    name: value
-    for name, value in targets.TRANSFORMERS.fields.items()
-    if hasattr(GenerationConfig(), name)
+    name: value for name, value in TRANSFORMERS.fields.items() if hasattr(GenerationConfig(), name)
 }
-_NAME_IN_GENERATE = {"max_tokens": "max_new_tokens", "stop": "stop_strings"}
 # `generate` reads a list of these as one value for each row, and a single value as that of all.
 _ONE_FOR_ALL = ("decoder_start_token_id",)
 _NEED_TOKENIZER = ("stop", "token_healing")
@@ -97,7 +94,7 @@ def generation_arguments(
 
     Raises `EngineError` with every field that `generate` can't take.
     """
-    refuse((preset.generation for preset in presets), "transformers", WHERE)
+    refuse((preset.generation for preset in presets), TRANSFORMERS, WHERE)
     problems: list[Problem] = []
     # If some rows are greedy and others are not, the greedy ones have temperature 0.
     kwargs: dict[str, Any] = {"do_sample": not _all_greedy(presets)}
@@ -105,8 +102,8 @@ def generation_arguments(
         kwargs["assistant_model"] = assistant_model
     for field in dict.fromkeys(name for preset in presets for name in preset.generation):
         values = [preset.generation.get(field) for preset in presets]
-        reference = BY_FIELD.get(field)
-        if reference is not None and reference.transformers.how != "native":
+        route = TRANSFORMERS.route(field)
+        if route.how != "native":
             continue  # the value is neutral: `refuse` passes no other
         problem = _problem(field, values, presets, tokenizer)
         if problem is not None:
@@ -114,7 +111,7 @@ def generation_arguments(
         elif field == "generation_kwargs":
             kwargs.update(values[0] or {})
         elif field not in ("seed", "do_sample", *ASSISTANT_FIELDS):
-            kwargs[_NAME_IN_GENERATE.get(field, field)] = _argument(field, values[0])
+            kwargs[route.where] = _argument(field, values[0])
             if field in _NEED_TOKENIZER:
                 kwargs["tokenizer"] = tokenizer
     problems += _set_up_assistant(presets, kwargs, model)

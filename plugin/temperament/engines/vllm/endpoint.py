@@ -1,4 +1,4 @@
-"""vLLM's endpoint plugin: puts the middleware inside authentication and adds our routes."""
+"""vLLM's endpoint plugin: it adds the middleware, inside vLLM's authentication, and our routes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from temperament.server.middleware import PresetMiddleware
 from temperament.server.restrictions import Restrictions
 from temperament.server.restrictions import problems as restricted
 from temperament.server.served import Served
+from temperament.server.settings import Settings
 from temperament.stages import PARAMETERS
 
 if TYPE_CHECKING:
@@ -46,23 +47,29 @@ class TemperamentEndpoint:
     required_tasks = ("generate",)
 
     def attach_router(self, app: FastAPI) -> None:
-        """Called while the app is built, before vLLM adds its own middleware: ours is inside."""
+        """Adds the middleware and the routes.
+
+        vLLM calls it before it adds its own middleware, so ours runs inside vLLM's.
+        """
         self._app = app
         metrics = Metrics()
-        self._served = Served(told=lambda ok: metrics.reload(ok=ok))
+        self._served = Served(on_reload=lambda ok: metrics.reload(ok=ok))
         app.add_middleware(PresetMiddleware, served=self._served, metrics=metrics)
         app.include_router(routes.router(self._served, logger))
 
     async def init_state(
         self, engine_client: EngineClient | None, state: Any, args: Namespace
     ) -> None:
-        """Called when the engine's configuration is known. What is wrong here ends the start."""
+        """Loads the presets. vLLM calls it once it knows the engine's configuration.
+
+        An error here ends the server's start.
+        """
         if engine_client is None:
             return
         config: VllmConfig = engine_client.vllm_config
         refuse(config)
         chosen = settings.read(config.additional_config)
-        admission = self._served.start(partial(make_admission, config, state))
+        admission = self._served.start(partial(build_admission, config, state, chosen))
         self._served.watch(chosen.presets, logger)
         collect(folder_of(config))
         if chosen.playground:
@@ -80,7 +87,7 @@ class TemperamentEndpoint:
 
 
 def refuse(config: VllmConfig) -> None:
-    """Raises `EngineError` where vLLM would leave our part out without a word."""
+    """Raises `EngineError` where vLLM would silently not load our logits processor."""
     if config.speculative_config is not None and not config.use_v2_model_runner:
         raise EngineError(
             Problem(
@@ -95,10 +102,10 @@ def refuse(config: VllmConfig) -> None:
 
 
 def first_line(config: VllmConfig, admission: Admission) -> str:
-    """What an operator sees at the start, in one line."""
+    """Returns the line of the log that sums the server up: runner, model, presets, plan."""
     catalogue, default = admission.catalogue, admission.default
     slow = VLLM.slow.get(admission.platform or "", frozenset())
-    can = [name for name in (*VLLM.before, *VLLM.order) if admission.choice != "auto" or
+    native = [name for name in (*VLLM.before, *VLLM.order) if admission.choice != "auto" or
            name not in slow] if admission.choice != "residual" else []  # fmt: skip
     return (
         f"temperament {temperament.__version__}:"
@@ -106,13 +113,13 @@ def first_line(config: VllmConfig, admission: Admission) -> str:
         f" model {catalogue.family.title if catalogue.family is not None else 'not known'};"
         f" presets {', '.join(preset.label for preset in admission.offered) or 'none'};"
         f" default {default.label if default is not None else 'none'};"
-        f" plan {admission.choice}: vLLM does {', '.join(dict.fromkeys(can)) or 'nothing'},"
+        f" plan {admission.choice}: vLLM does {', '.join(dict.fromkeys(native)) or 'nothing'},"
         f" all else is ours"
     )
 
 
 def collect(folder: Path) -> None:
-    """Shows in this process's `/metrics` what the engines' processes count in a folder."""
+    """Adds to this process's `/metrics` what the engines' processes count in a folder."""
     from prometheus_client import REGISTRY
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -120,15 +127,18 @@ def collect(folder: Path) -> None:
         return
     folder.mkdir(exist_ok=True)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made: Any = MultiProcessCollector  # untyped
-    made(REGISTRY, str(folder))
+    collector: Any = MultiProcessCollector  # untyped
+    collector(REGISTRY, str(folder))
 
 
-def make_admission(config: VllmConfig, state: Any) -> Admission:
-    """What admitting a request on this server depends on. Raises `PresetError`."""
+def build_admission(config: VllmConfig, state: Any, chosen: Settings) -> Admission:
+    """Returns what admitting a request on this server depends on, and reads the presets for it.
+
+    `state` is the application's, which knows the served models. Raises `PresetError` with every
+    problem of the presets and of what the operator has set.
+    """
     from vllm.platforms import current_platform
 
-    chosen = settings.read(config.additional_config)
     model_config = config.model_config
     entries = model_config.hf_config.to_dict()
     catalogue = Catalogue.load(chosen.presets).for_model(
@@ -137,9 +147,9 @@ def make_admission(config: VllmConfig, state: Any) -> Admission:
     restrictions = Restrictions(
         None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
     )
-    wrong = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
-    if wrong:
-        raise PresetError(wrong)
+    problems = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
+    if problems:
+        raise PresetError(problems)
     default = None
     if chosen.default is not None:
         where = f"{settings.WHERE}.default"

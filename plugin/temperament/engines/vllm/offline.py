@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from temperament.plan import Choice, encode, split_preset
-from temperament.plan.parameters import refuse, vllm_fields
+from temperament.plan.documented import refuse
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY, seeds
 from temperament.presets import Catalogue, Preset, as_preset
@@ -34,7 +34,7 @@ def sampling_params(
     below the preset, for instance `llm.model_config.get_diff_sampling_param()`.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation
-    parameters that vLLM can't honour (`plan.parameters`), vLLM's own errors for its own fields.
+    parameters that vLLM can't honour (`plan.targets`), vLLM's own errors for its own fields.
     """
     from vllm import SamplingParams
     from vllm.platforms import current_platform
@@ -48,8 +48,8 @@ def sampling_params(
     below = as_preset(model_defaults, catalogue) if model_defaults else None
     resolved = resolve(chosen, catalogue, fields=settings, model_values=below)
     made = split_preset(resolved, VLLM, plan, current_platform.device_type)
-    refuse([resolved.generation], "vllm", "sampling_params")
-    fields: dict[str, Any] = {**made.native, **vllm_fields(resolved.generation), **others}
+    refuse([resolved.generation], VLLM, "sampling_params")
+    fields: dict[str, Any] = {**made.native, **VLLM.written(resolved.generation), **others}
     ours, engines = seeds(made.residual, fields.get("seed"), fields.get("n"))
     fields["seed"] = engines
     if made.residual:

@@ -8,19 +8,13 @@ import pytest
 
 from temperament import EngineError
 from temperament.engines.transformers.arguments import generation_arguments
-from temperament.plan.parameters import (
-    ENGINES,
-    REFERENCE,
-    SECTIONS,
-    refusals,
-    refuse,
-    vllm_fields,
-)
+from temperament.plan.documented import DOCUMENTED, SECTIONS, refusals, refuse
+from temperament.plan.targets import VLLM, VLLM_SERVER, WAYS, Target
 from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.generation_fields import GENERATION
 from temperament.stages import PARAMETERS
 
-# The second reference document, by its own headings.
+# The second reference document's parameters, by its own headings.
 DOCUMENT = {
     "length": "max_length max_new_tokens min_length min_new_tokens early_stopping max_time"
     " stop_strings",
@@ -50,47 +44,54 @@ def made(**values: Any) -> Preset:
     return as_preset(values, NOTHING)
 
 
+every_way = pytest.mark.parametrize("target", WAYS.values(), ids=WAYS)
+
+
 class TestTable:
-    """`REFERENCE`."""
+    """`DOCUMENTED`, and each engine's routes."""
 
     def test_it_is_the_documents(self) -> None:
-        """67 names, in the document's order and under its headings."""
+        """The table has the document's 67 names, in its order and under its headings."""
         listed = [(section, name) for section, text in DOCUMENT.items() for name in text.split()]
 
-        assert len(listed) == 67
-        assert listed == [(each.section, each.name) for each in REFERENCE]
-        assert list(SECTIONS) == list(DOCUMENT)
+        assert 67 == len(listed)
+        assert listed == [(each.section, each.name) for each in DOCUMENTED]
+        assert list(DOCUMENT) == list(SECTIONS)
 
     def test_a_preset_may_name_each(self) -> None:
-        """Each is a stage's parameter or a field beside the stages."""
-        assert {each.field for each in REFERENCE} <= PARAMETERS.keys() | GENERATION.keys()
+        """Each is a stage's parameter or a generation field."""
+        assert {each.field for each in DOCUMENTED} <= PARAMETERS.keys() | GENERATION.keys()
 
-    @pytest.mark.parametrize("engine", ENGINES)
-    def test_each_route_is_whole(self, engine: Any) -> None:
+    @every_way
+    def test_each_engine_routes_every_field(self, target: Target) -> None:
+        """An engine's description names each generation field, and no other."""
+        assert GENERATION.keys() == target.generation.keys()
+
+    @every_way
+    def test_each_route_is_complete(self, target: Target) -> None:
         """What works says where, what is refused says why, in both languages."""
-        for each in REFERENCE:
-            route = each.route(engine)
+        for each in DOCUMENTED:
+            route = target.route(each.field)
             if route.how != "refused":
                 assert route.where, each.name
             if route.how in ("refused", "flag"):
                 assert all(route.reason), each.name
             assert bool(route.reason[0]) == bool(route.reason[1]), each.name
 
-    def test_ours_is_a_stage(self) -> None:
-        """A parameter that we do is one of a stage that the table names."""
-        for each in REFERENCE:
-            for engine in ENGINES:
-                route = each.route(engine)
-                if route.how == "ours" and each.name != "do_sample":
-                    assert each.name in PARAMETERS
+    @every_way
+    def test_ours_is_a_stage(self, target: Target) -> None:
+        """A parameter that we apply is one of a stage that the table names."""
+        for each in DOCUMENTED:
+            if target.route(each.field).how == "ours" and each.name != "do_sample":
+                assert each.name in PARAMETERS
 
 
 class TestRefusals:
     """`refusals` and `refuse`."""
 
     def test_the_reason_is_told(self) -> None:
-        """With where, what and, for what is set at the start, by which flag."""
-        problems = refusals({"guidance_scale": 1.5, "max_length": 9}, "server", "request")
+        """A problem says where, what and, for what is set at the start, by which flag."""
+        problems = refusals({"guidance_scale": 1.5, "max_length": 9}, VLLM_SERVER, "request")
 
         assert [
             "request: guidance_scale: needs a second forward pass that a logits processor in vLLM"
@@ -104,25 +105,25 @@ class TestRefusals:
         [{"num_beams": 1}, {"use_cache": True}, {"return_legacy_cache": True}, {"max_tokens": 5}],
         ids=str,
     )
-    @pytest.mark.parametrize("engine", ENGINES)
-    def test_what_asks_for_nothing_passes(self, engine: Any, values: dict[str, Any]) -> None:
-        """The document's defaults, and what works."""
-        assert refusals(values, engine, "x") == []
+    @every_way
+    def test_what_asks_for_nothing_passes(self, target: Target, values: dict[str, Any]) -> None:
+        """The document's defaults pass, and what works."""
+        assert [] == refusals(values, target, "x")
 
     def test_all_presets_of_a_call(self) -> None:
-        """Every problem of every row, each once."""
+        """Every problem of every row is reported, each once."""
         rows = [{"num_beams": 2}, {"num_beams": 2, "early_stopping": True}]
         with pytest.raises(EngineError) as caught:
-            refuse(rows, "vllm", "x")
+            refuse(rows, VLLM, "x")
 
         assert ["num_beams", "early_stopping"] == [p.path for p in caught.value.problems]
 
 
-class TestVllmFields:
-    """`vllm_fields`."""
+class TestWritten:
+    """`Target.written`: generation fields under the engine's own names."""
 
     def test_names_and_forms(self) -> None:
-        """One name in the preset, vLLM's own in the request."""
+        """A preset has one name for a field, and vLLM's request has vLLM's."""
         preset = made(max_new_tokens=9, stop_strings="x", num_return_sequences=2, eos_token_id=4)
 
         assert {
@@ -131,7 +132,7 @@ class TestVllmFields:
             "n": 2,
             "stop_token_ids": [4],
             "ignore_eos": True,
-        } == vllm_fields(preset.generation)
+        } == VLLM.written(preset.generation)
 
 
 class TestArguments:
