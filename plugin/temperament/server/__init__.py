@@ -1,1 +1,1 @@
-"""The request's words: how a preset is named over HTTP, and what becomes of the body."""
+"""Presets over HTTP: how a request names one, what it is checked for, and what vLLM reads then."""

@@ -1,4 +1,4 @@
-"""What an API server counts, for vLLM's own `/metrics`."""
+"""The counters of an API server, in vLLM's own `/metrics`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from temperament.errors import Problem
 
-# Instead of a preset's name: a request with fields of ours alone, and one that is vLLM's own.
+# Counted under these names: a request with our fields but no preset, and one with neither.
 FIELDS, NONE = "(fields)", "(none)"
 
 
@@ -34,14 +34,14 @@ class Metrics:
             self._reloads.labels(result)
 
     def request(self, preset: str) -> None:
-        """A request goes on to the engine."""
+        """Counts a request that goes on to the engine."""
         self._requests.labels(preset).inc()
 
     def refusal(self, problems: Sequence[Problem]) -> None:
-        """A request was refused; each of its reasons counts once."""
+        """Counts a refused request, once for each of its reasons."""
         for reason in dict.fromkeys(problem.reason for problem in problems):
             self._refusals.labels(reason).inc()
 
     def reload(self, *, ok: bool) -> None:
-        """The presets were read again."""
+        """Counts a reload of the presets."""
         self._reloads.labels("ok" if ok else "failed").inc()

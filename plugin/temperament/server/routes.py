@@ -1,4 +1,4 @@
-"""Routes of our own: what can be named here, how it is drawn, and reading the presets again."""
+"""The plugin's routes: the presets that can be named, their plans, and a reload of the files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from temperament.server.served import Log, Served
 
 
 def router(served: Served, log: Log) -> APIRouter:
-    """The routes; until the server has started they answer 503."""
+    """Returns the routes. Until the server has started they answer 503."""
     routes = APIRouter(tags=["presets"])
 
     @routes.get("/v1/presets", summary="The presets that a request can name")
@@ -34,10 +34,10 @@ def router(served: Served, log: Log) -> APIRouter:
                 "object": "list",
                 "version": temperament.__version__,
                 "default": default,
-                # what lies below each request: the default preset and the model's own values
+                # the layers under every request: the default preset and the model's values
                 "below": summary(admitted.below(Preset("below"))),
                 "data": [summary(preset) for preset in admitted.offered],
-                # when they were read, and why a later version of the files isn't in use
+                # when the files were read, and why a later version of them isn't in use
                 "loaded": served.loaded,
                 "problems": [str(problem) for problem in served.problems],
             }
@@ -48,8 +48,8 @@ def router(served: Served, log: Log) -> APIRouter:
         if served.admission is None:
             return _error(503, "the server is starting")
         if not await asyncio.to_thread(served.reload, log):
-            told = "\n".join(str(problem) for problem in served.problems)
-            return _error(400, f"the presets stay as they were: {told}", "BadRequestError")
+            problems = "\n".join(str(problem) for problem in served.problems)
+            return _error(400, f"the presets stay as they were: {problems}", "BadRequestError")
         return JSONResponse({"object": "reload", "loaded": served.loaded})
 
     @routes.get("/v1/presets/{name}", summary="One preset, with its plan on this server")
@@ -72,7 +72,7 @@ def router(served: Served, log: Log) -> APIRouter:
 
 
 def summary(preset: Preset) -> dict[str, Any]:
-    """A preset as JSON."""
+    """Returns a preset as JSON."""
     return {
         "name": preset.name,
         "digest": preset.digest,
@@ -83,7 +83,7 @@ def summary(preset: Preset) -> dict[str, Any]:
         **(_modes(preset) if preset.modes else {}),
         "generation": plain_values(preset.generation),
         "source": preset.source,
-        # what the model's vendor settled, or why it can't be drawn with here
+        # what was bound to the model, or why it can't be
         "notes": [*preset.notes, *filter(None, [preset.unbound])],
         # why no request can use it here, if none can
         **({"unbound": preset.unbound} if preset.unbound else {}),
@@ -91,7 +91,7 @@ def summary(preset: Preset) -> dict[str, Any]:
 
 
 def plan(admission: Admission, preset: Preset, endpoint: Endpoint) -> dict[str, Any]:
-    """Where each stage of a preset runs, as JSON."""
+    """Returns where each stage of a preset runs, as JSON."""
     made = admission.plan(preset, endpoint)
     plans = {name: _one_plan(one) for name, one in made.plans.items()}
     return plans.get("", {"modes": plans})

@@ -17,7 +17,7 @@ SEPARATOR = ":"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The preset that was named, if any, and the model's name without a preset's."""
+    """The preset that a request names, if any, and the model's name without the preset's."""
 
     preset: Preset | None
     model: Any

@@ -1,4 +1,4 @@
-"""What an operator may set: the `temperament` part of vLLM's `--additional-config`."""
+"""The operator's settings: the `temperament` part of vLLM's `--additional-config`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WHERE = "additional_config.temperament"
 
 
 class Settings(BaseModel):
-    """Presets to load, the default one, how chains are planned, what is offered and allowed."""
+    """Which presets are loaded and offered, the default, the plan, and what requests may do."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     # files and folders of presets, later ones winning
     presets: list[str] = Field(default=[])
-    # the preset that lies below every request
+    # the default preset, which applies to every request
     default: str | None = None
     # whether chains run natively: `auto`, `native`, `residual`
     plan: Choice = "auto"
@@ -29,16 +29,19 @@ class Settings(BaseModel):
     playground: bool = False
     # whether `GET /v1/models` also lists MODEL:PRESET
     advertise: bool = False
-    # the presets that a request may name, or patterns of them; all, if not given
+    # the presets that a request may name, or patterns of names; None allows all
     allow: list[str] | None = None
     # whether a request may bring a preset of its own
     inline: bool = True
-    # parameters that a request can't set, or within what bounds they must lie
+    # parameters that a request can't set, or only within bounds
     locked: dict[str, Bounds] = Field(default={})
 
 
 def read(additional_config: Any) -> Settings:
-    """The settings in vLLM's additional config. Raises `PresetError` with every problem."""
+    """Returns the settings in vLLM's additional config.
+
+    Raises `PresetError` with every problem.
+    """
     content = additional_config.get("temperament", {}) if _is_map(additional_config) else {}
     try:
         return Settings.model_validate(content)

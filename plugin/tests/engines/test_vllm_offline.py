@@ -22,7 +22,7 @@ from temperament.server.admission import Admission
 
 
 def chain(params: SamplingParams) -> dict[str, Any] | None:
-    """The residual chain's values."""
+    """Returns the residual chain's values."""
     if not params.extra_args or KEY not in params.extra_args:
         return None
     content: dict[str, Any] = json.loads(params.extra_args[KEY])
@@ -33,7 +33,7 @@ class TestSamplingParams:
     """`sampling_params`."""
 
     def test_a_native_preset(self) -> None:
-        """vLLM's own fields, and no chain."""
+        """A native preset sets vLLM's own fields and has no chain."""
         params = temperament.vllm.sampling_params("chat")
 
         assert isinstance(params, SamplingParams)
@@ -63,7 +63,7 @@ class TestSamplingParams:
     def test_values(
         self, preset: Any, options: dict[str, Any], temperature: float, residual: Any
     ) -> None:
-        """Overrides, then the preset, then the model's; the chain is what is left to us (CPU)."""
+        """Overrides win over the preset, and the preset over the model's values (on a CPU)."""
         params = temperament.vllm.sampling_params(preset, **options)
 
         assert params.temperature == temperature
@@ -71,7 +71,7 @@ class TestSamplingParams:
         validate(params)
 
     def test_generation_fields(self) -> None:
-        """The preset's, which overrides beat; vLLM's own go along."""
+        """Overrides win over the preset's generation fields; vLLM's other fields pass."""
         preset = {"extends": "chat", "max_tokens": 7, "stop": ["a", "b"], "seed": 5}
         params = temperament.vllm.sampling_params(preset, max_tokens=9, n=2, logprobs=3)
 
@@ -79,7 +79,7 @@ class TestSamplingParams:
         assert (params.n, params.logprobs) == (2, 3)
 
     def test_other_extra_args(self) -> None:
-        """They stay beside the chain."""
+        """Other `extra_args` stay beside the chain."""
         params = temperament.vllm.sampling_params("chat", top_k=5, extra_args={"other": 1})
 
         assert params.extra_args is not None
@@ -111,7 +111,7 @@ class TestSamplingParams:
         ids=str,
     )
     def test_problems(self, preset: Any, options: dict[str, Any], words: str) -> None:
-        """Ours, before an engine sees anything."""
+        """Wrong values raise our errors, before an engine sees them."""
         with pytest.raises(TemperamentError) as error:
             temperament.vllm.sampling_params(preset, **options)
 
@@ -119,13 +119,13 @@ class TestSamplingParams:
         assert isinstance(error.value, ValueError)
 
     def test_a_field_of_vllms_that_does_not_exist(self) -> None:
-        """vLLM's own error: nothing is swallowed."""
+        """A field that nobody knows raises vLLM's own error."""
         with pytest.raises(TypeError, match="temprature"):
             temperament.vllm.sampling_params("chat", temprature=1)
 
 
 def built(config: Any, state: Any) -> Admission:
-    """What a server with this configuration admits requests by."""
+    """Returns the admission of a server with this configuration."""
     return build_admission(config, state, settings.read(config.additional_config))
 
 
@@ -133,7 +133,7 @@ class TestBuildAdmission:
     """What the server knows when it starts."""
 
     def config(self, additional: Any, speculative: Any = None, **defaults: Any) -> Any:
-        """vLLM's configuration, as far as it is read."""
+        """Returns the parts of vLLM's configuration that are read."""
         model = SimpleNamespace(
             get_diff_sampling_param=lambda: defaults,
             get_vocab_size=lambda: 100,
@@ -145,12 +145,12 @@ class TestBuildAdmission:
         )
 
     def state(self, *names: str) -> Any:
-        """The application's state."""
+        """Returns the application's state."""
         models = SimpleNamespace(is_base_model=names.__contains__, lora_requests={"poet": object()})
         return SimpleNamespace(openai_serving_models=models)
 
     def test_settings(self, tmp_path: Path) -> None:
-        """Presets, the default, the plan; the model's own values, of which max_tokens isn't one."""
+        """Presets, default, plan and the model's values are read; max_tokens is none of these."""
         (tmp_path / "mine.yaml").write_text("aliases: [my own]\ntemperature: 0.3\n")
         content = {"presets": [str(tmp_path)], "default": "MY OWN", "plan": "native"}
         config = self.config({"temperament": content}, top_k=20, max_tokens=50)
@@ -166,7 +166,7 @@ class TestBuildAdmission:
         assert [admission.serves(name) for name in ("m", "poet", "m:mine")] == [True, True, False]
 
     def test_speculative_decoding(self) -> None:
-        """It is known at the door."""
+        """Admission knows of speculative decoding."""
         config = self.config({}, speculative=SimpleNamespace(num_speculative_tokens=2))
 
         assert built(config, self.state("m")).speculative
@@ -189,12 +189,12 @@ class TestBuildAdmission:
         ids=str,
     )
     def test_problems_end_the_start(self, content: dict[str, Any], words: str) -> None:
-        """With an error that says what is wrong."""
+        """A wrong setting ends the server's start, with an error that says what is wrong."""
         with pytest.raises(PresetError, match=words):
             built(self.config({"temperament": content}), self.state("m"))
 
     def test_restrictions(self) -> None:
-        """As the operator says."""
+        """The operator's restrictions apply."""
         content = {
             "allow": ["chat", "answers*"],
             "inline": False,
@@ -211,7 +211,7 @@ class TestBuildAdmission:
         assert admission.restrictions.locked["temperature"].max == 1
 
     def test_the_first_line(self) -> None:
-        """The version, the runner, the presets, the default, and who does what."""
+        """The line has the version, the runner, the presets, the default and the plan."""
         config = self.config({"temperament": {"default": "chat", "allow": ["chat"]}})
         config.use_v2_model_runner = True
         line = first_line(config, built(config, self.state("m")))
@@ -229,14 +229,14 @@ class TestBuildAdmission:
 
     @pytest.mark.parametrize(("v2", "speculative"), [(True, True), (True, False), (False, False)])
     def test_runners_that_load_us(self, v2: bool, speculative: bool) -> None:
-        """V2 in any case, V1 without draft tokens."""
+        """The V2 runner always loads the plugin, V1 if there are no draft tokens."""
         config = self.config({}, speculative=object() if speculative else None)
         config.use_v2_model_runner = v2
 
         refuse(config)
 
     def test_v1_with_draft_tokens(self) -> None:
-        """There vLLM would leave the processor out without a word."""
+        """V1 with draft tokens is refused: vLLM would silently not load the processor."""
         config = self.config({}, speculative=object())
         config.use_v2_model_runner = False
 
@@ -244,7 +244,7 @@ class TestBuildAdmission:
             refuse(config)
 
     def test_a_models_value_that_is_none_of_ours(self) -> None:
-        """A generation_config may hold what no preset could say."""
+        """A generation_config with a value that no preset may have ends the start."""
         with pytest.raises(PresetError, match="temperature: not allowed; given: -1"):
             built(self.config({}, temperature=-1), self.state("m"))
 
@@ -253,7 +253,7 @@ class TestProcessor:
     """The class that both runners load."""
 
     def test_async_scheduling_is_refused_on_v1(self) -> None:
-        """There are placeholders where a stage needs tokens, unless the class is named."""
+        """Async scheduling on V1 is refused: stages would see placeholders instead of tokens."""
         config: Any = SimpleNamespace(
             model_config=SimpleNamespace(logits_processors=None),
             scheduler_config=SimpleNamespace(async_scheduling=True, max_num_seqs=2),
@@ -263,7 +263,7 @@ class TestProcessor:
             TemperamentLogitsProcessor(config, "cpu", False)
 
     def test_the_door(self) -> None:
-        """vLLM asks the class about a request's parameters, and a ValueError is its answer."""
+        """The class refuses wrong parameters of a request with a `ValueError`."""
         params = SamplingParams(extra_args={KEY: "garbage"})
 
         with pytest.raises(ValueError, match="not a chain"):

@@ -8,13 +8,13 @@ from temperament.server.admission import Admission
 
 
 def serves(name: str) -> bool:
-    """The models that the tests' server has: one's name has a colon, as LoRA names may have."""
+    """Whether the tests' server has a model. One name has a colon, as LoRA names may."""
     return name in ("m", "m:8b")
 
 
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
-    """The shipped presets, and some with all kinds of fields."""
+    """Returns the shipped presets, and some with all kinds of fields."""
     shipped = Catalogue.load(environment=False)
     more: dict[str, dict[str, object]] = {
         "fields": {"max_tokens": 7, "stop": ["END", "。"], "seed": 3, "temperature": 0.5},
@@ -28,12 +28,12 @@ def catalogue() -> Catalogue:
 
 
 def named(name: str, values: dict[str, object], catalogue: Catalogue) -> Preset:
-    """A preset with a name."""
+    """Returns a preset of these values under a name."""
     made = as_preset(values, catalogue)
     return Preset(name, made.values, made.order, made.generation)
 
 
 @pytest.fixture
 def admission(catalogue: Catalogue) -> Admission:
-    """A server with no default on a platform where vLLM does everything well."""
+    """Returns a server without a default preset, on which vLLM is slow at nothing."""
     return Admission(catalogue, serves=serves, vocabulary=100)

@@ -40,7 +40,7 @@ NEUTRAL_MESSAGES = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
 
 
 def changed(admission: Admission, body: dict[str, Any], path: str = CHAT) -> dict[str, Any]:
-    """The changed body; its chain, if there is one, under `chain`."""
+    """Returns the rewritten body, with its residual chain, if there is one, under `chain`."""
     admitted = admission.admit(body, None, ENDPOINTS[path])
     assert admitted is not None
     made = dict(admitted.body)
@@ -54,7 +54,7 @@ def changed(admission: Admission, body: dict[str, Any], path: str = CHAT) -> dic
 
 
 def defaults(admission: Admission, **values: Any) -> Admission:
-    """With values of the model's own."""
+    """Returns the server with values in its model's generation_config."""
     return replace(admission, model_defaults=as_preset(values, Catalogue({})))
 
 
@@ -77,11 +77,11 @@ class TestAdmit:
     def test_what_is_none_of_our_business(
         self, admission: Admission, path: str, body: dict[str, Any]
     ) -> None:
-        """Nothing is changed or judged, not even a wrong value."""
+        """A request with nothing of ours isn't changed or checked, not even for a wrong value."""
         assert admission.admit(body, None, ENDPOINTS[path]) is None
 
     def test_the_body_that_was_given_stays(self, admission: Admission) -> None:
-        """A new one is made."""
+        """Admission builds a new body and leaves the client's as it is."""
         body = {"model": "m:cuts", "min_p": 0.2, "vllm_xargs": {"other": 1}}
         before = json.dumps(body)
         changed(admission, body)
@@ -163,7 +163,7 @@ class TestAdmit:
     def test_sampling_fields(
         self, admission: Admission, body: dict[str, Any], wanted: dict[str, Any]
     ) -> None:
-        """vLLM is told every field: its own part of the chain, and neutral values elsewhere."""
+        """vLLM gets every sampling field: native stages have values, all others are neutral."""
         assert changed(admission, body) == wanted
 
     @pytest.mark.parametrize(
@@ -204,13 +204,13 @@ class TestAdmit:
     def test_generation_fields(
         self, admission: Admission, path: str, body: dict[str, Any], wanted: dict[str, Any]
     ) -> None:
-        """The request's own go to vLLM as they are, under the name that vLLM reads."""
+        """The request's generation fields go to vLLM unchanged, under the name that vLLM reads."""
         made = changed(admission, {"preset": "fields", **body}, path)
 
         assert made == {**NEUTRAL, "temperature": 0.5, **wanted}
 
     def test_messages(self, admission: Admission) -> None:
-        """Three fields are vLLM's own there; the rest is a chain; stop has another name."""
+        """/v1/messages carries three sampling fields; the others are a chain; `stop` is renamed."""
         body = {"model": "m", "max_tokens": 4, "min_p": 0.1, "stop": "x"}
 
         assert changed(admission, body, MESSAGES) == {
@@ -223,7 +223,7 @@ class TestAdmit:
         }
 
     def test_labels(self, admission: Admission, catalogue: Catalogue) -> None:
-        """The label names the preset, also where the request overrides its values."""
+        """The label names the preset, even if the request overrides its values."""
         for body in {"preset": "chat"}, {"preset": "对话", "temperature": 0}:
             admitted = admission.admit(body, None, ENDPOINTS[CHAT])
 
@@ -236,10 +236,10 @@ class TestAdmit:
 
 
 class TestPrecedence:
-    """What lies below a request."""
+    """The layers under a request's fields."""
 
     def test_the_servers_default(self, admission: Admission, catalogue: Catalogue) -> None:
-        """It lies below every request, and below what another preset leaves open."""
+        """The default preset applies to every request, also to what a named preset doesn't set."""
         admission = replace(admission, default=catalogue["cuts"], platform="cpu")
         chain = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.1}
 
@@ -251,7 +251,7 @@ class TestPrecedence:
         assert label is not None and label.label == catalogue["cuts"].label
 
     def test_the_models_values(self, admission: Admission, catalogue: Catalogue) -> None:
-        """They lie below presets, and don't alone make a request ours."""
+        """The model's values are the lowest layer, and don't make a request ours by themselves."""
         admission = defaults(admission, temperature=0.6, repetition_penalty=1.1)
         body = {"preset": "turned"}
 
@@ -261,7 +261,7 @@ class TestPrecedence:
         assert changed(admission, {"preset": "neutral"})["temperature"] == 1.0
 
     def test_all_of_them(self, admission: Admission, catalogue: Catalogue) -> None:
-        """Request, preset, default, model."""
+        """A request's field wins over the preset, the default preset and the model's value."""
         admission = defaults(admission, temperature=0.6, top_k=9, top_p=0.4, min_p=0.3)
         default = Preset("d", {"top_k": 8, "top_p": 0.5, "min_p": 0.2})
         named = Preset("n", {"top_p": 0.6, "min_p": 0.1})
@@ -281,7 +281,7 @@ class TestPrecedence:
     def test_beam_search_on_a_server_with_a_default(
         self, admission: Admission, catalogue: Catalogue
     ) -> None:
-        """It goes on without it."""
+        """The default preset doesn't act on beam search."""
         admission = replace(admission, default=catalogue["chat"])
 
         assert admission.admit({"use_beam_search": True}, None, ENDPOINTS[CHAT]) is None
@@ -303,7 +303,7 @@ class TestPlan:
     def test_choice(
         self, admission: Admission, choice: Any, platform: str | None, residual: list[str]
     ) -> None:
-        """The operator's choice and the platform decide; the words mean the same."""
+        """The operator's choice and the platform decide where a chain runs, not what it means."""
         admission = replace(admission, choice=choice, platform=platform)
         made = changed(admission, {"preset": "chat", "top_k": 5})
 
@@ -314,7 +314,7 @@ class TestPlan:
 
 
 class TestRefusals:
-    """What is answered 400."""
+    """Requests that are refused."""
 
     @pytest.mark.parametrize(
         ("path", "body", "words"),
@@ -332,14 +332,14 @@ class TestRefusals:
         ids=str,
     )
     def test_each(self, admission: Admission, path: str, body: dict[str, Any], words: str) -> None:
-        """With its place and what was given."""
+        """A problem says where it is and what the value was."""
         with pytest.raises(TemperamentError) as error:
             admission.admit(body, None, ENDPOINTS[path])
 
         assert words in str(error.value)
 
     def test_all_at_once(self, admission: Admission) -> None:
-        """Three wrong values are three problems."""
+        """Three wrong values are reported as three problems."""
         with pytest.raises(PresetError) as error:
             changed(admission, {"preset": "chat", "temperature": -1, "top_k": "x", "order": 5})
 
@@ -406,7 +406,7 @@ class TestRefusals:
     def test_a_value_of_the_models_that_an_endpoint_cannot_override(
         self, admission: Admission
     ) -> None:
-        """vLLM fills it in on /v1/messages: it acts as it is there, or the request is refused."""
+        """/v1/messages can't override such a value: a request for another one is refused."""
         admission = defaults(admission, repetition_penalty=1.1)
 
         assert "repetition_penalty" not in changed(admission, {"preset": "chat"}, MESSAGES)
@@ -419,7 +419,7 @@ class TestRefusals:
             changed(replace(admission, choice="residual"), {"preset": "chat"}, MESSAGES)
 
     def test_a_chain_written_by_the_client(self, admission: Admission) -> None:
-        """It would pass by what the server checks, so it is refused, with a preset or without."""
+        """A chain in the client's `vllm_xargs` would pass unchecked, so it is always refused."""
         for request in ({}, {"preset": "chat"}):
             with pytest.raises(TemperamentError, match=r"vllm_xargs\.temperament: is written by"):
                 changed(admission, {**request, "vllm_xargs": {"temperament": "{}"}})
@@ -434,14 +434,14 @@ class TestRefusals:
         ],
     )
     def test_unknown_tokens(self, admission: Admission, values: dict[str, Any]) -> None:
-        """Wherever an id stands, it must be one of the model's."""
+        """Every token id in a value must be one of the model's."""
         admission = replace(admission, vocabulary=1000)
 
         with pytest.raises(TemperamentError, match=r"\.1000000: no such token; allowed: ids below"):
             changed(admission, {"preset": "chat", **values})
 
     def test_a_state_and_draft_tokens(self, admission: Admission) -> None:
-        """A rejected draft token would spoil it."""
+        """A stage with a state is refused, since a rejected draft token would spoil the state."""
         admission = replace(admission, speculative=True)
 
         with pytest.raises(TemperamentError, match="mirostat: keeps a state"):
@@ -450,35 +450,35 @@ class TestRefusals:
 
 
 class TestSeeds:
-    """What stages with chance draw from."""
+    """The seeds of stages that draw random numbers."""
 
     NOISY: ClassVar = {"preset": "chat", "xtc_probability": 0.5}
 
     def chain(self, admission: Admission, *words: Any, **fields: Any) -> tuple[Any, Any]:
-        """(the seed in the chain, that of the engine)."""
+        """Returns the seed in the chain and the engine's."""
         body = changed(admission, {**self.NOISY, **fields}, *words)
         return body["chain"].get("seed"), body.get("seed")
 
     def test_a_request_without_a_seed(self, admission: Admission) -> None:
-        """Each gets a stream of its own, and the engine isn't slowed by a generator for it."""
+        """Each request gets a fresh seed in its chain, and vLLM none."""
         one, engine = self.chain(admission)
 
         assert engine is None
         assert one != self.chain(admission)[0]
 
     def test_several_samples(self, admission: Admission) -> None:
-        """The engine numbers their seeds, so it must be given one."""
+        """vLLM derives each sample's seed from the request's, so the fresh seed is vLLM's."""
         ours, engine = self.chain(admission, n=3)
 
         assert ours is None
         assert isinstance(engine, int)
 
     def test_a_request_with_a_seed(self, admission: Admission) -> None:
-        """It is the engine's, and the noise's too."""
+        """The request's seed is vLLM's and the noise's."""
         assert self.chain(admission, seed=5) == (None, 5)
 
     def test_an_endpoint_without_a_seed(self, admission: Admission) -> None:
-        """There a preset's seed travels in the chain, if the chain draws the token."""
+        """A preset's seed is in the chain there, if the chain draws the token."""
         catalogue = Catalogue({"chat": as_preset({"seed": 7, "reproducible": True}, Catalogue({}))})
         admission = replace(admission, catalogue=catalogue)
 
@@ -486,7 +486,7 @@ class TestSeeds:
 
 
 def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
-    """On a CPU ours is faster; but where vLLM fills it in, ours would be the second."""
+    """Our op is faster on a CPU, but isn't used where vLLM applies the model's value anyway."""
     server = replace(defaults(admission, repetition_penalty=1.3), platform="cpu")
     chat = changed(server, {"preset": "chat"})
     messages = changed(server, {"preset": "chat"}, MESSAGES)

@@ -26,7 +26,7 @@ CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 
 class Echo:
-    """An application that keeps what it was given, and answers in two pieces."""
+    """An application that keeps the request, and answers in two pieces."""
 
     def __init__(self) -> None:
         self.scope: Scope = {}
@@ -51,7 +51,7 @@ class Echo:
 
 
 class Exchange:
-    """One request through the middleware, and what came of it."""
+    """One request through the middleware, and its answer."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Exchange:
         asyncio.run(middleware(self.given, self.receive, self.send))
 
     async def receive(self) -> Message:
-        """The request's next piece, then that the client has gone."""
+        """Returns the request's next piece, then that the client has disconnected."""
         return self.waiting.pop(0) if self.waiting else {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Keeps what is answered."""
+        """Keeps a message of the answer."""
         self.sent.append(message)
 
     @property
@@ -98,7 +98,7 @@ class Exchange:
 
     @property
     def body(self) -> Any:
-        """What the application got."""
+        """The body that the application received, as JSON."""
         return json.loads(self.app.raw or b"null")
 
     @property
@@ -112,7 +112,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("pieces", [1, 3, 10])
     def test_body_and_label(self, admission: Admission, catalogue: Catalogue, pieces: int) -> None:
-        """The application gets the changed body, however it came; the answer has the label."""
+        """The application gets the rewritten body, however it was split; the answer is labelled."""
         done = Exchange(admission, {"model": "m", "preset": "chat"}, pieces=pieces)
 
         assert done.body["temperature"] == 1.3
@@ -123,7 +123,7 @@ class TestChanges:
         assert done.headers[b"content-type"] == b"text/event-stream"
 
     def test_the_answer_streams(self, admission: Admission) -> None:
-        """Its pieces are passed on one by one; a client that goes is noticed."""
+        """The answer's pieces are passed on one by one; a client that disconnects is noticed."""
         done = Exchange(admission, {"preset": "chat"})
 
         assert [message.get("body") for message in done.sent] == [None, b"one", b"two"]
@@ -131,7 +131,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("name", ["temperature", "top_p", "frequency_penalty", "min_p"])
     def test_a_schedule_in_a_large_body(self, admission: Admission, name: str) -> None:
-        """It is ours however large the body: vLLM would not know what to do with the map."""
+        """A schedule makes a body ours, however large: vLLM can't read it."""
         schedule = {"from": 0.9, "to": 0.5, "over": 9, "curve": "linear"}
         messages = [{"role": "user", "content": "x" * (LARGE + 1)}]
         done = Exchange(admission, {"messages": messages, name: schedule})
@@ -145,7 +145,7 @@ class TestChanges:
         ids=["plain", "spaces", "utf-8", "percent"],
     )
     def test_the_header(self, admission: Admission, header: bytes) -> None:
-        """Latin, UTF-8 or percent-encoded."""
+        """The header's name may be ASCII, UTF-8 or percent-encoded."""
         done = Exchange(admission, {}, headers=[(b"x-sampling-preset", header)])
 
         assert done.body["temperature"] == 1.3
@@ -155,13 +155,13 @@ class TestChanges:
         [(CHAT, ""), (f"{CHAT}/", ""), (f"/api{CHAT}", "/api"), (MESSAGES, "")],
     )
     def test_paths(self, admission: Admission, path: str, root: str) -> None:
-        """A proxy's prefix and a slash at the end are no hindrance."""
+        """A proxy's prefix and a slash at the end of the path don't matter."""
         done = Exchange(admission, {"preset": "chat"}, path=path, root_path=root)
 
         assert done.body["temperature"] == 1.3
 
     def test_odd_but_valid_json(self, admission: Admission) -> None:
-        """NaN, huge numbers, surrogates in pairs and other fields go through as they were."""
+        """NaN, huge numbers, surrogate pairs and other fields pass unchanged."""
         raw = (
             b'{"preset": "chat", "a": NaN, "b": 1e999, "c": "\\ud83d\\udca1", "d": "\xe6\xb5\xb7"}'
         )
@@ -172,7 +172,7 @@ class TestChanges:
 
 
 class TestPasses:
-    """What goes through untouched."""
+    """Requests that pass unchanged."""
 
     @pytest.mark.parametrize(
         "raw",
@@ -191,7 +191,7 @@ class TestPasses:
         ids=lambda raw: repr(raw[:20]),
     )
     def test_bodies(self, admission: Admission, raw: bytes) -> None:
-        """Byte for byte, with no label: vLLM has its own answer to what isn't JSON."""
+        """The body passes byte for byte, and the answer has no label, even if it isn't JSON."""
         done = Exchange(admission, raw)
 
         assert done.app.raw == raw
@@ -211,19 +211,19 @@ class TestPasses:
         ids=str,
     )
     def test_other_requests(self, admission: Admission, scope: dict[str, Any]) -> None:
-        """Nothing of theirs is read."""
+        """The bodies of other methods and paths aren't read."""
         done = Exchange(admission, {"preset": "nope"}, **scope)
 
         assert done.app.scope is done.given
 
     def test_before_the_start(self) -> None:
-        """There is no admission yet, and vLLM answers alone."""
+        """Until the server has started, every request passes."""
         done = Exchange(None, {"preset": "nope"})
 
         assert done.body == {"preset": "nope"}
 
     def test_a_client_that_goes_early(self, admission: Admission) -> None:
-        """The application isn't called."""
+        """If the client disconnects before its body is complete, the application isn't called."""
         metrics = Metrics(CollectorRegistry())
         middleware = PresetMiddleware(app := Echo(), Served(admission), metrics)
         pieces: list[Message] = [
@@ -244,7 +244,7 @@ class TestPasses:
 
 
 class TestSillyTavern:
-    """A body of SillyTavern's, with all its fields at the top."""
+    """A body as SillyTavern sends it, with all its fields at the top level."""
 
     BODY: ClassVar[dict[str, Any]] = {
         "prompt": "x",
@@ -258,7 +258,7 @@ class TestSillyTavern:
     }
 
     def test_what_isnt_honoured_is_named(self, admission: Admission) -> None:
-        """In a header; the rest reaches vLLM in our words."""
+        """A header lists what isn't honoured; vLLM gets the rest under our names."""
         done = Exchange(admission, self.BODY)
         body = json.loads(done.app.raw or b"")
         told = done.headers[b"x-sampling-warning"].decode()
@@ -273,7 +273,7 @@ class TestSillyTavern:
         ]
 
     def test_a_body_of_ones_own_is_refused(self, admission: Admission) -> None:
-        """Without SillyTavern's fields, what can't be honoured is answered 400."""
+        """A body without SillyTavern's marks that can't be honoured is refused."""
         done = Exchange(admission, {"prompt": "x", "guidance_scale": 1.5})
 
         assert done.status == 400
@@ -281,7 +281,7 @@ class TestSillyTavern:
 
 
 class TestRefusals:
-    """Answers with 400."""
+    """Requests that are answered 400."""
 
     def test_openais_form(self, admission: Admission) -> None:
         """The application isn't called."""
@@ -315,7 +315,7 @@ class TestRefusals:
     def test_headers(
         self, admission: Admission, headers: list[tuple[bytes, bytes]], words: str
     ) -> None:
-        """An odd header is an unknown name, told without its control characters."""
+        """An odd header is an unknown name; the message shows no control characters."""
         done = Exchange(admission, {}, headers=headers)
 
         assert done.status == 400
@@ -323,7 +323,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("half", [r'"\udfff\ud800"', r'["a", "\ud83d"]', r'{"\uDC00": 1}'])
     def test_half_of_a_character(self, admission: Admission, half: str) -> None:
-        """vLLM would answer 500 where it stands in a field that goes on to its engine."""
+        """A lone surrogate is refused in fields in which vLLM would answer 500."""
         raw = f'{{"preset": "chat", "stop": {half}, "user": "\\ud83d\\udca1", "a": {half}}}'
         done = Exchange(admission, raw.encode())
 
@@ -334,7 +334,7 @@ class TestRefusals:
         assert "user" not in message
 
     def test_a_message_that_json_must_escape(self, admission: Admission) -> None:
-        """Lone surrogates and quotes don't break the answer."""
+        """Lone surrogates and quotes in a value don't break the error's JSON."""
         done = Exchange(admission, b'{"preset": "\\ud800\\"\\u0000\\u2028"}')
 
         assert done.status == 400
@@ -342,7 +342,7 @@ class TestRefusals:
 
 
 class TestMetrics:
-    """What is counted."""
+    """The counters of `/metrics`."""
 
     @pytest.mark.parametrize(
         ("body", "preset"),
@@ -357,7 +357,7 @@ class TestMetrics:
     def test_requests_by_preset(
         self, admission: Admission, body: dict[str, Any], preset: str
     ) -> None:
-        """By its name, whatever it was called."""
+        """A preset is counted under its name, whichever alias the request used."""
         done = Exchange(admission, body)
         count = done.registry.get_sample_value("temperament_requests_total", {"preset": preset})
 
@@ -379,7 +379,7 @@ class TestMetrics:
     def test_refusals_by_reason(
         self, admission: Admission, body: dict[str, Any], reasons: set[str]
     ) -> None:
-        """Each reason once for a request."""
+        """A refused request counts once for each of its reasons."""
         server = replace(admission, restrictions=Restrictions(allow=("code", "chat")))
         done = Exchange(server, body)
         counted = {
@@ -412,7 +412,7 @@ class Fixed:
 def answer_of(
     admission: Admission, app: Fixed, body: Any = None, path: str = CHAT
 ) -> tuple[bytes, dict[bytes, bytes]]:
-    """What a client gets from an application behind the middleware."""
+    """Returns what a client gets from an application behind the middleware."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -437,7 +437,7 @@ class TestModelNames:
     }
 
     def test_advertised(self, admission: Admission) -> None:
-        """For each model and each preset that a request can name."""
+        """The list has MODEL:PRESET for each model and each preset that a request can name."""
         server = replace(
             admission,
             advertise=True,
@@ -452,13 +452,13 @@ class TestModelNames:
 
     @pytest.mark.parametrize("answer", [b"no JSON", {"data": None}, {"error": 1}, [1]], ids=str)
     def test_other_answers_go_through(self, admission: Admission, answer: Any) -> None:
-        """An error, for instance."""
+        """An answer without a list of models, such as an error, passes unchanged."""
         raw, _ = answer_of(replace(admission, advertise=True), Fixed(answer), path="/v1/models")
 
         assert raw == answer if isinstance(answer, bytes) else json.loads(raw) == answer
 
     def test_not_advertised(self, admission: Admission) -> None:
-        """The list is vLLM's."""
+        """Without `advertise`, the list of models is vLLM's."""
         raw, _ = answer_of(admission, Fixed(self.MODELS), path="/v1/models")
 
         assert json.loads(raw) == self.MODELS
@@ -477,7 +477,7 @@ class TestModelNames:
     def test_an_answer_has_the_name_that_was_asked_for(
         self, admission: Admission, answer: Any, wanted: Any, streams: bool
     ) -> None:
-        """In one object, and in each event of a stream."""
+        """The answer's model is MODEL:PRESET, in one object and in each event of a stream."""
         text = json.dumps(answer)
         raw = f"event: x\ndata: {text}\n\ndata: {text}\n\ndata: [DONE]\n\n" if streams else text
         kind = b"text/event-stream; charset=utf-8" if streams else b"application/json"
@@ -492,7 +492,7 @@ class TestModelNames:
         assert not streams or made.endswith(b"data: [DONE]\n\n")
 
     def test_another_way_of_naming_leaves_it(self, admission: Admission) -> None:
-        """The answer isn't touched."""
+        """The answer passes unchanged."""
         raw = b'{"model":  "m"}'
         made, _ = answer_of(admission, Fixed(raw), {"model": "m", "preset": "chat"})
 
@@ -531,7 +531,7 @@ def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) ->
 
 
 def test_a_body_that_is_nested_too_deeply(admission: Admission) -> None:
-    """It is refused here: vLLM's own reading of it would end as a 500."""
+    """A body that is nested too deeply is refused, where vLLM would answer 500."""
     done = Exchange(admission, b'{"preset": "chat", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")
 
     assert done.app.raw is None

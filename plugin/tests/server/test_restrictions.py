@@ -26,14 +26,14 @@ CAP = {"temperature": Bounds(max=1.0)}
 
 
 def refused(admission: Admission, body: dict[str, Any], header: str | None = None) -> list[str]:
-    """Each problem with which a request is refused: its place and its message."""
+    """Returns the problems with which a request is refused, path and message of each."""
     with pytest.raises(TemperamentError) as error:
         admission.admit(body, header, CHAT)
     return [f"{p.path}: {p.message}; {p.given}; {p.allowed}" for p in error.value.problems]
 
 
 def restricted(admission: Admission, **words: Any) -> Admission:
-    """A server with restrictions."""
+    """Returns a server with these restrictions."""
     return replace(admission, restrictions=Restrictions(**words))
 
 
@@ -56,7 +56,7 @@ class TestAllow:
     def test_by_name_or_pattern(
         self, admission: Admission, body: dict[str, Any], header: str | None
     ) -> None:
-        """An alias is its preset."""
+        """An alias is allowed if its preset is."""
         server = restricted(admission, allow=("chat", "answers*"))
 
         server.admit(body, header, CHAT)
@@ -76,7 +76,7 @@ class TestAllow:
     def test_others_are_refused(
         self, admission: Admission, body: dict[str, Any], header: str | None, place: str
     ) -> None:
-        """In each way of naming one, with those that are allowed."""
+        """A preset that isn't allowed is refused, however it is named; the message lists others."""
         [problem] = refused(restricted(admission, allow=("chat", "code")), body, header)
 
         assert problem == (
@@ -84,7 +84,7 @@ class TestAllow:
         )
 
     def test_none(self, admission: Admission) -> None:
-        """Then the server's default is all there is."""
+        """With an empty `allow`, a request can name no preset."""
         server = restricted(admission, allow=())
         [problem] = refused(server, {"preset": "chat"})
 
@@ -109,7 +109,7 @@ class TestInline:
         ids=str,
     )
     def test_draws_as_one_of_a_file(self, admission: Admission, words: dict[str, Any]) -> None:
-        """Its label tells its content."""
+        """An inline preset samples as a file of its content, and its label has the digest."""
         made = admission.admit({"preset": words}, None, CHAT)
         wanted = as_preset(words, admission.catalogue)
         named = {**admission.catalogue, "mine": replace(wanted, name="mine")}
@@ -123,7 +123,7 @@ class TestInline:
         assert plain[0] == plain[1]
 
     def test_two_are_not_taken_for_each_other(self, admission: Admission) -> None:
-        """What is kept of requests' words tells them apart."""
+        """The kept plans tell inline presets of different content apart."""
         values = [
             admission.admit({"preset": {"temperature": t}}, None, CHAT) for t in (0.5, 0.25, 0.5)
         ]
@@ -131,14 +131,14 @@ class TestInline:
         assert [one.body["temperature"] for one in values if one] == [0.5, 0.25, 0.5]
 
     def test_the_requests_own_fields_win(self, admission: Admission) -> None:
-        """As over a named one."""
+        """Fields of the body win over an inline preset, as over a named one."""
         made = admission.admit({"preset": {"temperature": 0.5}, "temperature": 0.9}, None, CHAT)
 
         assert made is not None
         assert made.body["temperature"] == 0.9
 
     def test_switched_off(self, admission: Admission) -> None:
-        """Fields of the body are another matter."""
+        """`inline: false` refuses presets in requests, not fields of the body."""
         server = restricted(admission, inline=False, allow=("chat",))
         [problem] = refused(server, {"preset": {"temperature": 0.5}})
 
@@ -147,7 +147,7 @@ class TestInline:
         assert server.admit({"preset": "chat", "temperature": 0.5}, None, CHAT) is not None
 
     def test_too_large(self, admission: Admission) -> None:
-        """Also where it is deep."""
+        """A preset that is too large or nested too deeply is refused."""
         deep: Any = []
         for _ in range(100_000):
             deep = [deep]
@@ -157,7 +157,7 @@ class TestInline:
 
     @pytest.mark.parametrize("inside", [True, False])
     def test_too_many_states(self, admission: Admission, inside: bool) -> None:
-        """Texts are looked for by automata; a file may have longer ones."""
+        """The texts in a request are limited, since each byte is a state; a file may have more."""
         words: dict[str, Any] = {
             "modes": {"a": {}, "b": {"banned_strings": ["x" * 100]}},
             "switch": [
@@ -175,7 +175,7 @@ class TestInline:
         )
 
     def test_too_many_stages(self, admission: Admission) -> None:
-        """Of all modes together."""
+        """The stages of all modes of a request's preset are limited together."""
         values = {
             "temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 3, "typical_p": 0.9,
             "xtc_probability": 0.5, "eta_cutoff": 0.1, "epsilon_cutoff": 0.1, "top_a": 0.2,
@@ -194,7 +194,7 @@ class TestInline:
 
 
 class TestLocked:
-    """What requests can't set, or only within bounds."""
+    """Parameters that requests can't set, or only within bounds."""
 
     @pytest.mark.parametrize(
         "body",
@@ -212,7 +212,7 @@ class TestLocked:
         ids=str,
     )
     def test_within_a_cap(self, admission: Admission, body: dict[str, Any]) -> None:
-        """Wherever the value comes from."""
+        """A value within bounds is admitted, whichever layer it comes from."""
         restricted(admission, locked=CAP).admit(body, None, CHAT)
 
     @pytest.mark.parametrize(
@@ -235,14 +235,14 @@ class TestLocked:
     def test_beyond_a_cap(
         self, admission: Admission, body: dict[str, Any], place: str, given: str
     ) -> None:
-        """With the reason."""
+        """A value out of bounds is refused, whichever layer it comes from."""
         found = refused(restricted(admission, locked=CAP), body)[0]
 
         assert found.startswith(f"{place}: out of this server's bounds; {given}")
         assert found.endswith("; at most 1")
 
     def test_what_nobody_says_counts_too(self, admission: Admission) -> None:
-        """A cap below the neutral value wants a word; the server's default may say it."""
+        """With a bound below the neutral value, some layer must set the parameter."""
         server = restricted(admission, locked={"temperature": Bounds(max=0.5)})
         [problem] = refused(server, {"model": "m"})
 
@@ -267,7 +267,7 @@ class TestLocked:
     def test_cannot_be_set(
         self, admission: Admission, body: dict[str, Any], places: list[str]
     ) -> None:
-        """By the request itself; a preset of the server's sets what it will."""
+        """A locked parameter can't be set by a request; a preset of the server's may set it."""
         server = restricted(admission, locked={"temperature": Bounds(), "seed": Bounds()})
         found = refused(server, body)
 
@@ -278,7 +278,7 @@ class TestLocked:
         assert server.admit({"preset": "creative", "top_p": 0.5}, None, CHAT) is not None
 
     def test_a_preset_is_forced(self, admission: Admission, catalogue: Catalogue) -> None:
-        """By a default, no names and no values; how much is wanted stays the request's."""
+        """An operator can leave requests only lengths, stops, seeds and numbers of samples."""
         server = replace(
             admission,
             default=catalogue["chat"],
@@ -304,7 +304,7 @@ class TestLocked:
         assert made.label == f"chat@{catalogue['chat'].digest}"
 
     def test_how_many_and_how_long(self, admission: Admission) -> None:
-        """Under each of an endpoint's names; without a number the text may be as long as can be."""
+        """Each spelling of a length is bounded; a request without one is beyond every bound."""
         locked = {"max_tokens": Bounds(max=10), "num_return_sequences": Bounds(max=2)}
         server = restricted(admission, locked=locked)
         for body in ({"max_tokens": 10}, {"max_completion_tokens": 3, "n": 2}):
@@ -320,7 +320,7 @@ class TestLocked:
         assert "inf, its value when it isn't set" in refused(server, {})[0]
 
     def test_large_bodies_are_looked_at(self, admission: Admission) -> None:
-        """Where anything may go beyond."""
+        """With bounds, every large body is parsed."""
         raw = b'{"model": "m", "temperature": 2, "image": "' + b"x" * 100_000 + b'"}'
 
         assert not admission.may_concern(raw, CHAT)
@@ -328,7 +328,7 @@ class TestLocked:
 
 
 class TestSettings:
-    """What an operator may write."""
+    """Mistakes in an operator's settings."""
 
     @pytest.mark.parametrize(
         ("allow", "locked", "words"),
@@ -351,13 +351,13 @@ class TestSettings:
     def test_wrong_ones(
         self, catalogue: Catalogue, allow: Any, locked: dict[str, Bounds], words: str
     ) -> None:
-        """They end the start."""
+        """Every mistake is reported, with its path."""
         [problem] = problems(allow, locked, catalogue, "here")
 
         assert words in str(problem)
 
     def test_right_ones(self, catalogue: Catalogue) -> None:
-        """Nothing to say."""
+        """Settings without a mistake have no problems."""
         locked = {"*": Bounds(), "top_p": Bounds(min=0.5, max=0.5), "max_tokens": Bounds(max=5)}
 
         assert not list(problems(["chat", "answers*"], locked, catalogue, "here"))

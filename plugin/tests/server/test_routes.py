@@ -18,17 +18,17 @@ from temperament.server.served import Served
 
 
 def client(admission: Admission | None) -> TestClient:
-    """A client of an application with our routes alone."""
+    """Returns a client of an application with our routes alone."""
     app = FastAPI()
     app.include_router(router(Served(admission), logging.getLogger()))
     return TestClient(app)
 
 
 class TestList:
-    """The list."""
+    """`GET /v1/presets`."""
 
     def test_every_preset(self, admission: Admission, catalogue: Catalogue) -> None:
-        """With all that can be said of it."""
+        """The list has everything about each preset."""
         answer = client(replace(admission, default=catalogue["cuts"])).get("/v1/presets").json()
         presets = {preset["name"]: preset for preset in answer["data"]}
 
@@ -45,20 +45,20 @@ class TestList:
         }
 
     def test_no_default(self, admission: Admission) -> None:
-        """null."""
+        """Without a default preset, `default` is null."""
         assert client(admission).get("/v1/presets").json()["default"] is None
 
 
 class TestOne:
-    """One preset."""
+    """`GET /v1/presets/{name}`."""
 
     @pytest.mark.parametrize("name", ["chat", "CHAT", "对话", "%E5%AF%B9%E8%AF%9D"])
     def test_names(self, admission: Admission, name: str) -> None:
-        """Any of them."""
+        """A preset is found by its name and by each alias."""
         assert client(admission).get(f"/v1/presets/{name}").json()["name"] == "chat"
 
     def test_plans(self, admission: Admission) -> None:
-        """For each endpoint, with what lies below the preset, and the reasons."""
+        """Each endpoint has a plan, of the preset over the lower layers, with the reasons."""
         below = as_preset({"temperature": 0.5, "repetition_penalty": 1.1}, Catalogue({}))
         admission = replace(admission, model_defaults=below)
         preset = client(admission).get("/v1/presets/turned").json()
@@ -78,7 +78,7 @@ class TestOne:
         assert plans["/v1/messages"]["residual"] == ["top_p", "temperature"]
 
     def test_unknown(self, admission: Admission) -> None:
-        """404, with the nearest names."""
+        """An unknown name is answered 404, with the nearest names."""
         answer = client(admission).get("/v1/presets/caht")
 
         assert answer.status_code == 404
@@ -86,6 +86,6 @@ class TestOne:
 
 
 def test_before_the_start() -> None:
-    """503."""
+    """Until the server has started, the routes answer 503."""
     for path in "/v1/presets", "/v1/presets/chat":
         assert client(None).get(path).status_code == 503

@@ -28,15 +28,15 @@ BODY: dict[str, Any] = {
 
 
 def text(**more: Any) -> bytes:
-    """The body with more fields, as JSON."""
+    """Returns the body with more fields, as JSON."""
     return json.dumps({**BODY, **more}).encode()
 
 
 class TestScan:
-    """From the bytes."""
+    """`may_be_ours`."""
 
     def test_an_image_is_none_of_our_business(self) -> None:
-        """Nor is the rest of this body."""
+        """A large body of vLLM's own fields passes."""
         assert len(text()) > LARGE
         assert not may_be_ours(text(), NAMES)
 
@@ -62,7 +62,7 @@ class TestScan:
         ids=range(15),
     )
     def test_what_may_be_ours_is_parsed(self, raw: bytes) -> None:
-        """However it is written."""
+        """A field of ours is found, however the JSON is written."""
         assert may_be_ours(raw, NAMES)
 
     def test_a_number_of_vllms_is_none_of_our_business(self) -> None:
@@ -71,7 +71,7 @@ class TestScan:
 
     @pytest.mark.parametrize("raw", [b"", b'"', b'{"model"', b'{"model":', b"\xff" * LARGE])
     def test_what_is_no_json_raises_nothing(self, raw: bytes) -> None:
-        """VLLM has its own answer to it."""
+        """Bytes that aren't JSON pass: vLLM refuses them."""
         assert not may_be_ours(raw, NAMES)
 
 
@@ -88,7 +88,7 @@ BODIES = st.dictionaries(st.sampled_from(NAMED), VALUES, max_size=4)
 
 
 def escaped(raw: str, name: str) -> str:
-    """JSON text with the first letter of a name written by its number."""
+    """Returns JSON text in which a name's first letter is escaped."""
     return raw.replace(f'"{name}"', f'"\\u{ord(name[0]):04x}{name[1:]}"')
 
 
@@ -106,7 +106,7 @@ class TestAdmission:
     def test_the_scan_never_misses_a_body(
         self, path: str, body: dict[str, Any], indent: Any, escape: str, separators: Any
     ) -> None:
-        """Whatever the fields, their values and the way they are written."""
+        """A body that isn't found by its bytes is one that admission doesn't change or refuse."""
         endpoint = ENDPOINTS[path]
         admission = Admission(CATALOGUE, serves=lambda name: name == "m")
         text = json.dumps(body, indent=indent, separators=separators)
@@ -128,7 +128,7 @@ class TestAdmission:
 
     @pytest.mark.parametrize("path", sorted(ENDPOINTS))
     def test_every_field_that_matters_is_looked_for(self, path: str) -> None:
-        """Each of a request's fields that would make us change it, alone."""
+        """Each field that would make admission act is found alone."""
         endpoint = ENDPOINTS[path]
         admission = Admission(CATALOGUE, serves=lambda name: name == "m")
         fields: dict[str, Any] = {
@@ -150,7 +150,7 @@ class TestAdmission:
                 assert admission.admit(body, None, endpoint) is None
 
     def test_with_a_default_every_body_matters(self) -> None:
-        """It lies below each of them."""
+        """With a default preset every body is ours."""
         admission = Admission(Catalogue({}), default=Preset("chat"))
 
         assert admission.may_concern(text(), ENDPOINTS["/v1/chat/completions"])
@@ -161,17 +161,17 @@ class TestEncodings:
 
     @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-be"])
     def test_a_name_in_another_encoding_may_be_ours(self, coding: str) -> None:
-        """In its bytes it doesn't stand as one."""
+        """A body in another encoding may be ours: its bytes don't tell."""
         assert may_be_ours(text(preset="chat").decode().encode(coding), NAMES)
 
     def test_a_mark_before_utf_8(self) -> None:
-        """Such a body is looked at as any other."""
+        """A byte order mark doesn't change what is found."""
         assert may_be_ours(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
         assert not may_be_ours(text().decode().encode("utf-8-sig"), NAMES)
 
 
 class TestParsing:
-    """As Python's own parser, but for what would take too much."""
+    """`parse` agrees with Python's parser, but refuses what would take too much."""
 
     @pytest.mark.parametrize(
         "more",
@@ -182,18 +182,18 @@ class TestParsing:
         ],
     )
     def test_a_large_body(self, more: dict[str, Any]) -> None:
-        """The same values."""
+        """A large body is parsed to the same values."""
         assert {**BODY, **more} == parse(text(**more))
 
     def test_the_last_of_a_name_counts(self) -> None:
-        """As for vLLM."""
+        """Of a repeated name, the last value counts, as for vLLM."""
         raw = text()[:-1] + b', "preset": "a", "preset": "b"}'
 
         assert parse(raw)["preset"] == json.loads(raw)["preset"] == "b"
 
     @pytest.mark.parametrize("raw", [text()[:-1], b"[" * 200_000, b'{"a": ' + b"1" * 100_000])
     def test_what_is_no_json(self, raw: bytes) -> None:
-        """Is no JSON here either."""
+        """What isn't JSON raises, as in Python's parser."""
         with pytest.raises((ValueError, RecursionError)):
             parse(raw)
 
@@ -201,14 +201,14 @@ class TestParsing:
         "part", ["0,", "[],", '{"a":[]},', '"a",', '"\\\\",', '"\\"",'], ids=repr
     )
     def test_too_many_values(self, part: str) -> None:
-        """Refused before anything is made of them."""
+        """Too many values are refused before they are parsed."""
         raw = f'{{"preset": "chat", "prompt": [{part * MOST}0]}}'.encode()
 
         with pytest.raises(RequestError, match="the body holds too many values"):
             parse(raw)
 
     def test_a_text_of_commas_and_brackets(self) -> None:
-        """Is one value."""
+        """A text of commas and brackets is one value."""
         prompt = '[{"a", "b"}], ' * 40_000
         raw = json.dumps({"preset": "chat", "prompt": prompt * 2}).encode()
 
@@ -217,7 +217,7 @@ class TestParsing:
         assert not too_many(raw.replace(b'\\"', b""))
 
     def test_a_very_large_body_that_is_unusual(self) -> None:
-        """It would be copied as text, four bytes a character."""
+        """A very large body with a lone surrogate is refused: it would take too much memory."""
         raw = json.dumps({"preset": "chat", "prompt": "\ud800" + "a" * UNUSUAL}).encode()
 
         with pytest.raises(RequestError, match="JSON in UTF-8"):

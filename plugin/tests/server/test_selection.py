@@ -15,7 +15,7 @@ from tests.server.conftest import serves
 def chosen(
     catalogue: Catalogue, body: dict[str, Any], header: str | None = None
 ) -> tuple[str | None, Any]:
-    """(the preset's name, the model)."""
+    """Returns the selected preset's name and the model's."""
     selection = select(body, header, catalogue, serves, Restrictions())
     return selection.preset.name if selection.preset else None, selection.model
 
@@ -52,7 +52,7 @@ class TestSelect:
     def test_names(
         self, catalogue: Catalogue, body: dict[str, Any], header: str | None, wanted: Any
     ) -> None:
-        """Any way names it; a suffix counts only behind a served model."""
+        """Each way names a preset; a suffix counts only after a served model's name."""
         assert chosen(catalogue, body, header) == wanted
 
     @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ class TestSelect:
     def test_problems(
         self, catalogue: Catalogue, body: dict[str, Any], header: str | None, places: list[str]
     ) -> None:
-        """Every unknown name and every contradiction is told, with its place."""
+        """Every unknown name and every contradiction is reported, with its path."""
         with pytest.raises(RequestError) as error:
             chosen(catalogue, body, header)
 
         assert [problem.path for problem in error.value.problems] == places
 
     def test_presets_of_equal_content_disagree_all_the_same(self, catalogue: Catalogue) -> None:
-        """`code` and `math` draw alike, but a request that says both means something else."""
+        """A request that names two presets is refused, even if both sample alike."""
         with pytest.raises(RequestError, match="model says code, preset says math"):
             chosen(catalogue, {"model": "m:code", "preset": "math"})

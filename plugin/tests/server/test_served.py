@@ -25,14 +25,14 @@ CHAT = ENDPOINTS["/v1/chat/completions"]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A preset of the operator's."""
+    """Returns the path of an operator's preset."""
     path = tmp_path / "mine.yaml"
     path.write_text("temperature: 0.5\n")
     return path
 
 
 def started(file: Path) -> tuple[Served, list[bool]]:
-    """A server that has read the file, and what its reloads came to."""
+    """Returns a server that has read the file, and the results of its reloads."""
     told: list[bool] = []
     made = Served(on_reload=told.append)
     made.start(lambda: Admission(Catalogue.load([file.parent], environment=False)))
@@ -40,7 +40,7 @@ def started(file: Path) -> tuple[Served, list[bool]]:
 
 
 def temperature(server: Served) -> object:
-    """What the preset draws with."""
+    """Returns the preset's temperature."""
     assert server.admission is not None
     admitted = server.admission.admit({"preset": "mine"}, None, CHAT)
     assert admitted is not None
@@ -48,10 +48,10 @@ def temperature(server: Served) -> object:
 
 
 class TestReload:
-    """Asked for."""
+    """Reloads on request."""
 
     def test_what_has_changed_holds(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """And is told by name."""
+        """A changed preset is in use after a reload, and the log names it."""
         caplog.set_level(logging.INFO, logger=LOG.name)
         server, told = started(file)
         file.write_text("temperature: 0.75\n")
@@ -67,7 +67,7 @@ class TestReload:
     def test_a_broken_file_changes_nothing(
         self, file: Path, text: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The last good set stays, and the problem is told until it's mended."""
+        """A broken file changes nothing, and its problem is reported until it is mended."""
         server, told = started(file)
         loaded = server.loaded
         file.write_text(text)
@@ -82,14 +82,14 @@ class TestReload:
         assert (temperature(server), server.problems, told) == (0.25, (), [False, True])
 
     def test_a_start_with_a_broken_file(self, file: Path) -> None:
-        """There is no last good set: it's raised."""
+        """A problem at the first load is raised."""
         file.write_text("temperature: hot\n")
 
         with pytest.raises(PresetError):
             started(file)
 
     def test_a_folder_that_is_gone(self, file: Path) -> None:
-        """The same as a broken file."""
+        """A missing file is treated as a broken one."""
         server, told = started(file)
         file.unlink()
         file.parent.rmdir()
@@ -99,7 +99,7 @@ class TestReload:
         assert temperature(server) == 0.5
 
     def test_a_request_that_runs_keeps_its_plan(self, file: Path) -> None:
-        """It has all of it with it."""
+        """A request that was admitted before a reload keeps its preset."""
         server, _ = started(file)
         file.write_text("temperature: 0.5\nmin_p: 0.1\ndry_multiplier: 1.0\n")
         server.reload(LOG)
@@ -114,7 +114,7 @@ class TestReload:
 
 
 class TestWatch:
-    """By itself."""
+    """Reloads when files change."""
 
     @pytest.mark.parametrize(
         "change",
@@ -127,7 +127,7 @@ class TestWatch:
     def test_a_change_is_noticed(
         self, file: Path, change: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Of a file, and of what a folder holds; nothing else leads to a reload."""
+        """A changed file, or a file in a folder, leads to a reload; nothing else does."""
         monkeypatch.setattr(served, "LOOK", 0.01)
         server, told = started(file)
 
@@ -147,7 +147,7 @@ class TestWatch:
         assert told == [True]
 
     def test_nothing_to_watch(self) -> None:
-        """The shipped presets don't change."""
+        """Without an operator's files nothing is watched."""
         server = Served()
 
         async def run() -> None:
@@ -158,7 +158,7 @@ class TestWatch:
         assert server._task is None
 
     def test_what_cannot_be_looked_at(self, tmp_path: Path) -> None:
-        """Is a state like another."""
+        """A path that doesn't exist has a fingerprint too."""
         missing = tmp_path / "missing"
         before = fingerprint([missing])
         missing.mkdir()
@@ -167,10 +167,10 @@ class TestWatch:
 
 
 class TestRoutes:
-    """Over HTTP."""
+    """`POST /v1/presets/reload`."""
 
     def test_reload(self, file: Path) -> None:
-        """The answer says what came of it, and so does the list."""
+        """The answer and the list say whether the reload succeeded."""
         server, _ = started(file)
         app = FastAPI()
         app.include_router(router(server, LOG))
@@ -193,7 +193,7 @@ class TestRoutes:
         assert client.get("/v1/presets/mine").json()["parameters"] == {"temperature": 0.75}
 
     def test_before_the_start(self) -> None:
-        """There is nothing yet."""
+        """Until the server has started, the answer is 503."""
         app = FastAPI()
         app.include_router(router(Served(), LOG))
 

@@ -33,7 +33,7 @@ class TestRead:
         ids=str,
     )
     def test_settings(self, config: Any, wanted: Settings) -> None:
-        """Ours are read, others are left alone."""
+        """The plugin's settings are read, others ignored."""
         assert read(config) == wanted
 
     @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ class TestRead:
         ids=str,
     )
     def test_problems(self, content: Any, words: str) -> None:
-        """Each is told with its place, and all at once."""
+        """All mistakes are reported at once, each with its path."""
         with pytest.raises(PresetError, match=f"^additional_config.temperament: {words}"):
             read({"temperament": content})
         with pytest.raises(PresetError) as error:

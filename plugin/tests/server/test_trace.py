@@ -51,7 +51,7 @@ def ids(text: str) -> list[int]:
 
 
 def answered(body: dict[str, Any], parts: list[bytes], kind: bytes) -> tuple[Any, dict[str, Any]]:
-    """What a client gets of an application that sends these parts, and what that was asked."""
+    """Returns what a client gets from an application that sends these parts, and its request."""
     asked: dict[str, Any] = {}
     sent: list[Any] = []
 
@@ -84,7 +84,7 @@ SPANS = [("text", "a\n```"), ("code", "\nb\n```\n"), ("text", "c")]
 
 
 def test_one_answer() -> None:
-    """Each choice has its spans; the ids that only we asked for are gone; the length is right."""
+    """Each choice has its spans; ids that only the server asked for are gone; the length fits."""
     answer = {
         "choices": [
             {"index": 0, "message": {"content": TEXT}, "finish_reason": "stop",
@@ -116,7 +116,7 @@ def test_one_answer() -> None:
 
 
 def test_a_client_that_asks_for_ids_gets_them() -> None:
-    """As it would without us."""
+    """Ids that the client asked for stay."""
     answer = {"choices": [{"index": 0, "finish_reason": "stop", "token_ids": ids("x")}],
               "prompt_token_ids": [1]}  # fmt: skip
     body = {**BODY, "return_token_ids": True}
@@ -129,7 +129,7 @@ def test_a_client_that_asks_for_ids_gets_them() -> None:
 
 @pytest.mark.parametrize("cut", [7, 50, 10_000])
 def test_a_stream(cut: int) -> None:
-    """The last chunk of each choice has the trace, wherever the bytes are cut on the way."""
+    """The last chunk of each choice has the trace, wherever the stream's bytes are split."""
     chunks: list[Any] = [{"choices": [{"index": 0, "delta": {}}], "prompt_token_ids": ids("hi")}]
     chunks += [
         {"choices": [{"index": 0, "delta": {"content": c}, "token_ids": ids(c)}]} for c in TEXT[:-1]
@@ -153,7 +153,7 @@ def test_a_stream(cut: int) -> None:
 
 
 def test_the_prompt_tells_the_first_mode() -> None:
-    """An assistant's prefix inside a fence: the answer begins in code."""
+    """An answer that continues a code block begins in mode `code`."""
     prompt = [*ids("```\nno\n"), 0, *ids("so:\n```\nx")]
     answer = {"choices": [{"index": 0, "finish_reason": "stop", "token_ids": ids("y\n```\nz")}],
               "prompt_token_ids": prompt}  # fmt: skip
@@ -165,7 +165,7 @@ def test_the_prompt_tells_the_first_mode() -> None:
 
 @pytest.mark.parametrize("raw", [b"not json", b'{"error": {}}', b"[1]"])
 def test_what_is_no_answer_goes_through(raw: bytes) -> None:
-    """Errors and the like."""
+    """Answers without choices pass unchanged."""
     sent, _ = answered(BODY, [raw], b"application/json")
 
     assert json.loads(sent[1]["body"]) == json.loads(raw) if raw != b"not json" else True
@@ -186,16 +186,16 @@ def test_what_is_no_answer_goes_through(raw: bytes) -> None:
     ids=str,
 )
 def test_what_can_not_be_traced(body: dict[str, Any], path: str, why: str) -> None:
-    """Is refused before the engine is asked."""
+    """A trace that can't be had is refused before the engine sees the request."""
     with pytest.raises(RequestError, match=why):
         admission().admit({"preset_trace": True, **body}, None, ENDPOINTS[path])
 
 
 class TestModesInARequest:
-    """Named, overridden, and said in the request itself."""
+    """Presets with modes: by name, with fields on top, in the request."""
 
     def test_an_override_holds_in_every_mode(self) -> None:
-        """And what they don't share is ours, with the engine's own fields neutral."""
+        """What the modes don't share is residual, with vLLM's fields neutral."""
         body = {"preset": "mixed", "min_p": 0.1}
         made = admission().admit(body, None, ENDPOINTS[CHAT])
         assert made is not None
@@ -208,7 +208,7 @@ class TestModesInARequest:
         }
 
     def test_modes_of_its_own(self) -> None:
-        """A request may say all of it."""
+        """A request may bring modes and rules of its own."""
         made = admission().admit(dict(WORDS), None, ENDPOINTS[CHAT])
         assert made is not None
 
@@ -231,11 +231,11 @@ class TestModesInARequest:
         ids=str,
     )  # fmt: skip
     def test_what_can_not_be(self, body: dict[str, Any], why: str) -> None:
-        """A `ValueError`, which is answered with 400."""
+        """Wrong modes raise a `ValueError`, which is answered 400."""
         with pytest.raises(ValueError, match=why):
             admission().admit(body, None, ENDPOINTS[CHAT])
 
     def test_entropy_and_draft_tokens(self) -> None:
-        """A state that drafts would spoil."""
+        """A rule on entropy is refused with draft tokens, which would spoil its state."""
         with pytest.raises(RequestError, match=r"switch\.0\.on: keeps a state"):
             admission(speculative=True).admit({"preset": "entropy"}, None, ENDPOINTS[CHAT])

@@ -1,4 +1,4 @@
-"""A preset as `SamplingParams`, for `LLM.generate` and `LLM.chat`."""
+"""Presets for `LLM.generate` and `LLM.chat`: a preset becomes `SamplingParams`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def sampling_params(
     plan: Choice = "auto",
     **overrides: Any,
 ) -> SamplingParams:
-    """The `SamplingParams` that draw as `preset` says.
+    """Returns the `SamplingParams` with which vLLM samples as `preset` says.
 
-    `overrides` are values that win over the preset's (`temperature=0.2`, `max_tokens=256`) and any
-    other field of `SamplingParams` (`n=4`, `logprobs=5`). `model` is the model's name or folder,
-    for what a preset leaves to its vendor's recommendations. `model_defaults` are values that lie
-    below the preset, for instance `llm.model_config.get_diff_sampling_param()`.
+    `overrides` are fields that win over the preset's (`temperature=0.2`, `max_tokens=256`), and any
+    other field of `SamplingParams` (`n=4`, `logprobs=5`). `model` is the model's name or folder: a
+    preset may be relative to what its vendor recommends. `model_defaults` is the lowest layer, for
+    instance `llm.model_config.get_diff_sampling_param()`.
 
-    Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation
-    parameters that vLLM can't honour (`plan.targets`), vLLM's own errors for its own fields.
+    Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
+    that vLLM can't honour, vLLM's own errors for its own fields.
     """
     from vllm import SamplingParams
     from vllm.platforms import current_platform
@@ -47,12 +47,12 @@ def sampling_params(
     chosen = named(preset, catalogue)
     below = as_preset(model_defaults, catalogue) if model_defaults else None
     resolved = resolve(chosen, catalogue, fields=settings, model_values=below)
-    made = split_preset(resolved, VLLM, plan, current_platform.device_type)
+    split = split_preset(resolved, VLLM, plan, current_platform.device_type)
     refuse([resolved.generation], VLLM, "sampling_params")
-    fields: dict[str, Any] = {**made.native, **VLLM.written(resolved.generation), **others}
-    ours, engines = seeds(made.residual, fields.get("seed"), fields.get("n"))
+    fields: dict[str, Any] = {**split.native, **VLLM.written(resolved.generation), **others}
+    ours, engines = seeds(split.residual, fields.get("seed"), fields.get("n"))
     fields["seed"] = engines
-    if made.residual:
+    if split.residual:
         extra = dict(fields.get("extra_args") or {})
-        fields["extra_args"] = {**extra, KEY: encode(made.residual, chosen.label, ours)}
+        fields["extra_args"] = {**extra, KEY: encode(split.residual, chosen.label, ours)}
     return SamplingParams(**fields)
