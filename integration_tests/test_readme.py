@@ -29,6 +29,7 @@ PAGES = [
 ]
 ELSEWHERE = {
     "CONTRIBUTING.md": "commands of developers: plugin/tests/test_site.py",
+    "docs/automata.md": "plugin/tests/plan/test_automata_page.py",
     "docs/deployment.md": "integration_tests/test_deployment.py",
     "docs/modes.md": "plugin/tests/test_modes_document.py",
 }
