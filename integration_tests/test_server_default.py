@@ -67,7 +67,7 @@ def parser() -> ArgumentParser:
     from vllm.entrypoints.cli.serve import ServeSubcommand
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    parser = FlexibleArgumentParser()
+    parser: ArgumentParser = FlexibleArgumentParser()
     ServeSubcommand().subparser_init(parser.add_subparsers())
     return parser
 

@@ -34,7 +34,7 @@ RESIDUAL: dict[str, dict[str, Any]] = {
     },
 }
 GREEDY = {"preset": "creative", "top_k": 1}
-MESSAGE = [{"role": "user", "content": "Say a colour."}]
+MESSAGE: list[Any] = [{"role": "user", "content": "Say a colour."}]
 
 
 def streamed(server: Server, path: str, fields: dict[str, Any]) -> tuple[str | None, str]:

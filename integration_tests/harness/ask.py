@@ -77,7 +77,7 @@ def post(
     server: Server,
     path: str,
     content: Mapping[str, Any] | bytes,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Sends a body, as JSON or as the bytes that it already is."""
     sent = {"Content-Type": "application/json", **(headers or {})}
@@ -91,7 +91,7 @@ def post(
 
 
 def ask(
-    server: Server, path: str, model: str, text: str = "Say a colour.", **fields: Any
+    server: Server, path: str, model: str, text: str = "Say a colour.", /, **fields: Any
 ) -> Answer:
     """Sends the body of `body` with further fields."""
     return post(server, path, {**body(path, model), **fields})

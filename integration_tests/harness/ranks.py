@@ -30,7 +30,8 @@ class Ranks:
             self.drawn.append(after.argmax(dim=-1).tolist())
             return after
 
-        ours.apply = watched
+        # On purpose: the instance of this process alone is watched.
+        ours.apply = watched  # type: ignore[method-assign, assignment]
         return {"rank": self.rank}
 
     def temperament_drawn(self) -> dict[str, Any]:
