@@ -115,7 +115,7 @@ def test_every_page_with_code_is_tested() -> None:
 
 def test_the_tables_are_up_to_date() -> None:
     """`scripts/generate_docs` would change nothing."""
-    done = shell("python scripts/generate_docs --check", ROOT)
+    done = shell("./scripts/generate_docs --check", ROOT)
 
     assert 0 == done.returncode, done.stderr
 

@@ -36,12 +36,16 @@ class Tree:
         }
 
     def python(self, *arguments: str) -> str:
-        """Returns what a Python command prints; fails with its output if it fails."""
+        """Returns the output of a Python command; fails with it if the command fails."""
+        return self.run(sys.executable, "-B", *arguments)
+
+    def run(self, *command: str) -> str:
+        """Returns the output of a command; fails with it if the command fails."""
         path = os.pathsep.join([str(self.root / "plugin"), str(self.root)])
         done = subprocess.run(
-            [sys.executable, "-B", *arguments],
+            command,
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "PYTHON": sys.executable},
             capture_output=True,
             text=True,
             check=False,
@@ -67,7 +71,7 @@ class Tree:
                 assert lines.count(line) == 1
                 file.write_text(lines.replace(line, line + block), encoding="utf-8")
             else:
-                self.python(*block.split())
+                self.run(*block.split())
 
     @property
     def new(self) -> set[str]:

@@ -251,7 +251,7 @@ def main() -> int:
             if not chosen.keep:
                 shutil.rmtree(folder, ignore_errors=True)
             save(results)
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "generate_docs")], check=True)
+    subprocess.run([str(ROOT / "scripts" / "generate_docs")], check=True)
     bad = [name for name, one in results.items() if "failed" in json.dumps(one)]
     print(f"{len(results) - len(bad)} of {len(results)} cells as expected", *bad, sep="\n  ")
     return int(bool(bad))

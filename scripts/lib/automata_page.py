@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
+
+from scripts.lib.command import ROOT
 
 from temperament.plan.automata.modes import NO_RULE, ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.patterns import ByteAutomaton
@@ -15,7 +16,6 @@ from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.source import parse
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "automata.md"
 DRAWING = ROOT / "docs" / "images" / "automaton.svg"
 VOCABULARY = (b"a", b"!", b"\n", b"~", b"~~\n", b"a!", b"!a", b"\n~~\n~~\n")
@@ -64,7 +64,7 @@ def automata_tables(language: str) -> dict[str, str]:
     }
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -85,7 +85,7 @@ def letters(automaton: ModeAutomaton) -> list[str]:
     return [chr(ord("A") + number) for number in range(count)]
 
 
-def states(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
+def states(automaton: ModeAutomaton) -> Sequence[tuple[str, ...]]:
     """Each state of the automaton over bytes."""
     table, names = automaton.triggers.bytes, letters(automaton)
     texts = [text.encode() for rule in automaton.switching.rules for text in rule.on.texts]
@@ -100,7 +100,7 @@ def states(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
     ]
 
 
-def tokens(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
+def tokens(automaton: ModeAutomaton) -> Sequence[tuple[str, ...]]:
     """Each token: where it leads from state 0, and from which states it leads elsewhere."""
     table = automaton.triggers.tokens
     rows = []
@@ -118,7 +118,7 @@ def tokens(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
     return rows
 
 
-def events(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
+def events(automaton: ModeAutomaton) -> Sequence[tuple[str, ...]]:
     """What ends within the tokens in which something ends, from the start of a line."""
     triggers, names = automaton.triggers, letters(automaton)
     start, rows = triggers.bytes.start, []
@@ -132,7 +132,7 @@ def events(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
     return rows
 
 
-def choices(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
+def choices(automaton: ModeAutomaton) -> Sequence[tuple[str, ...]]:
     """In which mode the end of each pattern leads to which mode."""
     triggers, names = automaton.triggers, letters(automaton)
     rules, modes = automaton.switching.rules, automaton.switching.modes
@@ -145,7 +145,7 @@ def choices(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
     return [(names[rule], f"`{name}`", f"`{rules[rule].to}`") for rule, name in sorted(found)]
 
 
-def walk(automaton: ModeAutomaton) -> list[tuple[str, ...]]:
+def walk(automaton: ModeAutomaton) -> Sequence[tuple[str, ...]]:
     """The states and modes of the example's text."""
     tracer, rows = Tracer(automaton), []
     for token in WALK:
@@ -192,7 +192,8 @@ def positions(table: ByteAutomaton) -> dict[int, tuple[int, int]]:
                 column[after] = column[state] + (after in following)
                 waiting.append(after)
     # A state after a switch stands below the state in which the switch happened.
-    found, height = {}, {}
+    found: dict[int, tuple[int, int]] = {}
+    height: dict[int, int] = {}
     for state in sorted(column):
         x = column[state]
         found[state] = (60 + COLUMN * x, TOP + LINE * height.get(x, 0))

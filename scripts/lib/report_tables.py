@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+from scripts.lib.command import ROOT
+
+DOCS = ROOT / "docs"
 PEERS = ("Transformers", "vLLM", "llama.cpp")
 
 # English -> Chinese. What isn't here (kinds of requests and cases) is shown in English.
