@@ -94,4 +94,4 @@ def ask(
     server: Server, path: str, model: str, text: str = "Say a colour.", /, **fields: Any
 ) -> Answer:
     """Sends the body of `body` with further fields."""
-    return post(server, path, {**body(path, model), **fields})
+    return post(server, path, {**body(path, model, text), **fields})
