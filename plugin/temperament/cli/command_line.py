@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         file_commands,
         interchange_commands,
         preset_commands,
+        serve_command,
         studio_commands,
         trace_command,
     )
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     file_commands.add(command)
     studio_commands.add(command, language())
     trace_command.add(command)
+    serve_command.add(command)
     return parser
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vllm.logger import init_logger
 
 import temperament
+from temperament.engines.vllm import plugins
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import EngineError, PresetError, Problem
@@ -75,6 +76,12 @@ class TemperamentEndpoint:
         if chosen.playground:
             self._mount_playground(config, admission.catalogue)
         logger.info(first_line(config, admission))
+        if missing := plugins.left_out(os.environ):
+            logger.warning(
+                "temperament: VLLM_PLUGINS leaves out installed plugins: %s."
+                " `temperament serve MODEL` starts with all of them.",
+                ", ".join(missing),
+            )
 
     def _mount_playground(self, config: VllmConfig, catalogue: Catalogue) -> None:
         from vllm.tokenizers import cached_tokenizer_from_config
