@@ -34,7 +34,16 @@ TOKENIZERS = {
 }
 ARGUMENTS = (
     *("--tokenizer-mode", "mistral", "--dtype", "float32", "--max-model-len", "512"),
-    *("--served-model-name", "mistral", "--max-num-seqs", "8", "--logprobs-mode", "processed_logprobs", "--max-logprobs", "-1"),
+    *(
+        "--served-model-name",
+        "mistral",
+        "--max-num-seqs",
+        "8",
+        "--logprobs-mode",
+        "processed_logprobs",
+        "--max-logprobs",
+        "-1",
+    ),
 )
 PROMPT = "the quick brown fox"
 REMOVED = -9999.0  # vLLM's API writes this for a log-probability of -inf

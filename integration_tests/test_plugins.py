@@ -55,7 +55,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(package: Path, tiny_path: Path) -> Iterator[Server]:
     """A server that `temperament serve` starts."""
-    server = Server(tiny_path, "v1", ["--served-model-name", "tiny", "--max-model-len", "256"], env=ON_SHARED_CORES)
+    server = Server(
+        tiny_path,
+        "v1",
+        ["--served-model-name", "tiny", "--max-model-len", "256"],
+        env=ON_SHARED_CORES,
+    )
     server.command[:2] = [str(Path(sys.executable).with_name("temperament")), "serve"]
     del server.env["VLLM_PLUGINS"]
     server.env["PYTHONPATH"] = ":".join(filter(None, [str(package), server.env.get("PYTHONPATH")]))
