@@ -141,8 +141,10 @@ def test_xtc_spares_newlines(server: Server) -> None:
     logprobs = complete(server, **fields, logprobs=-1).json["choices"][0]["logprobs"]
     left = [token for token, value in logprobs["top_logprobs"][0].items() if value > REMOVED]
 
-    assert any("\n" in token or "<0x0A>" in token for token in left)
-    assert len(left) < 1000
+    protected = [token for token in left if "\n" in token or token in ("<0x0A>", "</s>")]
+
+    assert protected
+    assert len(left) <= len(protected) + 1  # and the least likely of the top choices
 
 
 def test_a_mode_switches_on_a_text(server: Server) -> None:
