@@ -209,6 +209,15 @@ class TestAnalysis:
         assert shares["rank"].value > 0.99
 
 
+def test_five_contexts_are_enough() -> None:
+    """A resample of one context alone has no variance to explain, and doesn't count."""
+    kinds = contexts.KINDS
+    measured = made(lambda row, setting: powers(row, setting) * (1 + row / 10), kinds)
+
+    shares = analysis.explained(measured)
+    assert all(math.isfinite(part) for e in shares.values() for part in (e.value, e.low, e.high))
+
+
 def test_the_elasticity_of_temperature_has_a_closed_form() -> None:
     """`d ln H / d ln T = Var(ln p) / H`, as the document says."""
     logits = torch.from_numpy(np.random.RandomState(3).normal(0, 2, 500)).float()

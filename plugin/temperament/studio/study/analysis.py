@@ -169,7 +169,7 @@ def explained(measured: Measured) -> dict[str, Estimate]:
     """The share of the variance of `matches` that the context's entropy or kind explains.
 
     By least squares on the entropy and its square, on the kind, or on both. `rank` is Spearman's
-    correlation of the match with the entropy.
+    correlation of the match with the entropy. Resamples without variance have no share.
     """
     own = measured.entropy[:, column("temperature", 1.0)]
     found = matches(measured)
@@ -181,8 +181,11 @@ def explained(measured: Measured) -> dict[str, Estimate]:
 
     def share(features: Array, rows: Any) -> float:
         x, y = features[rows], found[rows]
+        variance = ((y - y.mean()) ** 2).sum()
+        if variance == 0:  # a small sample may be resampled as one context alone
+            return float("nan")
         fitted = x @ np.linalg.lstsq(x, y, rcond=None)[0]
-        return float(1 - ((y - fitted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+        return float(1 - ((y - fitted) ** 2).sum() / variance)
 
     def rank(rows: Any) -> float:
         ranks = [values[rows].argsort().argsort() for values in (own, found)]
@@ -196,7 +199,7 @@ def explained(measured: Measured) -> dict[str, Estimate]:
     }
     shares = {}
     for name, ask in questions.items():
-        low, high = np.percentile([ask(rows) for rows in picks], [2.5, 97.5])
+        low, high = np.nanpercentile([ask(rows) for rows in picks], [2.5, 97.5])
         shares[name] = Estimate(ask(slice(None)), float(low), float(high))
     return shares
 
