@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,8 +59,8 @@ def server(package: Path, tiny_path: Path) -> Iterator[Server]:
         "v1",
         ["--served-model-name", "tiny", "--max-model-len", "256"],
         env=ON_SHARED_CORES,
+        start=("temperament", "serve"),
     )
-    server.command[:2] = [str(Path(sys.executable).with_name("temperament")), "serve"]
     del server.env["VLLM_PLUGINS"]
     server.env["PYTHONPATH"] = ":".join(filter(None, [str(package), server.env.get("PYTHONPATH")]))
     with server:

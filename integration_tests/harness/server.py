@@ -55,9 +55,10 @@ class Server:
     """Runs `vllm serve MODEL` on a free port of 127.0.0.1, for the length of a `with` block.
 
     Without `with`: `launch` returns at once, `wait` when the server answers, `stop` ends it.
-    `args` are further arguments of the command line, `env` further variables beside those of
-    `environment(runner)`. While the server starts, `waiting` is called four times a second with the
-    seconds so far. `log` keeps the output of the server's processes; it is never deleted.
+    `start` is the command, `args` are further arguments of the command line, `env` further
+    variables beside those of `environment(runner)`. While the server starts, `waiting` is called
+    four times a second with the seconds so far. `log` keeps the output of the server's processes;
+    it is never deleted.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Server:
         *,
         env: Mapping[str, str] | None = None,
         api_key: str | None = None,
+        start: Sequence[str] = ("vllm", "serve"),
         log: Path | None = None,
         timeout: float = 400,
         waiting: Callable[[float], None] = lambda seconds: None,
@@ -84,8 +86,9 @@ class Server:
         self.port: int = self._reserved.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = environment(runner) | dict(env or {})
-        vllm = str(Path(sys.executable).with_name("vllm"))
-        self.command = [vllm, "serve", str(model), "--host", "127.0.0.1", "--port", str(self.port)]
+        program = str(Path(sys.executable).with_name(start[0]))
+        self.command = [program, *start[1:], str(model), "--host", "127.0.0.1"]
+        self.command += ["--port", str(self.port)]
         self.command += ["--enforce-eager", *(["--api-key", api_key] if api_key else []), *args]
 
     def client(self) -> OpenAI:
