@@ -106,7 +106,7 @@ class Admission:
 
     def may_concern(self, raw: bytes, endpoint: Endpoint) -> bool:
         """Whether `admit` may do anything with a body, judged by its bytes alone."""
-        return self._concerns_all or may_be_ours(raw, our_fields(endpoint))
+        return self.concerns_all or may_be_ours(raw, our_fields(endpoint))
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
@@ -127,6 +127,8 @@ class Admission:
             return None
         if not (problems or self._concerns(body, selection, fields, endpoint)):
             return None
+        if endpoint.unsupported:
+            problems.append(refusals.unsupported(endpoint.unsupported))
         self._check_fields(body, fields, endpoint, problems)
         planned = self._planned(selection.preset, fields, endpoint)
         self._check_planned(body, planned, endpoint)
@@ -146,8 +148,8 @@ class Admission:
         return Admitted(new, label, traced, model=selection.alias)
 
     @property
-    def _concerns_all(self) -> bool:
-        """Whether every request is ours."""
+    def concerns_all(self) -> bool:
+        """Whether every request is ours: a default preset or a lock holds for all of them."""
         return self.default is not None or bool(self.restrictions.locked)
 
     def _concerns(
@@ -159,7 +161,7 @@ class Admission:
     ) -> bool:
         """Whether a request is ours."""
         return (
-            self._concerns_all
+            self.concerns_all
             or selection.preset is not None
             or body.get(trace.FIELD) is not None
             or is_ours(fields, endpoint)

@@ -26,6 +26,8 @@ class Endpoint:
     returns_ids: bool = False
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
+    # Why a preset can't act here, "" if it can. A request that is ours is refused then.
+    unsupported: str = ""
 
     def filled_in(self, model: Preset) -> tuple[str, ...]:
         """Returns the parameters that the endpoint doesn't carry and vLLM takes from the model.
@@ -67,6 +69,24 @@ _CHAT = Endpoint(
     VLLM_SERVER, _carried(max_tokens=("max_completion_tokens", "max_tokens")), knows=_KNOWS
 )
 
+# Routes that draw tokens, or prepare it, and on which a preset can't act.
+_RENDERS = "returns a request for another server, without the preset's stages"
+_UNSUPPORTED = {
+    "/inference/v1/generate": "takes sampling parameters of the engine, not of the API",
+    "/v1/chat/completions/render": _RENDERS,
+    "/v1/completions/render": _RENDERS,
+    "/v1/responses/render": _RENDERS,
+    "/v1/messages/render": _RENDERS,
+    "/v1/audio/transcriptions": "has sampling fields of its own",
+    "/v1/audio/translations": "has sampling fields of its own",
+    "/v1/systemone": "sets the sampling parameters itself",
+    "/generative_scoring": "sets the sampling parameters itself",
+    "/cohere/v2/chat": "has sampling fields of its own",
+}
+
+# The same for web sockets.
+WEB_SOCKETS: Mapping[str, str] = {"/v1/realtime": "has sampling fields of its own"}
+
 ENDPOINTS: Mapping[str, Endpoint] = {
     "/v1/chat/completions": replace(_CHAT, returns_ids=True),
     "/v1/chat/completions/batch": _CHAT,
@@ -87,4 +107,5 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         _carried("num_return_sequences", "seed", "eos_token_id", stop=("stop_sequences", "stop")),
         anthropic=True,
     ),
+    **{path: replace(_CHAT, unsupported=reason) for path, reason in _UNSUPPORTED.items()},
 }

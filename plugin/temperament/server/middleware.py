@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.interchange import sillytavern_request
+from temperament.server import refusals
 from temperament.server.admission import Admission, Admitted
 from temperament.server.answer import Message, Send, called, labelled, rewritten
-from temperament.server.endpoints import ENDPOINTS, Endpoint
+from temperament.server.endpoints import ENDPOINTS, WEB_SOCKETS, Endpoint
 from temperament.server.metrics import FIELDS, NONE, Metrics
 from temperament.server.scan import LARGE, parse
 from temperament.server.selection import FIELD, HEADER, SEPARATOR
@@ -25,6 +26,8 @@ from temperament.server.trace import traced
 WARNING = "x-sampling-warning"
 MODELS = "/v1/models"
 SURROGATE = b"\\ud"  # how JSON escapes half of a character beyond the BMP
+POLICY = 1008  # a web socket's code for a message that a policy forbids
+MAX_REASON = 120  # bytes; a close frame holds 123
 LONE = "half of a character (a surrogate without its other half)"
 
 Scope = Message
@@ -46,15 +49,21 @@ class PresetMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one ASGI connection."""
         admission = self.served.admission
-        if scope["type"] != "http" or admission is None:
+        if scope["type"] == "lifespan" or admission is None:
             await self.app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
+        if scope["type"] == "websocket":
+            if path in WEB_SOCKETS and admission.concerns_all:
+                await _close(receive, send, refusals.unsupported(WEB_SOCKETS[path]))
+            else:
+                await self.app(scope, receive, send)
+            return
         if scope["method"] == "GET" and path == MODELS and admission.advertise:
             await self.app(scope, receive, rewritten(send, partial(advertise, admission=admission)))
             return
         endpoint = ENDPOINTS.get(path) if scope["method"] == "POST" else None
-        if endpoint is None:
+        if endpoint is None or _carries_none(scope, endpoint, admission):
             await self.app(scope, receive, send)
             return
         raw = await _read(receive)
@@ -100,10 +109,30 @@ def advertise(answer: dict[str, Any], admission: Admission) -> None:
     ]
 
 
+def _header(scope: Scope, name: str) -> list[bytes]:
+    """Returns every value of a header."""
+    return [value for key, value in scope["headers"] if key == name.encode()]
+
+
+def _carries_none(scope: Scope, endpoint: Endpoint, admission: Admission) -> bool:
+    """Whether a request to an unsupported route can't name a preset: an upload isn't JSON."""
+    upload = any(b"multipart/" in value for value in _header(scope, "content-type"))
+    named = bool(_header(scope, HEADER))
+    return bool(endpoint.unsupported) and upload and not (named or admission.concerns_all)
+
+
+async def _close(receive: Receive, send: Send, problem: Problem) -> None:
+    """Refuses a web socket before it opens: the client sees HTTP 403, and the log the reason."""
+    await receive()
+    await send({"type": "websocket.close", "code": POLICY, "reason": str(problem)[:MAX_REASON]})
+
+
 async def _admit(
     raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
 ) -> Admitted | None:
-    headers = [value for name, value in scope["headers"] if name == HEADER.encode()]
+    headers = _header(scope, HEADER)
+    if endpoint.unsupported and (headers or admission.concerns_all):
+        raise RequestError(refusals.unsupported(endpoint.unsupported))
     if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
         return None
     try:

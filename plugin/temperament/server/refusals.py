@@ -39,6 +39,17 @@ def malformed_xargs(body: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(WHERE, XARGS, "not allowed", shown(xargs), "a map")
 
 
+def unsupported(reason: str, path: str = "") -> Problem:
+    """A route that draws tokens and on which no preset acts."""
+    return Problem(
+        WHERE,
+        path,
+        f"no preset can be applied on this route: it {reason}",
+        allowed="a route that takes presets, or a server without a default preset and locks",
+        reason="unsupported",
+    )
+
+
 def beam_search() -> Problem:
     """A preset, or fields of ours, beside `use_beam_search`."""
     return Problem(

@@ -63,7 +63,11 @@ def router(served: Served, log: Log) -> APIRouter:
             return _error(404, str(error))
         if forbidden := list(admitted.restrictions.naming(preset, "preset", admitted.catalogue)):
             return _error(404, str(forbidden[0]))
-        plans = {path: plan(admitted, preset, endpoint) for path, endpoint in ENDPOINTS.items()}
+        plans = {
+            path: plan(admitted, preset, endpoint)
+            for path, endpoint in ENDPOINTS.items()
+            if not endpoint.unsupported
+        }
         return JSONResponse(
             {**summary(preset), "plan": plans["/v1/chat/completions"], "plans": plans}
         )

@@ -18,7 +18,7 @@ from temperament.server.answer import Message, Send
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware, Receive, Scope
-from temperament.server.restrictions import Restrictions
+from temperament.server.restrictions import Bounds, Restrictions
 from temperament.server.scan import LARGE
 from temperament.server.served import Served
 
@@ -203,7 +203,7 @@ class TestPasses:
         [
             {"method": "GET"},
             {"path": "/v1/models"},
-            {"path": "/v1/chat/completions/render"},
+            {"path": "/v1/chat/completions/derender"},
             {"path": "/other/v1/chat/completions"},
             {"type": "websocket"},
             {"type": "lifespan"},
@@ -515,7 +515,7 @@ def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) ->
     inner = PresetMiddleware(Echo(), Served(admission), Metrics(registry))
     app = AuthenticationMiddleware(inner, ["secret"])
     for path in (*ENDPOINTS, "/v1/presets/reload"):
-        if path == "/invocations":  # which vLLM itself leaves open
+        if path in ("/invocations", "/generative_scoring"):  # vLLM itself leaves these open
             continue
         for key in (b"Bearer wrong", b"secret", b""):
             scope: Scope = {
@@ -537,3 +537,78 @@ def test_a_body_that_is_nested_too_deeply(admission: Admission) -> None:
     assert done.app.raw is None
     assert done.sent[0]["status"] == 400
     assert b"nested too deeply" in done.sent[1]["body"]
+
+
+UNSUPPORTED = [path for path, endpoint in ENDPOINTS.items() if endpoint.unsupported]
+
+
+@pytest.mark.parametrize("path", UNSUPPORTED)
+class TestUnsupportedRoutes:
+    """Routes that draw tokens and on which no preset can act."""
+
+    def test_requests_of_others_pass(self, admission: Admission, path: str) -> None:
+        """Without a preset, a default and locks the route is vLLM's own."""
+        body = {"model": "m", "temperature": 3, "sampling_params": {"top_k": 5}}
+
+        assert body == Exchange(admission, body, path=path).body
+
+    @pytest.mark.parametrize(
+        "body",
+        [{"preset": "chat"}, {"model": "m:chat"}, {"dry_multiplier": 0.5}, {"preset_trace": True}],
+        ids=lambda body: next(iter(body)),
+    )
+    def test_a_preset_is_refused(
+        self, admission: Admission, path: str, body: dict[str, Any]
+    ) -> None:
+        """A request that names a preset, or sets a field of ours, is answered with the reason."""
+        served = replace(admission, serves=lambda name: name == "m")
+        done = Exchange(served, body, path=path)
+
+        assert 400 == done.status
+        assert "no preset can be applied on this route" in done.error["error"]["message"]
+
+    def test_the_header_is_refused(self, admission: Admission, path: str) -> None:
+        """A preset in the header counts too, also beside an upload."""
+        headers = [(b"x-sampling-preset", b"chat"), (b"content-type", b"multipart/form-data")]
+
+        assert 400 == Exchange(admission, b"--x", path=path, headers=headers).status
+
+    def test_an_upload_is_not_read(self, admission: Admission, path: str) -> None:
+        """An upload that can't name a preset passes as it is."""
+        headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+        done = Exchange(admission, b"--x preset", path=path, headers=headers)
+
+        assert b"--x preset" == done.app.raw
+
+    @pytest.mark.parametrize("body", [{"model": "m"}, b"not JSON", b"--x"])
+    def test_a_promise_for_all_requests_closes_them(
+        self, admission: Admission, catalogue: Catalogue, path: str, body: Any
+    ) -> None:
+        """A default preset and locks hold for every request, so none is let through without."""
+        default = replace(admission, default=catalogue["chat"])
+        locked = replace(admission, restrictions=Restrictions(locked={"*": Bounds()}))
+
+        assert 400 == Exchange(default, body, path=path).status
+        assert 400 == Exchange(locked, body, path=path).status
+
+
+class TestWebSockets:
+    """vLLM's realtime socket, which draws tokens from audio."""
+
+    @staticmethod
+    def opened(admission: Admission) -> tuple[bool, list[Message]]:
+        """Returns whether the application saw the socket, and what was sent."""
+        done = Exchange(admission, b"", path="/v1/realtime", type="websocket")
+        return done.app.scope != {}, done.sent
+
+    def test_it_opens_without_a_promise(self, admission: Admission) -> None:
+        """It is vLLM's own where nothing is configured for all requests."""
+        assert (True, []) == self.opened(admission)
+
+    def test_a_default_closes_it(self, admission: Admission, catalogue: Catalogue) -> None:
+        """A socket that can't keep a default preset doesn't open, and says why."""
+        seen, sent = self.opened(replace(admission, default=catalogue["chat"]))
+
+        assert not seen
+        assert ["websocket.close"] == [message["type"] for message in sent]
+        assert "no preset can be applied" in sent[0]["reason"]
