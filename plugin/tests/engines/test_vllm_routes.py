@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
-from vllm.entrypoints.openai.api_server import build_app
-from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from temperament.server.endpoints import ENDPOINTS, WEB_SOCKETS
 
+# In a process of its own: vLLM's application registers metrics, and can do so once.
+PROGRAM = """
+import json
+from vllm.entrypoints.openai.api_server import build_app
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+
 try:
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
-except ImportError:  # from 0.33 on
+except ImportError:  # 0.33
     from vllm.entrypoints.common.cli_args import make_arg_parser
 
-TASKS = ("generate", "transcription", "realtime", "render", "embed", "classify", "token_embed")
+tasks = ("generate", "transcription", "realtime", "render", "embed", "classify", "token_embed")
+parser = make_arg_parser(FlexibleArgumentParser())
+found = []
+for arguments in ([], ["--enable-scale-out"], ["--tokens-only"]):
+    app = build_app(parser.parse_args(["--model", "any", *arguments]), tasks)
+    routes = [r for r in app.routes if "POST" in (getattr(r, "methods", None) or {"POST"})]
+    found.append([route.path for route in routes])
+print(json.dumps(found))
+"""
 # Routes that draw no tokens: they count, embed, look, or manage the server.
 DRAW_NOTHING = re.compile(
     r"/metrics|/(de)?tokenize|/tokenizer_info|/ping|/v1/(chat/)?completions/derender"
@@ -29,19 +45,28 @@ DRAW_NOTHING = re.compile(
 )
 
 
-@pytest.mark.parametrize("arguments", [[], ["--enable-scale-out"], ["--tokens-only"]])
-def test_every_route_is_known(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def routes() -> list[set[str]]:
+    """The paths that take a POST or a web socket: as usual, for scale-out, and for tokens only."""
+    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}
+    environment.pop("VLLM_PLUGINS", None)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert 0 == done.returncode, done.stderr[-2000:]
+    return [set(paths) for paths in json.loads(done.stdout.splitlines()[-1])]
+
+
+@pytest.mark.parametrize("number", range(3), ids=["usual", "scale-out", "tokens only"])
+def test_every_route_is_known(routes: list[set[str]], number: int) -> None:
     """A new version's route that may draw tokens is noticed here: watch it, or refuse it."""
-    monkeypatch.setenv("VLLM_SERVER_DEV_MODE", "1")
-    parser = make_arg_parser(FlexibleArgumentParser())
-    app = build_app(parser.parse_args(["--model", "any", *arguments]), TASKS)
-    paths = {
-        route.path
-        for route in app.routes
-        if "POST" in (getattr(route, "methods", None) or {"POST"})
-    }
     known = ENDPOINTS.keys() | WEB_SOCKETS.keys()
-    new = {path for path in paths - known if not DRAW_NOTHING.fullmatch(path)}
+    new = {path for path in routes[number] - known if not DRAW_NOTHING.fullmatch(path)}
 
     assert set() == new
-    assert {"/v1/chat/completions", "/inference/v1/generate", "/v1/realtime"} <= paths
+    assert {"/v1/chat/completions", "/inference/v1/generate", "/v1/realtime"} <= routes[number]
