@@ -120,6 +120,7 @@ class Admission:
         selection = Selection(None, body.get("model"))
         with _collecting(problems):
             selection = select(body, header, self.catalogue, self.serves, self.restrictions)
+        selected = not problems
         problems += refusals.reserved_xargs(body)
         fields = sampling_fields(body, endpoint)
         if body.get(SEARCH):
@@ -129,9 +130,18 @@ class Admission:
             return None
         if endpoint.unsupported:
             problems.append(refusals.unsupported(endpoint.unsupported))
-        self._check_fields(body, fields, endpoint, problems)
-        planned = self._planned(selection.preset, fields, endpoint)
-        self._check_planned(body, planned, endpoint)
+        problems += refusals.malformed_xargs(body)
+        problems += self.restrictions.extending(fields, self.catalogue)
+        if self.restrictions.locked:
+            problems += self.restrictions.setting(_names(body, fields, endpoint))
+        if problems:
+            with _collecting(problems):
+                if selected:
+                    self._checked(body, selection.preset, fields, endpoint)
+                else:  # nothing is known of the layers below the request's fields
+                    _parsed(fields)
+            _raise(problems)
+        planned = self._checked(body, selection.preset, fields, endpoint)
 
         named = selection.preset or self.default
         label = named.label if named is not None else None
@@ -188,24 +198,28 @@ class Admission:
                 problems += self._out_of_bounds(body, searched, endpoint)
         _raise(problems)
 
-    def _check_fields(
+    def _checked(
         self,
         body: Mapping[str, Any],
+        preset: Preset | None,
         fields: Mapping[str, Any],
         endpoint: Endpoint,
-        problems: list[Problem],
-    ) -> None:
-        """Raises `RequestError` with `problems` and those of the request's fields beside them.
+    ) -> Planned:
+        """Returns the plan of a request.
 
-        Without any, the fields' values are left to `_planned`, which knows those seen before.
+        Raises `RequestError` or `PresetError` with every reason against sampling with it.
         """
-        problems += refusals.malformed_xargs(body)
-        if self.restrictions.locked:
-            problems += self.restrictions.setting(_names(body, fields, endpoint))
-        if problems:
-            with _collecting(problems):
-                _parsed(fields)
-            _raise(problems)
+        planned = self._planned(preset, fields, endpoint)
+        _raise(
+            chain(
+                planned.problems,
+                self._out_of_bounds(body, planned.preset, endpoint),
+                trace.problems(
+                    body, planned.preset, endpoint, tokens_known=self.tokens is not None
+                ),
+            )
+        )
+        return planned
 
     def _planned(
         self, preset: Preset | None, fields: Mapping[str, Any], endpoint: Endpoint
@@ -256,18 +270,6 @@ class Admission:
             yield from refusals.states(plan)
         if self.tokens is not None:
             yield from refusals.tokenizer(preset, self.tokens)
-
-    def _check_planned(self, body: Mapping[str, Any], planned: Planned, endpoint: Endpoint) -> None:
-        """Raises `RequestError` with every reason against sampling with `planned`."""
-        _raise(
-            chain(
-                planned.problems,
-                self._out_of_bounds(body, planned.preset, endpoint),
-                trace.problems(
-                    body, planned.preset, endpoint, tokens_known=self.tokens is not None
-                ),
-            )
-        )
 
     def _out_of_bounds(
         self, body: Mapping[str, Any], preset: Preset, endpoint: Endpoint

@@ -96,30 +96,57 @@ class Restrictions:
 
     def contents(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
         """Why a request may not bring this preset: what it extends, which parameters it sets."""
-        parent = data.get("extends")
-        with suppress(UnknownPreset):  # reported with the preset's values
-            if isinstance(parent, str):
-                yield from self.naming(catalogue.resolve(parent), "preset.extends", catalogue)
+        yield from self.extending(data, catalogue, "preset.")
         yield from self.setting(data, "preset.")
 
-    def setting(self, names: Iterable[str], path: str = "") -> Iterator[Problem]:
-        """Why a request may not set these parameters, whatever their values.
+    def extending(
+        self, fields: Mapping[str, Any], catalogue: Catalogue, path: str = ""
+    ) -> Iterator[Problem]:
+        """Why these fields and their modes may not extend the presets that they name.
 
         `path` stands before each name in the problems.
         """
-        for name in names:
-            field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
-            bounds = self.locked.get(field_)
-            if bounds is None and field_ in SETTINGS - _FREE:
-                bounds = self.locked.get(EVERY)
-            if bounds is not None and not bounds.open:
+        extended = {"extends": fields.get("extends")}
+        modes = dict(_inner(fields, "modes"))
+        for name, mode in modes.items():
+            parent = mode.get("extends")
+            if isinstance(parent, str) and (parent == name or parent not in modes):
+                extended[f"modes.{name}.extends"] = parent
+        for where, parent in extended.items():
+            with suppress(UnknownPreset):  # reported with the fields' values
+                if isinstance(parent, str):
+                    preset = catalogue.resolve(parent)
+                    yield from self.naming(preset, f"{path}{where}", catalogue)
+
+    def setting(self, fields: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
+        """Why a request may not set these fields, whatever their values.
+
+        Fields inside a mode and inside a section of `models` count too. `path` stands before each
+        name in the problems.
+        """
+        names = [(name, name) for name in fields]
+        if fields.get("do_sample") is False and not self._locks("do_sample"):
+            names.append(("temperature", "do_sample"))  # it is temperature 0
+        for field_ in ("modes", "models"):
+            for inner, values in _inner(fields, field_):
+                names += [(name, f"{field_}.{inner}.{name}") for name in values]
+        for name, where in names:
+            if self._locks(name):
                 yield Problem(
                     "request",
-                    f"{path}{name}",
+                    f"{path}{where}",
                     "this server doesn't let requests set it",
                     allowed="a request without it",
                     reason="restricted",
                 )
+
+    def _locks(self, name: Any) -> bool:
+        """Whether a request can't set a field."""
+        field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
+        bounds = self.locked.get(field_)
+        if bounds is None and field_ in SETTINGS - _FREE:
+            bounds = self.locked.get(EVERY)
+        return bounds is not None and not bounds.open
 
     def sampling(self, preset: Preset) -> Iterator[Problem]:
         """Which stage parameters of the resolved preset are out of bounds, in any mode."""
@@ -143,6 +170,13 @@ class Restrictions:
                 number = isinstance(value, (int, float)) and not isinstance(value, bool)
                 if not number or not bounds.hold(value):
                     yield _beyond(name, value, bounds, name in generation)
+
+
+def _inner(fields: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The maps in a field that is a map of maps, with their keys."""
+    outer = fields.get(name)
+    if isinstance(outer, Mapping):
+        yield from ((key, value) for key, value in outer.items() if isinstance(value, Mapping))
 
 
 def inline_size(preset: Preset) -> Iterator[Problem]:

@@ -32,9 +32,20 @@ def refused(admission: Admission, body: dict[str, Any], header: str | None = Non
     return [f"{p.path}: {p.message}; {p.given}; {p.allowed}" for p in error.value.problems]
 
 
+def paths(admission: Admission, body: dict[str, Any]) -> list[str]:
+    """Returns the paths of the problems with which a request is refused."""
+    return [problem.partition(":")[0] for problem in refused(admission, body)]
+
+
 def restricted(admission: Admission, **words: Any) -> Admission:
     """Returns a server with these restrictions."""
     return replace(admission, restrictions=Restrictions(**words))
+
+
+def modes_of(**first: Any) -> dict[str, Any]:
+    """Returns the fields of two modes, the first with these."""
+    switch = [{"from": "a", "on": {"text": "x"}, "to": "b"}]
+    return {"modes": {"a": first, "b": {}}, "switch": switch}
 
 
 class TestAllow:
@@ -70,6 +81,8 @@ class TestAllow:
             ({}, "creative", "header x-sampling-preset"),
             ({"vllm_xargs": {"preset": "creative"}}, None, "vllm_xargs.preset"),
             ({"preset": {"extends": "creative"}}, None, "preset.extends"),
+            (modes_of(extends="creative"), None, "modes.a.extends"),
+            ({"preset": modes_of(extends="creative")}, None, "preset.modes.a.extends"),
         ],
         ids=str,
     )
@@ -261,6 +274,14 @@ class TestLocked:
             ({"preset": {"extends": "chat", "temperature": 0.5}}, ["preset.temperature"]),
             ({"seed": 1, "preset": "chat"}, ["seed"]),
             ({"seed": 1, "temperature": 0}, ["temperature", "seed"]),
+            (modes_of(temperature=0.5), ["modes.a.temperature"]),
+            ({"preset": modes_of(temperature=0.5)}, ["preset.modes.a.temperature"]),
+            (
+                {"preset": {"models": {"*": {"temperature": 0.5}}}},
+                ["preset.models.*.temperature"],
+            ),
+            ({"do_sample": False}, ["do_sample"]),
+            ({"preset": {"do_sample": False}}, ["preset.do_sample"]),
         ],
         ids=str,
     )
@@ -276,6 +297,18 @@ class TestLocked:
             for place in places
         )
         assert server.admit({"preset": "creative", "top_p": 0.5}, None, CHAT) is not None
+
+    def test_a_locked_parameter_beside_others(self, admission: Admission) -> None:
+        """Values out of bounds and values of no sense are reported beside a locked parameter."""
+        server = restricted(admission, locked={"top_k": Bounds(), "temperature": Bounds(max=1.0)})
+
+        assert ["top_k", "temperature"] == paths(server, {"top_k": 5, "temperature": 1.5})
+        assert ["top_k", "logit_bias.100"] == paths(
+            server, {"top_k": 5, "logit_bias": {"100": 1}, "min_p": 0.1}
+        )
+        assert ["preset", "top_k", "min_p"] == paths(
+            server, {"preset": "no-such", "top_k": 5, "min_p": 7, "temperature": 1.5}
+        )
 
     def test_a_preset_is_forced(self, admission: Admission, catalogue: Catalogue) -> None:
         """An operator can leave requests only lengths, stops, seeds and numbers of samples."""
