@@ -19,7 +19,7 @@ from temperament.presets.modes import (
     Mode,
     Rule,
 )
-from temperament.presets.preset import Preset
+from temperament.presets.preset import Preset, mode_as_preset, mode_extending
 from temperament.presets.problems import Locate, Path
 
 
@@ -46,11 +46,11 @@ def extend_modes(
             problems.append(_problem(locate, path, f"goes in a circle: {circle}"))
         elif parent in modes and parent != mode.name:
             base = extended(modes[parent], (*children, mode.name))
-            return _over(mode, base.values, base.order)
+            return mode_extending(mode, mode_as_preset(base))
         elif parent in presets and presets[parent].modes:
             problems.append(_problem(locate, path, "has modes of its own", parent))
         elif parent in presets:
-            return _over(mode, presets[parent].values, presets[parent].order)
+            return mode_extending(mode, presets[parent])
         elif parent not in also_known:
             known = [*(name for name in modes if name != mode.name), *presets]
             message = "no mode and no preset has this name"
@@ -59,10 +59,6 @@ def extend_modes(
 
     all_extended = tuple(extended(mode, ()) for mode in preset.modes)
     return replace(preset, modes=all_extended), list(dict.fromkeys(problems))
-
-
-def _over(mode: Mode, values: Mapping[str, Any], order: tuple[str, ...]) -> Mode:
-    return replace(mode, values={**values, **mode.values}, order=mode.order or order, parent=None)
 
 
 def mode_problems(preset: Preset, locate: Locate) -> list[Problem]:

@@ -23,7 +23,7 @@ from temperament.presets import source
 from temperament.presets.markers import configs
 from temperament.presets.modes import Mode
 from temperament.presets.parsing import parse, parse_preset
-from temperament.presets.preset import Preset
+from temperament.presets.preset import Preset, mode_of
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF, Stage
 
@@ -266,6 +266,12 @@ def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
     `pending` of the result says what can't be bound: there is no family, or it lacks the values. A
     preset that doesn't depend on the model stays as it is.
     """
+    preset = _numbers(preset, facts, family)
+    return preset if family is None else _with_truncation(preset, family)
+
+
+def _numbers(preset: Preset, facts: Facts, family: Family | None) -> Preset:
+    """What `bind` returns, without the cuts that it adds to a high temperature."""
     for pattern, section in preset.sections.items():
         named = any(fnmatchcase(name, pattern) for name in facts.names)
         if named or (family is not None and fnmatchcase(family.name, pattern)):
@@ -280,12 +286,31 @@ def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
             )
             preset = _noted(preset, f"its section for {pattern} applies")
     preset = replace(preset, sections={}, pending="")
-    if family is None:
-        return preset
-    preset = _onto_recommended(preset, family)
-    preset = _factors(preset, family)
-    preset = _on_scale(preset, family)
-    return _with_truncation(preset, family)
+    scale = preset.temperature_scale
+    if family is not None:
+        preset = _onto_recommended(preset, family)
+        preset = _factors(preset, family)
+        preset = _on_scale(preset, family)
+    return _modes(preset, scale, facts, family)
+
+
+def _modes(preset: Preset, scale: str, facts: Facts, family: Family | None) -> Preset:
+    """The preset with the numbers of its unbound modes.
+
+    A temperature that such a mode sets itself is on the preset's `scale`.
+    """
+    modes = []
+    for mode in preset.modes:
+        unbound = mode.unbound
+        if unbound is not None:
+            if "temperature" in unbound.values or "temperature" in unbound.relative:
+                unbound = replace(unbound, temperature_scale=unbound.temperature_scale or scale)
+            bound = _numbers(unbound, facts, family)
+            for note in bound.notes:
+                preset = _noted(preset, f"mode {mode.name}: {note}")
+            mode = mode_of(replace(bound, notes=()))  # noqa: PLW2901
+        modes.append(mode)
+    return replace(preset, modes=tuple(modes))
 
 
 def _noted(preset: Preset, note: str) -> Preset:
@@ -357,7 +382,10 @@ def _on_scale(preset: Preset, family: Family) -> Preset:
             value = mapped[float(value)]
         return dict(values) if value is None else {**values, "temperature": value}
 
-    modes = tuple(replace(mode, values=local(mode.values)) for mode in preset.modes)
+    modes = tuple(
+        mode if mode.unbound is not None else replace(mode, values=local(mode.values))
+        for mode in preset.modes
+    )
     for value in dict.fromkeys(on_scale):
         note = f"temperature {value:g} on {name} is {scale.local(value):g} for {family.title}"
         preset = _noted(preset, f"{note}: {scale.source}")
@@ -365,8 +393,9 @@ def _on_scale(preset: Preset, family: Family) -> Preset:
 
 
 def _temperatures(preset: Preset) -> Iterable[Any]:
-    """Every temperature of a preset and its modes, both ends of a schedule."""
-    for values in (preset.values, *(mode.values for mode in preset.modes)):
+    """Every temperature on a preset's scale, both ends of a schedule. Unbound modes have theirs."""
+    modes = (mode.values for mode in preset.modes if mode.unbound is None)
+    for values in (preset.values, *modes):
         value = values.get("temperature")
         if isinstance(value, Schedule):
             yield from (float(value.start), float(value.end))

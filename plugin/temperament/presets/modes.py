@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temperament.presets.plain import plain_values
+
+if TYPE_CHECKING:
+    from temperament.presets.preset import Preset
 
 BACK = "back"  # as a rule's target: the mode before this one
 AUTO = "auto"  # as a start: the mode in which the prompt ends
@@ -121,6 +124,8 @@ class Mode:
     order: tuple[str, ...] = ()
     # the mode or preset that it extends, as long as that isn't merged in
     parent: str | None = None
+    # the mode as a preset, as long as something of what it extends depends on the model
+    unbound: Preset | None = None
 
     def plain(self) -> dict[str, Any]:
         """The map that a preset file has."""

@@ -75,17 +75,23 @@ class Preset:
 
     @property
     def depends_on_model(self) -> bool:
-        """Whether it leaves something to the model: values, factors, a scale, sections."""
-        return bool(self.relative or self.from_model or self.temperature_scale or self.sections)
+        """Whether it leaves something to the model: values, factors, a scale, sections, modes."""
+        fields = self.relative, self.from_model, self.temperature_scale, self.sections
+        return any(fields) or any(mode.unbound is not None for mode in self.modes)
 
     @property
     def unbound(self) -> str:
         """Why sampling needs the preset bound to a model; "" if it doesn't."""
-        if not (self.relative or self.from_model):
-            return self.pending if self.temperature_scale else ""
-        return self.pending or (
-            "takes values from the model's recommended ones: the model must be known"
-        )
+        if self.relative or self.from_model:
+            return self.pending or (
+                "takes values from the model's recommended ones: the model must be known"
+            )
+        if self.temperature_scale and self.pending:
+            return self.pending
+        for mode in self.modes:
+            if mode.unbound is not None and mode.unbound.unbound:
+                return f"mode {mode.name}: {mode.unbound.unbound}"
+        return ""
 
     @property
     def digest(self) -> str:
@@ -96,6 +102,9 @@ class Preset:
         if self.modes:
             parts.append([[mode.name, dict(mode.values), mode.order] for mode in self.modes])
             parts += [self.start, [rule.plain() for rule in self.switch]]
+        bases = [mode.unbound for mode in self.modes if mode.unbound is not None]
+        if waiting := [base.digest for base in bases if base.relative or base.from_model]:
+            parts.append(waiting)
         content = json.dumps(parts, sort_keys=True).encode()
         return hashlib.sha256(content).hexdigest()[:12]
 
@@ -157,12 +166,8 @@ class Preset:
             base_mode = modes.get(mode.name)
             modes[mode.name] = mode
             if base_mode is not None and mode.parent is None:
-                modes[mode.name] = replace(
-                    mode,
-                    values={**base_mode.values, **mode.values},
-                    order=mode.order or base_mode.order,
-                    parent=base_mode.parent,
-                )
+                merged = mode_extending(mode, mode_as_preset(base_mode))
+                modes[mode.name] = replace(merged, parent=base_mode.parent)
         return replace(
             self.over(base),
             modes=tuple(modes.values()),
@@ -172,8 +177,31 @@ class Preset:
 
     def _onto(self, mode: Mode) -> Mode:
         """A mode of the base preset with this preset's values in the place of its own."""
+        if mode.unbound is not None or (mode.parent is not None and self.relative):
+            scale = self.temperature_scale if "temperature" in self.values else ""
+            layer = Preset(
+                mode.name, self.values, self.order, relative=self.relative, temperature_scale=scale
+            )
+            return mode_of(layer.over(mode_as_preset(mode)), mode.parent)
         values = {**_without(mode.values, self.relative), **self.values}
         return replace(mode, values=values, order=self.order or mode.order)
+
+
+def mode_as_preset(mode: Mode) -> Preset:
+    """The mode as a preset, without what it extends by name."""
+    return mode.unbound or Preset(mode.name, mode.values, mode.order)
+
+
+def mode_of(preset: Preset, parent: str | None = None) -> Mode:
+    """The mode with the values and the order of `preset`, and what of it depends on the model."""
+    unbound = preset if preset.depends_on_model else None
+    return Mode(preset.name, preset.values, preset.order, parent, unbound)
+
+
+def mode_extending(mode: Mode, base: Preset) -> Mode:
+    """The mode with the values and the order of `base` where it sets none. It extends no name."""
+    base = replace(base, modes=(), start="", switch=(), generation={}, notes=(), pending="")
+    return mode_of(replace(mode_as_preset(mode).over(base), name=mode.name))
 
 
 def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
