@@ -81,11 +81,12 @@ def check_logits(
         raise InputError(
             Problem("logits", "", "not a tensor", kind, "a torch.Tensor [rows, vocab]")
         )
+    if not _is_dense(logits):
+        given = "a nested tensor" if logits.is_nested else str(logits.layout)
+        raise InputError(Problem("logits", "", "not a dense tensor", given, "torch.strided"))
     found = []
     if not logits.is_floating_point():
         found.append(("not floating point", str(logits.dtype), "float32, float16, bfloat16, ..."))
-    if logits.layout != torch.strided:
-        found.append(("not a dense tensor", str(logits.layout), "torch.strided"))
     shape = tuple(logits.shape)
     if len(shape) != 2 or not shape[1] or rows not in (None, shape[0]):
         found.append(("wrong shape", str(shape), f"({'rows' if rows is None else rows}, vocab)"))
@@ -110,6 +111,9 @@ def check_tokens(tokens: Any, rows: int, device: torch.device) -> Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         problem = Problem("tokens", "", "not token ids", shown(tokens), f"{rows} integers")
         raise InputError(problem) from error
+    if not _is_dense(drawn):
+        problem = Problem("tokens", "", "not a dense tensor", str(drawn.layout), "torch.strided")
+        raise InputError(problem)
     found = []
     if drawn.numel() != rows or (drawn.ndim > 1 and drawn.shape != (rows, 1)):
         wanted = f"({rows},) or ({rows}, 1)"
@@ -142,7 +146,12 @@ def _why_not_in_place(logits: Tensor) -> Iterable[tuple[str, str, str]]:
 
 
 def _holds_integers(tensor: Tensor) -> bool:
-    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    other = tensor.is_complex() or tensor.is_quantized or tensor.dtype == torch.bool
+    return not (tensor.is_floating_point() or other)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _lists(name: str, ids: Any, problems: list[Problem]) -> list[list[int]] | None:
@@ -202,7 +211,14 @@ def _not_one_each(name: str, given: int, rows: int, what: str = "one") -> Proble
 
 
 def _items(values: Any) -> list[Any] | None:
-    """Returns the items of a list, a tensor, ...; None for a text, a map or a single value."""
+    """Returns the items of a list, a tensor, ...; None for a text, a map or a single value.
+
+    None too for a tensor whose numbers can't be listed: sparse, nested, quantized or without data.
+    """
+    if isinstance(values, Tensor) and (
+        not _is_dense(values) or values.is_meta or values.is_quantized
+    ):
+        return None
     if isinstance(values, (Tensor, np.ndarray)):
         values = values.tolist()
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):

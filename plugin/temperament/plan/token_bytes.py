@@ -48,6 +48,8 @@ def read(tokenizer: Any) -> Table:
     """
     if tokenizer is None:
         raise _unknown(tokenizer, "the model was loaded without its tokenizer")
+    if not hasattr(tokenizer, "convert_ids_to_tokens") and not _inside_mistral_common(tokenizer):
+        raise _unknown(tokenizer, "it is no tokenizer of Transformers or mistral-common")
     for way in (_mistral_common, _tiktoken, _decoder, _end_of_word, _xgrammar):
         table = way(tokenizer)
         if table is not None:

@@ -7,7 +7,7 @@ too. Every way in calls `resolve`: the server, `LLM`, `generate`, `Run` and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -124,9 +124,9 @@ def require_bound(preset: Preset, where: str = "") -> Preset:
 def as_preset(preset: OnePreset, catalogue: Catalogue) -> Preset:
     """Returns a name, a map of values (which may `extends` a name) or a `Preset` as a `Preset`.
 
-    Raises what `resolve` raises.
+    Raises what `resolve` raises, and `UnknownPreset` for anything else.
     """
-    return resolve(preset, catalogue)
+    return resolve(named(preset, catalogue), catalogue)
 
 
 def as_presets(
@@ -134,8 +134,10 @@ def as_presets(
 ) -> tuple[list[Preset], bool]:
     """Returns the presets of a batch, and whether there is one for each row.
 
-    If not, there is one for all rows. Raises what `resolve` raises.
+    If not, there is one for all rows. Raises what `resolve` raises, and `UnknownPreset` for
+    anything else.
     """
-    single = isinstance(presets, (str, Mapping, Preset))
+    single = isinstance(presets, (str, Mapping, Preset)) or not isinstance(presets, Iterable)
     each: Sequence[OnePreset] = [presets] if single else presets  # type: ignore[list-item,assignment]
-    return [resolve(one, catalogue, model_values=model_values) for one in each], not single
+    chosen = [named(one, catalogue) for one in each]
+    return [resolve(one, catalogue, model_values=model_values) for one in chosen], not single

@@ -108,6 +108,9 @@ class TestProcess:
         [
             ("no-such-preset", {}, "unknown preset"),
             ("creativ", {}, "did you mean 'creative'"),
+            (None, {}, "unknown preset; given: None"),
+            (3, {}, "unknown preset; given: 3"),
+            (["code", None, "chat"], {}, "unknown preset; given: None"),
             ({"temperature": -1}, {}, "temperature: not allowed; given: -1"),
             ({"temprature": 1.0}, {}, "did you mean 'temperature'"),
             (["code", {"top_k": "many"}, "chat"], {}, "top_k: not allowed; given: 'many'"),
@@ -142,6 +145,9 @@ INPUTS = [
     ({"prompt_ids": [[[1]], [], []]}, "prompt_ids: 0.0: not a token id; given: [1]"),
     ({"prompt_ids": [[1.0], [], []]}, "prompt_ids: 0.0: not a token id; given: 1.0"),
     ({"prompt_ids": IDS.float()}, "prompt_ids: 0.0: not a token id; given: 1.0"),
+    ({"prompt_ids": IDS.to_sparse()}, "prompt_ids: not lists of token ids; given: tensor("),
+    ({"prompt_ids": IDS.to("meta")}, "prompt_ids: not lists of token ids; given: tensor("),
+    ({"seeds": IDS[0].to_sparse()}, "seeds: one for each row; given: tensor("),
     ({"prompt_ids": IDS > 0}, "prompt_ids: 0.0: not a token id; given: True"),
     ({"prompt_ids": [[2**32 + 1], [], []]}, "prompt_ids: 0.0: not a token id; given: 42949"),
     ({"seeds": [1]}, "seeds: one for each row; given: 1; allowed: 3 of them"),
@@ -161,6 +167,11 @@ LOGITS = [
     (torch.zeros(2, 1, 5), "logits: wrong shape; given: (2, 1, 5); allowed: ("),
     (torch.zeros(2, 0), "logits: wrong shape; given: (2, 0); allowed: ("),
     (torch.zeros(2, 5).to_sparse(), "logits: not a dense tensor; given: torch.sparse_coo"),
+    (torch.zeros(2, 5).to_sparse_csr(), "logits: not a dense tensor; given: torch.sparse_csr"),
+    (
+        torch.nested.nested_tensor([torch.zeros(5)] * 2),
+        "not a dense tensor; given: a nested tensor",
+    ),
     (torch.zeros(2, 5, device="meta"), "logits: wrong device; given: meta; allowed: "),
 ]
 IN_PLACE = [
@@ -267,6 +278,7 @@ class TestInputs:
             ([1, 2**70], "tokens: not token ids; given: [1, 11805"),
             ([[1], [2, 3]], "tokens: not token ids; given: [[1], [2, 3]]"),
             (None, "tokens: not token ids; given: None"),
+            (torch.ones(2).long().to_sparse(), "tokens: not a dense tensor; given: torch.sparse"),
             (torch.ones(2, device="meta").long(), "tokens: wrong device; given: meta"),
         ],
     )

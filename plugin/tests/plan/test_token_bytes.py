@@ -260,6 +260,12 @@ class TestRefusals:
         with pytest.raises(EngineError, match="without its tokenizer"):
             TokenBytes.of(None, 100)
 
+    @pytest.mark.parametrize("tokenizer", ["gpt2", object()], ids=["name", "object"])
+    def test_what_is_no_tokenizer(self, tokenizer: Any) -> None:
+        """The name of a tokenizer, for example, is refused."""
+        with pytest.raises(EngineError, match="it is no tokenizer of Transformers"):
+            TokenBytes.of(tokenizer)
+
     def test_a_refusal_is_found_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A tokenizer isn't read again for each request that it refuses."""
         calls = []
