@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from temperament.errors import Problem, nearest, shown
+from temperament.errors import MOST, Problem, nearest, shown
 from temperament.presets.modes import (
     AUTO,
     BACK,
@@ -102,11 +103,12 @@ def unknown_modes(data: Mapping[str, Any], modes: Collection[str], locate: Locat
                 for source in (sources if isinstance(sources, list) else [sources])
             ]
             named.append((("switch", number, "to"), rule.get("to"), BACK))
-    return [
+    unknown = (
         _problem(locate, path, "unknown mode", name, [*known, *filter(None, [keyword])])
         for path, name, keyword in named
         if isinstance(name, str) and name and name != keyword and name not in known
-    ]
+    )
+    return list(islice(unknown, MOST + 1))  # no more are reported
 
 
 def first_mode(preset: Preset) -> str:

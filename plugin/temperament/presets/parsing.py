@@ -236,6 +236,8 @@ def _sections(name: str, data: Any, locate: Locate, problems: list[Problem]) -> 
         return {}
     sections = {}
     for pattern, section in data.items():
+        if len(problems) > MOST:  # more than are reported
+            break
         prefix, here = f"models.{pattern}", locate(("models", pattern))
         if not isinstance(pattern, str) or not pattern or not isinstance(section, Mapping):
             problems.append(Problem(here, prefix, "not allowed", shown(section), allowed))

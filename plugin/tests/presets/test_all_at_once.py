@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from temperament.errors import PresetError
-from temperament.presets import Catalogue, as_preset, models
+from temperament.errors import MOST, PresetError
+from temperament.presets import Catalogue, as_preset, mode_checks, models, problems
 from temperament.presets.editing import set_values
 
 # Parts of one preset, each with one problem, and the path and message of the problem.
@@ -88,6 +88,35 @@ def test_a_map_reports_the_problems_of_two_parts(pair: tuple[str, str]) -> None:
         as_preset(fields, Catalogue.load())
 
     assert expected == found_in(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {
+            "modes": {"a": {"top_p": 9}, "b": {}},
+            "switch": [{"from": [f"c{n}" for n in range(5000)], "on": {"text": "x"}, "to": "b"}],
+        },
+        {"models": {f"m{n}": {f"x{i}": 1 for i in range(90)} for n in range(60)}},
+    ],
+    ids=["modes", "sections"],
+)
+def test_no_more_is_searched_than_is_reported(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nearest names are looked for only for problems that may be reported."""
+    searched = []
+
+    def nearest(name: object, _names: object) -> tuple[str, ...]:
+        searched.append(name)
+        return ()
+
+    for module in (mode_checks, problems):
+        monkeypatch.setattr(module, "nearest", nearest)
+    with pytest.raises(PresetError, match="and more problems"):
+        as_preset(values, Catalogue({}))
+
+    assert len(searched) <= 2 * (MOST + 1)
 
 
 def test_a_wrong_mode_and_its_rules() -> None:
