@@ -21,6 +21,7 @@ from temperament.errors import Problem, UnknownPreset, nearest, shown
 from temperament.presets import Catalogue, Preset
 from temperament.presets.fields import SETTINGS
 from temperament.presets.generation_fields import SYNONYMS
+from temperament.presets.modes import MAX_MODES
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS
 from temperament.stages.kinds import TextsKind
@@ -106,17 +107,19 @@ class Restrictions:
 
         `path` stands before each name in the problems.
         """
-        extended = {"extends": fields.get("extends")}
+        parent = fields.get("extends")
+        with suppress(UnknownPreset):  # reported with the fields' values
+            if isinstance(parent, str):
+                yield from self.naming(catalogue.resolve(parent), f"{path}extends", catalogue)
         modes = dict(_inner(fields, "modes"))
+        if len(modes) > MAX_MODES:  # which no request may have
+            return
         for name, mode in modes.items():
             parent = mode.get("extends")
             if isinstance(parent, str) and (parent == name or parent not in modes):
-                extended[f"modes.{name}.extends"] = parent
-        for where, parent in extended.items():
-            with suppress(UnknownPreset):  # reported with the fields' values
-                if isinstance(parent, str):
-                    preset = catalogue.resolve(parent)
-                    yield from self.naming(preset, f"{path}{where}", catalogue)
+                preset = catalogue.get(parent)  # a mode can't extend an alias
+                if preset is not None:
+                    yield from self.naming(preset, f"{path}modes.{name}.extends", catalogue)
 
     def setting(self, fields: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
         """Why a request may not set these fields, whatever their values.

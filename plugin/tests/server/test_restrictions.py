@@ -96,6 +96,17 @@ class TestAllow:
             f"{place}: this server doesn't allow this preset in requests; 'creative'; chat, code"
         )
 
+    def test_a_mode_may_extend_a_mode(self, admission: Admission) -> None:
+        """A mode of the request's is no preset, whatever its name, and the allowed ones stay."""
+        body = modes_of(extends="code")
+        body["modes"]["b"] = {"extends": "a", "top_p": 0.5}
+        server = restricted(admission, allow=("code",))
+
+        assert server.admit(body, None, CHAT) is not None
+        assert ["modes"] == paths(
+            server, {"modes": {f"m{i}": {"extends": "chat"} for i in range(9)}}
+        )
+
     def test_none(self, admission: Admission) -> None:
         """With an empty `allow`, a request can name no preset."""
         server = restricted(admission, allow=())
