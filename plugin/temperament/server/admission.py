@@ -36,6 +36,7 @@ from temperament.server.selection import Selection, select
 from temperament.server.trace import Trace
 
 MAX_PLANS = 1024  # requests' fields whose plans are kept
+MAX_KEPT = 4096  # characters of such fields as JSON: larger plans would fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ class Admission:
         if too_large(fields):
             return None
         with suppress(RecursionError):
-            return name, json.dumps(fields), endpoint  # as text, 1, 1.0 and true differ
+            text = json.dumps(fields)  # as text, 1, 1.0 and true differ
+            return (name, text, endpoint) if len(text) <= MAX_KEPT else None
         return None
 
     def _split(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:

@@ -529,3 +529,14 @@ class TestUnreadableTokenizer:
         admission = Admission(Catalogue({}), tokens=self.tokens)
 
         assert admission.admit({"typical_p": 0.9}, None, ENDPOINTS[CHAT]) is not None
+
+
+def test_plans_of_large_fields_are_not_kept(admission: Admission) -> None:
+    """Many requests with large fields don't fill the memory; small ones are planned once."""
+    server = replace(admission, vocabulary=None)
+    small = {"typical_p": 0.9}
+    large = {"logit_bias": {str(token): 1 for token in range(2000)}}
+    for body in (small, large, small, large):
+        assert server.admit(body, None, ENDPOINTS[CHAT]) is not None
+
+    assert 1 == len(server._plans)
