@@ -153,10 +153,13 @@ async def _admit(
             # Building the automaton of new texts may take long; other requests go on meanwhile.
             return await asyncio.to_thread(admission.admit, body, text, endpoint)
         return admission.admit(body, text, endpoint)
-    body, notes = sillytavern_request.translate(body)
-    admitted = admission.admit(body, text, endpoint)
-    warning = sillytavern_request.header_text(notes)
-    return None if admitted is None else replace(admitted, warning=warning)
+    translated, notes = sillytavern_request.translate(body)
+    admitted = admission.admit(translated, text, endpoint)
+    if admitted is None:  # vLLM reads all of the fields, some of them by other names
+        if all(body.get(name) == value for name, value in translated.items()):
+            return None
+        admitted = Admitted({**body, **translated}, None)
+    return replace(admitted, warning=sillytavern_request.header_text(notes))
 
 
 def _written(body: dict[str, Any]) -> bytes:

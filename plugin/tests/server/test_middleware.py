@@ -272,6 +272,24 @@ class TestSillyTavern:
             "truncation_length",
         ]
 
+    def test_fields_that_vllm_reads_by_other_names(self, admission: Admission) -> None:
+        """A body with nothing for Temperament still gets vLLM's names for its fields."""
+        body = {"prompt": "x", "stopping_strings": ["END"], "max_new_tokens": 5, "echo": True}
+        done = Exchange(admission, {**body, "truncation_length": 2048, "ban_eos_token": False})
+        seen = json.loads(done.app.raw or b"")
+
+        assert (["END"], 5, True) == (seen["stop"], seen["max_tokens"], seen["echo"])
+        assert "vllm_xargs" not in seen
+        assert b"truncation_length" in done.headers[b"x-sampling-warning"]
+
+    def test_a_body_that_vllm_reads_as_it_is(self, admission: Admission) -> None:
+        """A body whose fields have vLLM's names isn't written again."""
+        body = {"prompt": "x", "stop": ["END"], "truncation_length": 5, "ban_eos_token": False}
+        done = Exchange(admission, body)
+
+        assert body == json.loads(done.app.raw or b"")
+        assert b"x-sampling-warning" not in done.headers
+
     def test_a_body_of_ones_own_is_refused(self, admission: Admission) -> None:
         """A body without SillyTavern's marks that can't be honoured is refused."""
         done = Exchange(admission, {"prompt": "x", "guidance_scale": 1.5})
