@@ -57,29 +57,29 @@ def test_it_goes_on_where_it_ended(
     matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A cell that passed isn't run again; one that failed or lacks a check is, alone."""
-    made: list[str] = []
+    installed: list[str] = []
     ran: list[list[str]] = []
 
-    def make(cell: Any, folder: Path, log: Path) -> None:
-        made.append(cell.name)
-        if len(made) == 2:
+    def install(cell: Any, folder: Path, log: Path) -> None:
+        installed.append(cell.name)
+        if len(installed) == 2:
             raise RuntimeError("no such wheel")
 
     def run(command: list[str], env: dict[str, str], log: Path) -> tuple[bool, str]:
         ran.append(command)
         return "import" not in command[-1], "===== 12 passed in 3.4s ====="
 
-    monkeypatch.setattr(matrix, "make", make)
+    monkeypatch.setattr(matrix, "install", install)
     monkeypatch.setattr(matrix, "run", run)
-    monkeypatch.setattr(matrix.subprocess, "run", lambda *words, **options: None)
-    words = ["matrix", "--cache", str(tmp_path), "--only"]
-    monkeypatch.setattr(sys, "argv", [*words, "python3.11"])
+    monkeypatch.setattr(matrix.subprocess, "run", lambda *arguments, **options: None)
+    arguments = ["matrix", "--cache", str(tmp_path), "--only"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "python3.11"])
     first = matrix.main()
-    some = list(made)
+    some = list(installed)
     before = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
     partly = {**before, some[0]: {**before[some[0]], "checks": {"unit": "ok: 12 passed"}}}
     matrix.RESULTS.write_text(json.dumps(partly), encoding="utf-8")
-    monkeypatch.setattr(sys, "argv", [*words, ""])
+    monkeypatch.setattr(sys, "argv", [*arguments, ""])
     second = matrix.main()
     kept = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
 
@@ -87,7 +87,7 @@ def test_it_goes_on_where_it_ended(
     assert (first, second) == (1, 0)
     assert [cell.name for cell in matrix.CELLS if cell.python == "3.11"] == some
     assert {"install": "failed: no such wheel"} == before[some[1]]["checks"]
-    assert [name for name in names if name not in some[2:]] == made[len(some) :]
+    assert [name for name in names if name not in some[2:]] == installed[len(some) :]
     assert names == list(kept)
     assert {"unit": "ok: 12 passed", "generate": "ok", "serve": "ok"} == kept[some[0]]["checks"]
     [too_old] = [one for one in kept.values() if one["fails"]]

@@ -34,7 +34,7 @@ from temperament import EngineError
 from temperament.engines.transformers import generate_kwargs
 from temperament.engines.vllm import sampling_params
 from temperament.plan.documented import BY_NAME, DOCUMENTED
-from temperament.plan.targets import WAYS
+from temperament.plan.targets import ENTRY_POINTS
 
 TEXT = "import os\nimport sys\nimport"
 STEPS = 8
@@ -93,7 +93,7 @@ REFUSED: dict[str, Any] = {
 
 def names(engine: str, *hows: str) -> list[str]:
     """The parameters with which an engine does this."""
-    return [each.name for each in DOCUMENTED if WAYS[engine].route(each.field).how in hows]
+    return [each.name for each in DOCUMENTED if ENTRY_POINTS[engine].route(each.field).how in hows]
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,9 @@ class TestTransformers:
         with pytest.raises(EngineError) as caught:
             generate_kwargs({name: REFUSED[name]})
 
-        assert WAYS["transformers"].route(BY_NAME[name].field).reason[0] in str(caught.value)
+        assert ENTRY_POINTS["transformers"].route(BY_NAME[name].field).reason[0] in str(
+            caught.value
+        )
 
     def test_what_is_refused_doesnt_work_there(self, hub: Hub) -> None:
         """The table's reasons are true of this version of Transformers."""
@@ -410,7 +412,7 @@ class TestVllmOffline:
     @pytest.mark.parametrize("name", names("vllm", "refused", "flag"))
     def test_it_is_refused(self, name: str) -> None:
         """The error has the table's reason, and the option of the start if there is one."""
-        route = WAYS["vllm"].route(BY_NAME[name].field)
+        route = ENTRY_POINTS["vllm"].route(BY_NAME[name].field)
         with pytest.raises(EngineError) as caught:
             sampling_params({name: REFUSED[name]})
 
@@ -433,12 +435,12 @@ class TestVllmOffline:
         """`vllm serve` and `LLM` have the option that the table names."""
         from vllm import EngineArgs
 
-        given = REFERENCE_FLAG.match(WAYS["server"].route(BY_NAME[name].field).where)
+        given = REFERENCE_FLAG.match(ENTRY_POINTS["server"].route(BY_NAME[name].field).where)
         assert given is not None
         argument = given[1].replace("-", "_")
 
         assert argument in EngineArgs.__dataclass_fields__
-        assert f"LLM({argument}=" in WAYS["vllm"].route(BY_NAME[name].field).where
+        assert f"LLM({argument}=" in ENTRY_POINTS["vllm"].route(BY_NAME[name].field).where
 
 
 class TestServer:
@@ -450,7 +452,7 @@ class TestServer:
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{name: REFUSED[name]})
 
         assert 400 == answer.status
-        reason = WAYS["server"].route(BY_NAME[name].field).reason[0]
+        reason = ENTRY_POINTS["server"].route(BY_NAME[name].field).reason[0]
         assert reason in answer.json["error"]["message"]
 
     def test_every_problem_at_once(self, v1_server: Server) -> None:

@@ -244,7 +244,7 @@ def test_reordering_changes_the_kept_set(open_tab: Callable[..., Tab], local_url
     assert ["top_p", "temperature"] == names[:2]
     assert behind == by_keyboard
     expect(handle).to_be_focused()
-    expect(tab.page.locator("#said")).to_contain_text("top_p is now number 2 of")
+    expect(tab.page.locator("#announcement")).to_contain_text("top_p is now number 2 of")
 
 
 def test_two_presets_differ(open_tab: Callable[..., Tab], local_url: str) -> None:
@@ -385,7 +385,7 @@ def forms(open_tab: Callable[..., Tab], tmp_path: Path) -> Callable[[str], dict[
             side.locator("select.form").select_option(form)
             tab.page.wait_for_timeout(600)
             side.locator(".to-clipboard").click()
-            expect(tab.page.locator("#said")).to_have_text("Copied")
+            expect(tab.page.locator("#announcement")).to_have_text("Copied")
             made[form] = str(tab.page.evaluate("navigator.clipboard.readText()"))
         tab.picture("copy")
         with tab.page.expect_download() as download:

@@ -114,7 +114,7 @@ BAD: dict[str, Bad] = {
     "order text": value("order; given: 'top_k'; a list", order="top_k"),
     "order empty": value("order; given: []; a list of one or more", order=[]),
     "order misspelt": value("order.0; given: 'topk'; did you mean 'top_k'", order=["topk"]),
-    "order twice": value("order; stands twice", order=["top_k", "top_k"]),
+    "order twice": value("order; occurs twice", order=["top_k", "top_k"]),
     "order of a penalty": value(
         "order.1; given: 'presence_penalty'", order=["top_k", "presence_penalty"]
     ),

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from integration_tests.harness.random_presets import Vocabulary, Words, preset
+from integration_tests.harness.random_presets import Fields, Vocabulary, preset
 from temperament.interchange.sillytavern_request import MARKERS
 from temperament.plan.documented import BY_NAME
 from temperament.presets.fields import MOVABLE, SETTINGS
@@ -154,9 +154,9 @@ _TEXTS: dict[int, str] = {}  # of `VALUES`, some of which are long
 _TEXTS.update({id(value): text(value) for value in VALUES})
 
 
-def plain(random: Random) -> Words:
+def plain(random: Random) -> Fields:
     """A body that every endpoint would read."""
-    words: Words = {"model": random.choice(["m", "m", "m:chat", "m:code"])}
+    words: Fields = {"model": random.choice(["m", "m", "m:chat", "m:code"])}
     words |= {"messages": [{"role": "user", "content": "Say a colour."}], "max_tokens": 2}
     words |= {"prompt": "Say a colour.", "input": "Say a colour."}
     if random.random() < 0.6:
@@ -286,9 +286,9 @@ def _value(random: Random) -> Any:
     return value
 
 
-def _spoilt(words: Words, random: Random) -> Words:
-    """Words in which something, somewhere, is another thing."""
-    spoilt: Words = json.loads(json.dumps(words))
+def _spoilt(words: Fields, random: Random) -> Fields:
+    """Fields in which something, somewhere, is wrong."""
+    spoilt: Fields = json.loads(json.dumps(words))
     for _ in range(random.randint(1, 3)):
         inside: Any = spoilt
         while inside:

@@ -15,7 +15,7 @@ from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.fields import MOVABLE
 from temperament.stages import FLOAT32_MAX, STAGES, Parameter, Stage
 
-Words = dict[str, Any]
+Fields = dict[str, Any]
 
 TEXTS = ("\n", ".", " the", "a", "```", "</think>", '"', "end", "é", "。", "  ", "I", ", ")
 NOTHING = Catalogue({})
@@ -29,7 +29,7 @@ class Vocabulary:
     texts: tuple[str, ...] = TEXTS
 
 
-def preset(random: Random, vocabulary: Vocabulary, *stages: Stage) -> Words:
+def preset(random: Random, vocabulary: Vocabulary, *stages: Stage) -> Fields:
     """The words of a valid preset, with these stages and some others."""
     while True:
         words = _preset(random, vocabulary, stages)
@@ -40,9 +40,9 @@ def preset(random: Random, vocabulary: Vocabulary, *stages: Stage) -> Words:
         return words
 
 
-def presets(seed: int, count: int, vocabulary: Vocabulary) -> dict[str, Words]:
+def presets(seed: int, count: int, vocabulary: Vocabulary) -> dict[str, Fields]:
     """So many presets by name, all different, every stage in turn among them."""
-    made: dict[str, Words] = {}
+    made: dict[str, Fields] = {}
     digests: set[str] = set()
     while len(made) < count:
         number = len(made)
@@ -55,7 +55,7 @@ def presets(seed: int, count: int, vocabulary: Vocabulary) -> dict[str, Words]:
     return made
 
 
-def write(folder: Path, presets: dict[str, Words]) -> None:
+def write(folder: Path, presets: dict[str, Fields]) -> None:
     """One file a preset; JSON is YAML too."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, words in presets.items():
@@ -69,8 +69,8 @@ def remembers(made: Preset) -> bool:
     return state or any(rule.on.kind == "entropy" for rule in made.switch)
 
 
-def _preset(random: Random, vocabulary: Vocabulary, stages: Sequence[Stage]) -> Words:
-    words: Words = {}
+def _preset(random: Random, vocabulary: Vocabulary, stages: Sequence[Stage]) -> Fields:
+    words: Fields = {}
     for stage in (*stages, *random.sample(STAGES, int(random.triangular(0, 9, 2)))):
         words |= _values(stage, random, vocabulary)
     if random.random() < 0.3:
@@ -86,7 +86,7 @@ def _preset(random: Random, vocabulary: Vocabulary, stages: Sequence[Stage]) -> 
     return words
 
 
-def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Words:
+def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Fields:
     return {
         p.name: _value(p, random, vocabulary) for p in stage.parameters if random.random() < 0.9
     }
@@ -95,7 +95,7 @@ def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Words:
 def _value(parameter: Parameter, random: Random, vocabulary: Vocabulary) -> Any:
     if parameter.schedulable and random.random() < 0.15:
         ends = _number(parameter, random), _number(parameter, random)
-        if parameter.neutral not in ends or not parameter.whole:
+        if parameter.neutral not in ends or not parameter.integer:
             curve = random.choice(["linear", "cosine"])
             return {"from": ends[0], "to": ends[1], "over": random.randint(1, 30), "curve": curve}
     tokens = random.sample(range(vocabulary.size), random.randint(1, 12))
@@ -132,14 +132,14 @@ def _number(parameter: Parameter, random: Random) -> float:
         drawn = min(max(random.uniform(low, high), low), high)
     else:
         drawn = max(low, 0) + 10 ** random.uniform(-2, 2)
-    if parameter.whole:
+    if parameter.integer:
         return min(math.ceil(drawn), int(high))
     return drawn if low < drawn < high else random.choice([*ends, max(low, 0) + 0.5])
 
 
-def _modes(random: Random, vocabulary: Vocabulary) -> Words:
+def _modes(random: Random, vocabulary: Vocabulary) -> Fields:
     names = ["one", "two", "three", "four"][: random.randint(2, 4)]
-    modes: Words = {}
+    modes: Fields = {}
     for name in names:
         modes[name] = {}
         for stage in random.sample(STAGES, random.randint(1, 3)):
@@ -159,7 +159,7 @@ def _modes(random: Random, vocabulary: Vocabulary) -> Words:
     return {"modes": modes, "switch": rules, **start}
 
 
-def _trigger(random: Random, vocabulary: Vocabulary) -> tuple[Any, Words]:
+def _trigger(random: Random, vocabulary: Vocabulary) -> tuple[Any, Fields]:
     """What a rule waits for, and when its mode takes effect."""
     texts = random.sample(vocabulary.texts, random.randint(1, 3))
     match random.randrange(8):

@@ -9,7 +9,7 @@
     ├── RequestError     a request's fields contradict each other or can't be honoured
     └── EngineError      this engine can't do what is asked
 
-All are `ValueError`: vLLM answers a `ValueError` at its door with HTTP 400.
+All are `ValueError`: vLLM answers HTTP 400 to a `ValueError` that a request's checks raise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Literal
 Reason = Literal["value", "unknown_preset", "contradiction", "restricted", "unsupported"]
 
 _SHOWN = 80  # characters of a value that a message repeats
-MOST = 100  # problems that an error tells one by one
+MOST = 100  # problems that an error lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Problem:
 
 
 class TemperamentError(ValueError):
-    """Base of all errors of this package; `problems` holds every problem that was found.
+    """Base of all errors of this package; `problems` are all problems that were found.
 
-    Behind the first `MOST` of them one says that there are more.
+    After the first `MOST` of them, a last one states that there are more.
     """
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
@@ -92,7 +92,7 @@ class EngineError(TemperamentError):
 
 
 def shown(value: object) -> str:
-    """`repr(value)`, cut to a length that fits a message, and without line breaks."""
+    """Returns `repr(value)` on one line, cut to a length that fits a message."""
     try:
         text = repr(_cut(value))
     except (ValueError, RecursionError):  # an integer of thousands of digits; a very deep list
@@ -101,7 +101,7 @@ def shown(value: object) -> str:
 
 
 def _cut(value: object) -> object:
-    """The part of a value that can be shown, so that a value of megabytes isn't written out."""
+    """Returns the part of a value that is shown, so that megabytes aren't formatted in vain."""
     if isinstance(value, (str, bytes)):
         return value[: _SHOWN * 2]
     if isinstance(value, list):
@@ -118,7 +118,7 @@ def _one_line(text: str) -> str:
 
 
 def nearest(name: object, names: Sequence[str]) -> tuple[str, ...]:
-    """Up to three of `names` that a misspelt `name` may have meant, best first."""
+    """Returns up to three of `names` that a misspelt `name` may stand for, the best first."""
     if not isinstance(name, str) or len(name) > 100:
         return ()
     folded = {candidate.casefold(): candidate for candidate in reversed(names)}

@@ -1,4 +1,4 @@
-"""The programs behind the commands of scripts/: `./scripts/NAME` runs `scripts.lib.NAME`.
+"""The programs of the commands in scripts/: `./scripts/NAME` runs `scripts.lib.NAME`.
 
 What these programs and the integration tests share (servers, models, random requests) stands in
 `integration_tests/harness`, which imports nothing from here: the tests are its main user, and a

@@ -35,7 +35,7 @@ def waiting(seconds: float) -> None:
 
 
 def ask(server: Server, preset: str, prompt: str) -> tuple[str, str]:
-    """The answer under this preset, and the preset that the server says it used."""
+    """The answer under this preset, and the preset that the server reports."""
     raw = server.client().chat.completions.with_raw_response.create(
         model="smollm2",
         messages=[{"role": "user", "content": prompt}],
@@ -48,11 +48,11 @@ def ask(server: Server, preset: str, prompt: str) -> tuple[str, str]:
 
 
 def describe(server: Server, preset: str) -> str:
-    """The preset's summary and every parameter that it sets, as the server tells them."""
+    """The preset's summary and every parameter that it sets, as the server reports them."""
     with urllib.request.urlopen(f"{server.url}/v1/presets/{preset}") as response:
-        told: dict[str, Any] = json.load(response)
-    settings = [f"{name} {json.dumps(value)}" for name, value in told["parameters"].items()]
-    return f"{told['summary']['en']}\n{', '.join(settings)}"
+        preset_facts: dict[str, Any] = json.load(response)
+    settings = [f"{name} {json.dumps(value)}" for name, value in preset_facts["parameters"].items()]
+    return f"{preset_facts['summary']['en']}\n{', '.join(settings)}"
 
 
 def side_by_side(cells: list[str], width: int) -> str:
@@ -72,8 +72,8 @@ def side_by_side(cells: list[str], width: int) -> str:
 
 def show(server: Server, width: int) -> None:
     """Prints the presets, then each question with its six answers."""
-    told = [f"[{name}]\n{describe(server, name)}" for name in PRESETS]
-    print(f"\n{side_by_side(told, width)}")
+    descriptions = [f"[{name}]\n{describe(server, name)}" for name in PRESETS]
+    print(f"\n{side_by_side(descriptions, width)}")
     pairs = [(prompt, preset) for prompt in PROMPTS for preset in PRESETS]
     with ThreadPoolExecutor(len(pairs)) as pool:
         answers = dict(zip(pairs, pool.map(lambda p: ask(server, p[1], p[0]), pairs), strict=True))

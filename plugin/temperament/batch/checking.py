@@ -1,7 +1,7 @@
-"""The arguments of `Run` and `process`, checked before anything is computed from them.
+"""Checks the arguments of `Run` and `process` before anything is computed from them.
 
-No check looks at the logits' values, or at the accepted tokens': that would wait for the device.
-NaN is what `remove_invalid_values` is for, and an id outside the vocabulary counts for nothing.
+No check reads the values of logits or of accepted tokens: that would wait for the device. NaN is
+left to `remove_invalid_values`, and an id outside the vocabulary has no effect.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Inputs:
 
 
 def check_inputs(
-    presets: int, one_each: bool, rows: Any, prompt_ids: Any, output_ids: Any, seeds: Any
+    presets: int, per_row: bool, rows: Any, prompt_ids: Any, output_ids: Any, seeds: Any
 ) -> Inputs:
     """Returns the arguments in one form.
 
-    `presets` is the number of presets, `one_each` whether there is one for each row. Without
-    `rows`, the ids or the presets tell the number of rows. Raises `InputError` with every problem.
+    `presets` is the number of presets, `per_row` whether there is one for each row. Without `rows`,
+    the number of rows is that of the ids or of the presets. Raises `InputError` with every problem.
     """
     problems: list[Problem] = []
     prompts = _lists("prompt_ids", prompt_ids, problems)
@@ -53,11 +53,11 @@ def check_inputs(
         count = number
     elif known := [lists for lists in (prompts, outputs) if lists is not None]:
         count = len(known[0])
-    if one_each and presets != count:
-        problems.append(_not_one_each("presets", presets, count))
+    if per_row and presets != count:
+        problems.append(_wrong_count("presets", presets, count))
     for name, lists in (("prompt_ids", prompts), ("output_ids", outputs)):
         if lists is not None and len(lists) != count:
-            problems.append(_not_one_each(name, len(lists), count, "one list of token ids"))
+            problems.append(_wrong_count(name, len(lists), count, "one list of token ids"))
     known_seeds = _seeds(seeds, count, problems)
     if problems:
         raise InputError(problems)
@@ -97,7 +97,7 @@ def check_logits(
         found += _why_not_in_place(logits)
     if found:
         raise InputError(
-            Problem("logits", "", message, given, allowed) for message, given, allowed in found
+            Problem("logits", "", message, value, allowed) for message, value, allowed in found
         )
 
 
@@ -124,7 +124,7 @@ def check_tokens(tokens: Any, rows: int, device: torch.device) -> Tensor:
         found.append(("wrong device", str(drawn.device), "a device with data"))
     if found:
         raise InputError(
-            Problem("tokens", "", message, given, allowed) for message, given, allowed in found
+            Problem("tokens", "", message, value, allowed) for message, value, allowed in found
         )
     return drawn.to(device).reshape(-1).long()
 
@@ -176,8 +176,8 @@ def _tokens(name: str, row: int, ids: Any, problems: list[Problem]) -> list[int]
     tokens = [_integer(item) for item in items]
     for position, token in enumerate(tokens):
         if token is None or not _fit([token]):
-            given, path = shown(items[position]), f"{row}.{position}"
-            problems.append(Problem(name, path, "not a token id", given, "an integer of 32 bits"))
+            value, path = shown(items[position]), f"{row}.{position}"
+            problems.append(Problem(name, path, "not a token id", value, "an integer of 32 bits"))
             return []
     return tokens  # type: ignore[return-value]
 
@@ -194,7 +194,7 @@ def _seeds(seeds: Any, rows: int, problems: list[Problem]) -> list[int] | None:
         problems.append(Problem("seeds", "", "one for each row", shown(seeds), f"{rows} integers"))
         return None
     if len(items) != rows:
-        problems.append(_not_one_each("seeds", len(items), rows))
+        problems.append(_wrong_count("seeds", len(items), rows))
     found = []
     for number, item in enumerate(items):
         seed = _integer(item)
@@ -206,8 +206,8 @@ def _seeds(seeds: Any, rows: int, problems: list[Problem]) -> list[int] | None:
     return found
 
 
-def _not_one_each(name: str, given: int, rows: int, what: str = "one") -> Problem:
-    return Problem(name, "", f"{what} for each row", str(given), f"{rows} of them")
+def _wrong_count(name: str, count: int, rows: int, wanted: str = "one") -> Problem:
+    return Problem(name, "", f"{wanted} for each row", str(count), f"{rows} of them")
 
 
 def _items(values: Any) -> list[Any] | None:

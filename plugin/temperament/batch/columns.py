@@ -1,7 +1,7 @@
-"""Columns: one number of every place, such as a parameter.
+"""Columns: one number for every place, such as a parameter.
 
-Each column is an array on the host and a tensor on the device. The host's bounds the values of a
-batch without waiting for the device.
+Each column is an array on the host and a tensor on the device. From the array the host computes
+bounds of a batch's values without waiting for the device.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Columns:
         self.scheduled = np.zeros(places, dtype=np.bool_)
 
     def grow(self, count: int) -> None:
-        """Adds `count` places. What they hold means nothing before they are written."""
+        """Adds `count` places, whose numbers are arbitrary until they are written."""
         self._places += count
         self.scheduled = np.concatenate([self.scheduled, np.zeros(count, dtype=np.bool_)])
         for name, column in self._host.items():
@@ -43,11 +43,11 @@ class Columns:
         self._stale.update(self._host)
 
     def clear(self, place: int) -> None:
-        """Forgets the schedules of a place. Its numbers stay until others are written."""
+        """Removes the schedules of a place. Its numbers stay until new ones are written."""
         self.scheduled[place] = False
 
     def write(self, place: int, name: str, value: Any, dtype: Any, unset: Any) -> None:
-        """Sets a number; `unset` is the number of the places that never set theirs."""
+        """Sets a place's number; places to which none is written have the number `unset`."""
         if name not in self._host:
             self._host[name] = np.full(self._places, unset, dtype=dtype)
         self._host[name][place] = value
@@ -60,7 +60,7 @@ class Columns:
         schedule = value if isinstance(value, Schedule) else Schedule(value, value, 1)
         self.write(place, name, schedule.start, dtype, unset)
         if is_schedule and f"{name}.to" not in self._host:
-            # The first schedule of this parameter: all other places stay at their numbers.
+            # The first schedule of this parameter: those of other places are constant.
             self._host[f"{name}.to"] = self._host[name].copy()
         if f"{name}.to" in self._host:
             self.write(place, f"{name}.to", schedule.end, dtype, unset)

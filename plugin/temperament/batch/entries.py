@@ -12,7 +12,7 @@ from temperament.batch.arrays import to_device
 from temperament.ops.inputs import Sequences
 from temperament.stages.kinds import Entry
 
-# Fills up a place that has fewer entries than others. It doesn't count.
+# Fills up a place that has fewer entries than others; it has no effect.
 _FILLER: Entry = ((0,), -0.0)
 
 

@@ -1,6 +1,7 @@
-"""The tokens of every slot on the device: a request's are written once, then appended one a step.
+"""The tokens of every slot on the device: written once for each request, then appended to.
 
-An engine that keeps the tokens itself (vLLM's V2 runner, Transformers) builds its own `History`.
+Engines that keep the tokens themselves (vLLM's V2 runner, Transformers) build the `History`
+instead.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from temperament.batch.arrays import Slots, to_device
 from temperament.ops.history import History
 
-_FEWEST = 64  # tokens that a slot has room for, once it has any
+_FEWEST = 64  # the least capacity of a slot that has tokens
 
 
 class TokenLog:

@@ -1,4 +1,4 @@
-"""Joining automata: those of all requests stand in one set of tables, one after another."""
+"""Joins the automata of all requests into one set of tables, one after another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from temperament.plan.automata.triggers import SAME_STATE
 
 
 def starts(counts: Iterable[int]) -> NDArray[np.int64]:
-    """Returns where each of several parts begins in their concatenation, and where it ends."""
+    """Returns the start of each part in the concatenation of parts, and the end of the last."""
     return np.cumsum([0, *counts])
 
 
@@ -29,8 +29,8 @@ def join(
 ) -> tuple[Automata, NDArray[np.int64]]:
     """Returns (the tables, [automata] the root of each: its state 0 there).
 
-    `hits` ([tokens]) and `exception_hits` ([exceptions]) say for each automaton what ends within
-    a token. `size` is how many tokens the tables know, at least as many as any automaton.
+    `hits` ([tokens]) and `exception_hits` ([exceptions]) are, for each automaton, what ends within
+    a token. `size` is the number of tokens in the tables, at least that of any automaton.
     """
     states = [automaton.states for automaton in automata]
     roots = starts(states)[:-1]

@@ -19,27 +19,28 @@ from temperament.ops.history import History, Matches
 
 SHORT = 64  # the longest match that is found token by token
 _UNKNOWN = -1
-_FEWEST = 64  # positions that a slot has room for
+_FEWEST = 64  # the least capacity of a slot, in positions
 
 
 class SuffixMatches:
     """The matches of `slots` slots, kept from step to step.
 
-    A slot whose history grew by one token takes one pass over it; any other change, a rebuild.
+    If a slot's history grew by one token, that takes one pass over it; after any other change, the
+    matches are rebuilt.
     """
 
     def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
         # [slots, capacity] int32
         self._length = torch.zeros(slots, 0, dtype=torch.int32, device=device)
-        # [slots] on the host: the number of tokens that the slot's matches are of, or _UNKNOWN
+        # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
 
     def forget(self, slot: int) -> None:
-        """Drops the matches of a slot, whose history is another one now."""
+        """Drops the matches of a slot whose history was replaced."""
         self._known[slot] = _UNKNOWN
 
     def reorder(self, parents: Tensor) -> None:
-        """Gives each slot the matches of slot `parents[i]`, of as many tokens: [slots] int64."""
+        """Gives each slot the matches of slot `parents[i]` ([slots] int64), of as many tokens."""
         self._length = self._length.index_select(0, parents)
 
     def update(self, history: History, slots: Slots, ends: np.ndarray[Any, Any]) -> Matches:
@@ -93,9 +94,9 @@ def extend(old: Tensor, history: History) -> Tensor:
 def rebuild(history: History) -> Tensor:
     """Returns [rows, positions] int32: the lengths from the tokens alone, exact for any length.
 
-    On the CPU, the last `SHORT` tokens are compared one by one, which ends early in most texts.
-    Where a text repeats longer stretches, and on devices, where asking for an early end would wait,
-    the lengths are found by doubling.
+    On the CPU, up to `SHORT` tokens are compared one by one, which ends early in most texts. If a
+    text repeats longer stretches, and on devices (where a test for an early end would wait), the
+    lengths are found by doubling.
     """
     position = torch.arange(history.tokens.shape[1], device=history.tokens.device)
     earlier = (position >= history.start[:, None]) & (position < history.end[:, None] - 1)
@@ -132,15 +133,15 @@ def _one_by_one(history: History, earlier: Tensor) -> tuple[Tensor, bool]:
 def _by_doubling(history: History, earlier: Tensor) -> Tensor:
     """Returns the lengths, from names for all stretches of 1, 2, 4, ... tokens.
 
-    Equal stretches have equal names. A stretch of 2 n tokens is named after its halves' names, as
-    in the construction of suffix arrays; a match is then put together from its longest stretches.
-    Source: Karp, Miller, Rosenberg 1972.
+    Equal stretches have equal names. The name of 2 n tokens is derived from the names of its
+    halves, as in the construction of suffix arrays. A match is then the sum of its longest equal
+    stretches. Source: Karp, Miller, Rosenberg 1972.
     """
     tokens, end = history.tokens, history.end
     positions = tokens.shape[1]
     position = torch.arange(positions, device=tokens.device)
     outside = (position < history.start[:, None]) | (position >= end[:, None])
-    # A stretch that doesn't lie in the text has a name that no other stretch has.
+    # A stretch that isn't all in the text gets a name that no other stretch has.
     unique = positions + position
     # by level: [rows, positions] int64, the name of the stretch of 2^level tokens that ends there
     names = [torch.where(outside, unique, _dense(tokens))]
@@ -148,8 +149,8 @@ def _by_doubling(history: History, earlier: Tensor) -> Tensor:
         last, width = names[-1], 1 << (len(names) - 1)
         first = torch.nn.functional.pad(last[:, : positions - width], (width, 0), value=0)
         dense = _dense(last * (2 * positions) + first)
-        whole = position - history.start[:, None] >= 2 * width - 1
-        names.append(torch.where(whole, dense, unique))
+        in_text = position - history.start[:, None] >= 2 * width - 1
+        names.append(torch.where(in_text, dense, unique))
     here = position.expand(tokens.shape)
     there = (end - 1)[:, None].expand(tokens.shape)
     lengths = torch.zeros_like(tokens)

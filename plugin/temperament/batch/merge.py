@@ -1,4 +1,4 @@
-"""Merging chains: one list of steps that runs each of them in its own order."""
+"""Merges chains into one list of steps, in which each chain keeps its order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Stages = tuple[str, ...]  # the stages of a chain by name, in order
 def merge(chains: Sequence[Stages]) -> list[tuple[str, tuple[int, ...]]]:
     """Returns steps `(stage, indices of the chains that take part)`.
 
-    Chains in the default order share each stage's step, so they cost as much as the union of their
-    stages. Of the stages that are next in some chain, the first by default order is taken; a stage
-    that chains have at different points takes several steps.
+    Each step takes, of the stages that are next in some chain, the first one in the default order.
+    So chains in the default order share each stage's step, and cost as much as the union of their
+    stages; a stage at different points of different chains takes several steps.
     """
     done = [0] * len(chains)
     steps: list[tuple[str, tuple[int, ...]]] = []

@@ -1,8 +1,8 @@
 """The automata of all presets with modes that are in use, joined into one set of tables.
 
-`temperament.plan.automata.modes` builds each of them. In the joined tables their states, events,
-marks and rules stand one after another, so that a step of rows with different presets is a few
-gathers.
+`temperament.plan.automata.modes` builds each of them. The joined tables have the states, events,
+marks and rules of one automaton after those of another, so that a step of rows with different
+presets is a few gathers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = 64  # automata that are kept, unless more are in use
 class Tables:
     """The joined tables. States, events, marks and rules are numbered through all automata.
 
-    A row's own state is numbered within its automaton: `root` is what both differ by.
+    A row's state is numbered within its automaton; adding `root` gives its number in the tables.
     """
 
     # `hit` holds the number of the event within a token, 0 for none
@@ -41,7 +41,7 @@ class Tables:
     root: Tensor
     # [events, longest] int64: the marks of an event in order, then 0
     marks: Tensor
-    # [events, longest] int64: after how many bytes of the token each mark stands, then 0
+    # [events, longest] int64: the number of the token's bytes up to each mark, then 0
     mark_ends: Tensor
     # [marks] int64: the state of the row after a switch at a mark, SAME_STATE where that is
     # `after_switch` of the state after the token
@@ -100,7 +100,7 @@ class Tables:
 
 
 class ModeAutomata:
-    """The automata in use by number. A number is its automaton's as long as a slot uses it."""
+    """The automata in use, by number. An automaton keeps its number as long as a slot uses it."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
@@ -110,7 +110,7 @@ class ModeAutomata:
 
     @property
     def tables(self) -> Tables:
-        """Returns the tables of all."""
+        """Returns the joined tables."""
         if self._tables is None:
             self._tables = self._join()
         return self._tables
@@ -120,7 +120,7 @@ class ModeAutomata:
         return next(i for i, known in enumerate(self._list) if known is automaton)
 
     def add(self, automaton: ModeAutomaton, in_use: Iterable[ModeAutomaton]) -> None:
-        """Adds an automaton. If `KEPT` are there, it replaces one that isn't `in_use`."""
+        """Adds an automaton. If there are `KEPT` already, it replaces one that isn't `in_use`."""
         if any(known is automaton for known in self._list):
             return
         self._tables = None
@@ -135,9 +135,9 @@ class ModeAutomata:
     def _join(self) -> Tables:
         triggers = [automaton.triggers for automaton in self._list]
         tokens = [automaton.triggers.tokens for automaton in self._list]
-        # One column at least, so that tokens can be gathered where no rule looks at one.
+        # At least one column, so that tokens can be gathered even if no rule depends on them.
         size = max(1, *(len(table.next) for table in tokens))
-        # Event 0 and mark 0 of all automata are one: nothing ends there.
+        # All automata share event 0 and mark 0, with which nothing ends.
         first_event = starts(len(table.events) - 1 for table in tokens)
         first_mark = starts(len(one.marks) - 1 for one in triggers)
         first_rule = starts(len(automaton.switching.rules) for automaton in self._list)
@@ -160,7 +160,7 @@ class ModeAutomata:
             rest_key.append((number * size + token) * MAX_TOKEN_BYTES + end)
         after_mark = [state for one in triggers for _, state in one.marks[1:]]
         pending = np.concatenate([automaton.pending for automaton in self._list])
-        # One rule at least, so that rules can be gathered for rows that have none.
+        # At least one rule, so that rules can be gathered for rows that have none.
         no_rule = np.zeros(1, dtype=np.int64)
         return Tables(
             automata=automata,
@@ -184,7 +184,7 @@ class ModeAutomata:
     def _marks(
         self, first_event: NDArray[np.int64], first_mark: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns [events, longest] each: the marks of every event, and where they stand."""
+        """Returns [events, longest] each: the marks of every event, and their positions in it."""
         longest = max(automaton.longest_event for automaton in self._list)
         marks = np.zeros((int(first_event[-1]) + 1, longest), dtype=np.int64)
         ends = np.zeros_like(marks)
@@ -212,5 +212,5 @@ class ModeAutomata:
 
 
 def _shift(numbers: NDArray[Any], first: int, nothing: int) -> NDArray[Any]:
-    """Returns numbers of one automaton as those of all; `nothing` stays as it is."""
+    """Returns one automaton's numbers as numbers in the joined tables; `nothing` stays."""
     return np.where(numbers == nothing, nothing, numbers + first).astype(numbers.dtype)

@@ -1,8 +1,8 @@
-"""The mode of every row, followed on the device by a few gathers for each token.
+"""The mode of every row. A new token costs a few gathers on the device.
 
-Nothing here waits for the device. The tokens that a request brings along are read once on the host
-(`temperament.plan.automata.tracer.Tracer`); every later token is one step of the row's state here.
-Both give the same modes for every text.
+Nothing here waits for the device. The tokens that a new request has already are read once on the
+host (`temperament.plan.automata.tracer.Tracer`); every later token is one step of the row's state
+here. Both find the same modes for every text.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from temperament.presets.modes import MAX_DEPTH, MAX_MODES
 _AUTOMATON = 0  # the number of its automaton, -1 without modes
 _MODE = 1
 _STATE = 2  # of the automaton
-_ENTERED = 3  # how many tokens of the output came before the mode
-_READ = 4  # how many tokens of the history were read
-_TOP, _SIZE = 5, 6  # of the stack of modes to go back to: a ring of MAX_DEPTH
-_HIGH, _LOW = 7, 8  # steps in a row with entropy above and below the mode's bounds
-# The entropy of the last step in nats, as the bits of a float64, and the step's position. It counts
-# when the next token is read, because a runner may repeat a step with other logits: those of a
-# part of the prompt come first.
-_NATS, _WEIGHED = 9, 10
+_ENTERED = 3  # the number of output tokens before the mode began
+_READ = 4  # the number of history tokens that were read
+_TOP, _SIZE = 5, 6  # of the stack of modes that `back` returns to: a ring of MAX_DEPTH
+_STEPS_HIGH, _STEPS_LOW = 7, 8  # steps in a row with entropy above and below the mode's bounds
+# The entropy of the last step in nats, as the bits of a float64, and the step's position. It is
+# counted only when the next token is read, because a runner may repeat a step with other logits:
+# a prompt that is processed in parts has a step for each part.
+_NATS, _NATS_STEP = 9, 10
 _STACK = 11
 _FIELDS = _STACK + MAX_DEPTH
 
@@ -54,12 +54,12 @@ Fields = list[Tensor]  # by number, [rows] int64 each
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """The modes that the rows of a batch draw their next token in."""
+class RowModes:
+    """The modes in which the rows of a batch draw their next tokens."""
 
     # [rows] int64
     mode: Tensor
-    # [rows] int64: how many tokens the mode has had
+    # [rows] int64: the number of tokens in the mode so far
     position: Tensor
 
 
@@ -77,16 +77,16 @@ class Modes:
     ) -> None:
         self._vocabulary = vocabulary
         self._automata = ModeAutomata(device)
-        # [slots + 1, _FIELDS] int64; rows whose state is dropped write to the last one
-        self._kept = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
-        self._kept[:, _AUTOMATON] = _NO_AUTOMATON
+        # [slots + 1, _FIELDS] int64; rows whose new state isn't kept write to the last one
+        self._slot_fields = torch.zeros(slots + 1, _FIELDS, dtype=torch.int64, device=device)
+        self._slot_fields[:, _AUTOMATON] = _NO_AUTOMATON
         # slot -> its automaton
-        self._of: dict[int, ModeAutomaton] = {}
+        self._automaton_of: dict[int, ModeAutomaton] = {}
         # [slots] on the host: whether the slot has modes, a rule on repetitions, one on entropy
-        self._modal = np.zeros(slots, dtype=np.bool_)
-        self._repeating = np.zeros(slots, dtype=np.bool_)
-        self._entropic = np.zeros(slots, dtype=np.bool_)
-        # [slots] on the host: how many tokens were read, where the host knows it
+        self._has_modes = np.zeros(slots, dtype=np.bool_)
+        self._has_repeat_rule = np.zeros(slots, dtype=np.bool_)
+        self._has_entropy_rule = np.zeros(slots, dtype=np.bool_)
+        # [slots] on the host: the number of tokens that were read, where the host knows it
         self.known = np.zeros(slots, dtype=np.int64)
         # int64: the number of switches, on the device, and a copy of it on the host
         self._switched = torch.zeros((), dtype=torch.int64, device=device)
@@ -97,7 +97,7 @@ class Modes:
 
     def __bool__(self) -> bool:
         """Returns whether any slot has modes."""
-        return bool(self._of)
+        return bool(self._automaton_of)
 
     @property
     def switches(self) -> int:
@@ -112,7 +112,7 @@ class Modes:
         vocabulary = self._vocabulary if switching.why_tokenizer else None
         automaton = mode_automaton(switching, None if vocabulary is None else vocabulary())
         self._set(slot, automaton)
-        self._automata.add(automaton, in_use=self._of.values())
+        self._automata.add(automaton, in_use=self._automaton_of.values())
         self.read(slot, [], [], 0)
 
     def read(self, slot: int, prompt: list[int], output: list[int], end: int) -> None:
@@ -120,120 +120,120 @@ class Modes:
 
         `end` is the position of the history from which later tokens are read.
         """
-        text = Tracer(self._of[slot])
+        text = Tracer(self._automaton_of[slot])
         text.read_prompt(prompt)
         text.read(output)
         row = [0] * _FIELDS
-        row[_AUTOMATON] = self._automata.number(self._of[slot])
+        row[_AUTOMATON] = self._automata.number(self._automaton_of[slot])
         row[_MODE], row[_STATE] = text.mode, text.state
         row[_ENTERED], row[_READ] = text.entered, end
         row[_SIZE] = len(text.stack)
         row[_TOP] = len(text.stack) - 1
         row[_STACK : _STACK + len(text.stack)] = text.stack
-        row[_WEIGHED] = -1
-        self._kept[slot] = torch.tensor(row, dtype=torch.int64).to(self._kept.device)
+        row[_NATS_STEP] = -1
+        self._slot_fields[slot] = torch.tensor(row, dtype=torch.int64).to(self._slot_fields.device)
         self.known[slot] = end
 
     def clear(self, slot: int) -> None:
-        """Takes a slot's modes away."""
-        if self._modal[slot]:
+        """Removes a slot's modes."""
+        if self._has_modes[slot]:
             self._set(slot, None)
-            self._kept[slot, _AUTOMATON] = _NO_AUTOMATON
+            self._slot_fields[slot, _AUTOMATON] = _NO_AUTOMATON
 
     def has(self, slots: Slots) -> Flags:
         """Returns [rows] bool: whether the slot has modes."""
-        return np.asarray(self._modal[slots])
+        return np.asarray(self._has_modes[slots])
 
     def repeats(self, slots: Slots) -> bool:
         """Returns whether one of the slots has a rule on repetitions."""
-        return bool(self._repeating[slots].any())
+        return bool(self._has_repeat_rule[slots].any())
 
     def uses_entropy(self, slots: Slots) -> bool:
-        """Returns whether one of the slots has a rule on entropy: tokens don't tell its mode."""
-        return bool(self._entropic[slots].any())
+        """Returns whether one of the slots has a rule on entropy, which the tokens don't show."""
+        return bool(self._has_entropy_rule[slots].any())
 
     def save(self, slot: int) -> Tensor:
         """Returns a copy of a slot's state, for `restore`."""
-        return self._kept[slot].clone()
+        return self._slot_fields[slot].clone()
 
     def restore(self, slot: int, saved: Tensor) -> None:
         """Sets a slot with the same request to a saved state."""
-        number = self._automata.number(self._of[slot])
-        self._kept[slot] = saved
-        self._kept[slot, _AUTOMATON] = number
+        number = self._automata.number(self._automaton_of[slot])
+        self._slot_fields[slot] = saved
+        self._slot_fields[slot, _AUTOMATON] = number
         self.known[slot] = int(saved[_READ])
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the modes of two slots."""
         pair, reversed_pair = [one, other], [other, one]
-        self._kept[pair] = self._kept[reversed_pair]
+        self._slot_fields[pair] = self._slot_fields[reversed_pair]
         self.known[pair] = self.known[reversed_pair]
-        first, second = self._of.get(one), self._of.get(other)
+        first, second = self._automaton_of.get(one), self._automaton_of.get(other)
         self._set(one, second)
         self._set(other, first)
 
     def reorder(self, parents: Tensor) -> None:
         """Gives each slot the state of slot `parents[i]`: [slots] int64."""
-        self._kept[:-1] = self._kept.index_select(0, parents)
+        self._slot_fields[:-1] = self._slot_fields.index_select(0, parents)
 
     def advance(
         self,
         history: History,
         slots: Tensor,
-        most: int,
+        most_new: int,
         *,
         logits: Tensor | None = None,
         repeats: bool = False,
         repeated: Tensor | None = None,
         keep: Tensor | None = None,
-    ) -> Drawn:
+    ) -> RowModes:
         """Reads the new tokens of a batch whose row i is slot `slots[i]`, and returns its modes.
 
-        `most` bounds the number of new tokens of any row. `logits` ([rows, vocab], of this step)
-        are needed if a row has a rule on entropy. `repeats` is whether a row has a rule on
+        `most_new` bounds the number of new tokens of any row. `logits` ([rows, vocab], of this
+        step) are needed if a row has a rule on entropy. `repeats` is whether a row has a rule on
         repetitions; it reads `repeated` ([rows, positions], the suffix matches at the history's
-        end), or finds the matches itself. Rows with `keep` ([rows] bool, None: all) change the
+        end), or finds the matches itself. Only rows with `keep` ([rows] bool, None: all) change the
         state of their slot.
         """
-        fields = list(self._kept.index_select(0, slots).unbind(1))
+        fields = list(self._slot_fields.index_select(0, slots).unbind(1))
         has = fields[_AUTOMATON] >= 0
         fields[_AUTOMATON] = fields[_AUTOMATON].clamp_min(0)
         entered = fields[_ENTERED]
-        for _ in range(most):
+        for _ in range(most_new):
             live = has & (fields[_READ] < history.end)
             if branches(live) and not bool(live.any()):
                 break
             if logits is not None:
-                self._weigh(fields, live, fields[_READ] - history.prompt_end)
-            self._read_one(fields, live, history, repeats, repeated if most == 1 else None)
+                self._count_entropy(fields, live, fields[_READ] - history.prompt_end)
+            self._read_one(fields, live, history, repeats, repeated if most_new == 1 else None)
         generated = history.end - history.prompt_end
-        # The entropy of this step counts for the token that it draws, but not yet for the state.
+        # The entropy of this step decides the mode of its token, but isn't in the kept state yet.
         drawn = list(fields)
         if logits is not None:
             due = has & (fields[_READ] == history.end)
             nats = entropy(logits)[2][:, 0].double().view(torch.int64)
             fields[_NATS] = torch.where(due, nats, fields[_NATS])
-            fields[_WEIGHED] = torch.where(due, generated, fields[_WEIGHED])
+            fields[_NATS_STEP] = torch.where(due, generated, fields[_NATS_STEP])
             drawn = list(fields)
-            self._weigh(drawn, due, generated)
+            self._count_entropy(drawn, due, generated)
         mode, position = drawn[_MODE], (generated - drawn[_ENTERED]).clamp_min(0)
         if self._automata.tables.any_pending:
             mode, position = self._pending(drawn, position)
         fields[_AUTOMATON] = torch.where(has, fields[_AUTOMATON], _NO_AUTOMATON)
         switched = fields[_ENTERED] != entered
         self._switched += (switched if keep is None else switched & keep).sum()
-        where = slots if keep is None else torch.where(keep, slots, self._kept.shape[0] - 1)
-        self._kept.index_copy_(0, where, torch.stack(fields, 1))
-        return Drawn(torch.where(has, mode, 0), torch.where(has, position, generated))
+        where = slots if keep is None else torch.where(keep, slots, self._slot_fields.shape[0] - 1)
+        self._slot_fields.index_copy_(0, where, torch.stack(fields, 1))
+        return RowModes(torch.where(has, mode, 0), torch.where(has, position, generated))
 
     def _set(self, slot: int, automaton: ModeAutomaton | None) -> None:
         if automaton is None:
-            self._of.pop(slot, None)
+            self._automaton_of.pop(slot, None)
         else:
-            self._of[slot] = automaton
-        self._modal[slot] = automaton is not None
-        self._repeating[slot] = automaton is not None and automaton.switching.repeats
-        self._entropic[slot] = automaton is not None and automaton.switching.uses_entropy
+            self._automaton_of[slot] = automaton
+        self._has_modes[slot] = automaton is not None
+        self._has_repeat_rule[slot] = automaton is not None and automaton.switching.repeats
+        self._has_entropy_rule[slot] = automaton is not None and automaton.switching.uses_entropy
 
     def _read_one(
         self,
@@ -268,7 +268,7 @@ class Modes:
             again = due & self._repeats(fields, cell, history, repeated)
             other = torch.where(again, tables.counting.repeat_rule[cell], NO_RULE)
             rule = _earlier(rule, other)
-        self._after_switch(fields, self._take(fields, rule, count))
+        self._after_switch(fields, self._switch(fields, rule, count))
 
     def _follow(self, fields: Fields, token: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Reads [rows] tokens up to their first switch.
@@ -287,7 +287,7 @@ class Modes:
         taken = (rules != NO_RULE) & ~(back & (fields[_SIZE] == 0)[:, None])
         first = taken.int().argmax(1, keepdim=True)
         rule = torch.where(taken, rules, NO_RULE).gather(1, first)[:, 0]
-        switches = self._take(fields, rule, count)
+        switches = self._switch(fields, rule, count)
         after_mark = tables.after_mark[marks.gather(1, first)[:, 0]]
         after_switch = tables.after_switch[tables.root[automaton] + after]
         state = torch.where(after_mark < 0, after_switch, after_mark)
@@ -306,7 +306,7 @@ class Modes:
     def _repeats(
         self, fields: Fields, cell: Tensor, history: History, repeated: Tensor | None
     ) -> Tensor:
-        """Returns [rows] bool: whether the last `span` tokens stand `times` times in the output."""
+        """Returns [rows] bool: whether the last `span` tokens occur `times` times in the output."""
         counting = self._automata.tables.counting
         if repeated is None:
             shorter = History(history.tokens, history.start, history.prompt_end, fields[_READ])
@@ -317,11 +317,12 @@ class Modes:
         found = (inside & (repeated >= span[:, None])).sum(1)
         return found >= counting.times[cell] - 1
 
-    def _take(self, fields: Fields, rule: Tensor, count: Tensor) -> Tensor:
-        """Follows a rule ([rows], NO_RULE for none), and returns [rows] bool: who switched.
+    def _switch(self, fields: Fields, rule: Tensor, count: Tensor) -> Tensor:
+        """Switches rows by a rule each; returns [rows] bool: which of them switched.
 
-        `count` ([rows] int64) is the number of output tokens that were read. A rule that leads
-        back does nothing where there is no mode to go back to.
+        `rule` ([rows] int64) is NO_RULE for a row that stays in its mode. `count` ([rows] int64) is
+        the number of output tokens that were read. A rule to `back` does nothing if there is no
+        mode to return to.
         """
         tables = self._automata.tables
         known = rule.clamp_min(0)
@@ -344,28 +345,28 @@ class Modes:
         fields[_SIZE] = size.clamp_max(MAX_DEPTH)
         entered = (count - tables.before[known].long()).clamp_min(0)
         fields[_ENTERED] = torch.where(takes, entered, fields[_ENTERED])
-        fields[_HIGH] = torch.where(takes, 0, fields[_HIGH])
-        fields[_LOW] = torch.where(takes, 0, fields[_LOW])
+        fields[_STEPS_HIGH] = torch.where(takes, 0, fields[_STEPS_HIGH])
+        fields[_STEPS_LOW] = torch.where(takes, 0, fields[_STEPS_LOW])
         return takes
 
-    def _weigh(self, fields: Fields, rows: Tensor, count: Tensor) -> None:
-        """Counts a step of high or low entropy, and follows the rules on it.
+    def _count_entropy(self, fields: Fields, rows: Tensor, count: Tensor) -> None:
+        """Counts a step of high or low entropy, and switches by the rules on entropy.
 
-        For the `rows` ([rows] bool) whose last entropy is that of position `count` ([rows] int64).
+        Only in the `rows` ([rows] bool) whose last entropy is of position `count` ([rows] int64).
         """
         counting = self._automata.tables.counting
-        due = rows & (count >= 0) & (fields[_WEIGHED] == count)
+        due = rows & (count >= 0) & (fields[_NATS_STEP] == count)
         nats = fields[_NATS].view(torch.float64)
         cell = self._cell(fields)
-        high = torch.where(nats > counting.above[cell], fields[_HIGH] + 1, 0)
-        low = torch.where(nats < counting.below[cell], fields[_LOW] + 1, 0)
-        fields[_HIGH] = torch.where(due, high, fields[_HIGH])
-        fields[_LOW] = torch.where(due, low, fields[_LOW])
+        high = torch.where(nats > counting.above[cell], fields[_STEPS_HIGH] + 1, 0)
+        low = torch.where(nats < counting.below[cell], fields[_STEPS_LOW] + 1, 0)
+        fields[_STEPS_HIGH] = torch.where(due, high, fields[_STEPS_HIGH])
+        fields[_STEPS_LOW] = torch.where(due, low, fields[_STEPS_LOW])
         is_high = due & (high >= counting.above_steps[cell])
         is_low = due & (low >= counting.below_steps[cell])
         above = torch.where(is_high, counting.above_rule[cell], NO_RULE)
         below = torch.where(is_low, counting.below_rule[cell], NO_RULE)
-        self._after_switch(fields, self._take(fields, _earlier(above, below), count))
+        self._after_switch(fields, self._switch(fields, _earlier(above, below), count))
 
     def _pending(self, fields: Fields, position: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (mode, position) of the next token, [rows] int64 each.
@@ -390,6 +391,6 @@ class Modes:
 
 
 def _earlier(one: Tensor, other: Tensor) -> Tensor:
-    """Returns the rule that comes first in the preset, of two that may be NO_RULE: [rows] int64."""
+    """Returns [rows] int64: the rule that is first in the preset; either may be NO_RULE."""
     both = (one != NO_RULE) & (other != NO_RULE)
     return torch.where(both, one.minimum(other), one.maximum(other))

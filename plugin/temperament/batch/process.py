@@ -30,11 +30,11 @@ class Run:
         run.accept(tokens)              # [2] the tokens that were drawn
 
     `presets` is one preset for all rows, or a list of one for each: a name, a map of values, or a
-    `Preset`. `rows` is needed only if neither a list of presets nor ids tell the number of rows.
+    `Preset`. `rows` is needed only if there is neither a list of presets nor ids.
     `prompt_ids` and `output_ids` are a list of token ids for each row, or a [rows, length] tensor
-    of integers; ids outside the vocabulary, such as a padding of -1, count for nothing. `seeds`
+    of integers; ids outside the vocabulary, such as a padding of -1, have no effect. `seeds`
     has an integer for each row, which decides what stages draw at random; without it the preset's
-    seed does, or a new random one. `tokenizer` is needed by stages and modes that look at texts.
+    seed does, or a new random one. `tokenizer` is needed by stages and modes that match texts.
 
     Raises `PresetError` for an unknown name, a wrong value, or a preset that needs the tokenizer,
     and `InputError` for ids, seeds or numbers of rows of a wrong form.
@@ -52,10 +52,10 @@ class Run:
         catalogue: Catalogue | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.presets, one_each = as_presets(
+        self.presets, per_row = as_presets(
             presets, Catalogue.load() if catalogue is None else catalogue
         )
-        inputs = check_inputs(len(self.presets), one_each, rows, prompt_ids, output_ids, seeds)
+        inputs = check_inputs(len(self.presets), per_row, rows, prompt_ids, output_ids, seeds)
         check_tokenizer(self.presets, tokenizer)
         vocabulary = None if tokenizer is None else TokenBytes.of(tokenizer)
         # A tensor's device has a number where `device` may have none.
@@ -66,7 +66,7 @@ class Run:
         ends = () if vocabulary is None else vocabulary.ends
         requests = [request_of(preset, ends) for preset in self.presets]
         for row in range(inputs.rows):
-            number = row if one_each else 0
+            number = row if per_row else 0
             seed = seed_of(self.presets[number]) if inputs.seeds is None else inputs.seeds[row]
             request = replace(requests[number], seed=seed)
             self._rows.write(row, request, inputs.prompts[row], inputs.outputs[row])
@@ -91,7 +91,7 @@ class Run:
     def accept(self, tokens: Tensor | Sequence[int]) -> None:
         """Appends the drawn token of every row: [rows] or [rows, 1] integers.
 
-        An id outside the vocabulary counts for nothing. Raises `InputError` for tokens of another
+        An id outside the vocabulary has no effect. Raises `InputError` for tokens of another
         form.
         """
         drawn = check_tokens(tokens, len(self._slots), self._device)

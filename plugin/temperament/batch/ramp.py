@@ -16,7 +16,7 @@ from temperament.ops.inputs import Column
 class Ramp(NamedTuple):
     """The schedules of one parameter. Its column has their values at position 0.
 
-    A row without a schedule has one that ends at the value at which it starts.
+    A row without a schedule has a constant one: `to` is the column's value.
     """
 
     # [rows], of the column's dtype: the value at the schedule's end
@@ -30,10 +30,10 @@ class Ramp(NamedTuple):
         """Returns the column at each row's position ([rows] int64).
 
         `v(p) = from + (to - from) * s(min(p / over, 1))` in float64, with `s(w) = w` for a linear
-        curve and `s(w) = (1 - cos(pi w)) / 2` for a cosine; an integer is rounded, ties to even.
+        curve and `s(w) = (1 - cos(pi w)) / 2` for a cosine. An integer is rounded, ties to even.
         """
-        way = (position.double() / self.over).clamp(0.0, 1.0)
-        share = torch.where(self.curve == 0, way, _half_cosine(way))
+        progress = (position.double() / self.over).clamp(0.0, 1.0)
+        share = torch.where(self.curve == 0, progress, _half_cosine(progress))
         begin = column.values.double()
         values = begin + (self.to.double() - begin) * share
         values = values.round() if column.values.dtype == torch.int64 else values
@@ -55,16 +55,15 @@ _SERIES = (
 )
 
 
-def _half_cosine(way: Tensor) -> Tensor:
-    """Returns `(1 - cos(pi w)) / 2 = sin(pi w / 2)^2`, from products and sums alone.
+def _half_cosine(progress: Tensor) -> Tensor:
+    """Returns `(1 - cos(pi w)) / 2 = sin(pi w / 2)^2` by products and sums, w = `progress`.
 
-    torch rounds its own cosine differently at the end of a tensor, which would make a row depend
-    on its neighbours.
+    torch rounds `cos` differently at the end of a tensor, so a row would depend on its neighbours.
     """
-    angle = way * (torch.pi / 2)
+    angle = progress * (torch.pi / 2)
     square = angle * angle
-    sine = torch.zeros_like(way)
+    sine = torch.zeros_like(progress)
     for term in reversed(_SERIES):
         sine = sine * square + term
     sine = sine * angle
-    return torch.where(way >= 1.0, 1.0, sine * sine)
+    return torch.where(progress >= 1.0, 1.0, sine * sine)

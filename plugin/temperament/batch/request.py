@@ -1,4 +1,4 @@
-"""Requests: what a row runs, and how a preset becomes one."""
+"""A request: the chains that a row runs, built from a preset."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from temperament.stages import BY_NAME
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one request runs, and the facts about it that its stages read."""
+    """The chains of one request, and the facts about it that its stages read."""
 
-    # of the first mode, or of all text without modes
+    # of the first mode, or of the preset if it has no modes
     chain: Chain = field(default_factory=Chain)
     # requests with the same seed draw the same random numbers at the same positions
     seed: int = 0
-    # how many tokens may be generated, -1 where that isn't known
+    # the number of tokens that may be generated, -1 if unknown
     limit: int = -1
     # the token ids that end the text
     ends: tuple[int, ...] = ()

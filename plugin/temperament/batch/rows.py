@@ -1,7 +1,7 @@
-"""The rows of an engine: all that is kept of the requests in its slots.
+"""The rows of an engine: everything that is kept for the requests in its slots.
 
-Every engine comes down to a few verbs: `write` a request into a slot, `clear` and `swap` slots,
-`run` a batch of them. An engine that keeps the tokens itself passes a `History` to `run`; for the
+Every engine needs a few verbs: `write` a request into a slot, `clear` and `swap` slots, `run` a
+batch of them. An engine that keeps the tokens itself passes a `History` to `run`; for the
 others `log` keeps them.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from temperament.batch.arrays import Flags, Slots, to_device
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
-from temperament.batch.modes import Drawn, Modes
+from temperament.batch.modes import Modes, RowModes
 from temperament.batch.request import Request
 from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
@@ -39,8 +39,8 @@ TOKENS = ("history", "matches", "noise", "state", "ends")
 class Rows:
     """The requests in `slots` slots, on `device`.
 
-    A request without modes has the place of its slot's number in the table. One with modes has a
-    place for each of them, after those of all slots; its current mode decides which of them runs.
+    The place of a request without modes has its slot's number. A request with modes has a place for
+    each of them, numbered after all slots; its current mode decides which one runs.
 
     `vocabulary` returns the tokens' bytes; it is called when a request first needs them.
     `candidates` is whether a chain may run on a row's largest logits alone.
@@ -60,7 +60,7 @@ class Rows:
         self._matches = SuffixMatches(slots, device)
         self._states = States(slots, device)
         self._modes = Modes(slots, device, vocabulary)
-        # [slots, MAX_MODES] the place of each mode; after the last mode, the first one's again
+        # [slots, MAX_MODES] the place of each mode; filled up with that of the first mode
         self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
         # places that no request has
         self._free: list[int] = []
@@ -104,7 +104,7 @@ class Rows:
     def write(
         self, slot: int, request: Request, prompt: Sequence[int] = (), output: Sequence[int] = ()
     ) -> None:
-        """Puts a request into a slot, with its tokens so far. What was there before is gone."""
+        """Puts a request with its tokens so far into a slot, and removes the previous request."""
         self.clear(slot)
         self._used.clear()
         if request.label:
@@ -168,7 +168,7 @@ class Rows:
         self._modes.swap(one, other)
 
     def reorder(self, parents: Tensor) -> None:
-        """Gives each slot the memory of slot `parents[i]`: [slots] int64.
+        """Gives each slot the matches, states and modes of slot `parents[i]`: [slots] int64.
 
         For an engine that keeps the tokens itself, and among slots of one request.
         """
@@ -207,9 +207,9 @@ class Rows:
     ) -> Tensor:
         """Runs a batch whose row i is slot `slots[i]`: [rows, vocab] float32, changed in place.
 
-        An engine that keeps the tokens itself passes its `history`, and in `ends` ([rows]) how
-        many tokens each row has, if the host knows that; otherwise `new` is the most tokens by
-        which a row may have grown since its last step. Returns the logits.
+        An engine that keeps the tokens itself passes its `history`. If the host knows the number of
+        each row's tokens, it is in `ends` ([rows]); otherwise `new` is the most tokens by which a
+        row may have grown since its last step. Returns the logits.
         """
         vocabulary = logits.shape[1]
         context = self._context(slots, vocabulary, history, ends)
@@ -276,10 +276,10 @@ class Rows:
         context: Context,
         ends: np.ndarray[Any, Any] | None,
         new: int,
-    ) -> Drawn:
-        """Brings the modes of some rows of a batch up to their last token.
+    ) -> RowModes:
+        """Advances the modes of some rows of a batch to their last token.
 
-        `rows` are those that have modes. Sets `drawn_in`, and the position of these rows in the
+        `rows` are the rows that have modes. Sets `drawn_in`, and the position of these rows in the
         context. Returns their modes.
         """
         modal = slots[rows]

@@ -1,4 +1,4 @@
-"""What stateful stages keep of each slot, on the device."""
+"""The state that stateful stages keep for each slot, on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from temperament.ops.state import State
 # by stage; tensors that `save` copied
 Snapshot = dict[str, tuple[Tensor, ...]]
 
-_NEVER = -2  # the number of generated tokens before a stage's first step: not one less than any
+_NEVER = -2  # `generated` before a stage's first step; no number of tokens is one more
 
 
 class _Bank(NamedTuple):
@@ -29,7 +29,7 @@ class _Bank(NamedTuple):
 
 
 class States:
-    """The state of every stateful stage in `slots` slots. A stage's is built at its first use."""
+    """The state of every stateful stage in `slots` slots, created when the stage is first used."""
 
     def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
         self._slots = slots

@@ -21,7 +21,7 @@ class BatchStep:
     """One stage for some rows of a batch."""
 
     stage: str
-    # [n] int64: the rows, None for all. An expanded step runs on all: [rows] bool, which count.
+    # [n] int64: the rows, None for all. In an expanded step, [rows] bool: the rows that take part.
     rows: Tensor | None
     # by parameter
     arguments: dict[str, Argument]
@@ -34,7 +34,7 @@ class BatchStep:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Returns what the stage reads beside its arguments."""
+        """Returns the inputs that the stage reads beside its arguments."""
         return BY_NAME[self.stage].needs
 
 
@@ -42,7 +42,7 @@ class BatchStep:
 class CandidateSteps:
     """Stages that run on the candidates of some rows. Their steps' `rows` index these rows."""
 
-    # how many candidates a row has
+    # the number of candidates of a row
     width: int
     # [n] int64: the rows of the batch, None for all
     rows: Tensor | None

@@ -1,7 +1,7 @@
 """The table of parameters: what each place runs, and the steps of a batch of places.
 
-A request has a place for each of its modes, or one without modes. A program says which stages a
-place runs; columns, entries and texts hold their parameters.
+A request with modes has a place for each of them, any other request has one. A program lists the
+stages of a place; columns, entries and texts hold the stages' parameters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Batch:
     places: Places
     # [rows] int64: the index of each row's chain, among the different ones
     member: np.ndarray[Any, np.dtype[np.int64]]
-    # how many logits a row has
+    # the number of logits of a row
     vocabulary: int
 
 
@@ -58,7 +58,7 @@ class _Rows:
     users: Places
     # [rows] int64 on the device: the place of each row; the same as `users`, unless expanded
     index: Tensor
-    # how many logits a row has
+    # the number of logits of a row
     vocabulary: int
     # whether only the device knows the rows, some of which take no part
     expanded: bool = False
@@ -81,14 +81,15 @@ class Table:
     ) -> None:
         self.device = torch.device(device)
         self.places = places
-        # On a GPU the engine's own top-k is faster, and asking for a row's ties would wait for it.
+        # On a GPU the engine's own top-k is faster, and counting a row's ties would wait for the
+        # GPU.
         self._candidates = candidates and self.device.type == "cpu"
         self._programs = Programs(places)
         self._columns = Columns(places, self.device)
         self._entries = Entries(self.device)
         self._texts = PlaceTexts(self.device, vocabulary)
         self._requests: list[Request] = [_NO_REQUEST] * places
-        # counts the changes, so that `steps` knows whether its last result still holds
+        # counts the changes, so that `steps` knows whether its last result is still valid
         self._version = 0
         self._prepared: tuple[tuple[int, bytes], list[BatchStep | CandidateSteps]] | None = None
 
@@ -114,7 +115,7 @@ class Table:
         self._requests += [_NO_REQUEST] * count
 
     def write(self, place: int, request: Request) -> None:
-        """Makes a place run a request's first chain, in place of what it ran before."""
+        """Makes a place run a request's first chain instead of its previous one."""
         self.clear(place)
         if not request.chain:
             return
@@ -193,9 +194,9 @@ class Table:
     def expanded_steps(self, places: Places, index: Tensor, vocabulary: int) -> list[BatchStep]:
         """Returns the steps of a batch whose row i is place `index[i]` ([rows] int64).
 
-        For batches whose rows only the device knows; `places` are all that occur in `index`, each
-        once. The arguments have a value for every row, and `BatchStep.rows` is a mask ([rows] bool)
-        of the rows that take part.
+        For batches whose rows only the device knows; `places` are all places in `index`, each once.
+        The arguments have a value for every row, and `BatchStep.rows` is a mask ([rows] bool) of
+        the rows that take part.
         """
         self.flush()
         numbers = np.unique(self._programs.number[places])

@@ -1,4 +1,4 @@
-"""The texts that stages look for: which places have them, and the automata that find them."""
+"""The texts that stages search for: those of each place, and the automata that find them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class TextTables:
         self._automata: dict[TextSet, TokenAutomaton] = {}
         # the state of each set in which nothing is matched
         self._roots: dict[TextSet, int] = {}
-        # all of them in one set of tables, None after a change
+        # the joined automata, None after a change
         self._joined: Automata | None = None
 
     def __len__(self) -> int:
         return len(self._automata)
 
     def add(self, texts: TextSet, in_use: Iterable[TextSet] = ()) -> None:
-        """Builds the automaton of a set. If `MAX_SETS` are there, drops those not `in_use`."""
+        """Builds the automaton of a set. If there are `MAX_SETS`, drops those not `in_use`."""
         if texts in self._automata:
             return
         if len(self._automata) >= MAX_SETS:
@@ -54,7 +54,7 @@ class TextTables:
         return Texts(
             self._joined,
             roots.to(self._device),
-            # A token has a byte at least, so a text's other bytes are in so many tokens.
+            # A token has at least one byte, so a text's other bytes are in at most that many.
             longest - 1 if len(self.vocabulary) else -1,
             int(max(exceptions, default=0)),
         )
@@ -102,7 +102,7 @@ class PlaceTexts:
         """Returns the texts of a batch whose row i is place `places[i]`."""
         assert self._tables is not None
         sets = self._sets[name]
-        # A row that takes no part may have any texts.
+        # A row that doesn't run the stage may have any texts.
         other = next(iter(sets.values()))
         return self._tables.texts([sets.get(int(place), other) for place in places])
 

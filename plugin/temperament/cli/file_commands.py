@@ -1,4 +1,4 @@
-"""`new` and `set`: preset files of the user's own."""
+"""`new` and `set`: write and change the user's preset files."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from temperament.cli.output import AddCommand, as_json, table
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.split import CHOICES
-from temperament.plan.targets import WAYS
+from temperament.plan.targets import ENTRY_POINTS
 from temperament.presets import Catalogue, Preset, models
 from temperament.presets.json_schema import json_schema
 from temperament.presets.plain import plain_value, plain_values
@@ -102,7 +102,7 @@ def show(arguments: Namespace) -> str:
 
 
 def check(arguments: Namespace) -> str:
-    """The number of presets. Raises `PresetError` with every problem of theirs."""
+    """Returns the number of presets. Raises `PresetError` with every problem of them."""
     catalogue = Catalogue.load([*arguments.presets, *arguments.paths])
     count = f"{len(catalogue)} preset{'' if len(catalogue) == 1 else 's'}"
     if not arguments.model:
@@ -201,11 +201,11 @@ def _generation(preset: Preset, arguments: Namespace) -> list[dict[str, Any]]:
     """What the engine does with each generation field; for vLLM, offline and as a server."""
     rows = []
     for name, value in preset.generation.items():
-        for way, target in WAYS.items():
+        for entry_point, target in ENTRY_POINTS.items():
             if target.name != arguments.engine:
                 continue
             route = target.route(name)
-            row = {"parameter": name, "value": plain_value(name, value), "on": way}
+            row = {"parameter": name, "value": plain_value(name, value), "on": entry_point}
             row |= {
                 "how": route.how,
                 "where": route.where,

@@ -81,7 +81,7 @@ def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
 
 
 def _differences(preset: Preset, file_format: Format, text: str, lost: set[str]) -> list[Note]:
-    """Notes on what the text would give back differently, except for what is `lost` already."""
+    """Returns notes on what reading the text again would change, except parameters in `lost`."""
     back, _ = parse_preset("export", file_format.read(text, "").preset)
     message = f"{file_format.title} would give it back as "
     before, after = preset.chain, back.chain

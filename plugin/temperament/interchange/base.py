@@ -13,7 +13,7 @@ from temperament.presets import Preset
 # lost      the other side has no way to express it, so the result lacks it
 # differs   the result has it, with a slightly different meaning
 # default   the file lacks it, and the result has the program's default
-# left      it isn't sampling, or belongs to the model, and is left out
+# left      it isn't a sampling parameter, or belongs to the model, and is left out
 Kind = Literal["lost", "differs", "default", "left"]
 UNSUPPORTED = "isn't a sampling parameter of Temperament's"
 
@@ -47,7 +47,7 @@ class _Result:
 
 @dataclass(slots=True)
 class Reading(_Result):
-    """A preset as its file would have it, by field, and the notes."""
+    """The fields of a preset file, and the notes."""
 
     preset: dict[str, Any] = field(default_factory=dict)
 
@@ -84,18 +84,18 @@ class CantSayError(ValueError):
     """A value that the other side can't express; the text is the reason."""
 
 
-def wrong(where: str, message: str, given: Any = "", allowed: str = "") -> PresetError:
-    """The error of a file that doesn't have its format."""
-    return PresetError(Problem(where, "", message, shown(given) if given != "" else "", allowed))
+def wrong(where: str, message: str, value: Any = "", allowed: str = "") -> PresetError:
+    """Returns the error of a file that doesn't have its format."""
+    return PresetError(Problem(where, "", message, shown(value) if value != "" else "", allowed))
 
 
 def exact(value: Any) -> Decimal:
-    """A number as it is written in decimal digits, so that a sum has no binary rounding error."""
+    """Returns a number as the decimal of its digits, so that sums have no binary rounding error."""
     return Decimal(repr(value))
 
 
 def plain(value: Decimal) -> int | float:
-    """A decimal as a number for a file: an integer where it is one."""
+    """Returns a decimal as a number for a file: an int if it is integral, else a float."""
     return int(value) if value == value.to_integral_value() else float(value)
 
 

@@ -14,17 +14,17 @@ DYNATEMP = ("dynatemp_low", "dynatemp_high", "dynatemp_exponent")
 
 
 def at_least_0(value: Any) -> Any:
-    """A number that is off below 0 there, and at 0 with us."""
+    """Returns a number as at least 0: the program's "off" is below 0, ours is 0."""
     return max(value, 0)
 
 
 def above_0(value: Any) -> Any:
-    """A limit that counts only above 0; None otherwise."""
+    """Returns a limit if it is above 0; otherwise it is off, None."""
     return value if value > 0 else None
 
 
 def from_0(value: Any) -> Any:
-    """A seed that counts only from 0 on; None, for a random one, otherwise."""
+    """Returns a seed of 0 or more; a lower one means a random seed, None."""
     return value if value >= 0 else None
 
 
@@ -47,7 +47,7 @@ def biases_as_map(value: Any) -> dict[str, float]:
 
 
 def breakers_of(value: Any) -> list[str]:
-    """DRY's sequence breakers of a list, of a JSON list, or of one without its brackets."""
+    """DRY's sequence breakers from a list, from a JSON list, or from one without its brackets."""
     if isinstance(value, str):
         text = value.strip()
         try:
@@ -79,8 +79,8 @@ def some_breakers(value: Any) -> list[str]:
 def read_temperature_range(fields: dict[str, Any], reading: Reading, usual: float) -> None:
     """Reads a temperature and `dynatemp_range` around it as our two temperatures.
 
-    `usual` is the program's temperature where the field is missing. The plain temperature becomes
-    1: the program runs one of the two stages.
+    `usual` is the program's temperature if the field is missing. The preset's `temperature` becomes
+    1, since the program runs only one of the two stages.
     """
     distance = fields.pop("dynatemp_range", 0)
     exponent = fields.pop("dynatemp_exponent", 1.0)

@@ -48,12 +48,12 @@ class Dialect:
     """How one program expresses what our presets express.
 
     - `fields` are the program's fields by name, `aliases` other names of these.
-    - `order` are the stages from temperature on in the order in which the program runs them, fixed
-      or read from the fields; `put_order` writes an order into the fields.
+    - `order` are the stages from temperature on, in the program's order: a tuple, or a function
+      that reads it from the fields. `put_order` writes an order into the fields.
     - `defaults` are the program's values where a field is missing, by our names.
-    - `fixed` are our parameters that the program has no field for, with their value there.
-    - `unsupported` are fields that we have no parameter for, with the value that changes nothing;
-      `reasons` says why, where it isn't plain.
+    - `fixed` are our parameters without a field in the program, with the values that it uses.
+    - `unsupported` are fields for which we have no parameter, with the value that changes nothing;
+      `reasons` are notes on those for which the usual note isn't enough.
     - `not_sampling` are fields that have nothing to do with sampling, each with the reason, or
       `READ_BY_ORDER`.
     - `before_read` and `after_read`, `before_write` and `after_write` do the rest: the first three
@@ -76,7 +76,7 @@ class Dialect:
     after_write: Callable[[Preset, Writing], None] = lambda preset, writing: None
 
     def name_of(self, ours: str) -> str | None:
-        """The program's name of our parameter: the first field that stands for it."""
+        """Returns the program's name of our parameter: the first field for it."""
         return next((name for name, field in self.fields.items() if field.ours == ours), None)
 
     def sequence(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def is_used(stage: str, values: Mapping[str, Any]) -> bool:
 
 
 def _drop_idle(preset: dict[str, Any]) -> None:
-    """Removes parameters that only shape a stage which is off."""
+    """Removes parameters that only modify a stage that is off."""
     for name in list(preset):
         shapes = name in PARAMETERS and PARAMETERS[name].neutral is None
         if shapes and not is_used(STAGE_OF[name].name, preset):
@@ -237,25 +237,25 @@ def _no_field(dialect: Dialect, name: str) -> str:
 
 def _write_order(dialect: Dialect, chain: Chain, writing: Writing) -> None:
     lost = gone(writing.lost)
-    written = tuple(
+    stages = tuple(
         step.stage
         for step in chain.steps
         if BY_NAME[step.stage].movable and not any(name in lost for name, _ in step.values)
     )
     if dialect.put_order is not None:
-        dialect.put_order(writing, written)
+        dialect.put_order(writing, stages)
         return
-    theirs = [stage for stage in dialect.sequence(writing.fields) if stage in written]
-    if not same_order(written, theirs):
+    theirs = [stage for stage in dialect.sequence(writing.fields) if stage in stages]
+    if not same_order(stages, theirs):
         message = f"{dialect.title} runs {', '.join(theirs)}"
-        writing.note("lost", "order", list(written), message)
+        writing.note("lost", "order", list(stages), message)
 
 
 _BOTH_NEEDED = ("dynatemp_low", "dynatemp_high")
 
 
 def gone(lost: Iterable[str]) -> set[str]:
-    """All parameters of the stages that can't run without the lost ones."""
+    """Returns all parameters of the stages that can't run without the lost parameters."""
     return {
         parameter.name
         for name in lost

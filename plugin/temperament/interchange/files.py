@@ -1,4 +1,4 @@
-"""Text to plain data (JSON, YAML) and formats whose file is one such map of a dialect's fields."""
+"""Reads and writes JSON and YAML, and formats whose file is one map of a dialect's fields."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def yaml_map(text: str, title: str) -> dict[str, Any]:
 
 
 def json_text(fields: Any, indent: int | None = 2) -> str:
-    """`fields` as JSON with its characters unescaped."""
+    """Returns `fields` as JSON, with characters unescaped."""
     return json.dumps(fields, indent=indent, ensure_ascii=False)
 
 
 def yaml_text(fields: Any) -> str:
-    """`fields` as YAML in their own order, with its characters unescaped."""
+    """Returns `fields` as YAML, in the same order and with characters unescaped."""
     return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
 
 
@@ -99,9 +99,9 @@ def yaml_format(
 
 
 def only_section(section: str, names: list[str], title: str, noun: str) -> str:
-    """The name of the preset to read of a file that has these: `section`, or the only one.
+    """Returns which of a file's presets (`names`) to read: `section`, or the only one.
 
-    Raises `PresetError` if several are there and `section` is empty, or if it isn't among them.
+    Raises `PresetError` if there are several and `section` is empty, or if it isn't among them.
     """
     if not section and len(names) == 1:
         return names[0]

@@ -84,9 +84,15 @@ FIELDS: dict[str, Field] = {
     "stop_sequence": Field("stop", lambda value: value or None),
     "sampler_seed": Field("seed", from_0),
 }
-_UNSUPPORTED = {"rep_pen_slope": 1, "guidance_scale": 1, "grammar": "", "banned_tokens": [],
-                "bypass_eos": False, "ban_eos_token": False,
-                "use_default_badwordsids": False}  # fmt: skip
+_UNSUPPORTED = {
+    "rep_pen_slope": 1,
+    "guidance_scale": 1,
+    "grammar": "",
+    "banned_tokens": [],
+    "bypass_eos": False,
+    "ban_eos_token": False,
+    "use_default_badwordsids": False,
+}
 _NOT_SAMPLING = (
     "prompt", "memory", "images", "max_context_length", "n", "genkey", "trim_stop", "quiet",
     "render_special", "logprobs", "grammar_retain_state", "replace_instruct_placeholders",
@@ -94,8 +100,12 @@ _NOT_SAMPLING = (
 )  # fmt: skip
 _PENALTIES = {"rep_pen": "repetition_penalty", "presence_penalty": "presence_penalty"}
 _BESIDE_MIROSTAT = (
-    "dynatemp_low", "dynatemp_high", "dynatemp_exponent", "adaptive_target", "adaptive_decay",
-)  # fmt: skip
+    "dynatemp_low",
+    "dynatemp_high",
+    "dynatemp_exponent",
+    "adaptive_target",
+    "adaptive_decay",
+)
 
 
 def _order(fields: Mapping[str, Any]) -> list[str]:

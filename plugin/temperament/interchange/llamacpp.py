@@ -1,8 +1,8 @@
 """llama.cpp: the server's JSON with its `samplers`.
 
-llama.cpp runs the samplers in the order of `samplers`, and none that the list lacks. Penalties and
-DRY look at the last 64 tokens where the file sets no window. No window means all tokens, so a
-number longer than any context stands for all. Beside mirostat only the temperature runs.
+llama.cpp runs the samplers of the list `samplers`, in its order, and no others. Penalties and DRY
+read the last 64 tokens unless the file sets another window. No window means all tokens, so "all" is
+written as a number above any context. With mirostat, only the temperature runs beside it.
 """
 
 from __future__ import annotations
@@ -42,9 +42,18 @@ SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "temperature": ("temperature", "dynamic_temperature"),
 }
 LETTERS = dict(zip("edskypmxt", SAMPLERS, strict=True))
-_SPELLINGS = {"typical_p": "typ_p", "typical": "typ_p", "temp": "temperature", "top-k": "top_k",
-              "top-p": "top_p", "min-p": "min_p", "nucleus": "top_p", "typ-p": "typ_p",
-              "top-n-sigma": "top_n_sigma", "typical-p": "typ_p"}  # fmt: skip
+_SPELLINGS = {
+    "typical_p": "typ_p",
+    "typical": "typ_p",
+    "temp": "temperature",
+    "top-k": "top_k",
+    "top-p": "top_p",
+    "min-p": "min_p",
+    "nucleus": "top_p",
+    "typ-p": "typ_p",
+    "top-n-sigma": "top_n_sigma",
+    "typical-p": "typ_p",
+}
 _WINDOW_REMARK = "llama.cpp counts the last repeat_last_n tokens, those of the prompt too"
 
 
@@ -170,8 +179,15 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 
 
 # Samplers that are simply off beside mirostat, which needs no note.
-_OFF_BESIDE_MIROSTAT = ("top_k", "top_p", "min_p", "typical_p", "top_n_sigma", "xtc_probability",
-                        "xtc_threshold")  # fmt: skip
+_OFF_BESIDE_MIROSTAT = (
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "top_n_sigma",
+    "xtc_probability",
+    "xtc_threshold",
+)
 
 
 def _note_samplers(named: list[str], reading: Reading) -> None:
@@ -209,8 +225,14 @@ def _after_read(fields: Mapping[str, Any], reading: Reading) -> None:
         reading.preset["xtc_protect_structure"] = False
 
 
-_BESIDE_MIROSTAT = ("mirostat", "mirostat_tau", "mirostat_eta", "temperature", "logit_bias",
-                    "suppress_tokens")  # fmt: skip
+_BESIDE_MIROSTAT = (
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+    "temperature",
+    "logit_bias",
+    "suppress_tokens",
+)
 
 
 def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:

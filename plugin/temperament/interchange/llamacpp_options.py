@@ -47,10 +47,16 @@ OPTIONS: Mapping[str, str] = {
     "logit-bias": "logit_bias",
 }
 _ALSO = {
-    "temperature": "temp", "typical-p": "typical", "top-nsigma": "top-n-sigma",
-    "n-predict": "predict", "n": "predict", "s": "seed", "r": "reverse-prompt",
-    "l": "logit-bias", "sampling-seq": "sampler-seq",
-}  # fmt: skip
+    "temperature": "temp",
+    "typical-p": "typical",
+    "top-nsigma": "top-n-sigma",
+    "n-predict": "predict",
+    "n": "predict",
+    "s": "seed",
+    "r": "reverse-prompt",
+    "l": "logit-bias",
+    "sampling-seq": "sampler-seq",
+}
 _REPEATED = ("dry-sequence-breaker", "reverse-prompt", "logit-bias")
 
 
@@ -109,14 +115,14 @@ def _write_options(writing: Writing) -> list[tuple[str, str]]:
     return options
 
 
-def _written(preset: Preset) -> tuple[list[tuple[str, str]], Writing]:
+def _options_of(preset: Preset) -> tuple[list[tuple[str, str]], Writing]:
     writing = write(DIALECT, preset)
     _write_breakers(preset, writing)
     return _write_options(writing), writing
 
 
 def _write_breakers(preset: Preset, writing: Writing) -> None:
-    """Writes an empty list of breakers as `none`, and leaves out llama.cpp's own breakers."""
+    """Writes an empty list of breakers as `none`, and leaves out llama.cpp's default breakers."""
     name = "dry_sequence_breakers"
     breakers = preset.chain.values.get(name)
     if breakers == ():
@@ -134,20 +140,20 @@ def _with_left(reading: Reading, left: Iterable[tuple[str, str]]) -> Reading:
 
 def _read_line(text: str, section: str) -> Reading:
     try:
-        words = shlex.split(text.replace("\\\n", " "), comments=True)
+        arguments = shlex.split(text.replace("\\\n", " "), comments=True)
     except ValueError as error:
         raise wrong(TITLE, f"not a command line: {error}") from None
     fields: dict[str, Any] = {}
     left: dict[str, str] = {}
     position = 0
-    while position < len(words):
-        word = words[position]
+    while position < len(arguments):
+        argument = arguments[position]
         position += 1
-        if not word.startswith("-"):
+        if not argument.startswith("-"):
             continue
-        option, equals, value = word.lstrip("-").partition("=")
-        if not equals and position < len(words):
-            value = words[position]
+        option, equals, value = argument.lstrip("-").partition("=")
+        if not equals and position < len(arguments):
+            value = arguments[position]
         try:
             is_sampling = _read_option(fields, option, value)
         except ValueError:
@@ -160,7 +166,7 @@ def _read_line(text: str, section: str) -> Reading:
 
 
 def _write_line(preset: Preset) -> tuple[str, list[Note]]:
-    options, writing = _written(preset)
+    options, writing = _options_of(preset)
     return " ".join(f"--{name} {shlex.quote(value)}" for name, value in options), writing.notes
 
 
@@ -192,7 +198,7 @@ def _read_ini(text: str, section: str) -> Reading:
 
 def _write_ini(preset: Preset) -> tuple[str, list[Note]]:
     """An INI file has an option once, on one line; what needs more is lost."""
-    options, writing = _written(preset)
+    options, writing = _options_of(preset)
     for repeated in _REPEATED:
         values = [value for option, value in options if option == repeated]
         if len(values) > 1 or any("\n" in value for value in values):

@@ -23,7 +23,7 @@ DIALECT = Dialect(
         "min_new_tokens": Field("min_new_tokens"),
         "stop": Field("stop"),
         "stop_token_ids": Field(
-            "eos_token_id", remark="SGLang ends the text at the model's own ids too"
+            "eos_token_id", remark="SGLang also ends the text at the model's ids"
         ),
         "n": Field("num_return_sequences"),
         "sampling_seed": Field("seed"),

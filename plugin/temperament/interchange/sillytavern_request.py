@@ -78,9 +78,13 @@ _UNSUPPORTED: Mapping[str, Any] = {
 }
 # Fields that are compared or computed with before the preset is checked.
 _NUMBERS = (
-    "epsilon_cutoff", "eta_cutoff", "dry_penalty_last_n", "repetition_penalty_range",
-    "rep_pen_range", "repeat_last_n",
-)  # fmt: skip
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "dry_penalty_last_n",
+    "repetition_penalty_range",
+    "rep_pen_range",
+    "repeat_last_n",
+)
 _REASONS = {
     "api_server": "is for SillyTavern: where the server is",
     "api_type": "is for SillyTavern: which kind of server it is",

@@ -76,15 +76,36 @@ FIELDS: dict[str, Field] = {
     "stop": Field("stop"),
     "token_healing": Field("token_healing"),
 }
-_ALIASES = {"typical_p": "typical", "rep_pen": "repetition_penalty", "max_length": "max_tokens",
-            "min_length": "min_tokens", "repetition_range": "penalty_range",
-            "repetition_penalty_range": "penalty_range", "rep_pen_range": "penalty_range",
-            "dynatemp_high": "max_temp", "dynatemp_low": "min_temp",
-            "dynatemp_exponent": "temp_exponent", "stop_sequence": "stop",
-            "custom_token_bans": "banned_tokens", "allowed_token_ids": "allowed_tokens",
-            "dry_penalty_last_n": "dry_range", "guidance_scale": "cfg_scale"}  # fmt: skip
-ORDER = ("temperature", "dynamic_temperature", "min_p", "top_k", "top_p", "top_a", "tfs",
-         "typical_p", "mirostat", "xtc", "skew")  # fmt: skip
+_ALIASES = {
+    "typical_p": "typical",
+    "rep_pen": "repetition_penalty",
+    "max_length": "max_tokens",
+    "min_length": "min_tokens",
+    "repetition_range": "penalty_range",
+    "repetition_penalty_range": "penalty_range",
+    "rep_pen_range": "penalty_range",
+    "dynatemp_high": "max_temp",
+    "dynatemp_low": "min_temp",
+    "dynatemp_exponent": "temp_exponent",
+    "stop_sequence": "stop",
+    "custom_token_bans": "banned_tokens",
+    "allowed_token_ids": "allowed_tokens",
+    "dry_penalty_last_n": "dry_range",
+    "guidance_scale": "cfg_scale",
+}
+ORDER = (
+    "temperature",
+    "dynamic_temperature",
+    "min_p",
+    "top_k",
+    "top_p",
+    "top_a",
+    "tfs",
+    "typical_p",
+    "mirostat",
+    "xtc",
+    "skew",
+)
 _LAST = ("temperature", "dynamic_temperature")
 
 
@@ -145,12 +166,13 @@ DIALECT = Dialect(
     reasons={"smoothing_factor": _SMOOTHING},
     not_sampling={
         "temperature_last": READ_BY_ORDER,
-        **dict.fromkeys(("add_bos_token", "skip_special_tokens", "generate_window"),
-                        "isn't sampling"),
+        **dict.fromkeys(
+            ("add_bos_token", "skip_special_tokens", "generate_window"), "isn't sampling"
+        ),
     },
     before_read=_before_read,
     before_write=_before_write,
-)  # fmt: skip
+)
 
 
 def _read(text: str, section: str) -> Reading:

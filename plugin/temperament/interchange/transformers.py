@@ -19,7 +19,7 @@ from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
 TOP_K = 50
 TITLE = "Transformers"
-_MODELS_OWN = "belongs to the model, not to a preset"
+_OF_THE_MODEL = "belongs to the model, not to a preset"
 _OURS = [
     name
     for stage in sorted(TRANSFORMERS.has)
@@ -63,7 +63,7 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
         reading.note("lost", "exponential_decay_length_penalty", penalty, "not a pair")
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
         if name in fields:
-            reading.note("left", name, fields.pop(name), _MODELS_OWN)
+            reading.note("left", name, fields.pop(name), _OF_THE_MODEL)
     if isinstance(fields.get("forced_eos_token_id"), int):
         fields["forced_eos_token_id"] = [fields["forced_eos_token_id"]]
 

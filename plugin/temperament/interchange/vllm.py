@@ -28,9 +28,14 @@ from temperament.stages import PARAMETERS, STAGE_OF
 
 TITLE = "vLLM"
 KEYS = (
-    "repetition_penalty", "presence_penalty", "frequency_penalty", "temperature", "top_k", "top_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
     "min_p",
-)  # fmt: skip
+)
 _OTHER = "is an option of the server, not sampling"
 
 
@@ -121,19 +126,34 @@ BODY = Dialect(
     title="vLLM's request",
     fields={
         **{name: Field(ours or name) for name, ours in _VLLMS.items()},
-        **{name: Field(name) for name in (*PARAMETERS, *GENERATION)
-           if VLLM_SERVER.route(name).how in ("native", "ours")},
+        **{
+            name: Field(name)
+            for name in (*PARAMETERS, *GENERATION)
+            if VLLM_SERVER.route(name).how in ("native", "ours")
+        },
         "logit_bias": Field("logit_bias", to_ours=biases_of, to_theirs=dict),
         "min_tokens": Field("min_new_tokens"),
         "max_completion_tokens": Field("max_tokens"),
     },
     not_sampling={
-        **dict.fromkeys(("model", "messages", "prompt", "stream", "user", "tools", "tool_choice"),
-                        "belongs to the request"),
-        **dict.fromkeys(("logprobs", "top_logprobs", "echo", "skip_special_tokens",
-                         "spaces_between_special_tokens", "include_stop_str_in_output",
-                         "stream_options", "response_format", "structured_outputs"),
-                        "selects what is returned, not how to sample"),
+        **dict.fromkeys(
+            ("model", "messages", "prompt", "stream", "user", "tools", "tool_choice"),
+            "belongs to the request",
+        ),
+        **dict.fromkeys(
+            (
+                "logprobs",
+                "top_logprobs",
+                "echo",
+                "skip_special_tokens",
+                "spaces_between_special_tokens",
+                "include_stop_str_in_output",
+                "stream_options",
+                "response_format",
+                "structured_outputs",
+            ),
+            "selects what is returned, not how to sample",
+        ),
         "preset": "names a preset",
         "ignore_eos": "belongs to the request",
     },
@@ -141,7 +161,7 @@ BODY = Dialect(
     put_order=_put_order,
     before_read=_before_read,
     after_write=_after_write,
-)  # fmt: skip
+)
 _OVERRIDE = json_format(
     "vllm",
     "vLLM --override-generation-config",

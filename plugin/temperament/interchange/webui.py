@@ -121,10 +121,18 @@ def before_read(fields: dict[str, Any], reading: Reading) -> None:
         reading.preset["dry_range"] = window
 
 
-_UNSUPPORTED = {"penalty_alpha": 0, "guidance_scale": 1, "min_length": 0, "num_beams": 1,
-                "length_penalty": 1, "early_stopping": False, "negative_prompt": "",
-                "truncation_length": None, "add_bos_token": True,
-                "ban_eos_token": False}  # fmt: skip
+_UNSUPPORTED = {
+    "penalty_alpha": 0,
+    "guidance_scale": 1,
+    "min_length": 0,
+    "num_beams": 1,
+    "length_penalty": 1,
+    "early_stopping": False,
+    "negative_prompt": "",
+    "truncation_length": None,
+    "add_bos_token": True,
+    "ban_eos_token": False,
+}
 
 
 def order_of(fields: Mapping[str, Any]) -> list[str]:

@@ -17,9 +17,9 @@ from temperament.ops.history import History
 class Automata(NamedTuple):
     """The automata of several sets of texts over one vocabulary.
 
-    A token leads from every state of a set to where it leads from the set's root, except for a few
-    tokens for each state, which are listed as exceptions. The methods take `most`, a bound of the
-    exceptions of any state; 0 saves looking for them.
+    Most tokens lead to the same state from every state of a set as from the set's root. The few
+    that don't are listed for each state as its exceptions. The methods take `most`, the largest
+    number of exceptions of a state; 0 skips the search for them.
     """
 
     # [sets, tokens] int32: the state after a token, from the root

@@ -1,4 +1,4 @@
-"""Bad words: `x_t = -inf` for the last token of a sequence whose others stand at the history's end.
+"""Bad words: `x_t = -inf` for the last token of a sequence whose other tokens end the history.
 
 Prompt and output count. Source: `temperament.stages.bad_words_ids`.
 """

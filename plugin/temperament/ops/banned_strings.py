@@ -1,6 +1,6 @@
-"""Banned strings: `x_t = -inf` if one of the texts would end within t, behind the output so far.
+"""Banned strings: `x_t = -inf` if one of the texts, begun in the output, would end within t.
 
-Matched on bytes, whatever the tokenizer's cuts. A special token has no bytes, and starts anew.
+Matched on bytes, however the tokenizer cuts them. A special token has no bytes; no text spans it.
 Source: `temperament.stages.banned_strings`.
 """
 

@@ -1,7 +1,7 @@
-"""Removing tokens without ever removing all: the best of a row's tokens stays.
+"""Removes tokens, but never all of a row: its best token stays.
 
-A ban that would remove every token of a row keeps the largest: a decoding step must not fail, and
-an engine would draw from a row of only -inf at random.
+If bans would remove every token of a row, the one with the largest logit stays: a decoding step
+must not fail, and an engine would draw at random from a row of only -inf.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from torch import Tensor
 from temperament.ops.blocks import NO_MASS, branches, small_mass, sums, weighted_distance
 from temperament.ops.largest import candidates, group_maxima, largest
 
-CANDIDATES = 128  # the search for a threshold begins among so many of the largest logits
-WIDER = (1024, 16384)  # and goes on among so many, in the rows where these don't suffice
+CANDIDATES = 128  # the number of largest logits in which the search for a threshold begins
+WIDER = (1024, 16384)  # and in which it continues, in the rows where the first don't suffice
 LONG = 4096  # columns from which on one call for each row is faster than one for all
-PROBE = 8  # one row in so many is tried first
+PROBE = 8  # of the rows to search again, one in eight is tried first
 
 # (values [n, m] descending, further numbers [n, 1] ...)
 #   -> (threshold [n, 1], whether the values sufficed to find it, [n, 1] bool)

@@ -1,4 +1,4 @@
-"""Encoder no-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t stand in the prompt.
+"""Encoder no-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t occur in the prompt.
 
 Source: `temperament.stages.encoder_no_repeat_ngram_size`.
 """

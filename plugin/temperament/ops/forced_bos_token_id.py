@@ -1,4 +1,4 @@
-"""Forced first token: all others are -inf behind a history of one token.
+"""Forced first token: all others are -inf if the history has one token.
 
 A forced token that is removed already isn't brought back. Source: `temperament.stages`.
 """

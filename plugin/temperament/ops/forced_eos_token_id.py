@@ -1,4 +1,4 @@
-"""Forced last token: at the limit of tokens all but the named ones are -inf, and these are 0.
+"""Forced last token: at the token limit all but the named tokens are -inf, and these are 0.
 
 Several of them have equal odds; one that was removed isn't brought back. Without a limit nothing is
 forced. Source: `temperament.stages.forced_eos_token_id`.

@@ -1,4 +1,4 @@
-"""The tokens of every row, and where a suffix of them has stood before."""
+"""The tokens of every row, and where a suffix of them occurred before."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Continued(NamedTuple):
     counts: Tensor
 
     def tokens(self) -> Tokens:
-        """Returns the tokens, each with the length of its match. A token may stand repeatedly."""
+        """Returns the tokens, each with the length of its match. A token may occur repeatedly."""
         return Tokens(self.row, self.token, self.length.float(), self.counts)
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 class Column(NamedTuple):
     """One parameter of every row, with bounds that the host knows.
 
-    A branch on `low` or `high` doesn't wait for the device. They bound the values of the whole
-    batch, so an op may skip work by them, but never choose other arithmetic.
+    A branch on `low` or `high` doesn't wait for the device. They bound the values of all
+    rows of the batch, so an op may skip work by them, but never choose other arithmetic.
     """
 
     # [rows] float32, int64 or bool
@@ -42,13 +42,14 @@ class Column(NamedTuple):
     def clamped(self) -> Column:
         """Returns the column with all values within the bounds.
 
-        A row that takes no part in a step may hold any number; within the bounds it does no harm.
+        A row that doesn't take part in a step may hold any number; within the bounds it is
+        harmless.
         """
         return self._replace(values=self.values.clamp(self.low, self.high))
 
 
 class Tokens(NamedTuple):
-    """A number for some tokens of some rows. Each (row, token) stands once, if not said otherwise.
+    """A number for some tokens of some rows. Each (row, token) occurs once, unless documented.
 
     An entry whose `counts` is false only fills up a row that has fewer entries than others.
     """
@@ -87,11 +88,11 @@ class Sequences(NamedTuple):
 
 @dataclass(slots=True)
 class Ends:
-    """The token ids that end each row's text, and how many tokens it may have."""
+    """The token ids that end each row's text, and the most tokens that it may have."""
 
     # one entry for each id of each row; the values are 0
     tokens: Tokens
-    # [rows] int64: how many tokens may be generated, -1 where that isn't known
+    # [rows] int64: the number of tokens that may be generated, -1 if unknown
     limit: Tensor
 
 

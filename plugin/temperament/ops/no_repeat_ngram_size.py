@@ -1,6 +1,6 @@
-"""No-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t stand together already.
+"""No-repeat n-gram: `x_t = -inf` if the last n - 1 tokens and t occurred together before.
 
-In prompt and output. What follows a place where n - 1 tokens of the suffix end is banned. Source:
+Prompt and output count. A token is banned if it followed the last n - 1 tokens before. Source:
 `temperament.stages.no_repeat_ngram_size`.
 """
 

@@ -1,4 +1,4 @@
-"""Presence penalty: `x - q` for tokens that stand in the output. Source: `temperament.stages`."""
+"""Presence penalty: `x - q` for tokens that occur in the output. Source: `temperament.stages`."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def apply(
 def penalise(
     logits: Tensor, history: History, penalty: Tensor, start: Tensor, end: Tensor
 ) -> Tensor:
-    """Divides by `penalty` ([rows, 1]) what stands at `start` <= i < `end`, in place."""
+    """Divides by `penalty` ([rows, 1]) the tokens at `start` <= i < `end`, in place."""
 
     def change(values: Tensor) -> Tensor:
         changed = torch.where(values > 0, values / penalty, values * penalty)

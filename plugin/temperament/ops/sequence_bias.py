@@ -1,4 +1,4 @@
-"""Sequence bias: `x_t + b` for the last token of a sequence whose others stand at the end.
+"""Sequence bias: `x_t + b` for the last token of a sequence whose other tokens end the history.
 
 Sequences that end in the same token add up. Prompt and output count. Source: `temperament.stages`.
 """

@@ -13,10 +13,10 @@ from temperament.ops.history import History
 
 @dataclass(slots=True)
 class State:
-    """A stage's number for each row, and the distribution that it left to draw from last.
+    """A stage's number for each row, and the distribution after its last step.
 
-    The numbers of all slots are in the first four tensors; `slots` tells which of them are the
-    rows'. The methods read and write through it.
+    The first four tensors have an entry for every slot; `slots` are the rows' slots. The methods
+    read and write the rows' entries.
     """
 
     # [slots] float64, NaN before the first step
@@ -38,8 +38,8 @@ class State:
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """Returns [rows] each: the number, the drawn token's log-probability, if one was drawn.
 
-        The last is true where the row has exactly one token more than at the last step, and that
-        token had a finite log-probability: another one was put there by somebody else.
+        The last is true if the row has exactly one token more than at the last step, and that token
+        had a finite log-probability. Otherwise the token wasn't drawn from these logits.
         """
         generated = history.end - history.prompt_end
         last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
@@ -59,7 +59,7 @@ class State:
         (total,) = sums(logits, maximum, mass)
         normaliser = (maximum + total.log()).float()[:, 0]
         generated, before = history.end - history.prompt_end, self.generated[self.slots]
-        # A runner may feed a row's known tokens again, in parts: no token is drawn after a part.
+        # A runner may process a row's known tokens again, in parts; it draws none after a part.
         new = generated >= before
         if not branches(logits) or not bool(new.all()):
             logits = torch.where(new[:, None], logits, self.logits[self.slots])

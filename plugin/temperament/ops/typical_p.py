@@ -18,7 +18,7 @@ from temperament.ops.inputs import Column
 from temperament.ops.largest import FEWEST, GROUP, group_maxima, of_groups
 from temperament.ops.sorting import descending, places_of_largest
 
-NEAREST = (128, 2048)  # the bounds are searched among so many of the nearest tokens
+NEAREST = (128, 2048)  # the numbers of nearest tokens in which the bounds are searched
 LARGEST_BITS = 0x7F800000  # float32's infinity, as an integer
 
 
@@ -45,10 +45,12 @@ def _bounds(
     low, high = torch.full_like(mean, -torch.inf), torch.full_like(mean, torch.inf)
     rows = torch.where(~off[:, 0])[0]
     if vocabulary >= GROUP * FEWEST * NEAREST[0]:
-        groups = torch.cat([
-            group_maxima(_nearness(logits[band], maximum[band], mean[band]))
-            for band in bands(logits)
-        ])[:, :-1]  # fmt: skip
+        groups = torch.cat(
+            [
+                group_maxima(_nearness(logits[band], maximum[band], mean[band]))
+                for band in bands(logits)
+            ]
+        )[:, :-1]
     for count in NEAREST:
         # A token's mass is at most 1, so `goal` tokens at least are needed.
         some = rows[goal[rows, 0] <= count]

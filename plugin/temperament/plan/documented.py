@@ -1,7 +1,7 @@
 """The 67 generation parameters of the reference documents, and what an engine can't honour.
 
-The second document lists them; they stand here in its order and with its defaults. What each engine
-does with one stands in the engine's description: `plan.targets`.
+They are in the order of the second document, with its defaults. What an engine does with one is
+in the engine's description: `plan.targets`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ BY_NAME: Mapping[str, Documented] = {each.name: each for each in DOCUMENTED}
 def refusals(generation: Mapping[str, Any], target: Target, where: str) -> list[Problem]:
     """Returns a problem for each generation field that the engine can't honour.
 
-    `where` names the source in the problems. A neutral value asks for nothing and passes.
+    `where` names the source in the problems. A neutral value is no problem.
     """
     problems = []
     for name, value in generation.items():
@@ -143,7 +143,7 @@ def refusals(generation: Mapping[str, Any], target: Target, where: str) -> list[
 
 
 def refuse(presets: Iterable[Mapping[str, Any]], target: Target, where: str) -> None:
-    """Raises `EngineError` with everything that the engine can't honour of these generation fields.
+    """Raises `EngineError` with every generation field that the engine can't honour.
 
     `presets` are the generation fields of each preset of a call.
     """

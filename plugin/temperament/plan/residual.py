@@ -66,7 +66,7 @@ class PresetPlan:
 def split_preset(
     preset: Preset, target: Target, choice: Choice = "auto", platform: str | None = None
 ) -> PresetPlan:
-    """Divides a preset between an engine and us, as `split` divides a chain.
+    """Divides a preset between an engine and our processor, as `split` divides a chain.
 
     In a preset with modes a stage is native if all modes begin with it and the engine runs it
     before our processor. The engine's temperature and cuts run after our processor, and so after

@@ -18,7 +18,7 @@ Side = Literal["native", "residual", "idle"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where one stage runs, and why. `idle`: nowhere, because it could change nothing."""
+    """Where one stage runs, and why. An `idle` stage doesn't run, since it would change nothing."""
 
     step: Step
     side: Side
@@ -59,11 +59,11 @@ def split(
     order with the same result. Otherwise the first stages are native as far as the engine runs
     them before our processor, and the others are residual.
 
-    `choice` is `auto`, or `native` to ignore where our op is faster than the engine's on this
-    `platform`, or `residual` to run all stages in our processor.
+    `choice` is `auto`; `native` to leave a stage to the engine even if our op is faster on this
+    `platform`; or `residual` to run all stages in our processor.
     """
-    live, idle = _without_idle(chain)
-    reasons = [_unable(step, target) for step in live]
+    live, idle = _split_idle(chain)
+    reasons = [_why_residual(step, target) for step in live]
     decisions: list[Decision] = []
     if not target.order:
         decisions = [
@@ -79,14 +79,14 @@ def split(
             else reason
             for step, reason in zip(live, reasons, strict=True)
         ]
-        obstacle = next(filter(None, reasons), None) or _misordered(live, target)
+        obstacle = next(filter(None, reasons), None) or _order_conflict(live, target)
         if obstacle is None:
             decisions = [
                 Decision(step, "native", f"{target.name} does the same, in the same order")
                 for step in live
             ]
         else:
-            prefix = _prefix(live, target, reasons)
+            prefix = _native_prefix(live, target, reasons)
             for position, step in enumerate(live):
                 if position < prefix:
                     why = f"{target.name} does the same, before our processor"
@@ -97,14 +97,16 @@ def split(
     return Plan(target, tuple(decisions))
 
 
-def _without_idle(chain: Chain) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+def _split_idle(chain: Chain) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Returns the steps up to a temperature of 0, and those after it, which change nothing."""
     for position, step in enumerate(chain.steps):
         if BY_NAME[step.stage].greedy_when(dict(step.values)):
             return chain.steps[: position + 1], chain.steps[position + 1 :]
     return chain.steps, ()
 
 
-def _unable(step: Step, target: Target) -> str | None:
+def _why_residual(step: Step, target: Target) -> str | None:
+    """Returns why the engine can't run a step, None if it can."""
     if step.stage not in target.order:
         return f"{target.name} has no {step.stage}"
     values = dict(step.values)
@@ -116,7 +118,8 @@ def _unable(step: Step, target: Target) -> str | None:
     return None
 
 
-def _misordered(steps: tuple[Step, ...], target: Target) -> str | None:
+def _order_conflict(steps: tuple[Step, ...], target: Target) -> str | None:
+    """Returns how the engine's order differs in its result, None if it doesn't."""
     rank = {name: position for position, name in enumerate(target.order)}
     for later in range(len(steps)):
         for earlier in range(later):
@@ -126,7 +129,8 @@ def _misordered(steps: tuple[Step, ...], target: Target) -> str | None:
     return None
 
 
-def _prefix(steps: tuple[Step, ...], target: Target, reasons: list[str | None]) -> int:
+def _native_prefix(steps: tuple[Step, ...], target: Target, reasons: list[str | None]) -> int:
+    """Returns how many of the first steps the engine runs, in order, before our processor."""
     rank = {name: position for position, name in enumerate(target.before)}
     last = -1
     for position, step in enumerate(steps):

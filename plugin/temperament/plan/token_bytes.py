@@ -1,4 +1,4 @@
-"""The bytes of every token, read from the tokenizer, for each way in which tokenizers spell them.
+"""The bytes of every token, for each way in which tokenizers spell them.
 
 | spelling | as in | bytes from |
 | --- | --- | --- |
@@ -9,9 +9,9 @@
 | `##` continues a word (WordPiece) | BERT | the decoder |
 | one token a word (WordLevel) | | the decoder |
 | tekken, SentencePiece of mistral-common | Mistral | mistral-common |
-| a tiktoken encoding inside a class of its own | Kimi, Qwen-7B | tiktoken |
+| a tiktoken encoding in a class that the model brings | Kimi, Qwen-7B | tiktoken |
 
-No way is trusted unseen: `check` compares the bytes with what the tokenizer decodes.
+`check` compares the bytes with what the tokenizer decodes, whichever spelling it has.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def read(tokenizer: Any) -> Table:
         raise _unknown(tokenizer, "the model was loaded without its tokenizer")
     if not hasattr(tokenizer, "convert_ids_to_tokens") and not _inside_mistral_common(tokenizer):
         raise _unknown(tokenizer, "it is no tokenizer of Transformers or mistral-common")
-    for way in (_mistral_common, _tiktoken, _decoder, _end_of_word, _xgrammar):
-        table = way(tokenizer)
+    for reader in (_mistral_common, _tiktoken, _decoder, _end_of_word, _xgrammar):
+        table = reader(tokenizer)
         if table is not None:
             return table
     raise _unknown(tokenizer, "the bytes of its tokens can't be found")
@@ -83,7 +83,7 @@ def encode(tokenizer: Any, text: str) -> list[int]:
 
 
 def special_ids(tokenizer: Any) -> set[int]:
-    """Returns the ids of the tokens that stand for no text."""
+    """Returns the ids of the special tokens, which stand for no text."""
     inner = _inside_mistral_common(tokenizer)
     if inner is not None:
         return {token for token in range(inner.n_words) if _is_special(inner, token)}
@@ -103,7 +103,7 @@ def added_tokens(tokenizer: Any) -> Mapping[int, Any]:
     return added if isinstance(added, Mapping) else {}
 
 
-def written(tokenizer: Any, token: int) -> str:
+def special_text(tokenizer: Any, token: int) -> str:
     """Returns a special token as it is written, such as `<|im_end|>`."""
     inner = _inside_mistral_common(tokenizer)
     return str(
@@ -114,7 +114,7 @@ def written(tokenizer: Any, token: int) -> str:
 def _decode(tokenizer: Any, ids: list[int]) -> str:
     inner = _inside_mistral_common(tokenizer)
     if inner is not None:
-        # vLLM's wrapper gives SentencePiece's own spelling for these, `▁` and `<0x0A>`.
+        # vLLM's wrapper would return SentencePiece's spelling, `▁` and `<0x0A>`.
         return str(inner.decode(ids))
     return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
 
@@ -135,7 +135,7 @@ def _inside_mistral_common(tokenizer: Any) -> Any:
     """Returns mistral-common's tokenizer of text inside a wrapper; None in any other tokenizer."""
     for path in (
         "tokenizer.instruct_tokenizer.tokenizer",  # Transformers' MistralCommonBackend
-        "instruct_tokenizer.tokenizer",  # mistral-common's own
+        "instruct_tokenizer.tokenizer",  # mistral-common's MistralTokenizer
         "instruct.tokenizer",  # vLLM's
     ):
         inner = tokenizer
@@ -175,12 +175,12 @@ def _tiktoken(tokenizer: Any) -> Table | None:
 def _single(encoding: Any, token: int) -> bytes:
     try:
         return bytes(encoding.decode_single_token_bytes(token))
-    except KeyError:  # an id between the ordinary and the special tokens that is none
+    except KeyError:  # an unused id between the ordinary and the special tokens
         return b""
 
 
 def _decoder(tokenizer: Any) -> Table | None:
-    """The spellings that a Rust tokenizer's decoder describes, bytes aside."""
+    """The spellings that a Rust tokenizer's decoder describes, except spellings of single bytes."""
     backend = _backend(tokenizer)
     if backend is None:
         return None

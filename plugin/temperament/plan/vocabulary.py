@@ -20,7 +20,7 @@ class TokenBytes:
     tokens: tuple[bytes, ...]
     # the ids of the tokens that end a text
     ends: tuple[int, ...] = ()
-    # (id, bytes of its name) of each special token
+    # (id, bytes of its name, such as `<|im_end|>`) of each special token
     special: tuple[tuple[int, bytes], ...] = ()
     # (name, id) of each token that was added to the vocabulary, special or not
     added: tuple[tuple[str, int], ...] = ()
@@ -57,7 +57,7 @@ class TokenBytes:
 
 @lru_cache(maxsize=4)
 def _token_bytes(tokenizer: Any, size: int | None) -> TokenBytes | EngineError:
-    """Returns the tokens, or why they can't be known: both are found once for each tokenizer."""
+    """Returns the tokens, or why they can't be read. Both are kept, since reading takes long."""
     try:
         return _read(tokenizer, size)
     except EngineError as error:
@@ -69,14 +69,16 @@ def _read(tokenizer: Any, size: int | None) -> TokenBytes:
     size = size or len(tokenizer)
     special = token_bytes.special_ids(tokenizer)
     token_bytes.check(tokenizer, table, special)
-    written = []
+    special_texts = []
     for number in sorted(special):
         if number < min(size, len(table)):
             table[number] = b""
-            written.append((number, token_bytes.written(tokenizer, number).encode()))
+            special_texts.append((number, token_bytes.special_text(tokenizer, number).encode()))
     table = [*table[:size], *[b""] * (size - len(table))]
     end = tokenizer.eos_token_id
     ends: Sequence[int] = end if isinstance(end, (list, tuple)) else [end]
     known = token_bytes.added_tokens(tokenizer)
     added = tuple((str(token), number) for number, token in known.items() if number < size)
-    return TokenBytes(tuple(table), tuple(e for e in ends if e is not None), tuple(written), added)
+    return TokenBytes(
+        tuple(table), tuple(e for e in ends if e is not None), tuple(special_texts), added
+    )

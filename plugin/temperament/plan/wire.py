@@ -55,7 +55,10 @@ def _fields(chain: Chain) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def decode(text: str) -> Preset:
-    """Returns the preset of a text, named by its label. Raises `PresetError` if it has none."""
+    """Returns the preset that a text encodes, with its label as name.
+
+    Raises `PresetError` if it encodes none.
+    """
     where = f"vllm_xargs.{KEY}"
     if len(text) > MAX_CHARACTERS:
         raise PresetError(
@@ -80,9 +83,9 @@ def seeds(
 ) -> tuple[int | None, int | None]:
     """Returns the `seed` to encode, and the value of the engine's seed field.
 
-    A request without a seed gets a random one if its residual has noise. Then it is encoded, and
-    the engine draws unseeded; but with several samples (`n`) it is the engine's, because vLLM
-    numbers its seed for each sample.
+    A request without a seed gets a random one if its residual has noise. With one sample, that seed
+    is encoded, and the engine draws unseeded. With several samples (`n`) it becomes the engine's
+    seed instead, because vLLM derives a seed for each sample from it.
     """
     if requested is not None or "noise" not in residual.needs:
         return None, requested

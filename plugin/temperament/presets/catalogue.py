@@ -1,4 +1,4 @@
-"""All presets that can be named: the shipped ones, then the user's, later ones winning."""
+"""All presets that can be named: the shipped ones, and the user's, which may replace them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Catalogue(Mapping[str, Preset]):
         return len(self.presets)
 
     def resolve(self, name: object, where: str = "") -> Preset:
-        """The preset of a name or alias, upper and lower case alike.
+        """Returns the preset of a name or alias, whose case doesn't matter.
 
         Raises `UnknownPreset` with the nearest names.
         """
@@ -88,7 +88,7 @@ class Catalogue(Mapping[str, Preset]):
 
     @classmethod
     def load(cls, paths: Iterable[str | Path] = (), *, environment: bool = True) -> Catalogue:
-        """Shipped presets, then those of `TEMPERAMENT_PRESETS`, then those of `paths`.
+        """Loads the shipped presets, then those of `TEMPERAMENT_PRESETS`, then those of `paths`.
 
         A path is a YAML file or a folder of them. A later preset replaces an earlier one of the
         same name, and may extend it by that name. Raises `PresetError` with all problems of all
@@ -109,12 +109,12 @@ class Catalogue(Mapping[str, Preset]):
 
 
 def environment_paths() -> list[Path]:
-    """Returns the files and folders that `TEMPERAMENT_PRESETS` lists, as PATH lists folders."""
+    """Returns the files and folders in `TEMPERAMENT_PRESETS`, separated as in PATH."""
     return [Path(item) for item in os.environ.get(VARIABLE, "").split(os.pathsep) if item]
 
 
 def check(files: Iterable[Path]) -> Catalogue:
-    """The catalogue with `files` added; raises `PresetError` with all their problems."""
+    """Returns the catalogue with `files` added. Raises `PresetError` with all their problems."""
     return Catalogue.load(files)
 
 
@@ -137,8 +137,8 @@ class _Definition:
 class _Extended:
     """A preset with everything that it extends merged in.
 
-    `definitions` are its own file and those that it extends. `complete` is false if one of them
-    doesn't exist or can't be read.
+    `definitions` are the preset's file and those that it extends. `complete` is false if one of
+    them doesn't exist or can't be read.
     """
 
     preset: Preset
@@ -147,7 +147,7 @@ class _Extended:
 
 
 class _Loader:
-    """Reads files and collects their problems, then merges what extends what."""
+    """Reads files and collects their problems, then merges each preset with what it extends."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, list[_Definition]] = {}  # by name, the earliest first
@@ -156,7 +156,7 @@ class _Loader:
 
     def files(self, path: Path, origin: str) -> list[Path]:
         """The preset files of a path; `origin` is where the path was set."""
-        given, allowed = shown(str(path)), "a YAML file or a folder of them"
+        wrong, allowed = shown(str(path)), "a YAML file or a folder of them"
         try:
             if path.is_dir():
                 found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
@@ -171,9 +171,9 @@ class _Loader:
                 return [path]
         except OSError as error:
             reason = f"can't be read: {error.strerror or error}"
-            self.problems.append(Problem(origin, "", reason, given, allowed))
+            self.problems.append(Problem(origin, "", reason, wrong, allowed))
             return []
-        self.problems.append(Problem(origin, "", "no such file or folder", given, allowed))
+        self.problems.append(Problem(origin, "", "no such file or folder", wrong, allowed))
         return []
 
     def read(self, path: Path) -> None:
@@ -181,8 +181,8 @@ class _Loader:
         document = source.read(path)
         self.problems += document.problems
         name = path.stem
-        named_well = NAME.fullmatch(name) is not None
-        if not named_well:
+        valid_name = NAME.fullmatch(name) is not None
+        if not valid_name:
             message = "a file's name is its preset's name"
             self.problems.append(Problem(str(path), "", message, shown(name), NAME_ALLOWED))
             self.unreadable.add(_fold(name))
@@ -193,7 +193,7 @@ class _Loader:
         if document.problems:  # a mode or a rule may be missing
             parsed = replace(parsed, modes_complete=False)
         self.problems += parsed.problems
-        if named_well:
+        if valid_name:
             self.definitions.setdefault(name, []).append(_Definition(parsed, document))
 
     def finish(self) -> Catalogue:
@@ -242,11 +242,13 @@ class _Loader:
             return alone
         else:
             others = [other for other in self.definitions if other != name]
-            usable = (other for other in others if not self.definitions[other][-1].parsed.problems)
-            given, allowed = shown(definition.parsed.parent), ", ".join(usable)
+            without_problems = (
+                other for other in others if not self.definitions[other][-1].parsed.problems
+            )
+            unknown, allowed = shown(definition.parsed.parent), ", ".join(without_problems)
             close = nearest(parent, others)
             self.problems.append(
-                definition.problem("extends", "unknown preset", given, allowed, close)
+                definition.problem("extends", "unknown preset", unknown, allowed, close)
             )
             return alone
         definitions = (definition, *base.definitions)

@@ -1,4 +1,4 @@
-"""A chain: the stages that a row really uses, in the order in which they run."""
+"""A chain: the stages that aren't neutral, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Chain:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The stages' names, in order: the chain's shape."""
+        """The stages' names, in order."""
         return tuple(step.stage for step in self.steps)
 
     @property
@@ -45,7 +45,7 @@ class Chain:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What its stages read beside their parameters."""
+        """What the stages read beside their parameters."""
         return frozenset[Need]().union(*(BY_NAME[step.stage].needs for step in self.steps))
 
     @property

@@ -76,7 +76,7 @@ def _set(text: str, name: str, value: Any) -> str:
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Where a value ends. The end mark of a block is no help: it stands after the comments."""
+    """Returns where a value ends. A block's end mark doesn't show it: it is after the comments."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         inner = _end(text, last[1] if isinstance(last, tuple) else last)

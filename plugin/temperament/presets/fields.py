@@ -39,7 +39,7 @@ SETTINGS: frozenset[str] = frozenset(
 )
 # The fields of a mode.
 IN_MODES = frozenset({*PARAMETERS, "order", "extends"})
-# The fields that a section of `models` can't have, since they belong to the preset as a whole.
+# The fields that a section of `models` can't have: they don't depend on the model.
 NOT_IN_SECTIONS = ("extends", "aliases", "summary", "models", "modes", "start", "switch")
 
 # field -> what it allows, as messages show it
@@ -145,8 +145,8 @@ def _or_schedule(parameter: Parameter, number: Any) -> Any:
         for side, value in (("from", schedule.start), ("to", schedule.end)):
             too_low = value <= parameter.low if parameter.low_open else value < parameter.low
             too_high = value >= parameter.high if parameter.high_open else value > parameter.high
-            off = parameter.whole and value == parameter.neutral
-            fraction = parameter.whole and value != int(value)
+            off = parameter.integer and value == parameter.neutral
+            fraction = parameter.integer and value != int(value)
             if too_low or too_high or off or fraction:
                 raise ValueError(f"'{side}' is {'off' if off else 'outside the range'}: {value:g}")
             fits_float32(value)
@@ -171,5 +171,5 @@ def _require_list(order: Any) -> Any:
 
 def _require_each_once(order: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(order)) < len(order):
-        raise ValueError("a stage stands twice")
+        raise ValueError("a stage occurs twice")
     return order

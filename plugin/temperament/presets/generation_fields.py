@@ -1,7 +1,7 @@
 """The fields of a preset beside its stages: lengths, search, caches, outputs, special tokens.
 
-They are the parameters of the reference documents that aren't samplers. Which engine can do what
-with them is in `plan`; this file says which values are allowed.
+They are the parameters of the reference documents that aren't samplers. This file defines which
+values are allowed; `plan` defines what each engine does with them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 MAX_STOPS = 64
 INT32_MAX = 2**31 - 1
 
-# Other names that the reference documents have for the same thing.
+# Second names of fields in the reference documents.
 SYNONYMS = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
 
-# Arguments of `generate` that would run code or take our place: no preset may carry them.
+# Arguments of `generate` that would run code or replace our processor: no preset may set them.
 _NOT_IN_KWARGS = frozenset(
     {
         "custom_generate",
@@ -51,7 +51,7 @@ def _allowed_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
         if name in PARAMETERS or name in GENERATION or name in SYNONYMS:
             raise ValueError(f"{name} is a field of the preset itself")
         if name in _NOT_IN_KWARGS:
-            raise ValueError(f"{name} isn't for a preset to give")
+            raise ValueError(f"a preset can't set {name}")
     return kwargs
 
 
@@ -78,7 +78,7 @@ _TOKEN_IDS = (
     ],
     f"a token id or a list of 1 to {MAX_STOPS} of them",
 )
-_WORDS = tuple[_TOKEN, ...]
+_TOKENS = tuple[_TOKEN, ...]
 _MAP = (dict[str, JsonValue], "a map")
 
 # field -> (pydantic annotation, what it allows as messages show it)
@@ -124,7 +124,7 @@ GENERATION: dict[str, tuple[Any, str]] = {
     "diversity_penalty": _number(0.0, 1e9, "a number in [0, inf)"),
     "length_penalty": _number(-1e9, 1e9, "a number"),
     "force_words_ids": (
-        tuple[_WORDS, ...] | tuple[tuple[_WORDS, ...], ...],
+        tuple[_TOKENS, ...] | tuple[tuple[_TOKENS, ...], ...],
         "a list of lists of token ids, or a list of such lists",
     ),
     "constraints": (tuple[JsonValue, ...], "a list"),

@@ -8,7 +8,7 @@ from temperament.presets import fields
 from temperament.presets.generation_fields import SYNONYMS
 from temperament.stages import PARAMETERS
 
-# Fields for which one item may stand in the place of a list.
+# Fields that accept one item instead of a list.
 _ITEM_OR_LIST = ("stop", "eos_token_id", "decoder_start_token_id")
 _FACTOR = {
     "type": "object",

@@ -11,7 +11,7 @@ from temperament.presets import source
 
 
 def configs() -> Path:
-    """The folder `configs/`: inside the package when installed, in the tree when editable."""
+    """Returns the folder `configs/`: in the package, or in the tree for an editable install."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parents[1] / "configs"

@@ -1,6 +1,7 @@
 """The checks that need all modes and rules of a preset together.
 
-They run when it is known what the preset extends. Then the modes' own `extends` are merged in too.
+They run once the preset is merged with what it extends; the modes are then merged with what they
+extend.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def extend_modes(
     """`preset` with the values that its modes extend, and every problem with that.
 
     A mode extends another mode of the preset or, where none has the name, one of `presets`.
-    `also_known` are names that exist but have problems of their own.
+    `also_known` are names that exist, whose problems are reported elsewhere.
     """
     modes = {mode.name: mode for mode in preset.modes}
     problems: list[Problem] = []
@@ -87,7 +88,7 @@ def mode_problems(preset: Preset, locate: Locate) -> list[Problem]:
 def unknown_modes(data: Mapping[str, Any], modes: Collection[str], locate: Locate) -> list[Problem]:
     """The modes that `start` and rules of unchecked data name and that aren't among `modes`.
 
-    It takes the place of `mode_problems` where some modes or rules have problems of their own.
+    It replaces `mode_problems` where a mode or a rule is missing because of another problem.
     """
     if not modes:
         return []
@@ -232,13 +233,13 @@ def _returns_to_nowhere(preset: Preset, locate: Locate) -> Iterator[Problem]:
 
 
 def _problem(
-    locate: Locate, path: Path, message: str, given: str = "", allowed: list[str] | None = None
+    locate: Locate, path: Path, message: str, value: str = "", allowed: list[str] | None = None
 ) -> Problem:
     return Problem(
         locate(path),
         ".".join(map(str, path)),
         message,
-        shown(given) if given else "",
+        shown(value) if value else "",
         ", ".join(allowed or ()),
-        nearest(given, allowed or ()),
+        nearest(value, allowed or ()),
     )

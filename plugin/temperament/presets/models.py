@@ -1,9 +1,9 @@
-"""What vendors recommend for their models, and presets that depend on it.
+"""What vendors recommend for their models, and how a preset that depends on it is bound.
 
-A family of models is a file in `configs/models`: by which names and entries of `config.json` it is
-known, the values that its vendor recommends for thinking, for instructions and so on, each with
-its source, and how scales of temperature map to its weights. `bind` puts numbers in the place of
-what a preset leaves to the model.
+Each file in `configs/models` describes a family of models: the names and `config.json` entries by
+which it is recognized, the values that its vendor recommends for thinking, for instructions and so
+on, each with its source, and how temperature scales map to its weights. `bind` replaces what a
+preset leaves to the model by the family's numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from temperament.presets.preset import Preset, mode_of
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF, Stage
 
-DIGITS = 10  # of a number that was computed: 1.3 - 0.7 is 0.6
+DIGITS = 10  # to which computed numbers are rounded: 1.3 - 0.7 becomes 0.6
 CUTS = frozenset(
     parameter.name
     for stage in BY_NAME.values()
@@ -38,21 +38,21 @@ CUTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a model: its name (or folder), and entries of its `config.json`."""
+    """A model's name (or folder), and entries of its `config.json`."""
 
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name in lower case, whole and without its owner."""
-        whole = self.name.replace("\\", "/").rstrip("/").lower()
-        return (whole, whole.rpartition("/")[2])
+        """The name in lower case, with its owner and without: "qwen/qwen3-8b", "qwen3-8b"."""
+        full = self.name.replace("\\", "/").rstrip("/").lower()
+        return (full, full.rpartition("/")[2])
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a scale: up to `up_to`, the number times `times` plus `plus`."""
+    """A linear piece of a scale: a temperature t up to `up_to` becomes `t * times + plus`."""
 
     up_to: float
     times: float
@@ -61,13 +61,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How temperatures on a scale map to these weights, piece by piece, and who says so."""
+    """A piecewise linear map from temperatures on a scale to those of the weights; its source."""
 
     pieces: tuple[Piece, ...]
     source: str
 
     def local(self, value: float) -> float | None:
-        """The temperature for the weights; None outside the scale."""
+        """Returns the temperature of the weights; None above the end of the scale."""
         for piece in self.pieces:
             if value <= piece.up_to:
                 return round(value * piece.times + piece.plus, DIGITS)
@@ -76,7 +76,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class Family:
-    """Models with the same recommendations. `values` are by kind: thinking, instruct, ..."""
+    """Models with the same recommendations.
+
+    `values`, `verified` and `read` have an entry for each kind of use: thinking, instruct, ...
+    `read` are the dates on which the sources were read. `recommended` is the vendor's default kind.
+    """
 
     name: str
     title: str
@@ -88,12 +92,15 @@ class Family:
     read: Mapping[str, str]
     scales: Mapping[str, Scale]
 
-    def kind(self, name: str) -> Preset | None:
-        """The values of a kind; `recommended` is the one that the vendor has as default."""
+    def recommendation(self, name: str) -> Preset | None:
+        """Returns the values of a kind, None without it; "recommended" means the default kind."""
         return self.values.get(self.recommended if name == "recommended" else name)
 
     def matches(self, facts: Facts) -> int:
-        """How well it fits: the length of the longest pattern of a name, 1 by config, 0 not."""
+        """Returns how specifically a model matches: 0 if it doesn't, 1 if only `config` does.
+
+        Names count more: 1 plus the length of the longest pattern that matches.
+        """
         by_name = [len(p) for p in self.names if any(fnmatchcase(n, p) for n in facts.names)]
         if by_name:
             return 1 + max(by_name)
@@ -180,7 +187,7 @@ def read_family(path: Path) -> Family:
 def _read_recommendation(
     document: source.Document, kind: Any, data: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[Preset, bool, str]:
-    """(the values of a kind, whether they are verified, the date on which the source was read)."""
+    """Returns a kind's values, whether they are verified, and when their source was read."""
     fields = dict(data)
     verified = fields.pop("verified", True) is True
     read = str(fields.pop("read", ""))
@@ -215,7 +222,7 @@ def read_families(folder: Path) -> tuple[Family, ...]:
     return tuple(found)
 
 
-def hottest() -> float:
+def highest_temperature() -> float:
     """The highest temperature that any vendor recommends for local weights."""
     return max(
         float(values.values.get("temperature", 0.0))
@@ -226,7 +233,7 @@ def hottest() -> float:
 
 
 def facts_of(model: str | Path | Facts) -> Facts:
-    """The facts of a model, by its name or by a folder with a `config.json`.
+    """Returns the facts of a model from its name, or from a folder with a `config.json`.
 
     Raises `PresetError` if a folder's `config.json` can't be read.
     """
@@ -247,27 +254,27 @@ def facts_of(model: str | Path | Facts) -> Facts:
 
 
 def facts_of_config(name: str, config: Mapping[str, Any]) -> Facts:
-    """The facts of a model by its name and the entries of its `config.json`."""
+    """Returns the facts of a model from its name and the entries of its `config.json`."""
     known = {key: config.get(key) for key in ("model_type", "vocab_size")}
     architectures = config.get("architectures") or [None]
     return Facts(name, {**known, "architecture": architectures[0]})
 
 
 def family_of(facts: Facts) -> Family | None:
-    """The family that fits best: by the longest pattern of a name, else by `config.json`."""
+    """Returns the family that matches most specifically (`Family.matches`); None if none does."""
     fitting = [(family.matches(facts), family) for family in families()]
     best = max((score for score, _ in fitting), default=0)
     return next(family for score, family in fitting if score == best) if best else None
 
 
 def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
-    """`preset` for a model: sections, recommended values, factors and scales become numbers.
+    """Returns `preset` bound to a model: sections, recommended values, factors, scales are applied.
 
-    `pending` of the result says what can't be bound: there is no family, or it lacks the values. A
-    preset that doesn't depend on the model stays as it is.
+    If something can't be bound, since there is no family or it lacks the values, `pending` of the
+    result is the reason. A preset that doesn't depend on the model stays as it is.
     """
     preset = _numbers(preset, facts, family)
-    return preset if family is None else _with_truncation(preset, family)
+    return preset if family is None else _add_recommended_cuts(preset, family)
 
 
 def _numbers(preset: Preset, facts: Facts, family: Family | None) -> Preset:
@@ -284,13 +291,13 @@ def _numbers(preset: Preset, facts: Facts, family: Family | None) -> Preset:
                 origin=preset.origin,
                 notes=preset.notes,
             )
-            preset = _noted(preset, f"its section for {pattern} applies")
+            preset = _with_note(preset, f"its section for {pattern} applies")
     preset = replace(preset, sections={}, pending="")
     scale = preset.temperature_scale
     if family is not None:
-        preset = _onto_recommended(preset, family)
-        preset = _factors(preset, family)
-        preset = _on_scale(preset, family)
+        preset = _bind_recommended(preset, family)
+        preset = _bind_factors(preset, family)
+        preset = _bind_scale(preset, family)
     return _modes(preset, scale, facts, family)
 
 
@@ -307,39 +314,39 @@ def _modes(preset: Preset, scale: str, facts: Facts, family: Family | None) -> P
                 unbound = replace(unbound, temperature_scale=unbound.temperature_scale or scale)
             bound = _numbers(unbound, facts, family)
             for note in bound.notes:
-                preset = _noted(preset, f"mode {mode.name}: {note}")
+                preset = _with_note(preset, f"mode {mode.name}: {note}")
             mode = mode_of(replace(bound, notes=()))  # noqa: PLW2901
         modes.append(mode)
     return replace(preset, modes=tuple(modes))
 
 
-def _noted(preset: Preset, note: str) -> Preset:
+def _with_note(preset: Preset, note: str) -> Preset:
     return replace(preset, notes=(*preset.notes, note))
 
 
-def _about(family: Family, kind: str) -> str:
+def _cite(family: Family, kind: str) -> str:
     name = family.recommended if kind == "recommended" else kind
     doubt = "" if family.verified[name] else "; not verified"
     return f"{family.values[name].source}, read {family.read[name]}{doubt}"
 
 
-def _onto_recommended(preset: Preset, family: Family) -> Preset:
+def _bind_recommended(preset: Preset, family: Family) -> Preset:
     kind = preset.from_model
     if not kind:
         return preset
-    base = family.kind(kind)
+    base = family.recommendation(kind)
     if base is None:
         reason = f"{family.title} has no values for {kind}, only {', '.join(family.values)}"
         return replace(preset, pending=reason)
     layer = Preset("", base.values, base.order, base.generation)
-    note = f"{family.title} for {kind}: {_about(family, kind)}"
-    return _noted(replace(preset.over(layer), from_model=""), note)
+    note = f"{family.title} for {kind}: {_cite(family, kind)}"
+    return _with_note(replace(preset.over(layer), from_model=""), note)
 
 
-def _factors(preset: Preset, family: Family) -> Preset:
+def _bind_factors(preset: Preset, family: Family) -> Preset:
     if not preset.relative or preset.pending:
         return preset
-    base = family.kind("recommended")
+    base = family.recommendation("recommended")
     assert base is not None
     values = dict(preset.values)
     for name, factor in preset.relative.items():
@@ -348,9 +355,9 @@ def _factors(preset: Preset, family: Family) -> Preset:
             reason = f"{family.title} has no recommended {name} to be a factor of"
             return replace(preset, pending=reason)
         number = round(recommended * factor, DIGITS)
-        values[name] = round(number) if PARAMETERS[name].whole else number
+        values[name] = round(number) if PARAMETERS[name].integer else number
         note = f"{name} {values[name]:g} is {factor:g} times the {recommended:g} of {family.title}"
-        preset = _noted(preset, f"{note}: {_about(family, 'recommended')}")
+        preset = _with_note(preset, f"{note}: {_cite(family, 'recommended')}")
     try:
         checked, _ = parse_preset(preset.name, {n: values[n] for n in preset.relative})
     except PresetError as error:
@@ -358,14 +365,14 @@ def _factors(preset: Preset, family: Family) -> Preset:
     return replace(preset, values={**values, **checked.values}, relative={})
 
 
-def _on_scale(preset: Preset, family: Family) -> Preset:
+def _bind_scale(preset: Preset, family: Family) -> Preset:
     name = preset.temperature_scale
     if not name or preset.pending:
         return preset
     scale = family.scales.get(name)
     if scale is None:
         note = f"no mapping of {name} is known for {family.title}: the temperature stays as it is"
-        return _noted(replace(preset, temperature_scale=""), note)
+        return _with_note(replace(preset, temperature_scale=""), note)
     on_scale = [value for value in _temperatures(preset) if isinstance(value, float)]
     if any(scale.local(value) is None for value in on_scale):
         top = scale.pieces[-1].up_to
@@ -388,7 +395,7 @@ def _on_scale(preset: Preset, family: Family) -> Preset:
     )
     for value in dict.fromkeys(on_scale):
         note = f"temperature {value:g} on {name} is {scale.local(value):g} for {family.title}"
-        preset = _noted(preset, f"{note}: {scale.source}")
+        preset = _with_note(preset, f"{note}: {scale.source}")
     return replace(preset, values=local(preset.values), modes=modes, temperature_scale="")
 
 
@@ -403,58 +410,60 @@ def _temperatures(preset: Preset) -> Iterable[Any]:
             yield float(value)
 
 
-def is_bare(values: Mapping[str, Any]) -> bool:
-    """Whether the temperature is above every vendor's for local weights, and no cut is set."""
+def needs_truncation(values: Mapping[str, Any]) -> bool:
+    """Whether the temperature exceeds every vendor's for local weights, and no cut is active."""
     value = values.get("temperature", 1.0)
     top = max(value.start, value.end) if isinstance(value, Schedule) else value
-    return top > hottest() and not any(_acts(STAGE_OF[name], values) for name in CUTS & {*values})
+    return top > highest_temperature() and not any(
+        _acts(STAGE_OF[name], values) for name in CUTS & {*values}
+    )
 
 
 def _acts(stage: Stage, values: Mapping[str, Any]) -> bool:
-    own = {p.name: values.get(p.name, p.unset) for p in stage.parameters}
-    return not stage.is_neutral(own)
+    settings = {p.name: values.get(p.name, p.unset) for p in stage.parameters}
+    return not stage.is_neutral(settings)
 
 
-def _with_truncation(preset: Preset, family: Family) -> Preset:
-    """Adds the model's recommended cuts to a preset with a temperature above every vendor's.
+def _add_recommended_cuts(preset: Preset, family: Family) -> Preset:
+    """Adds the model's recommended cuts to a preset whose temperature exceeds every vendor's.
 
-    A preset that names a cut keeps its own cuts, even if they are neutral.
+    A preset that sets a cut, even to its neutral value, gets none.
     """
-    base = family.kind("recommended")
+    base = family.recommendation("recommended")
     if base is None or not family.verified[family.recommended] or preset.pending:
         return preset
-    kept = {n: v for n, v in base.values.items() if n in CUTS and v != PARAMETERS[n].neutral}
-    if not kept:
+    cuts = {n: v for n, v in base.values.items() if n in CUTS and v != PARAMETERS[n].neutral}
+    if not cuts:
         return preset
 
-    def bare(values: Mapping[str, Any]) -> bool:
-        return is_bare(values) and not CUTS & values.keys()
+    def needs_cuts(values: Mapping[str, Any]) -> bool:
+        return needs_truncation(values) and not CUTS & values.keys()
 
-    cuts = " ".join(f"{name} {value:g}" for name, value in kept.items())
-    note = f"{cuts} of {family.title} stays, since the temperature is above any vendor's"
+    described = " ".join(f"{name} {value:g}" for name, value in cuts.items())
+    note = f"{described} of {family.title} stays, since the temperature is above any vendor's"
     if preset.modes:
         modes: tuple[Mode, ...] = tuple(
-            replace(mode, values={**kept, **mode.values})
-            if bare({**preset.values, **mode.values})
+            replace(mode, values={**cuts, **mode.values})
+            if needs_cuts({**preset.values, **mode.values})
             else mode
             for mode in preset.modes
         )
-        return _noted(replace(preset, modes=modes), note) if modes != preset.modes else preset
-    if not bare(preset.values):
+        return _with_note(replace(preset, modes=modes), note) if modes != preset.modes else preset
+    if not needs_cuts(preset.values):
         return preset
-    return _noted(replace(preset, values={**kept, **preset.values}), note)
+    return _with_note(replace(preset, values={**cuts, **preset.values}), note)
 
 
 def warnings(preset: Preset) -> list[str]:
-    """Warnings about a preset on local weights: it is unbound, or its temperature needs a cut."""
+    """Returns warnings about a preset on local weights: unbound, or too hot without a cut."""
     found = [preset.unbound] if preset.unbound else []
     values_by_mode = {
         f"mode {mode.name}: ": {**preset.values, **mode.values} for mode in preset.modes
     }
     for prefix, values in (values_by_mode or {"": {**preset.values}}).items():
-        if is_bare(values):
+        if needs_truncation(values):
             found.append(
                 f"{prefix}temperature {values['temperature']} without truncation is outside every"
-                f" vendor's range for local weights (at most {hottest():g})"
+                f" vendor's range for local weights (at most {highest_temperature():g})"
             )
     return found

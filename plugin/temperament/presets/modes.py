@@ -1,4 +1,4 @@
-"""Modes: the sets of values between which a text switches, and the rules of the switches."""
+"""Modes: sets of values between which a text switches, and the rules by which it does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BACK = "back"  # as a rule's target: the mode before this one
 AUTO = "auto"  # as a start: the mode in which the prompt ends
 MAX_MODES = 8
 MAX_RULES = 32
-MAX_DEPTH = 8  # modes that `back` can return to; the oldest of more are forgotten
+MAX_DEPTH = 8  # modes that `back` can return to, the latest ones
 MAX_TRIGGER_BYTES = 1000  # bytes of all texts of a preset's rules: each is an automaton's state
 
 
@@ -36,11 +36,11 @@ class Trigger:
     token: int | str | None = None
     # the number of tokens in the mode
     tokens: int = 0
-    # the entropy in nats lies above or below this, for `steps` steps in a row
+    # the entropy in nats is above or below this number for `steps` steps in a row
     above: float | None = None
     below: float | None = None
     steps: int = 1
-    # the output has the last `span` tokens `times` times, the last time included
+    # the last `span` tokens occur `times` times in the output, their last occurrence included
     span: int = 0
     times: int = 0
     name: str = ""
@@ -57,7 +57,7 @@ class Trigger:
         return "repeat" if self.span else "entropy"
 
     def plain(self) -> dict[str, Any]:
-        """The map that a preset file has, with a marker's texts in the place of its name."""
+        """Returns the map of a preset file, with a marker's texts instead of its name."""
         if self.texts and self.end_of:
             return {"end_of": list(self.texts)}
         if self.texts:
@@ -109,7 +109,7 @@ class Rule:
         return mode in self.sources if self.sources else mode != self.to
 
     def plain(self) -> dict[str, Any]:
-        """The map that a preset file has."""
+        """Returns the map of a preset file."""
         fields: dict[str, Any] = {"from": list(self.sources)} if self.sources else {}
         fields |= {"on": self.on.plain(), "to": self.to}
         return {**fields, "effect": "before"} if self.before else fields
@@ -122,11 +122,11 @@ class Mode:
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
-    # the mode or preset that it extends, as long as that isn't merged in
+    # the mode or preset that it extends; None once that is merged in
     parent: str | None = None
     # the mode as a preset, as long as something of what it extends depends on the model
     unbound: Preset | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The map that a preset file has."""
+        """Returns the map of a preset file."""
         return plain_values(self.values) | ({"order": list(self.order)} if self.order else {})

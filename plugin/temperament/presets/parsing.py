@@ -1,4 +1,4 @@
-"""Data of a file or a request to a checked preset, with every problem of it."""
+"""Turns the data of a file or a request into a checked preset, and reports every problem."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def parse_preset(name: str, data: Any, *, where: str | Locate = "") -> tuple[Pre
 def parse(name: str, data: Any, locate: Locate) -> Parsed:
     """The checked preset of `data`, with every problem of its fields.
 
-    `locate` returns the place of a path in the source. Problems of modes together are found when
-    it is known what the preset extends: see `mode_checks`.
+    `locate` returns the place of a path in the source. Problems between modes are found once
+    the preset is merged with what it extends: see `mode_checks`.
     """
     origin = locate(())
     if data is None:
@@ -80,7 +80,7 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
     problems: list[Problem] = []
     named, factors = _named_fields(data, locate, problems)
     sections = _sections(name, named.pop("models", None), locate, problems)
-    checked, broken = _validated(named, data, locate, problems)
+    checked, wrong_fields = _validated(named, data, locate, problems)
     unknown = named.keys() - fields.model().model_fields.keys()
     values = {key: getattr(checked, key) for key in checked.model_fields_set}
     summary = values.get("summary")
@@ -109,7 +109,7 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
         tuple(problems),
         named,
         # An unknown name may be a misspelt one of these fields.
-        modes_complete=not unknown and not broken & _MODE_FIELDS,
+        modes_complete=not unknown and not wrong_fields & _MODE_FIELDS,
     )
 
 
@@ -122,8 +122,8 @@ def check_modes(
 ) -> tuple[Preset, list[Problem]]:
     """`preset` with what its modes extend merged in, and every problem of its modes and rules.
 
-    `parsed` is the preset itself and then what it extends, which `preset` contains already. Modes
-    can extend `presets`. `unreadable` names presets that exist and that nothing is known of.
+    `parsed` are the preset's file and those that it extends; `preset` is already merged with them.
+    Modes can extend `presets`. `unreadable` names presets whose files exist but can't be read.
     """
     mode_names = {name for each in parsed for name in each.mode_names}
     mode_names |= {mode.name for mode in preset.modes}
@@ -155,7 +155,7 @@ def too_large(data: Any) -> bool:
 def _named_fields(
     data: Mapping[Any, Any], locate: Locate, problems: list[Problem]
 ) -> tuple[dict[str, Any], dict[str, float]]:
-    """The fields without the factors, synonyms replaced; and the factors by parameter."""
+    """Returns the fields that aren't factors, with synonyms replaced, and the factors."""
     named: dict[str, Any] = {}
     factors: dict[str, float] = {}
     for key, value in data.items():
@@ -167,7 +167,7 @@ def _named_fields(
             allowed = ALLOWED[field_name]
             problems.append(Problem(locate((key,)), key, "has no value", allowed=allowed))
         elif field_name != key and field_name in data:
-            message = f"stands beside {field_name}, of which it is another name"
+            message = f"is another name of {field_name}, which is set too"
             problems.append(Problem(locate((key,)), key, message, allowed="one of them"))
         elif _is_factor(key, value):
             factor = value["scale"]
@@ -175,8 +175,8 @@ def _named_fields(
             if number and 0 < factor < inf and set(value) == {"scale"}:
                 factors[key] = float(factor)
             else:
-                given = shown(value)
-                problems.append(Problem(locate((key,)), key, "not allowed", given, FACTOR_ALLOWED))
+                wrong = shown(value)
+                problems.append(Problem(locate((key,)), key, "not allowed", wrong, FACTOR_ALLOWED))
         else:
             named[field_name] = value
     return named, factors
@@ -198,21 +198,21 @@ def _validated(
     except ValidationError as error:
         found = list(field_problems(error, data, locate))
     problems += (problem for _, problem in found)
-    if len(found) > MOST or not all(path for path, _ in found):  # more may be wrong than is known
+    if len(found) > MOST or not all(path for path, _ in found):  # there may be further problems
         return model(), frozenset(named)
-    broken = frozenset(str(path[0]) for path, _ in found)
+    wrong_fields = frozenset(str(path[0]) for path, _ in found)
     for path, _ in found:
         left = _without(left, path)
     try:
-        return model.model_validate(left), broken
+        return model.model_validate(left), wrong_fields
     except ValidationError as error:  # a map of modes from which every mode was removed
         for details in error.errors(include_url=False):
             left.pop(str(details["loc"][0]), None)
-    return model.model_validate(left), broken
+    return model.model_validate(left), wrong_fields
 
 
 def _without(named: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The fields without that of a path; of a mode, only the wrong field goes."""
+    """Returns the fields without the one at `path`; inside a mode, only that field is removed."""
     left = dict(named)
     field_name = str(path[0])
     if field_name == "modes" and len(path) > 1 and isinstance(left.get("modes"), Mapping):

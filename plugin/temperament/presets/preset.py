@@ -75,7 +75,7 @@ class Preset:
 
     @property
     def depends_on_model(self) -> bool:
-        """Whether it leaves something to the model: values, factors, a scale, sections, modes."""
+        """Whether the preset leaves values, factors, a scale, sections or modes to the model."""
         fields = self.relative, self.from_model, self.temperature_scale, self.sections
         return any(fields) or any(mode.unbound is not None for mode in self.modes)
 
@@ -176,7 +176,7 @@ class Preset:
         )
 
     def _onto(self, mode: Mode) -> Mode:
-        """A mode of the base preset with this preset's values in the place of its own."""
+        """Returns a mode of the base preset, with this preset's values replacing the mode's."""
         if mode.unbound is not None or (mode.parent is not None and self.relative):
             scale = self.temperature_scale if "temperature" in self.values else ""
             layer = Preset(

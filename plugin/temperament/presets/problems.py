@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a preset's fields, as this package's problems."""
+"""Turns pydantic's errors about a preset's fields into this package's problems."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
         noun = "entries" if details["type"] == "too_long" else "characters"
         message = f"more than {details['ctx']['max_length']} {noun}"
     wrong_key = "[key]" in details["loc"]
-    given = details["input"] if value is _MISSING or wrong_key else value
+    wrong = details["input"] if value is _MISSING or wrong_key else value
     return Problem(
         locate(path),
         _dotted(path),
         message,
-        shown(given),
+        shown(wrong),
         _allowed(field, path, details),
         _nearest(field, location, details),
     )
 
 
 def _path_in_data(data: Mapping[Any, Any], location: Path) -> Path:
-    """The location without the names of pydantic's own types."""
+    """The location without the names of pydantic's types, which aren't in the data."""
     path: Path = ()
     for part in location:
         if not path or _value_at(data, (*path, part)) is not _MISSING:

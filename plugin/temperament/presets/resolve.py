@@ -1,8 +1,8 @@
 """The one place where the layers of a request become the preset that is sampled with.
 
-The layers, from the top: the request's own fields, the named preset, the default preset, the
+The layers, from the top: the request's fields, the named preset, the default preset, the
 model's values (its `generation_config.json`). A higher layer replaces what it names, neutral values
-too. Every way in calls `resolve`: the server, `LLM`, `generate`, `Run` and the studio.
+too. Every entry point calls `resolve`: the server, `LLM`, `generate`, `Run` and the studio.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def resolve(
     """Returns the preset that is sampled with, every number of it bound.
 
     `preset` is a name, a map of values (which may `extends` a name) or a `Preset`, None if the
-    request names none. `fields` are the request's own. `where` names the source in problems.
+    request names none. `fields` are the request's fields. `where` names the source in problems.
 
     Raises `UnknownPreset` for an unknown name, `PresetError` with every problem of the values, of
-    the modes of all layers together, or of what the model would have to be known for.
+    the merged modes, or of what depends on an unknown model.
     """
     chosen = None if preset is None else named(preset, catalogue, where)
     if not isinstance(fields, Preset):
@@ -57,7 +57,7 @@ def merge(*layers: Preset | None) -> Preset:
 
 
 def parse_fields(fields: Mapping[str, Any], where: str = "") -> Preset:
-    """Returns a request's own fields as the topmost layer.
+    """Returns a request's fields as the topmost layer.
 
     Raises `PresetError` with every problem.
     """

@@ -78,7 +78,7 @@ class EntropyFields(BaseModel):
 
 
 class RepeatFields(BaseModel):
-    """The output has the last `span` tokens `times` times, the last time included."""
+    """The last `span` tokens occur `times` times in the output, their last occurrence included."""
 
     model_config = _STRICT
     span: Annotated[int, _Count(ge=1)]

@@ -11,8 +11,8 @@ CURVES: tuple[Curve, ...] = get_args(Curve)
 class Schedule(NamedTuple):
     """`start` at the mode's first token, `end` from its token number `over` on (the first is 0).
 
-    Between them the share of the way is `position / over` (linear) or
-    `(1 - cos(pi * position / over)) / 2` (cosine). A preset without modes is one mode.
+    In between, the value is `start + share * (end - start)`, where the share is `position / over`
+    (linear) or `(1 - cos(pi * position / over)) / 2` (cosine). A preset without modes is one mode.
     """
 
     start: float
@@ -24,5 +24,5 @@ class Schedule(NamedTuple):
         return f"{self.start:g} to {self.end:g} over {self.over} tokens ({self.curve})"
 
     def plain(self) -> dict[str, Any]:
-        """The map that a preset file has."""
+        """Returns the map of a preset file."""
         return {"from": self.start, "to": self.end, "over": self.over, "curve": self.curve}

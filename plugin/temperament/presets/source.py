@@ -1,7 +1,7 @@
-"""YAML text to plain data, with the line of every value. No aliases, no tags, no surprises.
+"""Turns YAML text into plain data, with the line of every value. Aliases and tags are refused.
 
 The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are texts, `3e-4` is a
-number. A key that stands twice is a problem, and so is a file that is too large or too deep.
+number. A key that occurs twice is a problem, and so is a file that is too large or too deep.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _SCALARS = frozenset(
 
 @dataclass(slots=True)
 class Document:
-    """A file's data, the line of each path in it, and what was wrong with its text."""
+    """A file's data, the line of each path in it, and the problems of its text."""
 
     name: str
     data: Any = None
@@ -121,7 +121,7 @@ def parse(raw: bytes, name: str) -> Document:
 
 
 def _unwanted(text: str, name: str) -> list[Problem]:
-    """The alias, depth or number at which to stop before anything is built from the text."""
+    """Returns the first alias, too deep level or value too many; nothing is built from the text."""
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
         if isinstance(event, yaml.AliasEvent):
@@ -213,16 +213,16 @@ def _build_mapping(
         if key is _BROKEN:
             continue
         if not isinstance(key, (str, int)) or isinstance(key, bool):
-            given = shown(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            wrong = shown(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             allowed = "text or an integer"
             document.problems.append(
-                Problem(here, place, "a key that isn't a name", given, allowed)
+                Problem(here, place, "a key that isn't a name", wrong, allowed)
             )
             continue
         inner = (*path, key)
         if key in first:
             place = ".".join(map(str, inner))
-            message = f"stands twice, first in line {first[key]}"
+            message = f"occurs twice, first in line {first[key]}"
             document.problems.append(Problem(here, place, message, allowed="each name once"))
             continue
         first[key] = line

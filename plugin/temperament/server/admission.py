@@ -1,8 +1,8 @@
-"""A request's body in, the body that vLLM reads out.
+"""Turns a request's body into the body that vLLM reads.
 
-The layers, from the top: the request's own fields, the named preset, the server's default preset,
-the model's `generation_config.json`. A request with nothing of ours, on a server without a default
-preset, is left alone.
+The layers, from the top: the request's fields, the named preset, the server's default preset,
+the model's `generation_config.json`. A request without any of our fields stays
+as it is, unless the server has a default preset or locks parameters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from temperament.presets import Catalogue, Preset
 from temperament.presets.parsing import too_large
 from temperament.presets.resolve import merge, parse_fields, resolve
 from temperament.server import refusals, trace
-from temperament.server.body import written
+from temperament.server.body import write_body
 from temperament.server.endpoints import Endpoint
 from temperament.server.fields import (
     SEARCH,
@@ -35,28 +35,28 @@ from temperament.server.scan import may_be_ours
 from temperament.server.selection import Selection, select
 from temperament.server.trace import Trace
 
-MAX_PLANS = 1024  # requests' fields whose plans are kept
-MAX_KEPT = 4096  # characters of such fields as JSON: larger plans would fill the memory
+MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
+MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The body to go on with, and what the answer is to carry."""
+    """The body for vLLM, and what is added to the answer."""
 
     body: dict[str, Any]
     # the preset's `name@digest`, None without a preset
     label: str | None
-    # where the answer's modes were asked for
+    # set if the request asks for the modes of the answer
     trace: Trace | None = None
     # the fields of another program's body that aren't honoured, "" if there are none
     warning: str = ""
-    # the model's name in the answer, "" if vLLM's stays
+    # the model's name in the answer, "" if vLLM's name stays
     model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A request's layers resolved, the plan of the result, and why it is refused, if it is."""
+    """A request's resolved layers, their plan, and the reasons for a refusal, if there are any."""
 
     preset: Preset
     plan: PresetPlan
@@ -84,7 +84,7 @@ class Admission:
     vocabulary: int | None = None
     # reads the tokens' bytes, for stages and triggers that match texts
     tokens: Callable[[], TokenBytes] | None = None
-    # whether the server decodes speculatively, which a state from step to step can't follow
+    # whether the server decodes speculatively: stages with a state can't follow rejected tokens
     speculative: bool = False
     serves: Callable[[str], bool] = _serves_nothing
     restrictions: Restrictions = field(default_factory=Restrictions)
@@ -97,22 +97,22 @@ class Admission:
         """The presets that a request can name."""
         return [preset for preset in self.catalogue.values() if self.restrictions.allows(preset)]
 
-    def below(self, preset: Preset) -> Preset:
-        """Returns `preset` with the server's default and the model's values below it."""
+    def over_defaults(self, preset: Preset) -> Preset:
+        """Returns `preset` merged over the server's default preset and the model's values."""
         return merge(preset, self.default, self.model_defaults)
 
     def plan(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         """Returns where each stage of a preset runs on this server."""
-        return self._split(self.below(preset), endpoint)
+        return self._split(self.over_defaults(preset), endpoint)
 
-    def may_concern(self, raw: bytes, endpoint: Endpoint) -> bool:
-        """Whether `admit` may do anything with a body, judged by its bytes alone."""
-        return self.concerns_all or may_be_ours(raw, our_fields(endpoint))
+    def may_change(self, raw: bytes, endpoint: Endpoint) -> bool:
+        """Whether `admit` may change or refuse a body, judged by its bytes alone."""
+        return self.all_are_ours or may_be_ours(raw, our_fields(endpoint))
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
     ) -> Admitted | None:
-        """Returns the body as vLLM is to read it; None if it stays as it is.
+        """Returns the body for vLLM; None if it stays as it is.
 
         `header` is the text of the header that names a preset. Raises `RequestError` or
         `PresetError` with every problem.
@@ -127,26 +127,28 @@ class Admission:
         if body.get(SEARCH):
             self._check_search(body, selection, fields, endpoint, problems)
             return None
-        if not (problems or self._concerns(body, selection, fields, endpoint)):
+        if not (problems or self._is_ours(body, selection, fields, endpoint)):
             return None
         if endpoint.unsupported:
             problems.append(refusals.unsupported(endpoint.unsupported))
         problems += refusals.malformed_xargs(body)
-        problems += self.restrictions.extending(fields, self.catalogue)
+        problems += self.restrictions.check_parents(fields, self.catalogue)
         if self.restrictions.locked:
-            problems += self.restrictions.setting(_names(body, fields, endpoint))
+            problems += self.restrictions.check_parameters(
+                _requested_parameters(body, fields, endpoint)
+            )
         if problems:
             with _collecting(problems):
                 if selected:
                     self._checked(body, selection.preset, fields, endpoint)
                 else:  # nothing is known of the layers below the request's fields
-                    _parsed(fields)
+                    _parse_layer(fields)
             _raise(problems)
         planned = self._checked(body, selection.preset, fields, endpoint)
 
         named = selection.preset or self.default
         label = named.label if named is not None else None
-        new = written(
+        new = write_body(
             body, fields, planned.preset, planned.plan, endpoint, label=label or "request"
         )
         if "model" in body:
@@ -159,11 +161,11 @@ class Admission:
         return Admitted(new, label, traced, model=selection.alias)
 
     @property
-    def concerns_all(self) -> bool:
-        """Whether every request is ours: a default preset or a lock holds for all of them."""
+    def all_are_ours(self) -> bool:
+        """Whether every request is ours: a default preset or a lock applies to all of them."""
         return self.default is not None or bool(self.restrictions.locked)
 
-    def _concerns(
+    def _is_ours(
         self,
         body: Mapping[str, Any],
         selection: Selection,
@@ -172,7 +174,7 @@ class Admission:
     ) -> bool:
         """Whether a request is ours."""
         return (
-            self.concerns_all
+            self.all_are_ours
             or selection.preset is not None
             or body.get(trace.FIELD) is not None
             or is_ours(fields, endpoint)
@@ -186,14 +188,16 @@ class Admission:
         endpoint: Endpoint,
         problems: list[Problem],
     ) -> None:
-        """Raises `RequestError` if a request for beam search is ours, or beyond what is allowed.
+        """Raises `RequestError` if a request for beam search is ours or breaks a restriction.
 
         The server's default preset doesn't act on beam search.
         """
         if selection.preset is not None or is_ours(fields, endpoint):
             problems.append(refusals.beam_search())
         if self.restrictions.locked:
-            problems += self.restrictions.setting(_names(body, fields, endpoint))
+            problems += self.restrictions.check_parameters(
+                _requested_parameters(body, fields, endpoint)
+            )
             with _collecting(problems):
                 searched = merge(parse_fields(fields, refusals.WHERE), self.model_defaults)
                 problems += self._out_of_bounds(body, searched, endpoint)
@@ -210,7 +214,7 @@ class Admission:
 
         Raises `RequestError` or `PresetError` with every reason against sampling with it.
         """
-        planned = self._planned(preset, fields, endpoint)
+        planned = self._plan_request(preset, fields, endpoint)
         _raise(
             chain(
                 planned.problems,
@@ -222,17 +226,17 @@ class Admission:
         )
         return planned
 
-    def _planned(
+    def _plan_request(
         self, preset: Preset | None, fields: Mapping[str, Any], endpoint: Endpoint
     ) -> Planned:
         """Returns the plan of a request. The same fields are resolved and planned once."""
-        key = self._key(preset, fields, endpoint)
+        key = self._plan_key(preset, fields, endpoint)
         if key is not None and key in self._plans:
             return self._plans[key]
         resolved = resolve(
             preset,
             self.catalogue,
-            fields=_parsed(fields),
+            fields=_parse_layer(fields),
             default=self.default,
             model_values=self.model_defaults,
             where=refusals.WHERE,
@@ -245,10 +249,10 @@ class Admission:
             self._plans[key] = planned
         return planned
 
-    def _key(
+    def _plan_key(
         self, preset: Preset | None, fields: Mapping[str, Any], endpoint: Endpoint
     ) -> _Key | None:
-        """Returns what tells a request's layers from others'; None for fields not worth keeping."""
+        """Returns the key of a request's plan; None if the fields are too large to keep."""
         name = None
         if preset is not None:
             listed = self.catalogue.get(preset.name) is preset
@@ -276,15 +280,15 @@ class Admission:
     def _out_of_bounds(
         self, body: Mapping[str, Any], preset: Preset, endpoint: Endpoint
     ) -> Iterator[Problem]:
-        """Values beyond the operator's bounds, in whatever layer they stand."""
+        """Yields the values outside the operator's bounds, whichever layer sets them."""
         if self.restrictions.locked:
             generation = {**preset.generation, **generation_fields(body, endpoint)}
-            yield from self.restrictions.sampling(preset)
-            yield from self.restrictions.generation(generation)
+            yield from self.restrictions.check_values(preset)
+            yield from self.restrictions.check_generation(generation)
 
 
-def _parsed(fields: Mapping[str, Any]) -> Preset | None:
-    """Returns the request's own fields as a layer, None without any.
+def _parse_layer(fields: Mapping[str, Any]) -> Preset | None:
+    """Returns the request's fields as a layer, None if there are none.
 
     Raises `PresetError` or `RequestError` with every problem.
     """
@@ -295,7 +299,7 @@ def _parsed(fields: Mapping[str, Any]) -> Preset | None:
     return preset
 
 
-def _names(
+def _requested_parameters(
     body: Mapping[str, Any], fields: Mapping[str, Any], endpoint: Endpoint
 ) -> dict[str, Any]:
     """Returns every parameter that the request sets."""

@@ -1,4 +1,4 @@
-"""An answer on its way out, changed: one JSON object, or each object of a stream of events."""
+"""Changes an answer while it is sent: one JSON object, or each object of a stream of events."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Change = Callable[[dict[str, Any]], None]
 _DATA = b"data: "
 
 
-def labelled(send: Send, more: Mapping[str, str]) -> Send:
-    """Returns `send` with more headers in the answer."""
-    if not more:
+def with_headers(send: Send, added: Mapping[str, str]) -> Send:
+    """Returns `send` with headers added to the answer."""
+    if not added:
         return send
 
-    async def with_headers(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", [])]
-            headers += [(name.encode(), text.encode()) for name, text in more.items()]
+            headers += [(name.encode(), text.encode()) for name, text in added.items()]
             message = {**message, "headers": headers}
         await send(message)
 
-    return with_headers
+    return send_with_headers
 
 
-def rewritten(send: Send, change: Change) -> Send:
+def with_change(send: Send, change: Change) -> Send:
     """Returns `send` with `change` applied to every JSON object of the answer, in place.
 
     The objects are changed in the order in which they are sent. Everything else passes unchanged.
@@ -36,8 +36,8 @@ def rewritten(send: Send, change: Change) -> Send:
     return _Answer(send, change).send
 
 
-def called(model: str) -> Change:
-    """Returns the change that writes `model` as the model's name."""
+def rename_model(model: str) -> Change:
+    """Returns a change that sets the model's name in the answer to `model`."""
 
     def change(answer: dict[str, Any]) -> None:
         # An event of /v1/responses or /v1/messages names the model in an inner object.
@@ -59,10 +59,10 @@ class _Answer:
         self._rest = b""
 
     async def send(self, message: Message) -> None:
-        """Sends one message of the application, or keeps it until the object is whole."""
+        """Sends one message of the application, or keeps it until the JSON object is complete."""
         if message["type"] == "http.response.start":
-            headers = {name.lower(): value for name, value in message.get("headers", [])}
-            self._streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
+            received = {name.lower(): value for name, value in message.get("headers", [])}
+            self._streams = received.get(b"content-type", b"").startswith(b"text/event-stream")
             self._start = message
             if self._streams:
                 await self._out(message)
@@ -81,10 +81,13 @@ class _Answer:
             await self._out({**message, "body": body})
         elif not more:
             body = self._object(self._rest)
-            headers_ = [(k, v) for k, v in self._start.get("headers", [])
-                        if k.lower() != b"content-length"]  # fmt: skip
-            headers_.append((b"content-length", str(len(body)).encode()))
-            await self._out({**self._start, "headers": headers_})
+            headers = [
+                (name, value)
+                for name, value in self._start.get("headers", [])
+                if name.lower() != b"content-length"
+            ]
+            headers.append((b"content-length", str(len(body)).encode()))
+            await self._out({**self._start, "headers": headers})
             await self._out({**message, "body": body})
 
     def _event(self, event: bytes) -> bytes:

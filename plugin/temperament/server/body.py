@@ -14,7 +14,7 @@ from temperament.server.selection import FIELD
 from temperament.server.trace import FIELD as TRACE
 
 
-def written(
+def write_body(
     body: Mapping[str, Any],
     fields: Mapping[str, Any],
     preset: Preset,
@@ -23,9 +23,9 @@ def written(
     *,
     label: str,
 ) -> dict[str, Any]:
-    """Returns a new body in which vLLM reads what `preset` says.
+    """Returns a new body, with which vLLM samples by `preset`.
 
-    `fields` are the request's own sampling fields: they are in the preset and leave the body.
+    `fields` are the request's sampling fields: `preset` contains them, so the new body doesn't.
     `label` names the preset in the workers' logs.
     """
     left_out = {FIELD, TRACE, *fields}
@@ -41,7 +41,7 @@ def _write_generation(
 ) -> None:
     """Writes the generation fields, each under the endpoint's first spelling.
 
-    A value of the request's own goes on unchecked, for vLLM to judge; else the preset's does.
+    A value in the request is copied unchecked, since vLLM checks it; otherwise the preset's is.
     """
     values = {**preset.generation, **generation_fields(body, endpoint)}
     for name, spellings in endpoint.generation.items():

@@ -1,7 +1,7 @@
 """Which fields of a request's body are the plugin's, and what makes a body ours.
 
-The rule stands here once, for its two readers: `admission` applies it to the parsed body, `scan` to
-the bytes of a body that is too large to be parsed without need.
+The rule is defined here once, for its two users: `admission` applies it to the parsed body, `scan`
+to the bytes of a body that is too large to parse twice.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ _DOCUMENTED = BY_NAME.keys() - _SAMPLING
 class OurFields:
     """The fields that make a body ours on one endpoint.
 
-    A field of `always` does with any value but null. vLLM reads a field of `as_map` too, as a
-    number or a list: it makes the body ours where its value is a map (a schedule, a factor).
+    A field in `always` makes it ours with any value but null. vLLM also reads the fields in
+    `as_map`, as numbers or lists: they make a body ours only where the value is a map (a schedule
+    or a factor).
     """
 
     always: frozenset[str]
     as_map: frozenset[str]
 
-    def hold(self, name: str, value: Any) -> bool:
+    def includes(self, name: str, value: Any) -> bool:
         """Whether a field with this value makes its body ours."""
         return name in self.always or (name in self.as_map and isinstance(value, Mapping))
 
@@ -54,9 +55,9 @@ def our_fields(endpoint: Endpoint) -> OurFields:
 
 
 def sampling_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
-    """Returns the body's sampling fields and documented generation fields; null is no value.
+    """Returns the body's sampling fields and documented generation fields that aren't null.
 
-    With beam search the body's generation fields are vLLM's own.
+    With beam search vLLM alone reads the generation fields.
     """
     fields = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
     if not body.get(SEARCH):
@@ -67,8 +68,8 @@ def sampling_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, An
 def _documented_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     """The generation fields that a body sets by the reference documents' names.
 
-    A neutral value of a parameter that the server refuses asks for nothing. A body's value under
-    the endpoint's own name wins over the documents' name.
+    A parameter that the server refuses is left out if its value is neutral. If the body also sets
+    the field under the endpoint's name, that value wins.
     """
     return {
         name: body[name]
@@ -88,7 +89,7 @@ def _documented_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str,
 def is_ours(fields: Mapping[str, Any], endpoint: Endpoint) -> bool:
     """Whether a body with these sampling fields is ours, named preset or not."""
     ours = our_fields(endpoint)
-    return any(ours.hold(name, value) for name, value in fields.items())
+    return any(ours.includes(name, value) for name, value in fields.items())
 
 
 def generation_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:

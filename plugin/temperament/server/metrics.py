@@ -1,4 +1,4 @@
-"""The counters of an API server, in vLLM's own `/metrics`."""
+"""The counters of an API server, which vLLM's `/metrics` shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from temperament.errors import Problem
 
-# Counted under these names: a request with our fields but no preset, and one with neither.
+# The label of a request with our fields but no preset, and of one with neither.
 FIELDS, NONE = "(fields)", "(none)"
 
 
@@ -23,13 +23,17 @@ class Metrics:
             registry=registry,
         )
         self._refusals = Counter(
-            "temperament_refusals", "Requests that were refused, by reason", ["reason"],
+            "temperament_refusals",
+            "Requests that were refused, by reason",
+            ["reason"],
             registry=registry,
-        )  # fmt: skip
+        )
         self._reloads = Counter(
-            "temperament_reloads", "Reloads of the presets, by result", ["result"],
+            "temperament_reloads",
+            "Reloads of the presets, by result",
+            ["result"],
             registry=registry,
-        )  # fmt: skip
+        )
         for result in ("ok", "failed"):
             self._reloads.labels(result)
 

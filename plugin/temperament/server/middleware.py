@@ -14,15 +14,15 @@ from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.interchange import sillytavern_request
 from temperament.server import refusals
 from temperament.server.admission import Admission, Admitted
-from temperament.server.answer import Message, Send, called, labelled, rewritten
+from temperament.server.answer import Message, Send, rename_model, with_change, with_headers
 from temperament.server.endpoints import ENDPOINTS, WEB_SOCKETS, Endpoint
 from temperament.server.metrics import FIELDS, NONE, Metrics
-from temperament.server.scan import LARGE, parse
+from temperament.server.scan import LARGE_BYTES, parse
 from temperament.server.selection import FIELD, HEADER, SEPARATOR
 from temperament.server.served import Served
-from temperament.server.trace import traced
+from temperament.server.trace import add_trace
 
-# The header that lists the fields of a SillyTavern body that aren't honoured.
+# The header that lists the fields of a SillyTavern body that have no effect.
 WARNING = "x-sampling-warning"
 MODELS = "/v1/models"
 SURROGATE = b"\\ud"  # how JSON escapes half of a character beyond the BMP
@@ -54,13 +54,15 @@ class PresetMiddleware:
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
         if scope["type"] == "websocket":
-            if path in WEB_SOCKETS and admission.concerns_all:
+            if path in WEB_SOCKETS and admission.all_are_ours:
                 await _close(receive, send, refusals.unsupported(WEB_SOCKETS[path]))
             else:
                 await self.app(scope, receive, send)
             return
         if scope["method"] == "GET" and path == MODELS and admission.advertise:
-            await self.app(scope, receive, rewritten(send, partial(advertise, admission=admission)))
+            await self.app(
+                scope, receive, with_change(send, partial(advertise, admission=admission))
+            )
             return
         endpoint = ENDPOINTS.get(path) if scope["method"] == "POST" else None
         if endpoint is None or _carries_none(scope, endpoint, admission):
@@ -71,29 +73,29 @@ class PresetMiddleware:
             return
         try:
             admitted = await _admit(raw, scope, endpoint, admission)
-            written = None if admitted is None else _written(admitted.body)
+            content = None if admitted is None else _encode(admitted.body)
         except TemperamentError as error:
             self.metrics.refusal(error.problems)
             await _refuse(error, endpoint, send)
             return
-        if admitted is None or written is None:
+        if admitted is None or content is None:
             self.metrics.request(NONE)
             await self.app(scope, _replay(raw, receive), send)
             return
         self.metrics.request((admitted.label or FIELDS).partition("@")[0])
         headers = [(k, v) for k, v in scope["headers"] if k != b"content-length"]
-        length = (b"content-length", str(len(written)).encode())
+        length = (b"content-length", str(len(content)).encode())
         scope = {**scope, "headers": [*headers, length]}
-        await self.app(scope, _replay(written, receive), _answer(send, admitted))
+        await self.app(scope, _replay(content, receive), _answer(send, admitted))
 
 
 def _answer(send: Send, admitted: Admitted) -> Send:
     """Returns `send` with the headers, the model's name and the trace of an admitted request."""
     headers = {HEADER: admitted.label, WARNING: admitted.warning}
-    send = labelled(send, {name: text for name, text in headers.items() if text})
+    send = with_headers(send, {name: text for name, text in headers.items() if text})
     if admitted.model:
-        send = rewritten(send, called(admitted.model))
-    return send if admitted.trace is None else rewritten(send, traced(admitted.trace))
+        send = with_change(send, rename_model(admitted.model))
+    return send if admitted.trace is None else with_change(send, add_trace(admitted.trace))
 
 
 def advertise(answer: dict[str, Any], admission: Admission) -> None:
@@ -118,7 +120,7 @@ def _carries_none(scope: Scope, endpoint: Endpoint, admission: Admission) -> boo
     """Whether a request to an unsupported route can't name a preset: an upload isn't JSON."""
     upload = any(b"multipart/" in value for value in _header(scope, "content-type"))
     named = bool(_header(scope, HEADER))
-    return bool(endpoint.unsupported) and upload and not (named or admission.concerns_all)
+    return bool(endpoint.unsupported) and upload and not (named or admission.all_are_ours)
 
 
 async def _close(receive: Receive, send: Send, problem: Problem) -> None:
@@ -131,9 +133,9 @@ async def _admit(
     raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
 ) -> Admitted | None:
     headers = _header(scope, HEADER)
-    if endpoint.unsupported and (headers or admission.concerns_all):
+    if endpoint.unsupported and (headers or admission.all_are_ours):
         raise RequestError(refusals.unsupported(endpoint.unsupported))
-    if len(raw) > LARGE and not headers and not admission.may_concern(raw, endpoint):
+    if len(raw) > LARGE_BYTES and not headers and not admission.may_change(raw, endpoint):
         return None
     try:
         body = parse(raw)
@@ -162,7 +164,7 @@ async def _admit(
     return replace(admitted, warning=sillytavern_request.header_text(notes))
 
 
-def _written(body: dict[str, Any]) -> bytes:
+def _encode(body: dict[str, Any]) -> bytes:
     """Returns the body as JSON. Raises `RequestError` for a text that UTF-8 can't encode.
 
     vLLM answers 500 to such a text in `stop` or `vllm_xargs`, which it sends to its engine.

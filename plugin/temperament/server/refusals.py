@@ -63,9 +63,9 @@ def beam_search() -> Problem:
 
 
 def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
-    """Generation fields that the server can't honour, or the endpoint can't carry."""
+    """Yields generation fields that the server can't honour, or that the endpoint doesn't have."""
     yield from refusals(preset.generation, endpoint.target, WHERE)
-    # A draw of ours knows the seed.
+    # If a stage of ours draws the token, the seed is used there.
     seeded = any(BY_NAME[stage].draws for stage in plan.residual.names)
     for name, value in preset.generation.items():
         if (
@@ -78,7 +78,7 @@ def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator
 
 
 def _is_native(name: str, value: Any, endpoint: Endpoint) -> bool:
-    """Whether vLLM has the field, and this value of it asks for something."""
+    """Whether vLLM has the field and the value isn't neutral."""
     neutral = name in BY_FIELD and BY_FIELD[name].is_neutral(value)
     return endpoint.target.route(name).how == "native" and not neutral
 

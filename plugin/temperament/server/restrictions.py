@@ -1,9 +1,9 @@
 """What an operator lets requests do: which presets they may name, and which values they may set.
 
-`allow` lists presets. `inline` is whether a request may bring a preset of its own. `locked` maps
-parameters to what holds for them: a request can't set the parameter (`{}`), or the value that is
-sampled with must lie within bounds, whichever layer it comes from (`{min, max}`). `"*"` stands for
-all parameters that aren't listed, except those in `_FREE`.
+`allow` lists presets. `inline` is whether a request may define a preset itself. `locked` maps
+a parameter to its restriction: requests can't set it (`{}`), or its value must lie within bounds,
+whichever layer sets it (`{min, max}`). `"*"` stands for all parameters that aren't listed, except
+those in `_FREE`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Bounds(BaseModel):
         high = "" if self.max is None else f"at most {self.max:g}"
         return " and ".join(filter(None, (low, high)))
 
-    def hold(self, value: float) -> bool:
-        """Whether a value lies within the bounds, which belong to them."""
+    def contains(self, value: float) -> bool:
+        """Whether a value lies within the bounds, both included."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
 
@@ -77,16 +77,22 @@ class Restrictions:
         """Whether a request may name a preset of the catalogue."""
         return self.allow is None or any(fnmatchcase(preset.name, name) for name in self.allow)
 
-    def naming(self, preset: Preset, where: str, catalogue: Catalogue) -> Iterator[Problem]:
-        """Why a request may not name a preset."""
+    def check_name(self, preset: Preset, where: str, catalogue: Catalogue) -> Iterator[Problem]:
+        """Yields why a request may not name a preset."""
         if not self.allows(preset):
             allowed = ", ".join(p.name for p in catalogue.values() if self.allows(p))
             message = "this server doesn't allow this preset in requests"
-            yield Problem("request", where, message, shown(preset.name), allowed or "none",
-                          reason="restricted")  # fmt: skip
+            yield Problem(
+                "request",
+                where,
+                message,
+                shown(preset.name),
+                allowed or "none",
+                reason="restricted",
+            )
 
-    def inlining(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
-        """Why a request may not bring a preset of its own, whatever it says."""
+    def check_inline(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
+        """Yields why a request may not define a preset itself, whatever the preset contains."""
         if not self.inline:
             names = ", ".join(p.name for p in catalogue.values() if self.allows(p))
             message, allowed = "this server takes no presets from requests", f"one of: {names}"
@@ -95,22 +101,22 @@ class Restrictions:
             allowed = f"at most {MAX_INLINE} characters"
             yield Problem("request", "preset", "too large", allowed=allowed, reason="restricted")
 
-    def contents(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
+    def check_contents(self, data: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
         """Why a request may not bring this preset: what it extends, which parameters it sets."""
-        yield from self.extending(data, catalogue, "preset.")
-        yield from self.setting(data, "preset.")
+        yield from self.check_parents(data, catalogue, "preset.")
+        yield from self.check_parameters(data, "preset.")
 
-    def extending(
+    def check_parents(
         self, fields: Mapping[str, Any], catalogue: Catalogue, path: str = ""
     ) -> Iterator[Problem]:
         """Why these fields and their modes may not extend the presets that they name.
 
-        `path` stands before each name in the problems.
+        `path` is the prefix of each name in the problems.
         """
         parent = fields.get("extends")
         with suppress(UnknownPreset):  # reported with the fields' values
             if isinstance(parent, str):
-                yield from self.naming(catalogue.resolve(parent), f"{path}extends", catalogue)
+                yield from self.check_name(catalogue.resolve(parent), f"{path}extends", catalogue)
         modes = dict(_inner(fields, "modes"))
         if len(modes) > MAX_MODES:  # which no request may have
             return
@@ -119,9 +125,9 @@ class Restrictions:
             if isinstance(parent, str) and (parent == name or parent not in modes):
                 preset = catalogue.get(parent)  # a mode can't extend an alias
                 if preset is not None:
-                    yield from self.naming(preset, f"{path}modes.{name}.extends", catalogue)
+                    yield from self.check_name(preset, f"{path}modes.{name}.extends", catalogue)
 
-    def setting(self, fields: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
+    def check_parameters(self, fields: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
         """Why a request may not set these fields, whatever their values.
 
         Fields inside a mode and inside a section of `models` count too. `path` stands before each
@@ -151,7 +157,7 @@ class Restrictions:
             bounds = self.locked.get(EVERY)
         return bounds is not None and not bounds.open
 
-    def sampling(self, preset: Preset) -> Iterator[Problem]:
+    def check_values(self, preset: Preset) -> Iterator[Problem]:
         """Which stage parameters of the resolved preset are out of bounds, in any mode."""
         for name, bounds in self.locked.items():
             if not bounds.open or name not in PARAMETERS:
@@ -161,18 +167,18 @@ class Restrictions:
             for mode, chain in preset.chains.items():
                 value = chain.values.get(name, unset)
                 ends = value[:2] if isinstance(value, Schedule) else (value,)
-                if not all(map(bounds.hold, ends)):
+                if not all(map(bounds.contains, ends)):
                     path = f"modes.{mode}.{name}" if mode else name
-                    yield _beyond(path, value, bounds, name in preset.values)
+                    yield _out_of_bounds(path, value, bounds, name in preset.values)
 
-    def generation(self, generation: Mapping[str, Any]) -> Iterator[Problem]:
-        """Which generation fields of the resolved preset are out of bounds."""
+    def check_generation(self, generation: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yields the generation fields of the resolved preset that are out of bounds."""
         for name, bounds in self.locked.items():
             if bounds.open and name in _NUMBERS:
                 value = generation.get(name, _NUMBERS[name])
                 number = isinstance(value, (int, float)) and not isinstance(value, bool)
-                if not number or not bounds.hold(value):
-                    yield _beyond(name, value, bounds, name in generation)
+                if not number or not bounds.contains(value):
+                    yield _out_of_bounds(name, value, bounds, name in generation)
 
 
 def _inner(fields: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -183,7 +189,7 @@ def _inner(fields: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[
 
 
 def inline_size(preset: Preset) -> Iterator[Problem]:
-    """Why a preset, or fields, are too much for one request."""
+    """Yields why a preset, or a request's fields, are too large for one request."""
     if not preset.modes and not any(
         isinstance(PARAMETERS[name].kind, TextsKind) for name in preset.values
     ):
@@ -200,19 +206,20 @@ def inline_size(preset: Preset) -> Iterator[Problem]:
     ):
         if count > most:
             message = "too much for a request; a preset file may have more"
-            yield Problem("request", path, message, f"{count} {noun}", f"at most {most}",
-                          reason="restricted")  # fmt: skip
+            yield Problem(
+                "request", path, message, f"{count} {noun}", f"at most {most}", reason="restricted"
+            )
 
 
 def problems(
     allow: Iterable[str] | None, locked: Mapping[str, Bounds], catalogue: Catalogue, where: str
 ) -> Iterator[Problem]:
-    """What is wrong with an operator's settings `allow` and `locked`; `where` names them."""
+    """Yields the mistakes in an operator's settings `allow` and `locked`; `where` names them."""
     for number, name in enumerate(allow or ()):
         if not any(fnmatchcase(preset, name) for preset in catalogue):
             close = nearest(name, list(catalogue))
-            given, path = shown(name), f"allow.{number}"
-            yield Problem(where, path, "no such preset", given, ", ".join(catalogue), close)
+            wrong, path = shown(name), f"allow.{number}"
+            yield Problem(where, path, "no such preset", wrong, ", ".join(catalogue), close)
     for name, bounds in locked.items():
         if name != EVERY and name not in SETTINGS:
             close = nearest(name, [EVERY, *SETTINGS])
@@ -232,10 +239,10 @@ def problems(
             yield Problem(where, f"locked.{name}", message, bounds.allowed)
 
 
-def _beyond(path: str, value: Any, bounds: Bounds, is_set: bool) -> Problem:
-    given = shown(value) if is_set else f"{shown(value)}, its value when it isn't set"
+def _out_of_bounds(path: str, value: Any, bounds: Bounds, is_set: bool) -> Problem:
+    sampled = shown(value) if is_set else f"{shown(value)}, its value when it isn't set"
     message = "out of this server's bounds"
-    return Problem("request", path, message, given, bounds.allowed, reason="restricted")
+    return Problem("request", path, message, sampled, bounds.allowed, reason="restricted")
 
 
 def _length(data: Mapping[str, Any]) -> int:

@@ -25,18 +25,18 @@ def router(served: Served, log: Log) -> APIRouter:
 
     @routes.get("/v1/presets", summary="The presets that a request can name")
     async def list_presets() -> JSONResponse:
-        admitted = served.admission
-        if admitted is None:
+        admission = served.admission
+        if admission is None:
             return _error(503, "the server is starting")
-        default = admitted.default.name if admitted.default is not None else None
+        default = admission.default.name if admission.default is not None else None
         return JSONResponse(
             {
                 "object": "list",
                 "version": temperament.__version__,
                 "default": default,
                 # the layers under every request: the default preset and the model's values
-                "below": summary(admitted.below(Preset("below"))),
-                "data": [summary(preset) for preset in admitted.offered],
+                "below": summary(admission.over_defaults(Preset("below"))),
+                "data": [summary(preset) for preset in admission.offered],
                 # when the files were read, and why a later version of them isn't in use
                 "loaded": served.loaded,
                 "problems": [str(problem) for problem in served.problems],
@@ -54,17 +54,19 @@ def router(served: Served, log: Log) -> APIRouter:
 
     @routes.get("/v1/presets/{name}", summary="One preset, with its plan on this server")
     async def show_preset(name: str) -> JSONResponse:
-        admitted = served.admission
-        if admitted is None:
+        admission = served.admission
+        if admission is None:
             return _error(503, "the server is starting")
         try:
-            preset = admitted.catalogue.resolve(name)
+            preset = admission.catalogue.resolve(name)
         except UnknownPreset as error:
             return _error(404, str(error))
-        if forbidden := list(admitted.restrictions.naming(preset, "preset", admitted.catalogue)):
+        if forbidden := list(
+            admission.restrictions.check_name(preset, "preset", admission.catalogue)
+        ):
             return _error(404, str(forbidden[0]))
         plans = {
-            path: plan(admitted, preset, endpoint)
+            path: plan(admission, preset, endpoint)
             for path, endpoint in ENDPOINTS.items()
             if not endpoint.unsupported
         }
@@ -96,15 +98,15 @@ def summary(preset: Preset) -> dict[str, Any]:
 
 def plan(admission: Admission, preset: Preset, endpoint: Endpoint) -> dict[str, Any]:
     """Returns where each stage of a preset runs, as JSON."""
-    made = admission.plan(preset, endpoint)
-    plans = {name: _one_plan(one) for name, one in made.plans.items()}
+    preset_plan = admission.plan(preset, endpoint)
+    plans = {name: _plan_as_json(mode_plan) for name, mode_plan in preset_plan.plans.items()}
     return plans.get("", {"modes": plans})
 
 
-def _one_plan(made: Plan) -> dict[str, Any]:
+def _plan_as_json(mode_plan: Plan) -> dict[str, Any]:
     return {
-        "native": {k: v for k, v in made.native.items() if v is not None},
-        "residual": list(made.residual.names),
+        "native": {k: v for k, v in mode_plan.native.items() if v is not None},
+        "residual": list(mode_plan.residual.names),
         "stages": [
             {
                 "stage": d.step.stage,
@@ -112,7 +114,7 @@ def _one_plan(made: Plan) -> dict[str, Any]:
                 "runs": d.side,
                 "reason": d.reason,
             }
-            for d in made.decisions
+            for d in mode_plan.decisions
         ],
     }
 
@@ -120,8 +122,11 @@ def _one_plan(made: Plan) -> dict[str, Any]:
 def _modes(preset: Preset) -> dict[str, Any]:
     orders = {m.name: {"order": list(m.order)} if m.order else {} for m in preset.modes}
     modes = {m.name: {**plain_values(m.values), **orders[m.name]} for m in preset.modes}
-    return {"modes": modes, "start": first_mode(preset) if preset.start == "" else preset.start,
-            "switch": [rule.plain() for rule in preset.switch]}  # fmt: skip
+    return {
+        "modes": modes,
+        "start": first_mode(preset) if preset.start == "" else preset.start,
+        "switch": [rule.plain() for rule in preset.switch],
+    }
 
 
 def _error(status: int, message: str, kind: str = "NotFoundError") -> JSONResponse:

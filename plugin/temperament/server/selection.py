@@ -1,4 +1,4 @@
-"""Which preset a request names or brings: a field, the model's suffix, a header, `vllm_xargs`."""
+"""The preset that a request names in a field, the model's suffix, a header or `vllm_xargs`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SEPARATOR = ":"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The preset that a request names, if any, and the model's name without the preset's."""
+    """The preset that a request names or defines, if any, and the model's name without a suffix."""
 
     preset: Preset | None
     model: Any
-    # the model's name with the preset's, where the request names it so
+    # MODEL:PRESET, if the request names the preset in that way
     alias: str = ""
 
 
@@ -32,60 +32,61 @@ def select(
     serves: Callable[[str], bool],
     restrictions: Restrictions,
 ) -> Selection:
-    """Returns the preset that a request names, or brings.
+    """Returns the preset that a request names or defines.
 
-    `serves` tells whether a text is a served model's name. Raises `RequestError` with every
+    `serves` returns whether a text is the name of a served model. Raises `RequestError` with every
     unknown name, with names that disagree, and with what isn't allowed.
     """
-    given: dict[str, Any] = {}
+    requested: dict[str, Any] = {}  # by where the request names it
     alias = ""
     model = body.get("model")
     if isinstance(model, str) and SEPARATOR in model and not serves(model):
         served, _, suffix = model.rpartition(SEPARATOR)
         if serves(served):
-            given["model"], model, alias = suffix, served, model
+            requested["model"], model, alias = suffix, served, model
     if body.get(FIELD) is not None:
-        given[FIELD] = body[FIELD]
+        requested[FIELD] = body[FIELD]
     if header is not None:
-        given[f"header {HEADER}"] = header
+        requested[f"header {HEADER}"] = header
     xargs = body.get("vllm_xargs")
     if isinstance(xargs, Mapping) and xargs.get(FIELD) is not None:
-        given[f"vllm_xargs.{FIELD}"] = xargs[FIELD]
+        requested[f"vllm_xargs.{FIELD}"] = xargs[FIELD]
 
-    found: dict[str, Preset] = {}
+    presets: dict[str, Preset] = {}
     problems: list[Problem] = []
-    for where, value in given.items():
+    for where, value in requested.items():
         try:
             if where == FIELD and isinstance(value, Mapping):
-                found[where] = _inline(value, catalogue, restrictions)
+                presets[where] = _inline(value, catalogue, restrictions)
             else:
-                found[where] = catalogue.resolve(value, where="request")
-                problems += restrictions.naming(found[where], where, catalogue)
+                presets[where] = catalogue.resolve(value, where="request")
+                problems += restrictions.check_name(presets[where], where, catalogue)
         except TemperamentError as error:
             problems += (
-                replace(p, where="request", path=_inside(where, p.path)) for p in error.problems
+                replace(p, where="request", path=_problem_path(where, p.path))
+                for p in error.problems
             )
-    if len({preset.name for preset in found.values()}) > 1:
-        names = ", ".join(f"{where} says {preset.name}" for where, preset in found.items())
+    if len({preset.name for preset in presets.values()}) > 1:
+        names = ", ".join(f"{where} says {preset.name}" for where, preset in presets.items())
         problems.append(
             Problem(
                 "request",
                 FIELD,
                 f"ways of naming a preset disagree: {names}",
-                shown(list(given.values())),
+                shown(list(requested.values())),
                 "one preset",
                 reason="contradiction",
             )
         )
     if problems:
         raise RequestError(problems)
-    return Selection(next(iter(found.values()), None), model, alias)
+    return Selection(next(iter(presets.values()), None), model, alias)
 
 
 def _inline(data: Mapping[str, Any], catalogue: Catalogue, restrictions: Restrictions) -> Preset:
-    if refused := list(restrictions.inlining(data, catalogue)):
+    if refused := list(restrictions.check_inline(data, catalogue)):
         raise RequestError(refused)
-    problems = list(restrictions.contents(data, catalogue))
+    problems = list(restrictions.check_contents(data, catalogue))
     try:
         preset = as_preset(data, catalogue)
         problems += inline_size(preset)
@@ -96,6 +97,6 @@ def _inline(data: Mapping[str, Any], catalogue: Catalogue, restrictions: Restric
     return preset
 
 
-def _inside(where: str, path: str) -> str:
-    """Returns the path of a problem with a preset's name, or with a value inside a preset."""
+def _problem_path(where: str, path: str) -> str:
+    """Returns the path of a problem: of the field that names the preset, or inside the preset."""
     return where if path in ("", FIELD) else f"{where}.{path.removeprefix(f'{FIELD}.')}"

@@ -1,4 +1,4 @@
-"""What a server admits requests by, and how it is reloaded when the preset files change.
+"""The `Admission` of a running server, rebuilt when the preset files change.
 
 A running request keeps its preset, since its plan travels with it. Files with a problem change
 nothing: the presets stay as they were, and the problems are reported.
@@ -17,7 +17,7 @@ from temperament.errors import Problem, TemperamentError
 from temperament.presets.catalogue import environment_paths
 from temperament.server.admission import Admission
 
-LOOK = 2.0  # seconds between two checks of the files
+CHECK_INTERVAL = 2.0  # seconds between two checks of the files
 
 
 class Log(Protocol):
@@ -49,7 +49,7 @@ class Served:
     def reload(self, log: Log) -> bool:
         """Reads the presets again. Returns whether they are in use now."""
         assert self._build is not None and self.admission is not None
-        before = self.admission.catalogue
+        previous = self.admission.catalogue
         try:
             admission = self._build()
         except (TemperamentError, OSError) as error:
@@ -61,8 +61,8 @@ class Served:
         self.admission, self.loaded, self.problems = admission, _now(), ()
         changed = [
             name
-            for name in sorted({*before, *admission.catalogue})
-            if before.get(name) != admission.catalogue.get(name)
+            for name in sorted({*previous, *admission.catalogue})
+            if previous.get(name) != admission.catalogue.get(name)
         ]
         log.info("temperament: presets read again; changed: %s", ", ".join(changed) or "none")
         self.on_reload(True)
@@ -77,7 +77,7 @@ class Served:
     async def _watch(self, paths: list[Path], log: Log) -> None:
         known = seen = fingerprint(paths)
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
             now = fingerprint(paths)
             # equal at two checks: no file is still being written
             if now != known and now == seen:

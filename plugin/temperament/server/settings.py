@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    # files and folders of presets, later ones winning
+    # files and folders of presets; a later preset replaces an earlier one of the same name
     presets: list[str] = Field(default=[])
     # the default preset, which applies to every request
     default: str | None = None
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     advertise: bool = False
     # the presets that a request may name, or patterns of names; None allows all
     allow: list[str] | None = None
-    # whether a request may bring a preset of its own
+    # whether a request may define a preset itself
     inline: bool = True
     # parameters that a request can't set, or only within bounds
     locked: dict[str, Bounds] = Field(default={})

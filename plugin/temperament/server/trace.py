@@ -42,7 +42,7 @@ class Trace:
 def problems(
     body: Mapping[str, Any], preset: Preset, endpoint: Endpoint, *, tokens_known: bool
 ) -> Iterator[Problem]:
-    """Why the trace that a body asks for can't be had.
+    """Yields why the trace that a body asks for isn't available.
 
     `tokens_known` is whether the bytes of the model's tokens are known.
     """
@@ -54,7 +54,7 @@ def problems(
     elif switching is None:
         message = "the preset has no modes"
     elif switching.uses_entropy:
-        message = "the preset switches on entropy, which can't be told from tokens"
+        message = "the preset switches on entropy, which the tokens don't show"
     elif not (tokens_known and endpoint.returns_ids):
         message = f"not available on {endpoint.target.name}, which returns no token ids"
     elif body.get("include_reasoning") is False:
@@ -79,13 +79,13 @@ def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]
     names, rules = trace.automaton.switching.modes, trace.automaton.switching.rules
     spelled = trace.vocabulary.spelled
 
-    def written(first: int, end: int) -> str:
+    def text_of(first: int, end: int) -> str:
         known = (spelled[token] for token in output[first:end] if token < len(spelled))
         return b"".join(known).decode("utf-8", "replace")
 
     return {
         "spans": [
-            {"mode": mode, "start": first, "end": end, "text": written(first, end)}
+            {"mode": mode, "start": first, "end": end, "text": text_of(first, end)}
             for mode, first, end in spans(text)
         ],
         "switches": [
@@ -100,12 +100,12 @@ def report(trace: Trace, prompt: list[int], output: list[int]) -> dict[str, Any]
     }
 
 
-def traced(trace: Trace) -> Change:
-    """Returns the change that adds the trace to every choice, in a stream to its last chunk."""
-    return _Traced(trace).change
+def add_trace(trace: Trace) -> Change:
+    """Returns a change that adds the trace to every choice (in a stream, to its last chunk)."""
+    return _TraceWriter(trace).change
 
 
-class _Traced:
+class _TraceWriter:
     """The texts of one answer."""
 
     def __init__(self, trace: Trace) -> None:

@@ -1,4 +1,4 @@
-"""What each sampler is. One file a stage; `ORDER` is the default order of a chain."""
+"""What each sampler is: one file for each stage. `ORDER` is the default order of a chain."""
 
 from importlib import import_module
 

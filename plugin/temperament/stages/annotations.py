@@ -1,7 +1,7 @@
 """The pydantic annotation of each kind of value: one function for each kind, by the kind's name.
 
-An annotation checks a value and returns it in its immutable form. The functions have a file of
-their own because importing `temperament.stages` must not import pydantic.
+An annotation checks a value and returns it in its immutable form. They are in another file
+than the kinds, because importing `temperament.stages` must not import pydantic.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _token_id(token: Any) -> Any:
 
 def _each_token_once(biases: Any) -> Any:
     if isinstance(biases, Mapping) and len({str(token) for token in biases}) < len(biases):
-        raise ValueError("a token id stands twice, as a number and as a text")
+        raise ValueError("a token id occurs twice, as a number and as a text")
     return biases
 
 

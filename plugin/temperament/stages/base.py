@@ -1,7 +1,7 @@
-"""What a stage and its parameters are: data that validation, planning and documents read.
+"""The description of a stage and its parameters, which validation, planning and documents read.
 
-A stage changes the logits of one row. Its file here says *what* it is; the file of the same name
-in `temperament/ops` says *how* it is computed.
+A stage changes the logits of one row. Its file here defines *what* it is; the file of the same name
+in `temperament/ops` defines *how* it is computed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from temperament.stages.kinds import FLOAT32_MAX, Kind, NumberKind
 Group = Literal["bias", "penalty", "shape", "cut", "last"]
 # What a stage can read beside its parameters:
 #   history    the row's tokens
-#   matches    for each place of the history, how long a suffix of the history ends there too
+#   matches    for each position of the history, how long a suffix of the history also ends there
 #   noise      numbers that depend on the row's seed and position alone
 #   state      numbers that the stage keeps for the row from step to step
 #   ends       the ids that end the row's text, and its limit of tokens
@@ -28,8 +28,8 @@ class Parameter:
     """One value of a stage: a number, a flag, token ids, texts.
 
     `neutral` is the value with which the stage does nothing. A parameter that only modifies what
-    another one turns on has a `default` in its place. `low` and `high` bound a number; they are
-    allowed themselves unless `low_open` or `high_open`.
+    another one turns on has a `default` instead. `low` and `high` bound a number, and are allowed
+    themselves unless `low_open` or `high_open`.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Parameter:
     high_open: bool = False
     # Other programs' spellings of "off". Each becomes `neutral`.
     off: tuple[Any, ...] = ()
-    # Whether a number stands for one of several things (a version, a token), so that there is no
-    # sense in a number between two others.
+    # Whether a number stands for one of several things (a version, a token), so that numbers
+    # between two others have no meaning.
     choice: bool = False
     # (lowest value, highest value, step) of its slider in the playground, where the range is open
     # or far wider than the values in use. None: the range, in 100 steps.
@@ -71,9 +71,9 @@ class Parameter:
         return self.numeric and not self.choice
 
     @property
-    def whole(self) -> bool:
+    def integer(self) -> bool:
         """Whether the values are integers."""
-        return isinstance(self.kind, NumberKind) and self.kind.whole
+        return isinstance(self.kind, NumberKind) and self.kind.integer
 
     @property
     def unset(self) -> Any:
@@ -87,8 +87,8 @@ class Stage:
 
     `group` fixes the stage's place in a chain: biases, then penalties, then shapes and cuts (in any
     order that a preset sets), then the stages that must be last. `needs` names what the stage reads
-    beside its parameters. `elsewhere` says which well-known programs mean something else by the
-    same name.
+    beside its parameters. `elsewhere` lists well-known programs in which the same name means
+    something else.
     """
 
     name: str
@@ -99,12 +99,12 @@ class Stage:
     source: str
     elsewhere: str = ""
     needs: frozenset[Need] = field(default=frozenset())
-    # Whether the stage takes the place of all other cuts.
+    # Whether the stage replaces all other cuts.
     replaces_cuts: bool = False
     # Whether the stage reads the sign of a logit: a constant added to all logits changes its
     # result. It needs the model's logits; log-probabilities won't do.
     reads_sign: bool = False
-    # Whether the stage tells equal logits apart by their token ids. It needs the whole row.
+    # Whether the stage breaks ties between equal logits by their token ids. It needs all logits.
     reads_ids: bool = False
     # Whether the stage acts on scores too, where no token is drawn (beam search). Biases and
     # penalties always do.

@@ -1,8 +1,8 @@
 """The kinds of values that a parameter can have: one object for each.
 
 A kind knows everything that depends on the type of a value: how to check it, how to describe what
-is allowed, how JSON and YAML write it, and in which form a batch keeps it. A new kind is one class
-here, whose base class says how a batch keeps it, and one function in `stages/annotations.py`.
+is allowed, how JSON and YAML write it, and how a batch stores it. A new kind is one class here,
+whose base class determines how a batch stores it, and one function in `stages/annotations.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Entry = tuple[tuple[int, ...], float]
 class Kind(ABC):
     """The type of a parameter's values. A checked value is immutable and hashable."""
 
-    # How the kind is called in the JSON of the playground.
+    # The kind's name in the JSON of the playground.
     name: ClassVar[str]
 
     def annotation(self, parameter: Parameter) -> Any:
@@ -69,9 +69,9 @@ class ColumnKind(Kind):
 
 
 class NumberKind(ColumnKind):
-    """A number within the parameter's bounds. `whole`: an integer."""
+    """A number within the parameter's bounds; with `integer`, an integer."""
 
-    whole: ClassVar[bool] = False
+    integer: ClassVar[bool] = False
     name = "number"
     dtype: ClassVar[Dtype] = "float32"
     _noun: ClassVar[str] = "a number"
@@ -89,7 +89,7 @@ class NumberKind(ColumnKind):
 class IntegerKind(NumberKind):
     """An integer within the parameter's bounds."""
 
-    whole = True
+    integer = True
     name = "integer"
     dtype = "int64"
     _noun = "an integer"
@@ -217,7 +217,7 @@ def text_as_list(value: Any) -> Any:
 
 
 def as_lists(value: Any) -> Any:
-    """A value with lists in the place of tuples, at every depth."""
+    """Returns a value with lists instead of tuples, at every depth."""
     return [as_lists(item) for item in value] if isinstance(value, tuple) else value
 
 

@@ -1,4 +1,4 @@
-"""No-repeat n-gram: no n-gram stands twice, in prompt and output together."""
+"""No-repeat n-gram: no n-gram occurs twice, in prompt and output together."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import INTEGER

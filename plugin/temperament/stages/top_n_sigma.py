@@ -1,4 +1,4 @@
-"""Top-n-sigma: keep what lies within n standard deviations of the largest logit."""
+"""Top-n-sigma: keep what is within n standard deviations of the largest logit."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import NUMBER

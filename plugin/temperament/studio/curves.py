@@ -36,8 +36,8 @@ def read_logits(path: str) -> Tensor:
     except (OSError, ValueError) as error:
         raise EngineError(Problem(path, "", f"can't be read: {error}")) from error
     if array.ndim != 1 or array.dtype.kind != "f" or not array.size or np.isnan(array).any():
-        given = f"{array.dtype} of shape {array.shape}"
-        raise EngineError(Problem(path, "", "not a row of logits", given, "[vocab] floats, no NaN"))
+        found = f"{array.dtype} of shape {array.shape}"
+        raise EngineError(Problem(path, "", "not a row of logits", found, "[vocab] floats, no NaN"))
     return torch.from_numpy(array).float()
 
 

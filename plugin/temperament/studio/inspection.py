@@ -22,7 +22,7 @@ _NAMED = 10  # removed tokens whose texts are shown
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Inspected:
-    """The snapshots of one preset, the model's own distribution first.
+    """The snapshots of one preset, the model's distribution before any stage first.
 
     A preset with modes has one `Inspected` for each mode; without modes, `mode` is empty.
     """
@@ -69,7 +69,7 @@ async def inspect(
     refuse_unbound(presets)
     ids = await source.encode(prompt, chat=chat)
     logits = await source.logits(ids)
-    ways = []
+    walks = []
     for preset in presets:
         resolved = merge(preset, source.defaults)
         for mode, chain in resolved.chains.items():
@@ -81,8 +81,8 @@ async def inspect(
                 limit=resolved.generation.get("max_tokens"),
                 tokenizer=source.tokenizer,
             )
-            ways.append((resolved, mode, snapshots))
-    shown = _most_likely([s for _, _, snapshots in ways for s in snapshots], top)
+            walks.append((resolved, mode, snapshots))
+    shown = _most_likely([s for _, _, snapshots in walks for s in snapshots], top)
     tokens = list(zip(shown, await source.texts(shown), strict=True))
     inspected = [
         Inspected(
@@ -91,9 +91,9 @@ async def inspect(
             snapshots,
             [await source.texts(s.removed[:_NAMED].tolist()) for s in snapshots],
         )
-        for preset, mode, snapshots in ways
+        for preset, mode, snapshots in walks
     ]
-    stages = {snapshot.stage for _, _, snapshots in ways for snapshot in snapshots}
+    stages = {snapshot.stage for _, _, snapshots in walks for snapshot in snapshots}
     reading_sign = sorted(stage for stage in stages if stage and BY_NAME[stage].reads_sign)
     inexact = [] if logits.absolute else reading_sign
     return Inspection(source.name, prompt, ids, logits.seen, inexact, tokens, inspected)
@@ -123,11 +123,11 @@ def as_json(inspection: Inspection) -> dict[str, Any]:
         "seen": inspection.seen,
         "inexact": inspection.inexact,
         "tokens": [{"id": token, "text": text} for token, text in inspection.tokens],
-        "presets": [_way(inspection, inspected) for inspected in inspection.presets],
+        "presets": [_inspected_as_json(inspection, inspected) for inspected in inspection.presets],
     }
 
 
-def _way(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
+def _inspected_as_json(inspection: Inspection, inspected: Inspected) -> dict[str, Any]:
     shown = [token for token, _ in inspection.tokens]
     return {
         "preset": inspected.preset.name,

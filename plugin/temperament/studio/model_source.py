@@ -30,7 +30,7 @@ class Drawn:
     """One token of a generated text, and its surprise `-ln p` in nats.
 
     `text` is what it adds to the text: nothing for a special token, and nothing until a character
-    is complete. p is the model's own probability; a server's `--logprobs-mode` may change it.
+    is complete. p is the probability before any stage; a server's `--logprobs-mode` may change it.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""A running vLLM server, asked over HTTP.
+"""A running vLLM server as a source of logits and texts, over HTTP.
 
 A server with our plugin runs every preset. One without it runs what vLLM does by itself, and a
 preset that needs more is refused: vLLM ignores fields that it doesn't know.
@@ -79,7 +79,7 @@ class Server:
         """See `Source`: as many of the most likely tokens as the server's `--max-logprobs` allows.
 
         The request sets every parameter of the server's defaults to its neutral value, so that the
-        distribution is the model's own.
+        distribution is the model's, before any stage.
         """
         names = {name for name in _ENDPOINT.target.fields if name in PARAMETERS}
         names.update(self.defaults.values, *(mode.values for mode in self.defaults.modes))
@@ -217,11 +217,11 @@ async def connect(client: httpx.AsyncClient, tokenizer: Any = None) -> Server:
     presets, defaults = None, None
     if answer.is_success:
         listing = answer.json()
-        # A request can't use the others, and their entries lack what depends on the model.
-        usable = [entry for entry in listing["data"] if not entry.get("unbound")]
+        # A request can't name an unbound preset, and its entry lacks the model's numbers.
+        bound = [entry for entry in listing["data"] if not entry.get("unbound")]
         presets = Catalogue(
-            {entry["name"]: _preset(entry) for entry in usable},
-            {alias: entry["name"] for entry in usable for alias in entry["aliases"]},
+            {entry["name"]: _preset(entry) for entry in bound},
+            {alias: entry["name"] for entry in bound for alias in entry["aliases"]},
         )
         defaults = _preset(listing["below"])
     root = served.get("root") or ""
@@ -289,7 +289,7 @@ def refuse_several_texts(preset: Preset) -> None:
 
 
 def native_request(preset: Preset) -> dict[str, Any]:
-    """The fields with which vLLM itself samples as `preset` says: those that the preset names.
+    """Returns the fields with which vLLM alone samples by `preset`: those that the preset sets.
 
     Raises `EngineError` with everything that needs our plugin: modes, stages that vLLM lacks or
     runs in another order, and fields that its completions don't have.

@@ -1,6 +1,6 @@
 """A chain run stage by stage on one row: the distribution before and after each stage.
 
-`temperament.Run` runs every stage, as in an engine: no formula stands here a second time.
+`temperament.Run` computes every stage, as in an engine; this file contains no formula.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_PRESETS = Catalogue({})  # one stage extends no preset
 class Snapshot:
     """The distribution after one stage, and what the stage changed.
 
-    `stage` is empty for the model's own distribution, of which nothing has been removed. `entropy`
+    `stage` is empty for the model's distribution before the first stage. `entropy`
     is in nats. `moved` is the total variation distance to the distribution before the stage: the
     probability mass that went from one token to another.
     """
@@ -52,7 +52,7 @@ def walk(
     limit: int | None = None,
     tokenizer: Any = None,
 ) -> list[Snapshot]:
-    """The model's own distribution, then the distribution after each stage of `chain`.
+    """Returns the model's distribution, then the distribution after each stage of `chain`.
 
     `logits` is [vocab] in any float type and isn't changed; -inf marks an impossible token. `seed`
     determines the noise of random stages, `limit` is the row's `max_tokens`. Raises `PresetError`

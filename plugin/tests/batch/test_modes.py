@@ -298,8 +298,8 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     batch.run(torch.randn(SLOTS, len(vocabulary)), np.arange(SLOTS))
     (modes, args, kwargs) = calls[0]
     tables = modes._automata.tables
-    kept = modes._kept
-    monkeypatch.setattr(modes, "_kept", kept.to("meta"))
+    kept = modes._slot_fields
+    monkeypatch.setattr(modes, "_slot_fields", kept.to("meta"))
     monkeypatch.setattr(modes._automata, "_tables", on_meta(tables))
     history, slots, new = args
     given = {name: on_meta(value) for name, value in kwargs.items()}

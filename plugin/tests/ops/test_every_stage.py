@@ -146,7 +146,7 @@ class TestTokens:
                 )
                 batch.prompts = [[0, 1, 2, 3]] * 4
                 if parameter.numeric and not (parameter.low_open and end == parameter.low):
-                    number = int(end) if parameter.whole else end
+                    number = int(end) if parameter.integer else end
                     batch.values = [{**own, parameter.name: number} for own in batch.values]
                 after = batch.run()
 

@@ -43,7 +43,11 @@ def toy_request(preset: Preset, catalogue: Catalogue = NOTHING, **fields: Any) -
     resolved = resolve(preset, catalogue, fields=fields)
     refuse([resolved.generation], TOY, "toy")
     plan = split_preset(resolved, TOY)
-    return {**plan.native, **TOY.written(resolved.generation), "ours": plan.residual.chains}
+    return {
+        **plan.native,
+        **TOY.generation_fields(resolved.generation),
+        "ours": plan.residual.chains,
+    }
 
 
 def toy_processor(presets: Presets, logits: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 from temperament import EngineError
 from temperament.engines.transformers.arguments import generation_arguments
 from temperament.plan.documented import DOCUMENTED, SECTIONS, refusals, refuse
-from temperament.plan.targets import VLLM, VLLM_SERVER, WAYS, Target
+from temperament.plan.targets import ENTRY_POINTS, VLLM, VLLM_SERVER, Target
 from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.generation_fields import GENERATION
 from temperament.stages import PARAMETERS
@@ -44,7 +44,7 @@ def made(**values: Any) -> Preset:
     return as_preset(values, NOTHING)
 
 
-every_way = pytest.mark.parametrize("target", WAYS.values(), ids=WAYS)
+every_way = pytest.mark.parametrize("target", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 
 
 class TestTable:
@@ -132,7 +132,7 @@ class TestWritten:
             "n": 2,
             "stop_token_ids": [4],
             "ignore_eos": True,
-        } == VLLM.written(preset.generation)
+        } == VLLM.generation_fields(preset.generation)
 
 
 class TestArguments:

@@ -232,7 +232,7 @@ class TestModelFiles:
 
 
 def test_an_edited_file_reports_its_yaml_and_its_values() -> None:
-    """A key that stands twice and a wrong value are reported together."""
+    """A key that occurs twice and a wrong value are reported together."""
     with pytest.raises(PresetError) as caught:
         set_values("top_p: 0.5\ntop_k: -5\ntop_k: 5\n", {"min_p": 2})
 

@@ -69,7 +69,7 @@ class TestFamilies:
     def test_each_number_has_a_source_and_a_date(self) -> None:
         """Every shipped family has values of its recommended kind."""
         for family in models.families():
-            assert family.kind("recommended") is not None, family.name
+            assert family.recommendation("recommended") is not None, family.name
             for kind, values in family.values.items():
                 assert values.source and family.read[kind], (family.name, kind)
                 assert values.values, (family.name, kind)
@@ -84,7 +84,7 @@ class TestFamilies:
 
     def test_the_hottest(self) -> None:
         """No vendor recommends more than 1 for local weights."""
-        assert 1.0 == models.hottest()
+        assert 1.0 == models.highest_temperature()
 
     @pytest.mark.parametrize(("name", "expected"), NAMES.items())
     def test_by_name(self, name: str, expected: str | None) -> None:

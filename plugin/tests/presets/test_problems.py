@@ -63,20 +63,20 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     (
         "same name twice",
         "temperature: 1\n# again\ntemperature: 2",
-        [":3: temperature: stands twice, first in line 1; allowed: each name once"],
+        [":3: temperature: occurs twice, first in line 1; allowed: each name once"],
     ),
     (
         "same name twice, the first wrong",
         "temperature: -1\ntemperature: 2",
         [
-            ":2: temperature: stands twice, first in line 1; allowed: each name once",
+            ":2: temperature: occurs twice, first in line 1; allowed: each name once",
             f":1: temperature: not allowed; given: -1; allowed: {NUMBER}",
         ],
     ),
     (
         "same token twice",
         "logit_bias:\n  5: 1\n  5: 2",
-        [":3: logit_bias.5: stands twice, first in line 2; allowed: each name once"],
+        [":3: logit_bias.5: occurs twice, first in line 2; allowed: each name once"],
     ),
     ("merge key", "<<: {temperature: 1}", [":1: <<: unknown name"]),
     # Values.
@@ -254,7 +254,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
         "one token in two spellings",
         'logit_bias: {5: 1, "5": 2}',
         [
-            ":1: logit_bias: a token id stands twice, as a number and as a text; "
+            ":1: logit_bias: a token id occurs twice, as a number and as a text; "
             f"given: {{5: 1, '5': 2}}; allowed: {BIASES}"
         ],
     ),
@@ -281,7 +281,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     (
         "stage twice in order",
         "order: [top_k, top_p, top_k]",
-        [f":1: order: a stage stands twice; given: ['top_k', 'top_p', 'top_k']; allowed: {ORDER}"],
+        [f":1: order: a stage occurs twice; given: ['top_k', 'top_p', 'top_k']; allowed: {ORDER}"],
     ),
     (
         "misspelt stage in order",
@@ -661,7 +661,7 @@ FOLDERS: list[tuple[str, dict[str, str], list[str]]] = [
             f"a.yaml:2: top_p: not allowed; given: 2; allowed: {SHARE}",
             "a.yaml:3: aliasses: unknown name; did you mean 'aliases'?",
             "c.yaml:1: not a preset; given: [1]; allowed: a map of names to values",
-            "d.yaml:2: seed: stands twice, first in line 1; allowed: each name once",
+            "d.yaml:2: seed: occurs twice, first in line 1; allowed: each name once",
             f"d.yaml:3: stop.0: not allowed; given: 1; allowed: {STOP}",
             f"b.yaml:1: extends: unknown preset; given: 'nobody'; allowed: {NAMES}",
         ],

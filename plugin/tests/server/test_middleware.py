@@ -19,7 +19,7 @@ from temperament.server.endpoints import ENDPOINTS
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware, Receive, Scope
 from temperament.server.restrictions import Bounds, Restrictions
-from temperament.server.scan import LARGE
+from temperament.server.scan import LARGE_BYTES
 from temperament.server.served import Served
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -133,7 +133,7 @@ class TestChanges:
     def test_a_schedule_in_a_large_body(self, admission: Admission, name: str) -> None:
         """A schedule makes a body ours, however large: vLLM can't read it."""
         schedule = {"from": 0.9, "to": 0.5, "over": 9, "curve": "linear"}
-        messages = [{"role": "user", "content": "x" * (LARGE + 1)}]
+        messages = [{"role": "user", "content": "x" * (LARGE_BYTES + 1)}]
         done = Exchange(admission, {"messages": messages, name: schedule})
 
         assert json.loads(done.body["vllm_xargs"]["temperament"])[name] == schedule

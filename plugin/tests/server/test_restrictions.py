@@ -367,8 +367,8 @@ class TestLocked:
         """With bounds, every large body is parsed."""
         raw = b'{"model": "m", "temperature": 2, "image": "' + b"x" * 100_000 + b'"}'
 
-        assert not admission.may_concern(raw, CHAT)
-        assert restricted(admission, locked=CAP).may_concern(raw, CHAT)
+        assert not admission.may_change(raw, CHAT)
+        assert restricted(admission, locked=CAP).may_change(raw, CHAT)
 
 
 class TestSettings:

@@ -15,7 +15,15 @@ from temperament.presets.fields import SETTINGS
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.fields import OurFields, our_fields
-from temperament.server.scan import LARGE, MANY, MOST, UNUSUAL, may_be_ours, parse, too_many
+from temperament.server.scan import (
+    LARGE_BYTES,
+    MAX_SCANNED_QUOTES,
+    MAX_UNUSUAL_BYTES,
+    MAX_VALUES,
+    has_too_many_values,
+    may_be_ours,
+    parse,
+)
 
 NAMES = OurFields(frozenset({"preset", "min_p"}), frozenset({"temperature"}))
 CATALOGUE = Catalogue({"chat": Preset("chat")})
@@ -37,7 +45,7 @@ class TestScan:
 
     def test_an_image_is_none_of_our_business(self) -> None:
         """A large body of vLLM's own fields passes."""
-        assert len(text()) > LARGE
+        assert len(text()) > LARGE_BYTES
         assert not may_be_ours(text(), NAMES)
 
     @pytest.mark.parametrize(
@@ -52,7 +60,7 @@ class TestScan:
             text().replace(b'"model": ', b'"model"\n:\t').replace(b"some-model", b"some:model"),
             text(preset="chat").replace(b'"preset"', b'"\\u0070reset"'),
             text(messages=["preset"]),  # errs on this side
-            text(messages=[""] * MANY),
+            text(messages=[""] * MAX_SCANNED_QUOTES),
             text(temperature={"from": 1.2, "to": 0.6, "over": 9}),
             text(temperature={}),
             text(temperature={}).replace(b'"temperature": ', b'"temperature"' + b" " * 900 + b":"),
@@ -69,7 +77,7 @@ class TestScan:
         """vLLM reads a temperature that is a number, whatever maps stand beside it."""
         assert not may_be_ours(text(temperature=0.3, other={"from": 1}), NAMES)
 
-    @pytest.mark.parametrize("raw", [b"", b'"', b'{"model"', b'{"model":', b"\xff" * LARGE])
+    @pytest.mark.parametrize("raw", [b"", b'"', b'{"model"', b'{"model":', b"\xff" * LARGE_BYTES])
     def test_what_is_no_json_raises_nothing(self, raw: bytes) -> None:
         """Bytes that aren't JSON pass: vLLM refuses them."""
         assert not may_be_ours(raw, NAMES)
@@ -111,7 +119,7 @@ class TestAdmission:
         admission = Admission(CATALOGUE, serves=lambda name: name == "m")
         text = json.dumps(body, indent=indent, separators=separators)
         raw = (escaped(text, escape) if escape else text).encode()
-        if not admission.may_concern(raw, endpoint):
+        if not admission.may_change(raw, endpoint):
             assert admission.admit(body, None, endpoint) is None
             assert not is_request(body)
 
@@ -146,14 +154,14 @@ class TestAdmission:
         }
         for name, value in fields.items():
             body = {"model": "m", "messages": [], name: value}
-            if not admission.may_concern(json.dumps(body).encode(), endpoint):
+            if not admission.may_change(json.dumps(body).encode(), endpoint):
                 assert admission.admit(body, None, endpoint) is None
 
     def test_with_a_default_every_body_matters(self) -> None:
         """With a default preset every body is ours."""
         admission = Admission(Catalogue({}), default=Preset("chat"))
 
-        assert admission.may_concern(text(), ENDPOINTS["/v1/chat/completions"])
+        assert admission.may_change(text(), ENDPOINTS["/v1/chat/completions"])
 
 
 class TestEncodings:
@@ -202,7 +210,7 @@ class TestParsing:
     )
     def test_too_many_values(self, part: str) -> None:
         """Too many values are refused before they are parsed."""
-        raw = f'{{"preset": "chat", "prompt": [{part * MOST}0]}}'.encode()
+        raw = f'{{"preset": "chat", "prompt": [{part * MAX_VALUES}0]}}'.encode()
 
         with pytest.raises(RequestError, match="the body holds too many values"):
             parse(raw)
@@ -212,13 +220,13 @@ class TestParsing:
         prompt = '[{"a", "b"}], ' * 40_000
         raw = json.dumps({"preset": "chat", "prompt": prompt * 2}).encode()
 
-        assert raw.count(b",") + 8 * (raw.count(b"[") + raw.count(b"{")) > MOST
-        assert too_many(raw)  # more quotes than are looked at
-        assert not too_many(raw.replace(b'\\"', b""))
+        assert raw.count(b",") + 8 * (raw.count(b"[") + raw.count(b"{")) > MAX_VALUES
+        assert has_too_many_values(raw)  # more quotes than are looked at
+        assert not has_too_many_values(raw.replace(b'\\"', b""))
 
     def test_a_very_large_body_that_is_unusual(self) -> None:
         """A very large body with a lone surrogate is refused: it would take too much memory."""
-        raw = json.dumps({"preset": "chat", "prompt": "\ud800" + "a" * UNUSUAL}).encode()
+        raw = json.dumps({"preset": "chat", "prompt": "\ud800" + "a" * MAX_UNUSUAL_BYTES}).encode()
 
         with pytest.raises(RequestError, match="JSON in UTF-8"):
             parse(raw)

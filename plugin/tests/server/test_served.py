@@ -128,7 +128,7 @@ class TestWatch:
         self, file: Path, change: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A changed file, or a file in a folder, leads to a reload; nothing else does."""
-        monkeypatch.setattr(served, "LOOK", 0.01)
+        monkeypatch.setattr(served, "CHECK_INTERVAL", 0.01)
         server, told = started(file)
 
         async def run() -> None:

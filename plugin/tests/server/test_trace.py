@@ -177,7 +177,7 @@ def test_what_is_no_answer_goes_through(raw: bytes) -> None:
     [
         ({"preset": "plain"}, CHAT, "the preset has no modes"),
         ({}, CHAT, "the preset has no modes"),
-        ({"preset": "entropy"}, CHAT, "switches on entropy, which can't be told from tokens"),
+        ({"preset": "entropy"}, CHAT, "switches on entropy, which the tokens don't show"),
         ({"preset": "mixed"}, "/v1/messages", "returns no token ids"),
         ({"preset": "mixed"}, "/v1/responses", "returns no token ids"),
         ({"preset": "mixed", "include_reasoning": False}, CHAT, "hides the tokens"),

@@ -191,7 +191,9 @@ class TestAnalysis:
 
         assert ["all", *contexts.KINDS, *analysis.LEVELS] == list(groups)
         assert [20, 4, 4, 4, 4, 4, 7, 6, 7] == [len(g.entropy) for g in groups.values()]
-        assert groups["low"].own < groups["middle"].own < groups["high"].own
+        assert (
+            groups["low"].base_entropy < groups["middle"].base_entropy < groups["high"].base_entropy
+        )
 
     def test_what_explains_the_match(self) -> None:
         """A match that follows from the entropy alone is explained by it, and not by the kind."""

@@ -17,7 +17,7 @@ docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the op
 part in the report.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
-machine's own unit. Peers: Transformers' processors, vLLM's own sampler functions, a Python loop
+machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
 over rows (as vLLM's adapter for per-request processors has), a compiled naive version, and
 llama.cpp row by row (from the package `xllamacpp`).
 """
@@ -64,7 +64,7 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         costs = ops.run_ops(quick, only)
         if write:
-            costs = ops.merged(costs) if only else costs
+            costs = ops.merge(costs) if only else costs
             ops.plot(costs, ROOT / "docs" / "benchmarks" / "ops.png")
         return ops.ops_table(costs), {"costs": [asdict(cost) for cost in costs]}
     if program == "serve":

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from scripts.lib.benchmark.costs import Cost, Step, logits_of, measure
-from scripts.lib.benchmark.peers import PEERS, ours, transformers_own, vllm_own
+from scripts.lib.benchmark.peers import PEERS, ours, transformers_step, vllm_step
 from scripts.lib.command import ROOT
 from torch import Tensor
 from tqdm import tqdm
@@ -70,12 +70,12 @@ def cases(quick: bool) -> Iterator[tuple[str, str, str, int, int, Step]]:
             named = f"{work}, {length:,} tokens"
             step = ours([values] * rows, length, vocabulary)
             yield named, "ours", kind, rows, vocabulary, step
-            for peer, made in (
-                ("Transformers", transformers_own(values, ids)),
-                ("vLLM", vllm_own(values, ids)),
+            for peer, peer_step in (
+                ("Transformers", transformers_step(values, ids)),
+                ("vLLM", vllm_step(values, ids)),
             ):
-                if made is not None and length <= 8192:
-                    yield named, peer, kind, rows, vocabulary, made
+                if peer_step is not None and length <= 8192:
+                    yield named, peer, kind, rows, vocabulary, peer_step
 
 
 def run_ops(quick: bool, only: str) -> list[Cost]:
@@ -95,7 +95,7 @@ def run_ops(quick: bool, only: str) -> list[Cost]:
     return costs
 
 
-def merged(costs: Sequence[Cost]) -> list[Cost]:
+def merge(costs: Sequence[Cost]) -> list[Cost]:
     """What docs/benchmarks holds, with what was measured now in the place of the same."""
     known = json.loads((ROOT / "docs" / "benchmarks" / "ops.json").read_text())["costs"]
     by_place = {_place(cost): cost for cost in (*(Cost(**each) for each in known), *costs)}
@@ -116,14 +116,14 @@ def ops_table(costs: Sequence[Cost]) -> str:
     head = ["logits", "rows x vocabulary", "work", "ours, ms", "passes", *peers[1:]]
     lines = [head, ["---"] * len(head)]
     for (kind, rows, vocabulary, work), found in table.items():
-        own = found["ours"]
+        our_cost = found["ours"]
         others = [
-            f"{found[peer].milliseconds / own.milliseconds:.1f} x" if peer in found else ""
+            f"{found[peer].milliseconds / our_cost.milliseconds:.1f} x" if peer in found else ""
             for peer in peers[1:]
         ]
-        spread = f"{own.milliseconds:.2f} ± {own.spread / 2:.0%}"
+        spread = f"{our_cost.milliseconds:.2f} ± {our_cost.spread / 2:.0%}"
         shape = f"{rows} x {vocabulary:,}"
-        lines.append([kind, shape, work, spread, f"{own.passes:.1f}", *others])
+        lines.append([kind, shape, work, spread, f"{our_cost.passes:.1f}", *others])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -40,11 +40,11 @@ def ours(presets: Sequence[dict[str, Any]], history: int = 0, vocabulary: int = 
     return step
 
 
-def transformers_own(values: dict[str, Any], history: Tensor | None = None) -> Step | None:
+def transformers_step(values: dict[str, Any], history: Tensor | None = None) -> Step | None:
     """Transformers' processors, in its order; None where it has no such stage."""
     import transformers as t
 
-    made = {
+    processors = {
         "no_repeat_ngram_size": t.NoRepeatNGramLogitsProcessor,
         "repetition_penalty": t.RepetitionPenaltyLogitsProcessor,
         "temperature": t.TemperatureLogitsWarper,
@@ -55,15 +55,15 @@ def transformers_own(values: dict[str, Any], history: Tensor | None = None) -> S
         "epsilon_cutoff": t.EpsilonLogitsWarper,
         "eta_cutoff": lambda eta: t.EtaLogitsWarper(eta, device="cpu"),
     }
-    if not values.keys() <= made.keys():
+    if not values.keys() <= processors.keys():
         return None
-    chain = t.LogitsProcessorList([made[n](values[n]) for n in made if n in values])
+    chain = t.LogitsProcessorList([processors[n](values[n]) for n in processors if n in values])
     ids = torch.zeros(1, 1, dtype=torch.int64) if history is None else history
     return lambda logits: chain(ids, logits)
 
 
-def vllm_own(values: dict[str, Any], history: Tensor | None = None) -> Step | None:
-    """vLLM's own sampler functions on this platform; None where it has no such stage."""
+def vllm_step(values: dict[str, Any], history: Tensor | None = None) -> Step | None:
+    """vLLM's sampler functions on this platform; None where it has no such stage."""
     from vllm.v1.sample.ops.penalties import apply_all_penalties
     from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
@@ -101,7 +101,7 @@ def vllm_own(values: dict[str, Any], history: Tensor | None = None) -> Step | No
 
 def loop_over_rows(values: dict[str, Any]) -> Step | None:
     """A processor for each request, called row by row: vLLM's adapter for such processors."""
-    chain = transformers_own(values)
+    chain = transformers_step(values)
     if chain is None:
         return None
 
@@ -177,12 +177,12 @@ def llama_cpp() -> ctypes.CDLL | None:
     return library
 
 
-def llama_cpp_own(values: dict[str, Any]) -> Step | None:
+def llama_cpp_step(values: dict[str, Any]) -> Step | None:
     """llama.cpp's chain, one row after another; None where it isn't installed or has no stage."""
     library = llama_cpp()
     if library is None:
         return None
-    made: dict[str, Callable[[Any], Any]] = {
+    processors: dict[str, Callable[[Any], Any]] = {
         "temperature": library.llama_sampler_init_temp,
         "top_k": library.llama_sampler_init_top_k,
         "typical_p": lambda p: library.llama_sampler_init_typical(p, 1),
@@ -190,10 +190,10 @@ def llama_cpp_own(values: dict[str, Any]) -> Step | None:
         "min_p": lambda p: library.llama_sampler_init_min_p(p, 1),
         "top_n_sigma": library.llama_sampler_init_top_n_sigma,
     }
-    if not values.keys() <= made.keys():
+    if not values.keys() <= processors.keys():
         return None
     chain = library.llama_sampler_chain_init(False)
-    for name, make in made.items():
+    for name, make in processors.items():
         if name in values:
             library.llama_sampler_chain_add(chain, make(values[name]))
 
@@ -209,9 +209,9 @@ def llama_cpp_own(values: dict[str, Any]) -> Step | None:
 
 
 PEERS: dict[str, Callable[[dict[str, Any]], Step | None]] = {
-    "Transformers": transformers_own,
-    "vLLM": vllm_own,
+    "Transformers": transformers_step,
+    "vLLM": vllm_step,
     "loop over rows": loop_over_rows,
     "compiled naive": compiled_naive,
-    "llama.cpp": llama_cpp_own,
+    "llama.cpp": llama_cpp_step,
 }

@@ -76,8 +76,8 @@ def worker_of(server: int) -> int:
     command = ["ps", "-eo", "pid,sid,rss,args"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = (line.split(None, 3) for line in listed.stdout.splitlines()[1:])
-    own = [(int(rss), int(pid)) for pid, session, rss, _ in rows if int(session) == server]
-    return max(own)[1]
+    processes = [(int(rss), int(pid)) for pid, session, rss, _ in rows if int(session) == server]
+    return max(processes)[1]
 
 
 def profile_table(shares: dict[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""The tokens per second of a real server, with presets and with vLLM's own fields."""
+"""The tokens per second of a real server, with presets and with vLLM's fields."""
 
 from __future__ import annotations
 

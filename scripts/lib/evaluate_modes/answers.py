@@ -33,7 +33,7 @@ modes:
   prose: {temperature: 0.6}
 """
 
-# Name of the condition -> (what the request says, whether its prose is compared over seeds).
+# Name of the condition -> (the request's fields, whether its prose is compared over seeds).
 CODING: dict[str, tuple[dict[str, Any], bool]] = {
     "chat": ({"preset": "chat"}, True),
     "code": ({"preset": "code"}, False),
@@ -56,20 +56,22 @@ def prompts(name: str) -> list[str]:
 
 
 def wanted(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
-    """Every question: its key, what the request says, the prompt. `count`: prompts, for a test."""
-    made = []
+    """Every question: its key, the request's fields, the prompt. `count` limits the prompts."""
+    questions = []
     for number, prompt in enumerate(prompts("coding")[:count]):
-        for condition, (words, diverse) in CODING.items():
+        for condition, (fields, diverse) in CODING.items():
             if "0.6" in condition and number >= MILDER:
                 continue
             seeds = SEEDS if diverse and number < DIVERSE else 1
-            made += [(("coding", condition, number, seed), words, prompt) for seed in range(seeds)]
+            questions += [
+                (("coding", condition, number, seed), fields, prompt) for seed in range(seeds)
+            ]
     for number, prompt in enumerate(prompts("open")[:count]):
-        made += [(("open", name, number, 0), words, prompt) for name, words in OPEN.items()]
-    return made
+        questions += [(("open", name, number, 0), fields, prompt) for name, fields in OPEN.items()]
+    return questions
 
 
-def ask(server: Server, key: Key, words: dict[str, Any], prompt: str) -> str:
+def ask(server: Server, key: Key, fields: dict[str, Any], prompt: str) -> str:
     """The answer's text."""
     answer = server.client().chat.completions.create(
         model="smollm2",
@@ -77,13 +79,13 @@ def ask(server: Server, key: Key, words: dict[str, Any], prompt: str) -> str:
         max_tokens=TOKENS[key[0]],
         seed=1000 * key[3] + key[2],
         timeout=900,
-        extra_body=words,
+        extra_body=fields,
     )
     return answer.choices[0].message.content or ""
 
 
 def known_answers(path: Path) -> dict[Key, str]:
-    """What earlier runs have got."""
+    """The answers of earlier runs."""
     if not path.exists():
         return {}
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
@@ -108,7 +110,9 @@ def collect(path: Path, count: int | None) -> dict[Key, str]:
         server = stack.enter_context(Server(model_path("smollm2"), "v1", args))
         file = stack.enter_context(path.open("a", encoding="utf-8"))
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
-        asked = [(key, pool.submit(ask, server, key, words, text)) for key, words, text in missing]
+        asked = [
+            (key, pool.submit(ask, server, key, fields, text)) for key, fields, text in missing
+        ]
         for key, future in tqdm(asked, unit="answer", desc="asking"):
             answers[key] = future.result()
             print(json.dumps({"key": key, "text": answers[key]}), file=file, flush=True)

@@ -18,7 +18,7 @@ FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MU
 
 
 def blocks(text: str) -> list[str]:
-    """What stands in closed fences of Python, or of no language."""
+    """The contents of closed fences of Python, or of no language."""
     return [code for language, code in FENCE.findall(text) if language.lower() in ("", "python")]
 
 
@@ -39,7 +39,7 @@ def prose(text: str) -> list[str]:
 
 
 def grams(words: Sequence[str], size: int) -> Counter[tuple[str, ...]]:
-    """How often each run of so many words stands there."""
+    """Counts each run of `size` words."""
     return Counter(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
 
 
@@ -53,15 +53,15 @@ def bleu(text: Sequence[str], others: Sequence[Sequence[str]]) -> float:
     """BLEU-4 with one added to the counts from pairs on (Lin and Och 2004), and brevity."""
     score = 0.0
     for size in range(1, 5):
-        own = grams(text, size)
+        counts = grams(text, size)
         best: Counter[tuple[str, ...]] = Counter()
         for other in others:
             best |= grams(other, size)
         more = size > 1
-        hits = (own & best).total() + more
+        hits = (counts & best).total() + more
         if not hits:
             return 0.0
-        score += math.log(hits / (own.total() + more)) / 4
+        score += math.log(hits / (counts.total() + more)) / 4
     nearest = min((abs(len(other) - len(text)), len(other)) for other in others)[1]
     return math.exp(score + min(0.0, 1 - nearest / len(text)))
 
@@ -76,7 +76,7 @@ def self_bleu(texts: Sequence[Sequence[str]]) -> float:
 
 
 def loops(text: str) -> bool:
-    """Whether the same eight words stand there three times."""
+    """Whether the same eight words occur three times."""
     return max(grams(text.split(), 8).values(), default=0) >= 3
 
 
@@ -94,13 +94,13 @@ def interval(
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean of those that are numbers."""
+    """The mean of the values that aren't NaN."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 
 
 def pooled(groups: Iterable[Sequence[bool]]) -> float:
-    """The share of what is true, of all that the groups hold."""
+    """The share of true values among those of all groups."""
     return mean(float(value) for group in groups for value in group)
 
 
@@ -113,13 +113,17 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
     per_prompt: dict[str, dict[str, dict[int, Any]]] = {}
     for condition in tqdm(CODING, desc="measuring"):
         texts = of["coding", condition]
-        first = {prompt: own[0] for prompt, own in texts.items()}
+        first = {prompt: of_prompt[0] for prompt, of_prompt in texts.items()}
         parsed = {prompt: [parses(b) for b in blocks(text)] for prompt, text in first.items()}
-        spoken = {p: [prose(t) for t in own] for p, own in texts.items() if len(own) == SEEDS}
+        spoken = {
+            p: [prose(t) for t in of_prompt]
+            for p, of_prompt in texts.items()
+            if len(of_prompt) == SEEDS
+        }
         some: dict[str, dict[int, Any]] = {
             "parse": parsed,
-            "distinct_2": {prompt: distinct_2(own) for prompt, own in spoken.items()},
-            "self_bleu": {prompt: self_bleu(own) for prompt, own in spoken.items()},
+            "distinct_2": {prompt: distinct_2(of_prompt) for prompt, of_prompt in spoken.items()},
+            "self_bleu": {prompt: self_bleu(of_prompt) for prompt, of_prompt in spoken.items()},
         }
         per_prompt[condition] = some
         rows.append(
@@ -128,7 +132,7 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
                 "answers": len(first),
                 "blocks": sum(map(len, parsed.values())),
                 "parse": interval(list(parsed.values()), pooled),
-                "working": interval([any(own) for own in parsed.values()], mean),
+                "working": interval([any(of_prompt) for of_prompt in parsed.values()], mean),
                 "distinct_2": interval(list(some["distinct_2"].values()) or [math.nan], mean),
                 "self_bleu": interval(list(some["self_bleu"].values()) or [math.nan], mean),
                 "loops": interval([loops(text) for text in first.values()], mean),
@@ -150,14 +154,22 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
         for mixed, lively in (("coding-assistant", "chat"),
                               ("coding-assistant, prose 0.6", "chat, 0.6"))
     ]  # fmt: skip
-    looping = {name: {p: loops(own[0]) for p, own in of["open", name].items()} for name in OPEN}
+    looping = {
+        name: {p: loops(of_prompt[0]) for p, of_prompt in of["open", name].items()} for name in OPEN
+    }
     prompts_ = sorted(looping["greedy"].keys() & looping["anti-loop"].keys())
     pairs = [(looping["anti-loop"][p], looping["greedy"][p]) for p in prompts_]
     return {
         "coding": rows,
         "claims": claims,
-        "open": [{"condition": name, "answers": len(own),
-                  "loops": interval(list(own.values()), mean)} for name, own in looping.items()],
+        "open": [
+            {
+                "condition": name,
+                "answers": len(of_prompt),
+                "loops": interval(list(of_prompt.values()), mean),
+            }
+            for name, of_prompt in looping.items()
+        ],
         "open_difference": interval(
             pairs, lambda some: mean(a for a, _ in some) - mean(g for _, g in some)
         ),

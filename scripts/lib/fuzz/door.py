@@ -69,8 +69,8 @@ class Door:
         await PresetMiddleware(app, Served(self.admission), self.metrics)(scope, receive, send)
         if not seen:
             assert sent[0]["status"] == 400, sent
-            said = json.loads(sent[1]["body"])
-            assert said["error"]["message"], said
+            answer = json.loads(sent[1]["body"])
+            assert answer["error"]["message"], answer
             assert len(sent[1]["body"]) < 1_000_000, "a refusal of more than a megabyte"
             return Outcome("refused")
         if seen[0] is case.raw:

@@ -9,8 +9,8 @@ from typing import Any
 from integration_tests.harness.ask import CHAT, COMPLETIONS, MESSAGES, RESPONSES, naming
 from integration_tests.harness.random_presets import (
     NOTHING,
+    Fields,
     Vocabulary,
-    Words,
     presets,
     remembers,
 )
@@ -72,11 +72,11 @@ class Asker:
 
     def __init__(self, runner: Runner, seed: int, count: int, ids: list[int]) -> None:
         self.runner, self.seed, self.ids = runner, seed, ids
-        made = presets(seed, count, Vocabulary(SIZE[runner]))
-        names = list(made)
-        self.files = {name: made[name] for name in names[: count // 2]}
-        self.inline = {name: made[name] for name in names[count // 2 :]}
-        self.remembers = {n: remembers(as_preset(w, NOTHING)) for n, w in made.items()}
+        drawn = presets(seed, count, Vocabulary(SIZE[runner]))
+        names = list(drawn)
+        self.files = {name: drawn[name] for name in names[: count // 2]}
+        self.inline = {name: drawn[name] for name in names[count // 2 :]}
+        self.remembers = {n: remembers(as_preset(w, NOTHING)) for n, w in drawn.items()}
         random = Random(seed)
         starts = [random.randrange(len(ids) - 200) for _ in range(8)]
         self.prefixes = [ids[start : start + random.choice([32, 64, 96])] for start in starts]
@@ -86,7 +86,7 @@ class Asker:
         random = Random(f"{self.seed} {number}")
         preset = random.choice([*self.files, *self.inline])
         headers: dict[str, str] = {}
-        fields: Words = {"model": "m"}
+        fields: Fields = {"model": "m"}
         kinds = []
         if preset in self.files:
             ways = ("field", "suffix", "header", "vllm_xargs")
@@ -118,7 +118,7 @@ class Asker:
             kinds.append("client goes away")
         return Request(number, preset, path, fields, headers, kinds, leaves, sampled)
 
-    def _content(self, path: str, tokens: int, random: Random, kinds: list[str]) -> Words:
+    def _content(self, path: str, tokens: int, random: Random, kinds: list[str]) -> Fields:
         start = random.randrange(len(self.ids) - 300)
         if path == COMPLETIONS:
             prompt = self.ids[start : start + random.randint(2, 44)]
@@ -133,7 +133,7 @@ class Asker:
         if path == RESPONSES:
             return {"input": text, "max_output_tokens": max(tokens, 2)}
         messages = [{"role": "user", "content": text}]
-        fields: Words = {"messages": messages, "max_tokens": tokens}
+        fields: Fields = {"messages": messages, "max_tokens": tokens}
         if path == CHAT and self.runner == "v1" and random.random() < 0.25:
             fields |= random.choice(GRAMMARS)
             kinds.append("grammar")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 from scripts.lib.soak.requests import Request
 
-# At each position: the token and the model's own most likely tokens with their log-probabilities.
+# At each position: the token and the model's most likely tokens with their log-probabilities.
 Drawn = list[list[tuple[int, dict[str, float]]]]
 
 
@@ -58,7 +58,7 @@ async def attempt(client: httpx.AsyncClient, request: Request) -> tuple[int | st
 def parting(together: list[Any], alone: list[Any], remembers: bool) -> str:
     """What became of a sample alone: `same`, `the model's logits differ`, or `parted`.
 
-    With equal tokens before it, a token may differ only where the model's own distribution does;
+    With equal tokens before it, a token may differ only where the model's distribution does;
     or did before, for what remembers more than tokens.
     """
     differed = False
@@ -73,7 +73,7 @@ def parting(together: list[Any], alone: list[Any], remembers: bool) -> str:
 
 
 async def metrics(client: httpx.AsyncClient) -> Counter[str]:
-    """vLLM's own numbers, summed over their labels."""
+    """vLLM's numbers, summed over their labels."""
     found: Counter[str] = Counter()
     for line in (await client.get("/metrics")).text.splitlines():
         name, _, value = line.rpartition(" ")

@@ -37,12 +37,12 @@ class Watch:
 
     def resident(self) -> float:
         """MiB."""
-        whole = 0.0
+        total = 0.0
         for process in processes(self.server):
             size = process.memory_info().rss / 2**20
             self.parts.setdefault(f"{process.name()} {process.pid}", []).append(round(size))
-            whole += size
-        return whole
+            total += size
+        return total
 
     def finish(self) -> None:
         """Writes what was seen to the report."""
@@ -51,7 +51,7 @@ class Watch:
             gone = self.pids - {process.pid for process in processes(self.server)}
         self.report.restarts = len(gone)
         done = np.array(self.samples)
-        late = done[done[:, 0] >= done[-1, 0] / 3]  # behind the first third, when all is warm
+        late = done[done[:, 0] >= done[-1, 0] / 3]  # after the first third, when everything is warm
         slope = np.polyfit(late[:, 0] / 1000, late[:, 1], 1)[0] if len(set(late[:, 0])) > 1 else 0
         self.report.memory = {
             "first": round(float(done[0, 1]), 1),

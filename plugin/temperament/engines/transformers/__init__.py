@@ -6,7 +6,7 @@
     model.generate(**inputs, **kwargs)
 
 `processor` runs the stages of the presets, `arguments` turns everything else that they set into
-arguments of `generate`, and `traced_generation` also tells in which mode each token was drawn.
+arguments of `generate`, and `traced_generation` also returns the mode of each token.
 """
 
 from temperament.engines.transformers.arguments import generate_kwargs

@@ -1,8 +1,8 @@
-"""Everything that presets set, as arguments of `model.generate`.
+"""Turns presets into arguments of `model.generate`.
 
-One call of `generate` has one set of arguments, so the presets of its rows may differ in their
-stages alone. All stages run in our processor: Transformers puts a user's processors before its own
-warpers and adds a `top_k` of 50 by itself, so its sampling arguments are set to neutral values.
+One call of `generate` has one set of arguments, so the presets of its rows may differ only in their
+stages. All stages run in our processor. Transformers runs its warpers after a user's processors and
+adds a `top_k` of 50 by itself, so its sampling arguments are set to neutral values.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _all_greedy(presets: Sequence[Preset]) -> bool:
 def _problem(
     field: str, values: Sequence[Any], presets: Sequence[Preset], tokenizer: Any
 ) -> Problem | None:
-    """Why `generate` can't take a field of its own; `values` are those of the presets."""
+    """Returns why `generate` can't take a field, None if it can; `values` are the presets'."""
     if field == "seed":
         if all(preset.chain.draws for preset in presets):
             return None  # our processor draws the tokens, with these seeds

@@ -79,7 +79,8 @@ class PresetLogitsProcessor(LogitsProcessor):
                 torch.full_like(self._start, self._prompt_length),
                 torch.full_like(self._start, length),
             )
-            # If the rows don't continue those of the last step, the whole texts are read again.
+            # If the rows don't continue those of the last step, their texts are read from the
+            # start.
             ends = np.full(rows, length) if same_rows else None
             if ends is None and self._has_modes:
                 self._read_modes(input_ids)
@@ -114,7 +115,7 @@ class PresetLogitsProcessor(LogitsProcessor):
             self._rows.read(row, ids[start:middle], ids[middle:], length)
 
     def _reorder(self, before: Tensor) -> bool:
-        """Gives each row the memory of the row that it continues; returns False if there is none.
+        """Gives each row the data of the row that it continues; returns False if there is none.
 
         Beams change places, and several may continue the same one.
         """
@@ -147,7 +148,7 @@ class PresetLogitsProcessor(LogitsProcessor):
         requests = [request_of(preset, self._ends) for preset in self.presets]
         for row in range(count):
             request = requests[row * len(requests) // count]
-            # Each sample of a prompt gets a seed of its own, or all would be equal.
+            # Each sample of a prompt gets another seed, or all would be equal.
             prompt, sample = divmod(row, count // len(seeds))
             seed = sample_seed(seeds[prompt], sample)
             rows.write(row, replace(request, seed=seed))

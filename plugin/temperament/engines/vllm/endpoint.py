@@ -50,7 +50,7 @@ class TemperamentEndpoint:
     def attach_router(self, app: FastAPI) -> None:
         """Adds the middleware and the routes.
 
-        vLLM calls it before it adds its own middleware, so ours runs inside vLLM's.
+        vLLM calls it before it adds other middleware, so ours runs inside vLLM's.
         """
         self._app = app
         metrics = Metrics()
@@ -94,7 +94,7 @@ class TemperamentEndpoint:
 
 
 def refuse(config: VllmConfig) -> None:
-    """Raises `EngineError` where vLLM would silently not load our logits processor."""
+    """Raises `EngineError` if vLLM would silently leave out our logits processor."""
     if config.speculative_config is not None and not config.use_v2_model_runner:
         raise EngineError(
             Problem(
@@ -109,11 +109,12 @@ def refuse(config: VllmConfig) -> None:
 
 
 def first_line(config: VllmConfig, admission: Admission) -> str:
-    """Returns the line of the log that sums the server up: runner, model, presets, plan."""
+    """Returns the log line that describes the server: runner, model, presets, plan."""
     catalogue, default = admission.catalogue, admission.default
     slow = VLLM.slow.get(admission.platform or "", frozenset())
-    native = [name for name in (*VLLM.before, *VLLM.order) if admission.choice != "auto" or
-           name not in slow] if admission.choice != "residual" else []  # fmt: skip
+    native = [] if admission.choice == "residual" else [*VLLM.before, *VLLM.order]
+    if admission.choice == "auto":
+        native = [name for name in native if name not in slow]
     return (
         f"temperament {temperament.__version__}:"
         f" {'V2' if config.use_v2_model_runner else 'V1'} runner on {admission.platform};"
@@ -139,9 +140,9 @@ def collect(folder: Path) -> None:
 
 
 def build_admission(config: VllmConfig, state: Any, chosen: Settings) -> Admission:
-    """Returns what admitting a request on this server depends on, and reads the presets for it.
+    """Reads the presets and returns the `Admission` of this server.
 
-    `state` is the application's, which knows the served models. Raises `PresetError` with every
+    `state` is the application's state, which has the served models. Raises `PresetError` with every
     problem of the presets and of what the operator has set.
     """
     from vllm.platforms import current_platform
@@ -161,15 +162,15 @@ def build_admission(config: VllmConfig, state: Any, chosen: Settings) -> Admissi
     if chosen.default is not None:
         where = f"{settings.WHERE}.default"
         default = require_bound(catalogue.resolve(chosen.default, where), where)
-        if beyond := list(restrictions.sampling(default)):
+        if beyond := list(restrictions.check_values(default)):
             raise PresetError(replace(problem, where=where) for problem in beyond)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models
         return bool(models.is_base_model(name) or name in models.lora_requests)
 
-    # A default preset, and the operator's own with modes, must work with the model's tokenizer. The
-    # shipped ones are checked when a request names them.
+    # The default preset, and the operator's presets with modes, must work with the model's
+    # tokenizer. The shipped presets are checked when a request names them.
     shipped_folder = str(shipped())
     problems = [
         replace(problem, where=preset.origin or problem.where)

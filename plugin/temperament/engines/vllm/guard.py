@@ -1,6 +1,6 @@
-"""The guard: an error of ours in a decoding step costs a request its preset, and never the engine.
+"""The guard: an error of ours in a decoding step costs one request its preset, never the engine.
 
-vLLM lets no logits processor fail a single request: an exception from it ends the engine for every
+In vLLM a logits processor can't fail a single request: its exception ends the engine for every
 client. So a request whose stages raise goes on without its preset; the error is logged and counted.
 """
 
@@ -20,7 +20,7 @@ from temperament.stages import BY_NAME
 
 logger = init_logger("vllm.temperament")
 
-BATCH = "batch"  # reported in place of a stage if the error came from none
+BATCH = "batch"  # reported instead of a stage if no stage raised the error
 
 # (logits, the slots of their requests, their rows in the step or None for all rows) -> logits
 Step = Callable[[Tensor, Slots, Tensor | None], Tensor]
@@ -54,7 +54,7 @@ class Guard:
 
         If it raises, `step` runs again for each slot alone, on the slot's original rows (`rows_of`
         returns their [n] int64 indices), so that the other requests get their usual logits. A slot
-        that raises alone is given up. `switches` returns how many modes have switched so far.
+        that raises alone is given up. `switches` returns the number of mode switches so far.
         """
         begin = time.perf_counter()
         original = self._copy_of(logits)
@@ -80,8 +80,8 @@ class Guard:
         except Exception as error:
             self._fail(slot, error)
 
-    def lost(self, error: Exception) -> None:
-        """Makes all slots neutral: what is stored of their requests may be wrong."""
+    def give_up_all(self, error: Exception) -> None:
+        """Makes all slots neutral, since the data of their requests may be wrong."""
         self._restart()
         self._report(error, "every request")
 
@@ -107,7 +107,7 @@ class Guard:
         try:
             self._report(error, self._give_up(slot))
         except Exception as other:
-            self.lost(other)
+            self.give_up_all(other)
 
     def _report(self, error: Exception, who: str) -> None:
         notes = getattr(error, "__notes__", ())
@@ -125,7 +125,7 @@ class Guard:
         self._meter.fallback(stage)
 
     def _copy_of(self, logits: Tensor) -> Tensor:
-        """A copy, [rows, vocab], in a buffer that every step uses."""
+        """Returns a copy, [rows, vocab], in a buffer that all steps share."""
         size = logits.numel()
         if self._buffer.numel() < size or self._buffer.device != logits.device:
             self._buffer = torch.empty(size, device=logits.device)

@@ -40,7 +40,7 @@ def folder_of(vllm_config: VllmConfig) -> Path:
 
 
 class Meter:
-    """The metrics of one engine process; without a `folder` they are only counted."""
+    """The metrics of one engine process; without a `folder` they are counted but not written."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.fallbacks: dict[str, int] = {}  # by stage

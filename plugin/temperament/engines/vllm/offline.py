@@ -26,7 +26,7 @@ def sampling_params(
     plan: Choice = "auto",
     **overrides: Any,
 ) -> SamplingParams:
-    """Returns the `SamplingParams` with which vLLM samples as `preset` says.
+    """Returns the `SamplingParams` with which vLLM samples by `preset`.
 
     `overrides` are fields that win over the preset's (`temperature=0.2`, `max_tokens=256`), and any
     other field of `SamplingParams` (`n=4`, `logprobs=5`). `model` is the model's name or folder: a
@@ -34,7 +34,7 @@ def sampling_params(
     instance `llm.model_config.get_diff_sampling_param()`.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
-    that vLLM can't honour, vLLM's own errors for its own fields.
+    that vLLM can't honour, and what `SamplingParams` raises for any other field.
     """
     from vllm import SamplingParams
     from vllm.platforms import current_platform
@@ -49,7 +49,11 @@ def sampling_params(
     resolved = resolve(chosen, catalogue, fields=settings, model_values=below)
     split = split_preset(resolved, VLLM, plan, current_platform.device_type)
     refuse([resolved.generation], VLLM, "sampling_params")
-    fields: dict[str, Any] = {**split.native, **VLLM.written(resolved.generation), **others}
+    fields: dict[str, Any] = {
+        **split.native,
+        **VLLM.generation_fields(resolved.generation),
+        **others,
+    }
     ours, engines = seeds(split.residual, fields.get("seed"), fields.get("n"))
     fields["seed"] = engines
     if split.residual:

@@ -1,4 +1,5 @@
-"""Which installed vLLM plugins `VLLM_PLUGINS` leaves out, and a value that leaves none out.
+"""Finds the installed vLLM plugins that `VLLM_PLUGINS` leaves out, and a value that leaves out
+none.
 
 `VLLM_PLUGINS` is one allowlist for every group of plugins: a server started with
 `VLLM_PLUGINS=temperament` also loses hardware platforms, LoRA resolvers, IO processors and stat
@@ -13,7 +14,7 @@ from importlib.metadata import entry_points
 
 VARIABLE = "VLLM_PLUGINS"
 OURS = "temperament"
-# The groups that vLLM loads whole where the variable isn't set.
+# The groups of which vLLM loads every plugin if the variable isn't set.
 GROUPS = (
     "vllm.platform_plugins",
     "vllm.general_plugins",

@@ -1,8 +1,8 @@
 """The class that vLLM loads: a logits processor for both of its model runners.
 
 Both runners read the entry-point group `vllm.logits_processors`, and each refuses a class that
-doesn't derive from its own interface. So this class derives from both. The arguments of its
-constructor tell which runner creates it.
+doesn't derive from the runner's interface. So this class derives from both. The number of arguments
+of its constructor shows which runner creates it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
 
 
 def meter_of(vllm_config: VllmConfig) -> Meter:
-    """Returns the metrics of this process. Tensor-parallel ranks do the same; the first writes."""
+    """Returns the metrics of this process. Only the first tensor-parallel rank writes its files."""
     from vllm.distributed.parallel_state import get_tensor_model_parallel_rank
 
     return Meter(None if get_tensor_model_parallel_rank() else folder_of(vllm_config))

@@ -20,7 +20,7 @@ Text = tuple[int, Tensor]
 
 
 class Snapshots:
-    """Snapshots by request. vLLM doesn't say whether a request that leaves ends or comes back."""
+    """Snapshots by request. vLLM doesn't report whether a request that leaves will come back."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, tuple[SamplingParams, Text, Snapshot]] = OrderedDict()
@@ -38,10 +38,10 @@ class Snapshots:
     def take(self, params: SamplingParams, text: Text) -> Snapshot | None:
         """Removes and returns the snapshot of a request that comes back, None if there is none.
 
-        The request is recognised by its chain and its tokens, from which everything in a snapshot
-        follows. Among several that fit, one with the same `SamplingParams` object is preferred:
-        it is the request's own where runner and scheduler share a process, though its samples share
-        it too. Tokens are compared last, since that waits for the device.
+        The request is recognised by its chain and its tokens, which determine the snapshot. Among
+        several that fit, one with the same `SamplingParams` object is preferred: if runner and
+        scheduler share a process, it belongs to the same request (or to another sample of it).
+        Tokens are compared last, since that waits for the device.
         """
         chain = (params.extra_args or {}).get(KEY)
         matching = [

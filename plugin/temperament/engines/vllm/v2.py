@@ -1,8 +1,8 @@
 """The V2 runner: requests have slots, a step's rows come in any order, tokens are on the device.
 
-With speculative decoding a request has one more row for each draft token. Only the device knows
-which rows belong to which request. So then every stage runs on all rows, and its result is kept for
-the rows of its requests.
+With speculative decoding a request has one more row for each draft token, and only the device knows
+which rows belong to which request. So every stage runs on all rows then, and its result is kept
+only in the rows of requests that have the stage.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class V2Batch:
         self._prompt = np.zeros(slots, dtype=np.int64)
         self._seen = np.zeros(slots, dtype=np.int64)
         self._snapshots = Snapshots()
-        # slots of requests that joined and whose snapshot has not been looked for yet
+        # slots of requests that joined and for which no snapshot has been searched yet
         self._joined: set[int] = set()
 
     def add(self, slot: int, params: SamplingParams) -> bool:
@@ -83,7 +83,7 @@ class V2Batch:
         try:
             self.rows.table.flush()
         except Exception as error:
-            self._guard.lost(error)
+            self._guard.give_up_all(error)
         for slot in dict.fromkeys(self._unread):
             self._guard.attempt(slot, partial(self._read, slot))
         self._unread.clear()
@@ -121,8 +121,8 @@ class V2Batch:
         if part is not None:
             history = None if history is None else history.select(part)
             rows, first = rows.index_select(0, part), first.index_select(0, part)
-        # A row can have so many tokens that are new since its slot's last step: at most drafts + 1
-        # were committed, and up to `drafts` tokens are still to be verified.
+        # The most tokens that a row can have more than at its slot's last step: drafts + 1 that
+        # were committed since, and `drafts` that are still to be verified.
         new = 2 * self._drafts + 1
         if context.expanded_idx_mapping.shape[0] == len(context.idx_mapping_np):
             # With draft tokens, `lengths` are upper bounds.
@@ -141,8 +141,8 @@ class V2Batch:
         """Keeps a snapshot of a slot whose request has left."""
         params = self._stateful.pop(slot, None)
         if params is not None:
-            # The runner writes a new request's tokens into its table only after this, so those of
-            # the request that left still stand there.
+            # The runner writes a new request's tokens into its table only later, so the tokens of
+            # the request that left are still there.
             text = self._text(slot, int(self._prompt[slot]), int(self._seen[slot]))
             self._snapshots.put(params, self.rows.save(slot), text)
 
@@ -156,8 +156,8 @@ class V2Batch:
             self._joined.remove(slot)
             if end == prompt:  # no output yet: a new request
                 continue
-            # A request that comes back has one token more than at its last step. While its old slot
-            # is free, its state is there.
+            # A request that comes back has one token more than at its last step. If its old slot is
+            # still free, its state is in that slot.
             for other in self._stateful.keys() - {*slots.tolist()}:
                 if (self._prompt[other], self._seen[other]) == (prompt, end - 1):
                     self._keep(other)
@@ -175,7 +175,7 @@ class V2Batch:
         if self._drafts and longest:
             number = torch.arange(rows.shape[0], device=rows.device)
             for back in range(self._drafts):
-                # The input token of the row `back` rows earlier stands at `pos - back`.
+                # The input token of the row `back` rows earlier has the position `pos - back`.
                 is_draft = back < context.expanded_local_pos
                 fed = context.input_ids[(number - back).clamp_min(0)].long()
                 position = (context.pos.long() - back).clamp(0, longest - 1)[:, None]

@@ -2,10 +2,10 @@
 
 Each is built from the one before; `docs/automata.md` shows them at work.
 
-- `patterns`: the texts of all triggers, found byte by byte
-- `tokens`: the same, a whole token at a time
-- `triggers`: tokens that are triggers themselves, and where a text goes on after a switch
-- `modes`: which rule a trigger sets off in which mode
+- `patterns`: finds the texts of all triggers, byte by byte
+- `tokens`: finds them token by token
+- `triggers`: adds triggers that are tokens, and where a text goes on after a switch
+- `modes`: adds which rule applies in which mode
 - `tracer`: one text read token by token on the host, as `batch.modes` does on the device
 - `cache`: the tables on disk
 """

@@ -1,8 +1,8 @@
-"""The tables of automata on disk, by a digest of what they are built from.
+"""Keeps the tables of automata on disk, by a digest of what they are built from.
 
-The files lie in `$XDG_CACHE_HOME/temperament` (`~/.cache/temperament` without it). Each is written
+The files are in `$XDG_CACHE_HOME/temperament` (`~/.cache/temperament` without it). Each is written
 under another name and then renamed, so that processes which build the same table don't disturb each
-other. A file that can't be read counts as missing; a folder that can't be written keeps nothing.
+other. A file that can't be read counts as missing. If the folder can't be written, nothing is kept.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def folder() -> Path:
-    """Returns the folder of the files."""
+    """Returns the folder in which the files are kept."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "temperament" / "automata"
 
 
 def load(key: str) -> dict[str, NDArray[Any]] | None:
-    """Returns the arrays that were stored under a key, None if there are none to be read."""
+    """Returns the arrays stored under a key, None if there are none or they can't be read."""
     path = folder() / f"{key}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = dict(stored)
-        os.utime(path)  # `store` drops the files that were not used for longest
+        os.utime(path)  # `store` removes the least recently used files
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return arrays
@@ -43,7 +43,7 @@ def load(key: str) -> dict[str, NDArray[Any]] | None:
 def store(key: str, arrays: Arrays) -> None:
     """Stores arrays under a key.
 
-    If all files together exceed `MAX_BYTES`, those that were not used for longest are dropped.
+    If all files together exceed `MAX_BYTES`, the least recently used ones are removed.
     """
     target = folder() / f"{key}.npz"
     with suppress(OSError):
@@ -60,9 +60,9 @@ def store(key: str, arrays: Arrays) -> None:
 
 
 def _prune(home: Path) -> None:
-    kept = 0
+    total = 0
     files = [(path.stat(), path) for path in home.iterdir()]
     for stat, path in sorted(files, key=lambda file: file[0].st_mtime, reverse=True):
-        kept += stat.st_size
-        if kept > MAX_BYTES:
+        total += stat.st_size
+        if total > MAX_BYTES:
             path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """A preset's modes and rules over a vocabulary: which rule a trigger sets off in which mode.
 
-This is the last of the automata: with it a text can be read token by token, by `tracer` on the host
+This is the last of the automata. Texts are read with it token by token: by `tracer` on the host
 and by `batch.modes` on the device.
 """
 
@@ -38,12 +38,12 @@ class Switching:
     # as the preset sets it: a mode's name, `auto`, or ""
     start: str
     rules: tuple[Rule, ...]
-    # the index of the mode in which a text begins if the prompt doesn't say otherwise
+    # the index of the mode in which a text begins, unless the prompt decides (`auto`)
     first: int
 
     @classmethod
     def of(cls, preset: Preset) -> Switching | None:
-        """Returns those of a preset, None if it has no modes."""
+        """Returns the modes and rules of a preset, None if it has no modes."""
         if not preset.modes:
             return None
         names = tuple(mode.name for mode in preset.modes)
@@ -82,17 +82,17 @@ T = TypeVar("T")
 class CountingRules(NamedTuple, Generic[T]):
     """The rules that end a mode by counting: one column for each number, all [modes].
 
-    A mode without such a rule has NO_RULE, and a number that no text reaches.
+    A mode without such a rule has NO_RULE, and numbers that no text reaches.
     """
 
     # the mode has had `limit` tokens
     limit: T
     limit_rule: T
-    # the last `span` tokens stand `times` times in the output
+    # the last `span` tokens occur `times` times in the output
     span: T
     times: T
     repeat_rule: T
-    # the entropy in nats was over `above`, or under `below`, for so many steps in a row
+    # the entropy in nats was over `above` (under `below`) for that number of steps in a row
     above: T
     above_steps: T
     above_rule: T
@@ -145,7 +145,7 @@ def mode_automaton(switching: Switching, vocabulary: TokenBytes | None) -> ModeA
         leaves[number, : len(switching.modes)] = [rule.leaves(mode) for mode in switching.modes]
     choice = np.full((len(triggers.marks), MAX_MODES), NO_RULE, dtype=np.int64)
     for mark, (ended, _) in enumerate(triggers.marks):
-        # The first rule that holds in a mode wins, so it is written last.
+        # The first rule that applies in a mode wins, so it is written last.
         for number in sorted({rule_of[d] for d in ended}, reverse=True):
             choice[mark, leaves[number]] = number
     return ModeAutomaton(
@@ -161,7 +161,7 @@ def mode_automaton(switching: Switching, vocabulary: TokenBytes | None) -> ModeA
 
 
 def _detectors(rule: Rule, vocabulary: TokenBytes) -> list[Detector]:
-    """What a rule waits for; a token's name that the vocabulary doesn't have is left out."""
+    """Returns what a rule waits for, without a token name that the vocabulary doesn't have."""
     on = rule.on
     found: list[Detector] = [
         Pattern(text.encode("utf-8", "replace"), on.at_line_start, on.end_of) for text in on.texts
@@ -175,6 +175,7 @@ def _target(switching: Switching, rule: Rule) -> int:
 
 
 def _turns(detectors: list[Detector], vocabulary: TokenBytes) -> frozenset[int]:
+    """Returns `ModeAutomaton.turns`."""
     texts = [detector.text for detector in detectors if isinstance(detector, Pattern)]
     return frozenset(
         token
@@ -217,7 +218,7 @@ def _pending(
     rule_of: list[int],
     vocabulary: TokenBytes,
 ) -> NDArray[np.int64]:
-    """[states, modes] as `ModeAutomaton.pending` says."""
+    """Returns `ModeAutomaton.pending`, [states, modes]."""
     pending = np.full((triggers.bytes.states, MAX_MODES), SAME_MODE, dtype=np.int64)
     if not any(rule.before for rule in switching.rules):
         return pending

@@ -1,4 +1,4 @@
-"""Patterns to an automaton over bytes, the first of the automata.
+"""Builds an automaton over bytes from patterns, the first of the automata.
 
 The automaton is the subset construction of all patterns at once. For patterns that count anywhere
 it is that of Aho and Corasick (1975).
@@ -24,7 +24,7 @@ _NEWLINE = 10
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text, not empty, and where it counts: anywhere, unless a field says otherwise."""
+    """A text, not empty. It counts anywhere, unless one of the fields is set."""
 
     text: bytes
     # only spaces and tabs precede it in its line
@@ -34,7 +34,7 @@ class Pattern:
 
     @property
     def length(self) -> int:
-        """The number of bytes to match: those of the text, and a whole line's newline."""
+        """The number of bytes to match: those of the text, and the newline for `whole_line`."""
         return len(self.text) + self.whole_line
 
 
@@ -46,9 +46,10 @@ class ByteAutomaton:
     next: NDArray[np.int16]
     # [states] the patterns that end there
     ends: tuple[frozenset[int], ...]
-    # [states] the patterns that have begun, each with the number of its bytes that are matched
+    # [states] the unfinished patterns that have begun, each with the number of its matched bytes
     begun: tuple[frozenset[tuple[int, int]], ...]
-    # [states] where a text goes on if the mode switches there: whole lines must begin anew
+    # [states] the state from which a text goes on if the mode switches there: `whole_line` patterns
+    # that have begun no longer count
     after_switch: tuple[int, ...]
     # the state at the start of a line
     start: int
@@ -60,9 +61,9 @@ class ByteAutomaton:
 
 
 class _State(NamedTuple):
-    # whether the line holds only spaces and tabs so far; False if no pattern depends on lines
+    # whether the line has only spaces and tabs so far; False if no pattern depends on lines
     blank: bool
-    # (pattern, number of its bytes that are matched)
+    # (pattern, number of its matched bytes) of each pattern that has begun
     matched: frozenset[tuple[int, int]]
 
 
@@ -83,19 +84,22 @@ def byte_automaton(patterns: Sequence[Pattern]) -> ByteAutomaton:
             states.append(state)
         return number[state]
 
-    letters = {byte for pattern in patterns for byte in pattern.text}
+    pattern_bytes = {byte for pattern in patterns for byte in pattern.text}
     if by_line:
-        letters |= _TRAILING | {_NEWLINE}
+        pattern_bytes |= _TRAILING | {_NEWLINE}
     rows: list[NDArray[np.int16]] = []
     after_switch: list[int] = []
     for state in states:  # grows during the loop
         if len(rows) < len(idle):
-            # A byte of no pattern leads to a state where no pattern has begun.
-            row, known = np.zeros(256, dtype=np.int16), letters
+            # A byte that is in no pattern leads to a state where no pattern has begun.
+            row, relevant = np.zeros(256, dtype=np.int16), pattern_bytes
         else:
-            # Only a byte with which a pattern goes on can do something else than in an idle state.
-            row, known = rows[int(state.blank)].copy(), _continuing(patterns, state.matched)
-        for byte in sorted(known):
+            # Only bytes that continue a pattern can lead elsewhere than from an idle state.
+            row, relevant = (
+                rows[int(state.blank)].copy(),
+                _continuing_bytes(patterns, state.matched),
+            )
+        for byte in sorted(relevant):
             row[byte] = number_of(_step(patterns, state, byte, by_line))
         rows.append(row)
         after_switch.append(number_of(_after_switch(patterns, state)))
@@ -113,6 +117,7 @@ def byte_automaton(patterns: Sequence[Pattern]) -> ByteAutomaton:
 
 
 def _step(patterns: Sequence[Pattern], state: _State, byte: int, by_line: bool) -> _State:
+    """Returns the state after one more byte."""
     matched = set()
     for number, pattern in enumerate(patterns):
         anywhere = not (pattern.at_line_start or pattern.whole_line)
@@ -132,8 +137,8 @@ def _step(patterns: Sequence[Pattern], state: _State, byte: int, by_line: bool) 
     return _State(blank, frozenset(matched))
 
 
-def _continuing(patterns: Sequence[Pattern], matched: Iterable[tuple[int, int]]) -> set[int]:
-    """The bytes with which one of the begun patterns goes on."""
+def _continuing_bytes(patterns: Sequence[Pattern], matched: Iterable[tuple[int, int]]) -> set[int]:
+    """Returns the bytes that continue one of the patterns that have begun."""
     found: set[int] = set()
     for number, count in matched:
         pattern = patterns[number]
@@ -145,5 +150,6 @@ def _continuing(patterns: Sequence[Pattern], matched: Iterable[tuple[int, int]])
 
 
 def _after_switch(patterns: Sequence[Pattern], state: _State) -> _State:
+    """Returns the state without the `whole_line` patterns that have begun."""
     kept = ((p, count) for p, count in state.matched if not patterns[p].whole_line)
     return _State(state.blank, frozenset(kept))

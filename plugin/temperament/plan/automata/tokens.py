@@ -1,6 +1,6 @@
-"""An automaton over bytes to one over tokens: it is run over every token of a vocabulary.
+"""Turns an automaton over bytes into one over tokens, by running it over every token's bytes.
 
-So a text is found however the tokenizer cuts it, and a token costs one look-up.
+A text is then found however the tokenizer cuts it, and each token costs one look-up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from temperament.plan.automata.patterns import Pattern, byte_automaton
 from temperament.plan.vocabulary import TokenBytes
 
-# What ends within a token, in order: after how many of its bytes, and the mark of the state there.
+# The ends within a token, in order: (number of the token's bytes up to there, mark).
 Event = tuple[tuple[int, int], ...]
 
 _NO_TOKENS = np.zeros(0, dtype=np.int64)
@@ -24,10 +24,10 @@ _NO_TOKENS = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class TokenAutomaton:
-    """What every token does from every state.
+    """The state and the event of every token from every state.
 
-    Most tokens do the same from any state, so there is one row for state 0, and for each other
-    state the tokens that do something else there: its exceptions, in the order of their ids.
+    Most tokens lead to the same state and event from any state. So there is one row for state 0
+    and, for each other state, a list of the tokens that differ: its exceptions, by rising id.
     """
 
     # [vocabulary] the state after a token, and the number of the event within it, from state 0
@@ -61,7 +61,7 @@ class TokenAutomaton:
 def token_automaton(texts: Sequence[bytes], vocabulary: TokenBytes) -> TokenAutomaton:
     """Returns the automaton that finds texts (none empty) in a vocabulary's tokens.
 
-    Its events tell that a text ended, not where. A token without bytes, such as a special one,
+    Its events show whether a text ended, not where. A token without bytes, such as a special one,
     leads to state 0.
     """
     table = byte_automaton([Pattern(text) for text in texts])
@@ -75,10 +75,10 @@ def run_over_tokens(
     tokens: tuple[bytes, ...],
     events: Events,
 ) -> TokenAutomaton:
-    """Returns the automaton that does with a token what `byte_next` does with its bytes.
+    """Returns the automaton whose step for a token is that of `byte_next` over the token's bytes.
 
-    `byte_next` is [states, 256]; `marks`, [states], are 0 where nothing ends. `events` may hold
-    events already, and gets the new ones.
+    `byte_next` is [states, 256]; `marks` is [states], 0 where nothing ends. New events are added to
+    `events`.
     """
     spelling = _spelling(tokens)
     plain_next = np.zeros(len(tokens), dtype=np.int16)
@@ -88,7 +88,7 @@ def run_over_tokens(
     found: list[list[NDArray[Any]]] = [[], [], []]
     first_exception = np.zeros(len(byte_next) + 1, dtype=np.int64)
     for state in range(len(byte_next)):
-        # Only a token whose first byte leads elsewhere can do something else than from state 0.
+        # Only tokens whose first byte leads to another state than from state 0 can differ.
         differing = np.flatnonzero(byte_next[state] != byte_next[0])
         group = np.concatenate([_NO_TOKENS, *(spelling.by_first_byte[b] for b in differing)])
         group = group[np.argsort(-spelling.lengths[group])]
@@ -104,7 +104,7 @@ def run_over_tokens(
 
 
 class Events:
-    """Events by number. Without `positions`, an event tells only that something ended."""
+    """Events by number. Without `positions`, an event shows only that something ended."""
 
     def __init__(self, *, positions: bool = True) -> None:
         self._positions = positions
@@ -112,7 +112,7 @@ class Events:
         self._number: dict[Event, int] = {(): 0}
 
     def number(self, event: Event) -> int:
-        """Returns the number of an event; a new one gets the next."""
+        """Returns the number of an event; a new event gets the next number."""
         if event not in self._number:
             self._number[event] = len(self.known)
             self.known.append(event)
@@ -121,7 +121,7 @@ class Events:
     def extend(
         self, numbers: NDArray[np.int32], end: int, marks: NDArray[np.int64]
     ) -> NDArray[np.int32]:
-        """Returns the numbers of the events that go on with one mark each, after `end` bytes."""
+        """Returns the number of each event with one more mark, which is after `end` bytes."""
         pairs, inverse = np.unique(np.stack([numbers, marks]), axis=1, return_inverse=True)
         longer = [
             self.number((*self.known[number], (end, mark)) if self._positions else ((0, 1),))

@@ -1,6 +1,6 @@
-"""One text read through its modes on the host; `batch.modes` does the same on the device.
+"""Follows one text through its modes on the host, as `batch.modes` does on the device.
 
-`batch.modes` starts here, with the tokens that a request brings along. Traces for users
+`batch.modes` reads a new request's prompt and earlier output with it. Traces for users
 (`preset_trace`, `temperament trace`, the playground) come from here too.
 """
 
@@ -24,7 +24,7 @@ class Switch:
 
     # the first token of the output that belongs to the new mode; 0 if the prompt switched
     token: int
-    # after how many bytes of its token the trigger ended; 0 for a trigger that is no text
+    # the number of its token's bytes up to the trigger's end; 0 for a trigger that isn't a text
     byte: int
     rule: int
     source: int
@@ -33,20 +33,21 @@ class Switch:
 
 @dataclass
 class Tracer:
-    """Reads one text. Entropy is not in the tokens, so rules on it never apply here."""
+    """Reads one text. Rules on entropy never apply here, since the tokens don't show it."""
 
     automaton: ModeAutomaton
-    # after the tokens read so far
+    # the mode and the automaton's state after the tokens read so far
     mode: int = field(init=False)
     state: int = field(init=False)
-    # the number of output tokens read, and of those before the mode began
+    # the number of output tokens read so far, and that number when the mode began
     count: int = 0
     entered: int = 0
     # the modes that `back` returns to, the latest last
     stack: list[int] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
     _output: list[int] = field(default_factory=list)
-    # [count] the longest common suffix of the output and of its first i + 1 tokens, 0 for the last
+    # [count] the length of the longest common suffix of the output and its first i + 1 tokens; 0
+    # for the last i
     _matches: np.ndarray[tuple[int], np.dtype[np.int64]] = field(
         default_factory=lambda: np.zeros(0, dtype=np.int64)
     )
@@ -93,7 +94,7 @@ class Tracer:
             self.state = self.automaton.triggers.after_switch(self.state)
 
     def _read_bytes(self, token: int, count: int) -> bool:
-        """Reads a token; after each switch, the rest of it anew. Returns whether it switched."""
+        """Reads a token; after a switch, its rest in the new mode. Returns whether it switched."""
         triggers, choice = self.automaton.triggers, self.automaton.choice
         read, switched = 0, False
         while True:
@@ -121,7 +122,7 @@ class Tracer:
         return bool(earlier >= counting.times[self.mode] - 1)
 
     def _switch(self, rule: int, count: int, byte: int) -> bool:
-        """Follows a rule; returns False where there is none, or no mode to go back to."""
+        """Switches by a rule; returns False if there is no rule, or no mode to go back to."""
         if rule == NO_RULE:
             return False
         source, target = self.mode, int(self.automaton.target[rule])

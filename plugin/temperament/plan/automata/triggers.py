@@ -1,9 +1,9 @@
 """All triggers of a preset over a vocabulary: which of them end within a token, and where.
 
-To the automaton over tokens this adds triggers that are tokens, and switches inside a token. After
-a switch the rest of the token is read from another state, since a line that must stand alone counts
-only if it began in the new mode (an opening fence is not its own end). Such rests have ids of their
-own, after those of the vocabulary.
+This adds two things to the automaton over tokens: triggers that are tokens, and switches inside a
+token. After a switch the rest of the token is read from another state, because a line that must
+stand alone counts only if it began in the new mode (an opening fence doesn't close itself). Each
+possible rest is treated like a further token, with an id after those of the vocabulary.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from temperament.plan.vocabulary import TokenBytes
 
 VERSION = 4  # of the stored arrays; a file of another version is not read
 KEPT = 64  # automata in memory
-NO_TOKEN = -1  # nothing is left of a token
-SAME_STATE = -1  # instead of a state: a token without bytes doesn't change it
+NO_TOKEN = -1  # as a rest: nothing is left of the token
+SAME_STATE = -1  # as a next state: a token without bytes doesn't change the state
 MAX_TOKEN_BYTES = 1 << 16
 
 Token = int
@@ -38,7 +38,7 @@ Mark = tuple[frozenset[int], int]
 
 @dataclass(frozen=True)
 class TriggerAutomaton:
-    """What every token does from every state, and which detectors end within it."""
+    """The state after every token from every state, and the detectors that end within it."""
 
     # Its events hold indices into `marks`. The next state of a token without bytes is SAME_STATE.
     tokens: TokenAutomaton
@@ -90,20 +90,22 @@ class TriggerAutomaton:
         """Returns the detectors that end in some text of this vocabulary, from a line's start."""
         table, size = self.tokens, self.size
         plain_next, plain_event = table.next[:size], table.event[:size]
-        # How many tokens lead to each state, and hold each event, from state 0.
+        # The number of tokens that lead to each state from state 0, and that have each event.
         to_state = np.bincount(plain_next[plain_next >= 0], minlength=table.states)
         with_event = np.bincount(plain_event, minlength=len(table.events))
         reached, waiting = {self.bytes.start}, [self.bytes.start]
         events: set[int] = set()
         while waiting:
             first, last = table.first_exception[waiting.pop() :][:2]
-            own = np.arange(first, last)[table.exception_token[first:last] < size]
-            tokens = table.exception_token[own]
-            removed, added = table.next[tokens], table.exception_next[own]
+            differing = np.arange(first, last)[table.exception_token[first:last] < size]
+            tokens = table.exception_token[differing]
+            removed, added = table.next[tokens], table.exception_next[differing]
             after = to_state - np.bincount(removed[removed >= 0], minlength=table.states)
             after = after + np.bincount(added[added >= 0], minlength=table.states)
             event = with_event - np.bincount(table.event[tokens], minlength=len(table.events))
-            event = event + np.bincount(table.exception_event[own], minlength=len(table.events))
+            event = event + np.bincount(
+                table.exception_event[differing], minlength=len(table.events)
+            )
             events.update(np.flatnonzero(event).tolist())
             new = set(np.flatnonzero(after).tolist()) - reached
             reached |= new
@@ -138,11 +140,11 @@ class _Builder:
 
     def __init__(self, detectors: Key, table: ByteAutomaton, vocabulary: TokenBytes) -> None:
         self._table = table
-        self._of_token: dict[Token, set[int]] = {}
+        self._detectors_of_token: dict[Token, set[int]] = {}
         for number, detector in enumerate(detectors):
             if isinstance(detector, Token):
-                self._of_token.setdefault(detector, set()).add(number)
-        missing = max(self._of_token, default=-1) + 1 - len(vocabulary)
+                self._detectors_of_token.setdefault(detector, set()).add(number)
+        missing = max(self._detectors_of_token, default=-1) + 1 - len(vocabulary)
         self._spelled = (*vocabulary.spelled, *[b""] * missing)
         self._marks: list[Mark] = [(frozenset(), 0)]
         self._number: dict[Mark, int] = {self._marks[0]: 0}
@@ -164,8 +166,9 @@ class _Builder:
         texts = tuple(sorted(set(rests.values())))
         number = {text: size + i for i, text in enumerate(texts)}
         rest_tokens = self._run(texts, events)
-        # A rest is read after a switch. What ends in it then ends in its token too, so what follows
-        # has an id already. Ends that are found from other states are never looked up.
+        # A rest is read after a switch. Whatever ends in it then also ends in its token, so the
+        # rest of the rest has an id already. Ends that occur only from other states are never
+        # looked up.
         of_rests = {
             (size + rest, end): text
             for (rest, end), text in _rests(rest_tokens, texts).items()
@@ -178,7 +181,7 @@ class _Builder:
         self._add_tokens(tokens, events)
         rest_key = np.array(sorted(keys), dtype=np.int64)
         return TriggerAutomaton(
-            _joined(tokens, rest_tokens, tuple(events.known)),
+            _join(tokens, rest_tokens, tuple(events.known)),
             tuple(self._marks),
             rest_key,
             np.array([keys[key] for key in rest_key.tolist()], dtype=np.int64),
@@ -198,29 +201,29 @@ class _Builder:
 
     def _add_tokens(self, table: TokenAutomaton, events: Events) -> None:
         """Adds the detectors that are tokens: each ends with its token, from every state."""
-        for token, own in self._of_token.items():
+        for token, detectors in self._detectors_of_token.items():
             event, after = int(table.event[token]), int(table.next[token])
-            table.event[token] = self._add_at_end(events, event, token, own, after)
+            table.event[token] = self._add_at_end(events, event, token, detectors, after)
             for i in np.flatnonzero(table.exception_token == token):
                 event, after = int(table.exception_event[i]), int(table.exception_next[i])
-                table.exception_event[i] = self._add_at_end(events, event, token, own, after)
+                table.exception_event[i] = self._add_at_end(events, event, token, detectors, after)
         empty = np.array([not spelled for spelled in self._spelled], dtype=np.bool_)
         table.next[empty] = SAME_STATE
 
     def _add_at_end(
-        self, events: Events, number: int, token: Token, own: set[int], after: int
+        self, events: Events, number: int, token: Token, detectors: set[int], after: int
     ) -> int:
-        """Returns the number of an event to whose token's end detectors are added."""
+        """Returns the number of an event, with `detectors` added at the end of its token."""
         event, end = events.known[number], len(self._spelled[token])
         after_switch = self._table.after_switch[after] if end else SAME_STATE
         if event and event[-1][0] == end:
-            ended = self._marks[event[-1][1]][0] | own
+            ended = self._marks[event[-1][1]][0] | detectors
             return events.number((*event[:-1], (end, self._mark(ended, after_switch))))
-        return events.number((*event, (end, self._mark(frozenset(own), after_switch))))
+        return events.number((*event, (end, self._mark(frozenset(detectors), after_switch))))
 
 
 def _rests(table: TokenAutomaton, tokens: tuple[bytes, ...]) -> dict[tuple[int, int], bytes]:
-    """What follows in a token after each byte at which something ends, but for the last byte."""
+    """Returns the bytes after each end within a token, by (token, end), except at its last byte."""
     plain = np.flatnonzero(table.event)
     numbers = np.concatenate([table.event[plain], table.exception_event])
     owners = np.concatenate([plain, table.exception_token])
@@ -233,10 +236,10 @@ def _rests(table: TokenAutomaton, tokens: tuple[bytes, ...]) -> dict[tuple[int, 
     }
 
 
-def _joined(
+def _join(
     first: TokenAutomaton, second: TokenAutomaton, events: tuple[Event, ...]
 ) -> TokenAutomaton:
-    """One automaton with the tokens of two, the second's ids after the first's."""
+    """Returns one automaton with the tokens of both; the second's ids follow the first's."""
     states, size = first.states, len(first.next)
     every = np.arange(states)
     state = np.concatenate([np.repeat(every, np.diff(a.first_exception)) for a in (first, second)])
@@ -285,7 +288,7 @@ def _to_arrays(table: TriggerAutomaton) -> dict[str, NDArray[Any]]:
 def _from_arrays(
     arrays: dict[str, NDArray[Any]], bytes_: ByteAutomaton, tokens: int
 ) -> TriggerAutomaton | None:
-    """The automaton in stored arrays, None if they don't hold one that fits."""
+    """Returns the automaton in stored arrays, None if they contain none that fits."""
     try:
         events, marks, size = json.loads(arrays["lists"].tobytes())
         table = TokenAutomaton(

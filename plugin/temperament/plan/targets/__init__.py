@@ -1,4 +1,4 @@
-"""What each engine does on its own, as data: one file an engine, one line here."""
+"""What each engine can do by itself, as data: one file for each engine, and one line here."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from temperament.plan.targets.vllm import VLLM, VLLM_MESSAGES, VLLM_SERVER
 
 TARGETS: Mapping[str, Target] = {"vllm": VLLM, "transformers": TRANSFORMERS}
 
-# The ways in, as the documents and `temperament explain` show them. vLLM has two: with `LLM` a flag
-# is an argument, with `vllm serve` an option of the command line.
-WAYS: Mapping[str, Target] = {
+# The entry points, as the documents and `temperament explain` show them. vLLM has two: a flag is an
+# argument of `LLM`, and a command-line option of `vllm serve`.
+ENTRY_POINTS: Mapping[str, Target] = {
     "transformers": TRANSFORMERS,
     **TARGETS,
     "server": VLLM_SERVER,
@@ -18,12 +18,12 @@ WAYS: Mapping[str, Target] = {
 
 __all__ = [
     "COMMUTING",
+    "ENTRY_POINTS",
     "TARGETS",
     "TRANSFORMERS",
     "VLLM",
     "VLLM_MESSAGES",
     "VLLM_SERVER",
-    "WAYS",
     "Limit",
     "Route",
     "Target",

@@ -1,7 +1,7 @@
 """The type of an engine's description: what it can do, as data.
 
-One file beside this describes each engine. The plan, the server, the command line, the documents
-and the exports to its formats all read that one description.
+Each engine is described in a file of this folder. The plan, the server, the command line, the
+documents and the exports to its formats all read that one description.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from temperament.stages import STAGE_OF
 Values = Mapping[str, Any]
 How = Literal["native", "ours", "flag", "refused"]
 
-# Stages that give the same set in either order: the k most likely of those above a share of the
-# maximum are those among the k most likely that are above it.
+# Stages that keep the same tokens in either order: both keep the tokens that are among the k most
+# likely and above a share of the maximum.
 COMMUTING: frozenset[frozenset[str]] = frozenset({frozenset({"top_k", "min_p"})})
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A value that the engine refuses or changes: when that is so, and why we then apply it."""
+    """Values that the engine refuses or changes, so that the stage is residual; and the reason."""
 
     applies: Callable[[Values], bool]
     reason: str
@@ -43,7 +43,7 @@ class Route:
 
 
 def native(where: str, en: str = "", zh: str = "", **sets: Any) -> Route:
-    """Returns the route to the engine's own field."""
+    """Returns the route to a field of the engine."""
     return Route("native", where, (en, zh), sets)
 
 
@@ -53,23 +53,23 @@ def ours(where: str, en: str = "", zh: str = "") -> Route:
 
 
 def flag(where: str, en: str, zh: str) -> Route:
-    """Returns the route of what is set when the engine starts, not by a preset or a request."""
+    """Returns the route to a setting of the engine's start, which no request can change."""
     return Route("flag", where, (en, zh))
 
 
 def refused(en: str, zh: str) -> Route:
-    """Returns the route of what the engine doesn't have."""
+    """Returns the route of a field that the engine can't honour."""
     return Route("refused", "", (en, zh))
 
 
 @dataclass(frozen=True)
 class Target:
-    """One engine, as a place where a preset may run.
+    """One engine.
 
-    `order` are the stages that it can run for us, in its own order, `before` those of them that it
-    runs before our slot. `has` are all the stages that it has. `fields` are its sampling fields
-    with their neutral values. `generation` are the routes of the fields that no stage reads, by
-    their names in a preset. `slow` are stages that our own ops were measured to compute faster, by
+    `order` are the stages that the engine can run for us, in its order; `before` are those of them
+    that it runs before our processor. `has` are all stages that it has. `fields` are its sampling
+    fields with their neutral values. `generation` are the routes of the fields that no stage reads,
+    by their names in a preset. `slow` are the stages that our ops compute faster, as measured, by
     platform.
     """
 
@@ -100,13 +100,13 @@ class Target:
 
     @property
     def spellings(self) -> dict[str, str]:
-        """The engine's names of the generation fields that it has, by ours."""
+        """The engine's name of each generation field that it has, by our name."""
         return {name: r.where for name, r in self.generation.items() if r.how == "native"}
 
-    def written(self, generation: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns a preset's generation fields as the engine's own: its names, lists for tuples.
+    def generation_fields(self, generation: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a preset's generation fields under the engine's names, with lists for tuples.
 
-        What the engine hasn't is left out: `plan.documented.refuse` reports it.
+        Fields that the engine lacks are left out: `plan.documented.refuse` reports them.
         """
         fields: dict[str, Any] = {}
         for name, value in generation.items():

@@ -1,4 +1,4 @@
-"""Transformers, described: which stages it has, its sampling fields, and each field's route."""
+"""Describes Transformers: which stages it has, its sampling fields, and each field's route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""vLLM, described: its order of sampling, our slot in it, its limits, and each field's route."""
+"""Describes vLLM: its order of sampling, our place in it, its limits, and each field's route."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ VLLM = Target(
         "top_k",
         "top_p",
     ),
-    # Our slot is among the processors after temperature in the V1 runner, before temperature in V2.
-    # With the engine's temperature at 1 both are the same place: after biases and penalties.
+    # Our processor runs after temperature in the V1 runner, before temperature in V2. With the
+    # engine's temperature at 1 both are the same: after biases and penalties.
     before=("logit_bias", "repetition_penalty", "frequency_penalty", "presence_penalty"),
     fields={
         "logit_bias": None,
@@ -221,8 +221,8 @@ VLLM = Target(
             ),
         ),
     },
-    # On the CPU vLLM sorts the vocabulary for a top_p, and counts tokens in a table of the whole
-    # vocabulary for a penalty: docs/benchmarks.md. On a GPU its fused kernels stay.
+    # On the CPU vLLM sorts the vocabulary for a top_p, and counts tokens in a [rows, vocab]
+    # table for a penalty: docs/benchmarks.md. On a GPU its fused kernels stay.
     slow={
         "cpu": frozenset(
             {"top_k", "top_p", "repetition_penalty", "frequency_penalty", "presence_penalty"}
@@ -231,7 +231,7 @@ VLLM = Target(
     generation=_GENERATION,
 )
 
-# The same engine behind `vllm serve`, where flags are set on the command line.
+# The same engine in `vllm serve`, where flags are set on the command line.
 VLLM_SERVER = replace(
     VLLM,
     generation={

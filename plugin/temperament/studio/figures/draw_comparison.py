@@ -28,7 +28,7 @@ def draw(
     language: Language = "en",
 ) -> None:
     """Writes the figure to `path` (`.png` or `.svg`). Raises `EngineError`, see `drawing`."""
-    words = _CHINESE if language == "zh" else {}
+    texts = _CHINESE if language == "zh" else {}
     names = [each.preset.name for each in collected]
     with drawing(theme, language) as pyplot:
         figure, panels = pyplot.subplots(
@@ -43,8 +43,8 @@ def draw(
                 panel.plot([estimate.low, estimate.high], [place, place], "-", color=colour)
                 panel.plot([estimate.value], [place], "os^Dv"[place % 5], color=colour)
             unit = MEASURES[each.measure]
-            panel.set_title(words.get(each.measure, each.measure))
-            panel.set_xlabel(words.get(unit, unit))
+            panel.set_title(texts.get(each.measure, each.measure))
+            panel.set_xlabel(texts.get(unit, unit))
             panel.set_yticks(range(len(names)), names)
             panel.set_ylim(len(names) - 0.5, -0.5)
             panel.grid(axis="y", visible=False)

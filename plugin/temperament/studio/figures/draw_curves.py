@@ -11,7 +11,7 @@ from torch import Tensor
 from temperament.studio import curves
 from temperament.studio.figures.style import Language, Theme, drawing, save
 
-_WORDS = {
+_TEXTS = {
     "en": {
         "raw": "Temperature and the distribution",
         "sorted": "The same, sorted",
@@ -59,46 +59,46 @@ def draw_all(
     for name in names:
         with drawing(theme, language) as pyplot:
             figure, axes = pyplot.subplots(figsize=(6.4, 4), layout="constrained")
-            FIGURES[name](logits, axes, _WORDS[language])
-            axes.set_title(_WORDS[language][name])
+            FIGURES[name](logits, axes, _TEXTS[language])
+            axes.set_title(_TEXTS[language][name])
             paths.append(folder / f"{name}.{kind}")
             save(figure, paths[-1])
     return paths
 
 
-def _raw(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
+def _raw(logits: Tensor, axes: Any, texts: dict[str, str]) -> None:
     mark = "o" if len(logits) <= _FEW else ""
     shares = curves.distributions(logits)
     for temperature, row in zip(curves.TEMPERATURES, shares, strict=True):
         axes.plot(row.numpy(), marker=mark, markersize=3, linewidth=1.2, label=f"T = {temperature}")
-    axes.set(xlabel=words["token"], ylabel=words["probability"], ylim=(0, None))
+    axes.set(xlabel=texts["token"], ylabel=texts["probability"], ylim=(0, None))
     axes.legend()
 
 
-def _sorted(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
+def _sorted(logits: Tensor, axes: Any, texts: dict[str, str]) -> None:
     mark = "o" if len(logits) <= _FEW else ""
     shares = curves.distributions(logits).sort(-1, descending=True).values[:, :_RANKS]
     for temperature, row in zip(curves.TEMPERATURES, shares, strict=True):
         axes.plot(row.numpy(), marker=mark, markersize=3, label=f"T = {temperature}")
-    axes.set(xlabel=words["rank"], ylabel=words["probability"], yscale="log")
+    axes.set(xlabel=texts["rank"], ylabel=texts["probability"], yscale="log")
     axes.set_ylim(bottom=max(float(shares[shares > 0].min()), 1e-12))
     axes.legend()
 
 
-def _entropy(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
+def _entropy(logits: Tensor, axes: Any, texts: dict[str, str]) -> None:
     curve = curves.entropy_by_temperature(logits)
     axes.plot(curve.x.numpy(), curve.y.numpy())
     axes.axvline(1, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="temperature", ylabel=words["nats"], xlim=(0, 2), ylim=(0, None))
+    axes.set(xlabel="temperature", ylabel=texts["nats"], xlim=(0, 2), ylim=(0, None))
 
 
-def _kept(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
+def _kept(logits: Tensor, axes: Any, texts: dict[str, str]) -> None:
     top_p, top_k, min_p = curves.kept_sets(logits)
     for curve, mark in ((top_p, "o"), (min_p, "s")):
         axes.plot(
             curve.x.numpy(), curve.y.numpy(), marker=mark, markersize=4, label=curve.parameter
         )
-    axes.set(xlabel="top_p, min_p", ylabel=words["tokens"], yscale="log", xlim=(0, 1.02))
+    axes.set(xlabel="top_p, min_p", ylabel=texts["tokens"], yscale="log", xlim=(0, 1.02))
     counts = axes.twiny()
     counts.plot(top_k.x.numpy(), top_k.y.numpy(), "^:", markersize=4, color="C2", label="top_k")
     counts.set(xscale="log", xlabel="top_k")
@@ -108,7 +108,7 @@ def _kept(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
     axes.legend(handles + more, labels + names)
 
 
-def _map(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
+def _map(logits: Tensor, axes: Any, texts: dict[str, str]) -> None:
     heat = curves.entropy_map(logits)
     mesh = axes.pcolormesh(heat.temperature.numpy(), heat.top_p.numpy(), heat.entropy.numpy())
     lines = axes.contour(
@@ -121,7 +121,7 @@ def _map(logits: Tensor, axes: Any, words: dict[str, str]) -> None:
     axes.clabel(lines, fontsize=8)
     axes.grid(visible=False)
     axes.set(xlabel="temperature", ylabel="top_p")
-    axes.figure.colorbar(mesh, label=words["nats"])
+    axes.figure.colorbar(mesh, label=texts["nats"])
 
 
 FIGURES: dict[str, Callable[[Tensor, Any, dict[str, str]], None]] = {

@@ -7,7 +7,7 @@ from typing import Any
 from temperament.studio.figures.style import Language, Theme, colours, drawing, save
 from temperament.studio.inspection import Inspection
 
-_WORDS = {
+_TEXTS = {
     "en": ("the model", "probability", "entropy {:.2f} nats, {} kept", "removed"),
     "zh": ("模型本身", "概率", "熵 {:.2f} nat，保留 {}", "被移除"),
 }
@@ -17,7 +17,7 @@ def draw(
     inspection: Inspection, path: str, theme: Theme = "light", language: Language = "en"
 ) -> None:
     """Writes the figure to `path` (`.png` or `.svg`). Raises `EngineError`, see `drawing`."""
-    own, probability, about, removed = _WORDS[language]
+    model, probability, about, removed = _TEXTS[language]
     rows = len(inspection.presets)
     columns = max(len(inspected.snapshots) for inspected in inspection.presets)
     shown = inspection.tokens[::-1]
@@ -48,7 +48,7 @@ def draw(
                 panel.set_yticks(range(len(shown)), [_plain(text) for _, text in shown])
                 panel.grid(axis="y", visible=False)
                 panel.set_xlabel(probability)
-                title = snapshot.stage or own
+                title = snapshot.stage or model
                 numbers = about.format(snapshot.entropy, int(snapshot.kept.sum()))
                 panel.set_title(f"{title}\n{numbers}", fontsize=9)
             name = f"{inspected.preset.name} {inspected.mode}".strip()

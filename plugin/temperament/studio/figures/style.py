@@ -12,8 +12,8 @@ from temperament.errors import EngineError, Problem
 Theme = Literal["light", "dark"]
 Language = Literal["en", "zh"]
 
-# Okabe and Ito 2008, "Color Universal Design": told apart with any kind of colour vision. On a
-# dark ground black becomes white, and on a light one yellow, too faint there, is left out.
+# Okabe and Ito 2008, "Color Universal Design": distinct with any kind of colour vision. On a dark
+# ground white replaces black; on a light ground yellow is too faint and is left out.
 _COLOURS: dict[Theme, tuple[str, ...]] = {
     "light": ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00"),
     "dark": ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#FFFFFF", "#D55E00", "#CC79A7"),

@@ -46,4 +46,4 @@ def slider(parameter: Parameter) -> tuple[float, float, float]:
     if parameter.slider is not None:
         return parameter.slider
     low, high = max(parameter.low, -_WIDE), min(parameter.high, _WIDE)
-    return low, high, 1 if parameter.whole else (high - low) / 100
+    return low, high, 1 if parameter.integer else (high - low) / 100

@@ -18,7 +18,7 @@ from temperament.studio.playground import routes
 def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[], Any]) -> None:
     """Adds the page at `/playground/`, and its answers under `/v1/playground` with the API key.
 
-    The answers ask the server's own HTTP layer, in this process, with the API key of the page's
+    They are computed by requests to the same app, in this process, with the API key of the page's
     request. `served` is the model that `vllm serve` was started with.
     """
 

@@ -109,14 +109,16 @@ def data(playground: Callable[[], Playground | None]) -> APIRouter:
     """The routes of the answers; `playground` returns None until the server has started."""
     routes = APIRouter(prefix="/v1/playground", include_in_schema=False)
 
-    async def answer(request: Request, make: Callable[[Playground, Source, Any], Any]) -> Response:
+    async def answer(
+        request: Request, respond: Callable[[Playground, Source, Any], Any]
+    ) -> Response:
         ready = playground()
         if ready is None:
             return JSONResponse({"problems": [{"message": "the server is starting"}]}, 503)
         try:
             body = await _body(request)
             async with ready.open(request) as source:
-                return JSONResponse(await make(ready, ready.with_kept_logits(source), body))
+                return JSONResponse(await respond(ready, ready.with_kept_logits(source), body))
         except TemperamentError as error:
             return refusal(error)
 
@@ -157,7 +159,7 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
                 "name": preset.name,
                 "summary": dict(preset.summary),
                 "values": preset.plain(),
-                "usable": preset.unbound,
+                "unbound": preset.unbound,
             }
             for preset in ready.catalogue.values()
         ],
@@ -178,8 +180,8 @@ async def _inspect(ready: Playground, source: Source, body: Mapping[str, Any]) -
     content = as_json(inspected)
     # one list for each side, with an entry for each mode of its preset
     counts = [len(merge(preset, source.defaults).chains) for preset in presets]
-    ways = iter(content.pop("presets"))
-    content["sides"] = [[next(ways) for _ in range(count)] for count in counts]
+    inspected_modes = iter(content.pop("presets"))
+    content["sides"] = [[next(inspected_modes) for _ in range(count)] for count in counts]
     return content
 
 

@@ -61,8 +61,8 @@ class Sample:
         self.means = weights @ self.entropy / len(kinds)
 
     @property
-    def own(self) -> float:
-        """The mean entropy of the model's own distributions, in nats."""
+    def base_entropy(self) -> float:
+        """The mean entropy of the distributions before any setting (temperature 1), in nats."""
         return float(self.mean[column("temperature", 1.0)])
 
     def entropies(self, parameter: str) -> Line:
@@ -76,18 +76,18 @@ class Sample:
         return low, high
 
     def relative(self, parameter: str, value: float) -> Estimate:
-        """The mean entropy at one setting, as a share of the model's own."""
-        place, own = column(parameter, value), column("temperature", 1.0)
-        return _estimate(lambda mean: mean[..., place] / mean[..., own], self)
+        """The mean entropy at one setting, as a share of `base_entropy`."""
+        place, base = column(parameter, value), column("temperature", 1.0)
+        return _estimate(lambda mean: mean[..., place] / mean[..., base], self)
 
     def difference(self, value: float) -> Estimate:
-        """By how much top_p leaves more entropy than temperature at the same number.
+        """The mean entropy under top_p minus that under temperature, both at `value`.
 
-        As a share of the model's own mean entropy: negative where top_p takes more away.
+        As a share of `base_entropy`: negative where top_p leaves less entropy.
         """
         cool, cut = column("temperature", value), column("top_p", value)
-        own = column("temperature", 1.0)
-        return _estimate(lambda mean: (mean[..., cut] - mean[..., cool]) / mean[..., own], self)
+        base = column("temperature", 1.0)
+        return _estimate(lambda mean: (mean[..., cut] - mean[..., cool]) / mean[..., base], self)
 
     def lower(self, value: float) -> float:
         """The share of contexts in which top_p leaves less entropy than temperature."""
@@ -102,8 +102,11 @@ class Sample:
         """
         x = np.array(VALUES[parameter])
         places = columns(parameter)
-        there = self.mean[places] > 1e-6
-        x, places = x[there], [place for place, kept in zip(places, there, strict=True) if kept]
+        positive = self.mean[places] > 1e-6
+        x, places = (
+            x[positive],
+            [place for place, kept in zip(places, positive, strict=True) if kept],
+        )
 
         def slopes(mean: Array) -> Array:
             logs = np.log(np.maximum(mean[..., places], 1e-9))
@@ -115,7 +118,7 @@ class Sample:
     def equal(self, parameter: str, temperature: float) -> Estimate | None:
         """The value of a parameter that has the mean entropy of a temperature.
 
-        Found by linear interpolation between settings; None if no setting has so little or so much.
+        Interpolated linearly between the settings; None outside their range.
         """
         line = self.equals(parameter)
         place = VALUES["temperature"].index(temperature)
@@ -143,9 +146,9 @@ class Sample:
 
 def groups(measured: Measured) -> dict[str, Sample]:
     """The sample of all contexts, of each kind, and of each third by the context's entropy."""
-    own = measured.entropy[:, column("temperature", 1.0)]
+    base = measured.entropy[:, column("temperature", 1.0)]
     kinds = np.array(measured.kinds)
-    third = np.searchsorted(np.quantile(own, [1 / 3, 2 / 3]), own, side="left")
+    third = np.searchsorted(np.quantile(base, [1 / 3, 2 / 3]), base, side="left")
     samples = {"all": Sample(measured)}
     samples |= {kind: Sample(measured, kinds == kind) for kind in KINDS if kind in kinds}
     samples |= {level: Sample(measured, third == place) for place, level in enumerate(LEVELS)}
@@ -171,13 +174,13 @@ def explained(measured: Measured) -> dict[str, Estimate]:
     By least squares on the entropy and its square, on the kind, or on both. `rank` is Spearman's
     correlation of the match with the entropy. Resamples without variance have no share.
     """
-    own = measured.entropy[:, column("temperature", 1.0)]
+    base = measured.entropy[:, column("temperature", 1.0)]
     found = matches(measured)
-    one = np.ones_like(own)
-    entropy = np.stack([one, own, own**2], axis=1)
+    one = np.ones_like(base)
+    entropy = np.stack([one, base, base**2], axis=1)
     kind = np.stack([np.array(measured.kinds) == name for name in KINDS], axis=1).astype(float)
     random = np.random.default_rng(0)
-    picks = [random.integers(len(own), size=len(own)) for _ in range(RESAMPLES // 4)]
+    picks = [random.integers(len(base), size=len(base)) for _ in range(RESAMPLES // 4)]
 
     def share(features: Array, rows: Any) -> float:
         x, y = features[rows], found[rows]
@@ -188,7 +191,7 @@ def explained(measured: Measured) -> dict[str, Estimate]:
         return float(1 - ((y - fitted) ** 2).sum() / variance)
 
     def rank(rows: Any) -> float:
-        ranks = [values[rows].argsort().argsort() for values in (own, found)]
+        ranks = [values[rows].argsort().argsort() for values in (base, found)]
         return float(np.corrcoef(*ranks)[0, 1])
 
     questions: dict[str, Callable[[Any], float]] = {
@@ -213,7 +216,7 @@ def numbers(measured: Measured) -> dict[str, Any]:
     return {
         "model": measured.model,
         "contexts": len(measured.kinds),
-        "own": round(every.own, 4),
+        "own": round(every.base_entropy, 4),
         "same": {
             str(x): {
                 **{name: _at(every, name, x, quartiles[name]) for name in quartiles},
@@ -231,7 +234,7 @@ def numbers(measured: Measured) -> dict[str, Any]:
         "groups": {
             name: {
                 "contexts": len(sample.entropy),
-                "own": round(sample.own, 4),
+                "own": round(sample.base_entropy, 4),
                 "equal": _rounded(sample.equal("top_p", 0.7)),
                 "difference": {str(x): _rounded(sample.difference(x)) for x in (0.5, 0.7, 0.9)},
             }

@@ -7,7 +7,7 @@ from typing import Any
 
 Numbers = dict[str, Any]
 
-_WORDS = {
+_TEXTS = {
     "en": {
         "at": "at",
         "temperature": "temperature: mean entropy (quartiles)",
@@ -18,7 +18,7 @@ _WORDS = {
         "equal": "temperature",
         "group": "contexts",
         "count": "number",
-        "own": "own entropy",
+        "base_entropy": "own entropy",
         "match": "top_p that does what temperature 0.7 does",
         "gap": "difference at {} (%)",
         "share": "explained by",
@@ -46,7 +46,7 @@ _WORDS = {
         "equal": "temperature",
         "group": "上下文",
         "count": "数量",
-        "own": "自身熵",
+        "base_entropy": "自身熵",
         "match": "与 temperature 0.7 等熵的 top_p",
         "gap": "{} 处之差（%）",
         "share": "解释变量",
@@ -68,9 +68,9 @@ _WORDS = {
 
 
 def same_number(numbers: Numbers, language: str) -> str:
-    """One model: what is left of the entropy where both parameters have the same number."""
-    words = _WORDS[language]
-    head = [words[name] for name in ("at", "temperature", "top_p", "difference", "lower")]
+    """One model: the entropy that is left if both parameters have the same number."""
+    texts = _TEXTS[language]
+    head = [texts[name] for name in ("at", "temperature", "top_p", "difference", "lower")]
     rows = []
     for x, at in numbers["same"].items():
         cells = [x]
@@ -83,34 +83,34 @@ def same_number(numbers: Numbers, language: str) -> str:
 
 def elasticities(models: Sequence[Numbers], language: str) -> str:
     """All models: the elasticity of the mean entropy by each parameter."""
-    words = _WORDS[language]
+    texts = _TEXTS[language]
     rows = [
         [f"`{parameter}`", x, *(_range(model["elasticity"][parameter][x]) for model in models)]
         for parameter, values in models[0]["elasticity"].items()
         for x in values
     ]
-    return _table([words["parameter"], words["at"], *(m["model"] for m in models)], rows)
+    return _table([texts["parameter"], texts["at"], *(m["model"] for m in models)], rows)
 
 
 def equals(models: Sequence[Numbers], language: str) -> str:
     """All models: which value of another parameter has the mean entropy of a temperature."""
-    words = _WORDS[language]
+    texts = _TEXTS[language]
     rows = []
     for t in models[0]["equal"]["top_p"]:
         for parameter, digits in (("top_p", 2), ("min_p", 3), ("top_k", 0)):
             found = [_range(model["equal"][parameter][t], digits=digits) for model in models]
             rows.append([t, f"`{parameter}`", *found])
-    return _table([words["equal"], words["parameter"], *(m["model"] for m in models)], rows)
+    return _table([texts["equal"], texts["parameter"], *(m["model"] for m in models)], rows)
 
 
 def by_group(numbers: Numbers, language: str) -> str:
     """One model: the same by kind of text, and by the entropy of the context."""
-    words = _WORDS[language]
-    gaps = [words["gap"].format(x) for x in (0.5, 0.7, 0.9)]
-    head = [words["group"], words["count"], words["own"], words["match"], *gaps]
+    texts = _TEXTS[language]
+    gaps = [texts["gap"].format(x) for x in (0.5, 0.7, 0.9)]
+    head = [texts["group"], texts["count"], texts["base_entropy"], texts["match"], *gaps]
     rows = [
         [
-            words[name],
+            texts[name],
             str(group["contexts"]),
             f"{group['own']:.2f}",
             _range(group["equal"]),
@@ -123,25 +123,25 @@ def by_group(numbers: Numbers, language: str) -> str:
 
 def explained(models: Sequence[Numbers], language: str) -> str:
     """All models: what explains which top_p does what temperature 0.7 does."""
-    words = _WORDS[language]
+    texts = _TEXTS[language]
     rows = [
-        [words[name], *(_range(model["explained"][name]) for model in models)]
+        [texts[name], *(_range(model["explained"][name]) for model in models)]
         for name in models[0]["explained"]
     ]
-    return _table([words["share"], *(m["model"] for m in models)], rows)
+    return _table([texts["share"], *(m["model"] for m in models)], rows)
 
 
 def all_tables(models: Sequence[Numbers], language: str) -> dict[str, str]:
-    """Every table by the name of its place in docs/study.md."""
-    made = {
+    """Returns every table by its marker in docs/study.md."""
+    tables = {
         "elasticity": elasticities(models, language),
         "equal": equals(models, language),
         "explained": explained(models, language),
     }
     for numbers in models:
-        made[f"same {numbers['model']}"] = same_number(numbers, language)
-        made[f"groups {numbers['model']}"] = by_group(numbers, language)
-    return made
+        tables[f"same {numbers['model']}"] = same_number(numbers, language)
+        tables[f"groups {numbers['model']}"] = by_group(numbers, language)
+    return tables
 
 
 def _range(estimate: Sequence[float] | None, scale: float = 1, digits: int = 2) -> str:

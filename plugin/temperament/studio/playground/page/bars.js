@@ -2,10 +2,10 @@
 import { word } from "./words.js";
 
 export function element(name, classes = "", text = "") {
-  const made = document.createElement(name);
-  if (classes) made.className = classes;
-  if (text) made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  if (classes) node.className = classes;
+  if (text) node.textContent = text;
+  return node;
 }
 
 // Shows a stage's distribution in `box` and reuses its bars. A share of 1 / scale fills a bar.

@@ -32,7 +32,7 @@ function request() {
 }
 
 function say(text) {
-  find("#said").textContent = text;
+  find("#announcement").textContent = text;
 }
 
 // Shows each problem at its control, at its side, at the prompt, or at the top of the page.
@@ -214,7 +214,7 @@ function addSide(place, presetName) {
   select.append(new Option(word("custom"), ""));
   for (const preset of about.presets) {
     const option = new Option(preset.name, preset.name);
-    option.disabled = preset.usable !== "";
+    option.disabled = preset.unbound !== "";
     select.append(option);
   }
   const load = (name) => {
