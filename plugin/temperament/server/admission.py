@@ -139,9 +139,9 @@ class Admission:
             )
         if problems:
             with _collecting(problems):
-                if selected:
+                if selected and not endpoint.unsupported:
                     self._checked(body, selection.preset, fields, endpoint)
-                else:  # nothing is known of the layers below the request's fields
+                else:  # no preset is known, or none can act: the request's fields alone
                     _parse_layer(fields)
             _raise(problems)
         planned = self._checked(body, selection.preset, fields, endpoint)
