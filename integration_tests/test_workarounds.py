@@ -219,3 +219,21 @@ class TestEnginesOnACpu:
             assert "CPU Generator does not use offset" in str(error)
             return
         pytest.fail("drop --max-num-batched-tokens in scripts/lib/evaluate_modes/answers.py")
+
+
+class TestConnections:
+    """A workaround in studio/remote.py."""
+
+    def test_the_client_gives_up_connections_before_vllm_closes_them(self) -> None:
+        """An idle connection is kept as long by httpx as by vLLM, so either may be the first."""
+        from vllm import envs
+
+        from temperament.studio.remote import LIMITS
+
+        assert LIMITS.keepalive_expiry is not None
+        assert LIMITS.keepalive_expiry < envs.VLLM_HTTP_TIMEOUT_KEEP_ALIVE
+        default = httpx.Limits().keepalive_expiry
+        assert default is not None
+        assert default >= envs.VLLM_HTTP_TIMEOUT_KEEP_ALIVE, (
+            "httpx stops using a connection before vLLM closes it: LIMITS can go"
+        )

@@ -253,7 +253,9 @@ async def opened(arguments: Namespace) -> AsyncIterator[tuple[Source, Catalogue]
     from temperament.studio import remote
 
     key = {"Authorization": f"Bearer {arguments.api_key}"} if arguments.api_key else {}
-    async with httpx.AsyncClient(base_url=arguments.server, headers=key, timeout=600) as client:
+    async with httpx.AsyncClient(
+        base_url=arguments.server, headers=key, timeout=600, limits=remote.LIMITS
+    ) as client:
         server = await remote.connect(client)
         catalogue = catalogue.for_model(server.root)
         if server.presets is not None:

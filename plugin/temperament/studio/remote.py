@@ -30,6 +30,10 @@ from temperament.studio.local import token_texts
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
 
+# vLLM closes a connection that was idle for 5 s, which is also when httpx would stop using it. A
+# request sent at that moment ends in a `ReadError`, so the client gives up its connections earlier.
+LIMITS = httpx.Limits(keepalive_expiry=2)
+
 _COMPLETIONS = "/v1/completions"
 _ENDPOINT = ENDPOINTS[_COMPLETIONS]
 _MINUS_INFINITY = -9999.0  # vLLM's JSON has this number for -inf

@@ -15,15 +15,15 @@ from pathlib import Path
 import httpx
 from integration_tests.harness import captured
 from integration_tests.harness.models import ROOT, model_path
-from integration_tests.harness.random_presets import (
-    write,
-)
+from integration_tests.harness.random_presets import write
 from integration_tests.harness.server import Runner, Server
 from scripts.lib.soak.report import Report, shortened
 from scripts.lib.soak.requests import MODEL, Asker, Request, plain
 from scripts.lib.soak.sending import Drawn, attempt, metrics, parting
 from scripts.lib.soak.watch import Watch
 from tqdm import tqdm
+
+from temperament.studio.remote import LIMITS
 
 AT_ONCE = 32
 
@@ -85,8 +85,7 @@ async def soak(
     refusals: Counter[str] = Counter()
     seen: set[str] = set()
     end = time.monotonic() + options.minutes * 60
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=AT_ONCE)
-    async with httpx.AsyncClient(base_url=server.url, timeout=300, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=300, limits=LIMITS) as client:
 
         async def worker() -> None:
             for number in numbers:
