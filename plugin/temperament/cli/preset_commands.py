@@ -13,7 +13,7 @@ from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.split import CHOICES
 from temperament.plan.targets import ENTRY_POINTS
-from temperament.presets import Catalogue, Preset, models
+from temperament.presets import Catalogue, Preset, truncation
 from temperament.presets.json_schema import json_schema
 from temperament.presets.plain import plain_value, plain_values
 from temperament.stages import BY_NAME
@@ -109,7 +109,7 @@ def check(arguments: Namespace) -> str:
         return f"{count}, no problems"
     _check_triggers(catalogue, Path(arguments.model))
     catalogue = catalogue.for_model(arguments.model)
-    warnings = [(p.name, text) for p in catalogue.values() for text in models.warnings(p)]
+    warnings = [(p.name, text) for p in catalogue.values() for text in truncation.warnings(p)]
     head = f"{_about_family(catalogue)}\n\n{count}, no problems, "
     tail = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}"
     return head + tail + (f"\n\n{table(warnings, ('PRESET', 'WARNING'))}" if warnings else "")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from temperament.errors import PresetError, Problem, UnknownPreset, nearest, shown
-from temperament.presets import models, source
+from temperament.presets import source
+from temperament.presets.binding import bind
+from temperament.presets.families import family_of
+from temperament.presets.family import Family
 from temperament.presets.fields import NAME, NAME_ALLOWED
 from temperament.presets.markers import configs as shipped
-from temperament.presets.models import Facts, Family
+from temperament.presets.model_facts import Facts, facts_of
 from temperament.presets.parsing import Parsed, check_modes, parse
 from temperament.presets.preset import Preset
 
@@ -72,9 +75,9 @@ class Catalogue(Mapping[str, Preset]):
 
         Raises `PresetError` if a folder's `config.json` can't be read.
         """
-        facts = models.facts_of(model)
-        family = models.family_of(facts)
-        bound = {name: models.bind(p, facts, family) for name, p in self.presets.items()}
+        facts = facts_of(model)
+        family = family_of(facts)
+        bound = {name: bind(p, facts, family) for name, p in self.presets.items()}
         return Catalogue(bound, self.aliases, facts, family)
 
     def bind(self, preset: Preset) -> Preset:
@@ -84,7 +87,7 @@ class Catalogue(Mapping[str, Preset]):
         """
         if self.facts is None:
             return preset
-        return models.bind(preset, self.facts, self.family)
+        return bind(preset, self.facts, self.family)
 
     @classmethod
     def load(cls, paths: Iterable[str | Path] = (), *, environment: bool = True) -> Catalogue:

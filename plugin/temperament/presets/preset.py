@@ -22,7 +22,7 @@ class Preset:
     empty for the default. `modes` replace some of `values`; a text begins in mode `start` and goes
     from one mode to another by the rules of `switch`.
 
-    Four fields depend on the model, until `models.bind` replaces them by its numbers: `relative`
+    Four fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
     are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
     values to use as the layer below, `temperature_scale` the scale that the temperature is on, and
     `sections` are further fields for models by their names. `notes` say what was bound and why,
@@ -126,6 +126,10 @@ class Preset:
     def label(self) -> str:
         """`name@digest`, as the response header shows it."""
         return f"{self.name}@{self.digest}"
+
+    def with_note(self, note: str) -> Preset:
+        """Returns the same preset with one note more."""
+        return replace(self, notes=(*self.notes, note))
 
     def over(self, base: Preset) -> Preset:
         """This preset's fields, and those of `base` that it doesn't set.

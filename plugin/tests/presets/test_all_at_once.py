@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from temperament.errors import MOST, PresetError
-from temperament.presets import Catalogue, as_preset, mode_checks, models, problems
+from temperament.presets import Catalogue, as_preset, family_files, mode_checks, problems
 from temperament.presets.editing import set_values
 
 # Parts of one preset, each with one problem, and the path and message of the problem.
@@ -207,7 +207,7 @@ class TestModelFiles:
             "  b:\n    top_p: 0.5\n    top_k: -3\n"
         )
         with pytest.raises(PresetError) as caught:
-            models.read_family(path)
+            family_files.read_family(path)
 
         assert {
             (1, "title"),
@@ -224,7 +224,7 @@ class TestModelFiles:
             (tmp_path / f"{name}.yaml").write_text("title: 5\n")
 
         with pytest.raises(PresetError) as caught:
-            models.read_families(tmp_path)
+            family_files.read_families(tmp_path)
 
         assert {"one.yaml", "two.yaml"} == {
             Path(problem.where.split(":")[0]).name for problem in caught.value.problems

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from temperament.errors import TemperamentError
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, catalogue
-from temperament.presets.models import Facts
+from temperament.presets.model_facts import Facts
 from temperament.presets.resolve import require_bound
 from temperament.server.admission import Admission
 from temperament.server.answer import Message, Send

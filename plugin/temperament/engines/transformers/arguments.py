@@ -18,7 +18,7 @@ from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import refuse
 from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
-from temperament.presets.models import facts_of_config
+from temperament.presets.model_facts import facts_of_config
 from temperament.stages import PARAMETERS, STAGE_OF
 
 WHERE = "generate"

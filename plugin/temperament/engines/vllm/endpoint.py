@@ -21,7 +21,7 @@ from temperament.errors import EngineError, PresetError, Problem
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.markers import configs as shipped
-from temperament.presets.models import facts_of_config
+from temperament.presets.model_facts import facts_of_config
 from temperament.presets.resolve import require_bound
 from temperament.server import refusals, routes, settings
 from temperament.server.admission import Admission

@@ -1,0 +1,131 @@
+"""Reads `configs/models`, where each file describes a family of models.
+
+A file has the names and the `config.json` entries by which the family is recognized, the values
+that its vendor recommends for thinking, for instructions and so on, each with its source, and how
+temperature scales map to its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from temperament.errors import PresetError, Problem, shown
+from temperament.presets import source
+from temperament.presets.family import Family
+from temperament.presets.parsing import parse
+from temperament.presets.preset import Preset
+from temperament.presets.temperature_scales import Piece, Scale
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Piece(_Strict):
+    up_to: float
+    times: float = 1.0
+    plus: float = 0.0
+
+
+class _Scale(_Strict):
+    pieces: list[_Piece] = Field(min_length=1)
+    source: str
+    read: str
+
+
+class _Family(_Strict):
+    title: str
+    names: list[str] = []
+    config: list[dict[str, str | int]] = []
+    recommended: str
+    values: dict[str, dict[str, Any]] = Field(min_length=1)
+    scales: dict[str, _Scale] = {}
+
+
+def read_family(path: Path) -> Family:
+    """The family in a file of `configs/models`. Raises `PresetError` with every problem."""
+    document = source.read(path)
+    if document.data is None and document.problems:
+        raise PresetError(document.problems)
+    problems = list(document.problems)
+    checked: _Family | None = None
+    try:
+        checked = _Family.model_validate(document.data)
+    except ValidationError as error:
+        problems += (
+            Problem(
+                document.locate(tuple(details["loc"])),
+                ".".join(map(str, details["loc"])),
+                str(details["msg"]),
+                shown(details["input"]),
+            )
+            for details in error.errors(include_url=False)
+        )
+    data = document.data if isinstance(document.data, Mapping) else {}
+    kinds = data.get("values")
+    kinds = kinds if isinstance(kinds, Mapping) else {}
+    recommendations = {
+        str(kind): _read_recommendation(document, kind, values, problems)
+        for kind, values in kinds.items()
+        if isinstance(values, Mapping)
+    }
+    recommended = data.get("recommended")
+    if isinstance(recommended, str) and kinds and recommended not in kinds:
+        here, known = document.locate(("recommended",)), ", ".join(map(str, kinds))
+        problems.append(Problem(here, "recommended", "no such kind", shown(recommended), known))
+    if problems or checked is None:
+        raise PresetError(problems)
+    return Family(
+        path.stem,
+        checked.title,
+        tuple(pattern.lower() for pattern in checked.names),
+        tuple(checked.config),
+        checked.recommended,
+        {kind: preset for kind, (preset, _, _) in recommendations.items()},
+        {kind: verified for kind, (_, verified, _) in recommendations.items()},
+        {kind: read for kind, (_, _, read) in recommendations.items()},
+        {
+            name: Scale(
+                tuple(Piece(p.up_to, p.times, p.plus) for p in scale.pieces),
+                f"{scale.source}, {scale.read}",
+            )
+            for name, scale in checked.scales.items()
+        },
+    )
+
+
+def _read_recommendation(
+    document: source.Document, kind: Any, data: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Preset, bool, str]:
+    """Returns a kind's values, whether they are verified, and when their source was read."""
+    fields = dict(data)
+    verified = fields.pop("verified", True) is True
+    read = str(fields.pop("read", ""))
+    if not fields.get("source") or not read:
+        here = document.locate(("values", kind))
+        problems.append(Problem(here, f"values.{kind}", "has no source, or no date"))
+    parsed = parse(str(kind), fields, lambda inner: document.locate(("values", kind, *inner)))
+    problems += (
+        replace(problem, path=".".join(filter(None, ("values", str(kind), problem.path))))
+        for problem in parsed.problems
+    )
+    return parsed.preset, verified, read
+
+
+def read_families(folder: Path) -> tuple[Family, ...]:
+    """The families of a folder, by name. Raises `PresetError` with all problems of all files."""
+    found: list[Family] = []
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            found.append(read_family(path))
+        except PresetError as error:
+            problems += error.problems
+    if problems:
+        raise PresetError(problems)
+    return tuple(found)

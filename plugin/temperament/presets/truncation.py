@@ -1,0 +1,80 @@
+"""Temperatures above every vendor's for local weights: the cuts that they need, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from temperament.presets.families import highest_temperature
+from temperament.presets.family import Family
+from temperament.presets.modes import Mode
+from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF, Stage
+
+CUTS = frozenset(
+    parameter.name
+    for stage in BY_NAME.values()
+    if stage.group == "cut"
+    for parameter in stage.parameters
+)
+
+
+def needs_truncation(values: Mapping[str, Any]) -> bool:
+    """Whether the temperature exceeds every vendor's for local weights, and no cut is active."""
+    value = values.get("temperature", 1.0)
+    top = max(value.start, value.end) if isinstance(value, Schedule) else value
+    return top > highest_temperature() and not any(
+        _acts(STAGE_OF[name], values) for name in CUTS & {*values}
+    )
+
+
+def _acts(stage: Stage, values: Mapping[str, Any]) -> bool:
+    settings = {p.name: values.get(p.name, p.unset) for p in stage.parameters}
+    return not stage.is_neutral(settings)
+
+
+def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
+    """Adds the model's recommended cuts to a preset whose temperature exceeds every vendor's.
+
+    A preset that sets a cut, even to its neutral value, gets none.
+    """
+    base = family.recommendation("recommended")
+    if base is None or not family.verified[family.recommended] or preset.pending:
+        return preset
+    cuts = {n: v for n, v in base.values.items() if n in CUTS and v != PARAMETERS[n].neutral}
+    if not cuts:
+        return preset
+
+    def needs_cuts(values: Mapping[str, Any]) -> bool:
+        return needs_truncation(values) and not CUTS & values.keys()
+
+    described = " ".join(f"{name} {value:g}" for name, value in cuts.items())
+    note = f"{described} of {family.title} stays, since the temperature is above any vendor's"
+    if preset.modes:
+        modes: tuple[Mode, ...] = tuple(
+            replace(mode, values={**cuts, **mode.values})
+            if needs_cuts({**preset.values, **mode.values})
+            else mode
+            for mode in preset.modes
+        )
+        return replace(preset, modes=modes).with_note(note) if modes != preset.modes else preset
+    if not needs_cuts(preset.values):
+        return preset
+    return replace(preset, values={**cuts, **preset.values}).with_note(note)
+
+
+def warnings(preset: Preset) -> list[str]:
+    """Returns warnings about a preset on local weights: unbound, or too hot without a cut."""
+    found = [preset.unbound] if preset.unbound else []
+    values_by_mode = {
+        f"mode {mode.name}: ": {**preset.values, **mode.values} for mode in preset.modes
+    }
+    for prefix, values in (values_by_mode or {"": {**preset.values}}).items():
+        if needs_truncation(values):
+            found.append(
+                f"{prefix}temperature {values['temperature']} without truncation is outside every"
+                f" vendor's range for local weights (at most {highest_temperature():g})"
+            )
+    return found
