@@ -15,12 +15,18 @@ from temperament.presets.binding import bind
 from temperament.presets.families import family_of
 from temperament.presets.family import Family
 from temperament.presets.fields import NAME, NAME_ALLOWED
+from temperament.presets.file_stamps import SUFFIXES, Stamp, stamps
 from temperament.presets.markers import configs as shipped
 from temperament.presets.model_facts import Facts, facts_of
 from temperament.presets.parsing import Parsed, check_modes, parse
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
+
+# The last catalogue that was loaded from the same paths, and its files' stamps then. Decoding loops
+# name presets at every step, and reading the files takes longer than the step.
+_loaded: dict[tuple[tuple[str, Path], ...], tuple[tuple[Stamp, ...], Catalogue]] = {}
+_MOST_LOADED = 16
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ class Catalogue(Mapping[str, Preset]):
         """Loads the shipped presets, then those of `TEMPERAMENT_PRESETS`, then those of `paths`.
 
         A path is a YAML file or a folder of them. A later preset replaces an earlier one of the
-        same name, and may extend it by that name. Raises `PresetError` with all problems of all
-        files.
+        same name, and may extend it by that name. Files that haven't changed since the last call
+        aren't read again. Raises `PresetError` with all problems of all files.
         """
         named: list[tuple[str, Path]] = [
             ("", shipped() / "presets"),
@@ -104,11 +110,20 @@ class Catalogue(Mapping[str, Preset]):
         if environment:
             named += [(VARIABLE, path) for path in environment_paths()]
         named += [("presets", Path(path)) for path in paths]
+        key = tuple(named)
+        now = stamps(path for _, path in named)
+        if now is not None and key in _loaded and _loaded[key][0] == now:
+            return _loaded[key][1]
         loader = _Loader()
         for origin, path in named:
             for file in loader.files(path, origin):
                 loader.read(file)
-        return loader.finish()
+        catalogue = loader.finish()
+        if now is not None:
+            if len(_loaded) >= _MOST_LOADED:
+                _loaded.clear()
+            _loaded[key] = (now, catalogue)
+        return catalogue
 
 
 def environment_paths() -> list[Path]:
@@ -162,7 +177,7 @@ class _Loader:
         wrong, allowed = shown(str(path)), "a YAML file or a folder of them"
         try:
             if path.is_dir():
-                found = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+                found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
                 first: dict[str, Path] = {}
                 for file in found:
                     other = first.setdefault(file.stem, file)
