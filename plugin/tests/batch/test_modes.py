@@ -81,7 +81,8 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
         if not branching:
             without_branches(patch)
             patch.setattr("temperament.batch.rows.branches", lambda _: False)
-            patch.setattr("temperament.batch.modes.branches", lambda _: False)
+            for module in ("modes", "mode_reading", "mode_rules"):
+                patch.setattr(f"temperament.batch.{module}.branches", lambda _: False)
         for slot, (preset, output) in enumerate(zip(presets, outputs, strict=True)):
             batch.write(slot, request_of(preset), [0], output)
         for step in range(12):
@@ -298,8 +299,8 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     batch.run(torch.randn(SLOTS, len(vocabulary)), np.arange(SLOTS))
     (modes, args, kwargs) = calls[0]
     tables = modes._automata.tables
-    kept = modes._slot_fields
-    monkeypatch.setattr(modes, "_slot_fields", kept.to("meta"))
+    kept = modes._packed
+    monkeypatch.setattr(modes, "_packed", kept.to("meta"))
     monkeypatch.setattr(modes._automata, "_tables", on_meta(tables))
     history, slots, new = args
     given = {name: on_meta(value) for name, value in kwargs.items()}

@@ -1,0 +1,43 @@
+"""Rules on entropy: they count steps whose entropy is above or below a mode's bounds.
+
+A runner may repeat a step with other logits: a prompt that is processed in parts has a step for
+each part. So a step's entropy is recorded first, and counted only when the next token is read.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from temperament.batch.mode_rules import begin_modes, earlier_rule, mode_index, switch
+from temperament.batch.mode_state import ModeState
+from temperament.batch.mode_tables import Tables
+from temperament.ops.cut import entropy
+from temperament.plan.automata.modes import NO_RULE
+
+
+def record(state: ModeState, rows: Tensor, position: Tensor, logits: Tensor) -> None:
+    """Records the entropy of [rows, vocab] logits at [rows] positions, in some rows (bool)."""
+    nats = entropy(logits)[2][:, 0].double().view(torch.int64)
+    state.nats = torch.where(rows, nats, state.nats)
+    state.nats_position = torch.where(rows, position, state.nats_position)
+
+
+def count(tables: Tables, state: ModeState, rows: Tensor, position: Tensor) -> None:
+    """Counts the recorded step of [rows] positions, and switches by the rules on entropy.
+
+    Only in some rows (bool), and only if the recorded step is the one of that position.
+    """
+    counting, mode = tables.counting, mode_index(state)
+    counted = rows & (position >= 0) & (state.nats_position == position)
+    nats = state.nats.view(torch.float64)
+    high = torch.where(nats > counting.above[mode], state.steps_high + 1, 0)
+    low = torch.where(nats < counting.below[mode], state.steps_low + 1, 0)
+    state.steps_high = torch.where(counted, high, state.steps_high)
+    state.steps_low = torch.where(counted, low, state.steps_low)
+    is_high = counted & (high >= counting.above_steps[mode])
+    is_low = counted & (low >= counting.below_steps[mode])
+    above = torch.where(is_high, counting.above_rule[mode], NO_RULE)
+    below = torch.where(is_low, counting.below_rule[mode], NO_RULE)
+    switched = switch(tables, state, earlier_rule(above, below), position)
+    begin_modes(tables, state, switched)
