@@ -12,7 +12,7 @@ from torch import Tensor
 
 from temperament.batch.arrays import to_device
 from temperament.batch.checking import check_inputs, check_logits, check_tokens
-from temperament.batch.request import check_tokenizer, request_of, seed_of
+from temperament.batch.request import check_tokenizer, request_of, seed_of, seed_or_new
 from temperament.batch.rows import Rows
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
@@ -30,11 +30,11 @@ class Run:
         run.accept(tokens)              # [2] the tokens that were drawn
 
     `presets` is one preset for all rows, or a list of one for each: a name, a map of values, or a
-    `Preset`. `rows` is needed only if there is neither a list of presets nor ids.
-    `prompt_ids` and `output_ids` are a list of token ids for each row, or a [rows, length] tensor
-    of integers; ids outside the vocabulary, such as a padding of -1, have no effect. `seeds`
-    has an integer for each row, which decides what stages draw at random; without it the preset's
-    seed does, or a new random one. `tokenizer` is needed by stages and modes that match texts.
+    `Preset`. `rows` is needed only if there is neither a list of presets nor ids. `prompt_ids` and
+    `output_ids` are a list of token ids for each row, or a [rows, length] tensor of integers; ids
+    outside the vocabulary, such as a padding of -1, have no effect. `seeds` has an integer for each
+    row, which decides what stages draw at random; without it the preset's seed does, or a new
+    random one for each row, as for -1. `tokenizer` is needed by stages and modes that match texts.
 
     Raises `PresetError` for an unknown name, a wrong value, or a preset that needs the tokenizer,
     and `InputError` for ids, seeds or numbers of rows of a wrong form.
@@ -67,7 +67,8 @@ class Run:
         requests = [request_of(preset, ends) for preset in self.presets]
         for row in range(inputs.rows):
             number = row if per_row else 0
-            seed = seed_of(self.presets[number]) if inputs.seeds is None else inputs.seeds[row]
+            given = inputs.seeds
+            seed = seed_of(self.presets[number]) if given is None else seed_or_new(given[row])
             request = replace(requests[number], seed=seed)
             self._rows.write(row, request, inputs.prompts[row], inputs.outputs[row])
         # [n] the rows with stages or modes that read the tokens

@@ -11,6 +11,7 @@ from typing import Any
 from temperament.errors import PresetError, Problem
 from temperament.plan.automata.modes import Switching
 from temperament.presets.chain import Chain
+from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.preset import Preset
 from temperament.stages import BY_NAME
 
@@ -56,7 +57,12 @@ def request_of(preset: Preset, ends: Sequence[int] = ()) -> Request:
 
 def seed_of(preset: Preset) -> int:
     """Returns the preset's seed, or a new random one if the preset sets none."""
-    return int(preset.generation.get("seed", secrets.randbits(63)))
+    return seed_or_new(preset.generation.get("seed", NO_SEED))
+
+
+def seed_or_new(seed: int) -> int:
+    """Returns `seed`, or a new random one for -1, which is no seed."""
+    return secrets.randbits(63) if seed == NO_SEED else int(seed)
 
 
 def sample_seed(seed: int, sample: int) -> int:

@@ -6,7 +6,6 @@ It is self-contained: a worker needs no catalogue, and a reload can't change a r
 from __future__ import annotations
 
 import json
-import secrets
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +27,8 @@ _OTHER_KEYS = ("order", "seed", "modes", "start", "switch")
 def encode(residual: Chain | Residual, label: str, seed: int | None = None) -> str:
     """Returns the text for a chain or a preset's residual.
 
-    `label` (`name@digest`) is for logs, `seed` for the noise.
+    `label` (`name@digest`) is for logs. `seed` is that of the noise, None if the engine's own field
+    has it or the request has none.
     """
     if isinstance(residual, Chain):
         residual = Residual({"": residual})
@@ -76,18 +76,3 @@ def decode(text: str) -> Preset:
         raise PresetError(Problem(where, name, "is not part of a chain") for name in unknown)
     preset, _ = parse_preset(label, content, where=where)
     return complete(preset, {}, where)
-
-
-def seeds(
-    residual: Residual, requested: int | None, samples: object
-) -> tuple[int | None, int | None]:
-    """Returns the `seed` to encode, and the value of the engine's seed field.
-
-    A request without a seed gets a random one if its residual has noise. With one sample, that seed
-    is encoded, and the engine draws unseeded. With several samples (`n`) it becomes the engine's
-    seed instead, because vLLM derives a seed for each sample from it.
-    """
-    if requested is not None or "noise" not in residual.needs:
-        return None, requested
-    seed = secrets.randbits(62)
-    return (seed, None) if samples in (None, 1) else (None, seed)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 MAX_STOPS = 64
+NO_SEED = -1  # as a seed: none, whatever a lower layer sets
 INT32_MAX = 2**31 - 1
 
 # Second names of fields in the reference documents.
@@ -96,8 +97,8 @@ GENERATION: dict[str, tuple[Any, str]] = {
         f"a text or a list of 1 to {MAX_STOPS} texts, none of them empty",
     ),
     "seed": (
-        Annotated[int, Field(strict=True, ge=0, lt=2**63)],
-        "an integer in [0, 2^63)",
+        Annotated[int, Field(strict=True, ge=NO_SEED, lt=2**63)],
+        "an integer in [0, 2^63), or -1 for none",
     ),
     "max_length": _integer(1),
     "min_length": _integer(0),

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.plan import PresetPlan, encode
-from temperament.plan.wire import KEY, seeds
+from temperament.plan.wire import KEY
 from temperament.presets import Preset
+from temperament.presets.generation_fields import NO_SEED
 from temperament.server.endpoints import Endpoint
 from temperament.server.fields import XARGS, generation_fields
 from temperament.server.selection import FIELD
@@ -62,15 +63,11 @@ def _write_xargs(
     endpoint: Endpoint,
     label: str,
 ) -> None:
-    """Writes the residual chain and the seeds; the client's other `vllm_xargs` stay."""
+    """Writes the residual chain; the client's other `vllm_xargs` stay."""
     xargs = {name: value for name, value in (body.get(XARGS) or {}).items() if name != FIELD}
-    ours, engines = seeds(plan.residual, changed.get("seed"), changed.get("n"))
-    if "seed" not in endpoint.generation:
-        ours = preset.generation.get("seed", ours)
-    elif engines is not None:
-        changed["seed"] = engines
     if plan.residual:
-        xargs[KEY] = encode(plan.residual, label, ours)
+        seed = None if "seed" in endpoint.generation else preset.generation.get("seed")
+        xargs[KEY] = encode(plan.residual, label, None if seed == NO_SEED else seed)
     if xargs:
         changed[XARGS] = xargs
     else:

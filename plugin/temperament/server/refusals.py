@@ -13,6 +13,7 @@ from temperament.plan.documented import BY_FIELD, refusals
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
 from temperament.presets import Preset
+from temperament.presets.generation_fields import NO_SEED
 from temperament.server.endpoints import Endpoint
 from temperament.server.fields import SEARCH, XARGS
 from temperament.stages import BY_NAME, PARAMETERS
@@ -79,7 +80,8 @@ def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator
 
 def _is_native(name: str, value: Any, endpoint: Endpoint) -> bool:
     """Whether vLLM has the field and the value isn't neutral."""
-    neutral = name in BY_FIELD and BY_FIELD[name].is_neutral(value)
+    unseeded = name == "seed" and value == NO_SEED
+    neutral = unseeded or (name in BY_FIELD and BY_FIELD[name].is_neutral(value))
     return endpoint.target.route(name).how == "native" and not neutral
 
 

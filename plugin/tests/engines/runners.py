@@ -42,6 +42,12 @@ def residual(values: dict[str, Any]) -> Residual:
     return Residual(preset.chains, preset.start, preset.switch)
 
 
+def engine_config(engine: int = 0, **parts: Any) -> Any:
+    """Returns what the runners read of vLLM's configuration, of a data-parallel engine."""
+    parallel = SimpleNamespace(data_parallel_index=engine)
+    return SimpleNamespace(instance_id="a3f01", parallel_config=parallel, **parts)
+
+
 def sampling_params(values: dict[str, Any], seed: int | None = None) -> Any:
     """Returns what vLLM passes of a request with these values; each call returns a new object."""
     extra = {KEY: encode(residual(values), "test")} if values else None
@@ -77,7 +83,7 @@ class V2Runner:
             prefill_len=SimpleNamespace(np=self.filled),
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
-        config: Any = SimpleNamespace(speculative_config=speculative)
+        config = engine_config(speculative_config=speculative)
         self.meter = Meter()
         self.batch = V2Batch(config, states, self.meter)
 

@@ -26,7 +26,7 @@ from temperament.plan.wire import KEY
 from temperament.presets.chain import Chain
 from temperament.stages import STAGES, Stage
 from tests import rows
-from tests.engines.runners import Row, V2Runner
+from tests.engines.runners import Row, V2Runner, engine_config
 
 VOCABULARY = 40
 # The other requests: one with a state, one that runs on candidates, one that needs its tokens.
@@ -41,7 +41,7 @@ class V1:
     """Requests in the rows of a V1 runner."""
 
     def __init__(self, chains: list[dict[str, Any]]) -> None:
-        config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=8))
+        config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=8))
         self.meter = Meter()
         self.batch = V1Batch(config, torch.device("cpu"), self.meter)
         self.outputs: list[list[int]] = [[2, 3] for _ in chains]

@@ -96,11 +96,21 @@ class TestRequestOf:
     @pytest.mark.parametrize("extra", [None, {}, {"other": 1}])
     def test_nothing(self, extra: Any) -> None:
         """Without a chain nothing runs."""
-        assert not request_of(params(extra)).chain
+        assert not request_of(params(extra), 0).chain
 
     def test_a_chain(self) -> None:
         """The chain is the encoded one; seed, limit and end tokens come from the parameters."""
-        request = request_of(params({KEY: TEXT}, seed=7))
+        request = request_of(params({KEY: TEXT}, seed=7), 3)
 
         assert request.chain == CHAIN
         assert (request.seed, request.limit, request.ends) == (7, 9, (1, 2))
+
+    @pytest.mark.parametrize(
+        ("encoded", "field", "expected"),
+        [(None, None, 3), (None, 7, 7), (5, None, 5), (None, 0, 0)],
+    )
+    def test_the_seed(self, encoded: int | None, field: int | None, expected: int) -> None:
+        """It is the engine's field, else the chain's, else that of a request without a seed."""
+        request = request_of(params({KEY: encode(CHAIN, "hot@1", encoded)}, seed=field), 3)
+
+        assert expected == request.seed

@@ -14,7 +14,15 @@ from temperament.batch.states import Snapshot
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.snapshots import MAX_SNAPSHOTS, Snapshots
 from temperament.engines.vllm.v1 import V1Batch
-from tests.engines.runners import NOTHING, SLOTS, VOCABULARY, Row, V2Runner, sampling_params
+from tests.engines.runners import (
+    NOTHING,
+    SLOTS,
+    VOCABULARY,
+    Row,
+    V2Runner,
+    engine_config,
+    sampling_params,
+)
 
 MIROSTAT = {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5}
 STEPS, AWAY = 12, 5
@@ -31,7 +39,7 @@ class V1:
     """Requests in the rows of a V1 runner."""
 
     def __init__(self) -> None:
-        config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+        config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
         self.batch = V1Batch(config, torch.device("cpu"), Meter())
 
     def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:

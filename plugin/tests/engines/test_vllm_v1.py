@@ -13,7 +13,15 @@ from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 import temperament
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.v1 import V1Batch
-from tests.engines.runners import MODES, NOTHING, PENALTIES, SLOTS, VOCABULARY, sampling_params
+from tests.engines.runners import (
+    MODES,
+    NOTHING,
+    PENALTIES,
+    SLOTS,
+    VOCABULARY,
+    engine_config,
+    sampling_params,
+)
 
 CHAINS: list[dict[str, Any]] = [
     MODES,
@@ -31,7 +39,7 @@ class Runner:
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
-        config: Any = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+        config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
         self.batch = V1Batch(config, torch.device("cpu"), Meter())
         # row -> (chain, prompt, output, the object that holds its parameters)
         self.rows: list[tuple[dict[str, Any], list[int], list[int], Any]] = []

@@ -20,7 +20,7 @@ SHARE = "a number in [0, 1]"
 PENALTY = "a number in [-2, 2]"
 COUNT = "an integer in [0, 2147483647] or -1 (off)"
 BIASES = "a map of token id to a finite number"
-SEED = "an integer in [0, 2^63)"
+SEED = "an integer in [0, 2^63), or -1 for none"
 STOP = "a text or a list of 1 to 64 texts, none of them empty"
 ALIASES = "a list of texts of 1 to 64 characters without ':', '/', '@' or ','"
 ORDER = f"a list of one or more stages, each once, of {', '.join(MOVABLE)}"
@@ -358,7 +358,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
             f":1: stop: more than 64 entries; given: {MANY}…; allowed: {STOP}",
         ],
     ),
-    ("negative seed", "seed: -1", [f":1: seed: not allowed; given: -1; allowed: {SEED}"]),
+    ("negative seed", "seed: -2", [f":1: seed: not allowed; given: -2; allowed: {SEED}"]),
     (
         "seed above",
         "seed: 9223372036854775808",

@@ -459,19 +459,28 @@ class TestSeeds:
         body = changed(admission, {**self.NOISY, **fields}, *words)
         return body["chain"].get("seed"), body.get("seed")
 
-    def test_a_request_without_a_seed(self, admission: Admission) -> None:
-        """Each request gets a fresh seed in its chain, and vLLM none."""
-        one, engine = self.chain(admission)
+    @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES, MESSAGES])
+    def test_a_request_without_a_seed(self, admission: Admission, path: str) -> None:
+        """Nothing is sent: each prompt and each sample gets a seed where it enters the engine."""
+        assert self.chain(admission, path) == (None, None)
+        assert self.chain(admission, path, n=3) == (None, None)
 
-        assert engine is None
-        assert one != self.chain(admission)[0]
+    @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES])
+    def test_minus_one(self, admission: Admission, path: str) -> None:
+        """It is vLLM's word for no seed, over a preset's seed too, in a request and in a preset."""
+        seeded = {"preset": {"seed": 7, "xtc_probability": 0.5}}
+        unseeded = {"preset": {"seed": -1, "xtc_probability": 0.5}}
 
-    def test_several_samples(self, admission: Admission) -> None:
-        """vLLM derives each sample's seed from the request's, so the fresh seed is vLLM's."""
-        ours, engine = self.chain(admission, n=3)
+        assert self.chain(admission, path, seed=-1) == (None, -1)
+        assert self.chain(admission, path, **seeded, seed=-1) == (None, -1)
+        assert self.chain(admission, path, **unseeded) == (None, -1)
 
-        assert ours is None
-        assert isinstance(engine, int)
+    def test_minus_one_on_an_endpoint_without_a_seed(self, admission: Admission) -> None:
+        """A preset's -1 is no seed there either, whether the chain draws or not."""
+        for draws in (True, False):
+            preset = {"seed": -1, "reproducible": draws, "xtc_probability": 0.5}
+
+            assert self.chain(admission, MESSAGES, preset=preset) == (None, None)
 
     def test_a_request_with_a_seed(self, admission: Admission) -> None:
         """The request's seed is vLLM's and the noise's."""

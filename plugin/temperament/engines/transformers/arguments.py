@@ -18,6 +18,7 @@ from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import refuse
 from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
+from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.model_facts import facts_of_config
 from temperament.stages import PARAMETERS, STAGE_OF
 
@@ -147,7 +148,8 @@ def _problem(
 ) -> Problem | None:
     """Returns why `generate` can't take a field, None if it can; `values` are the presets'."""
     if field == "seed":
-        if all(preset.chain.draws for preset in presets):
+        unseeded = all(value in (None, NO_SEED) for value in values)
+        if unseeded or all(preset.chain.draws for preset in presets):
             return None  # our processor draws the tokens, with these seeds
         message = "Transformers draws every row from one generator"
         return Problem(

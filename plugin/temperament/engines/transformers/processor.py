@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from temperament.batch.request import check_tokenizer, request_of, sample_seed, seed_of
+from temperament.batch.request import (
+    check_tokenizer,
+    request_of,
+    sample_seed,
+    seed_of,
+    seed_or_new,
+)
 from temperament.batch.rows import TOKENS, Rows
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
@@ -24,8 +30,8 @@ class PresetLogitsProcessor(LogitsProcessor):
 
     All rows of a prompt (`num_return_sequences`, beams) have its preset. Padding on the left, by
     the tokenizer's `pad_token_id`, is no part of the text. `seeds`, one for each prompt, fix the
-    noise of stages that draw random numbers. `ends` are the ids of the tokens that end a text; by
-    default the tokenizer's.
+    noise of stages that draw random numbers; -1 is no seed. `ends` are the ids of the tokens that
+    end a text; by default the tokenizer's.
 
     Each step reads the history from `input_ids`, so beams may reorder rows. The processor may be
     used for several calls of `generate`: a new call is recognised by its prompts.
@@ -130,7 +136,7 @@ class PresetLogitsProcessor(LogitsProcessor):
     def _begin(self, input_ids: Tensor, scores: Tensor) -> Rows:
         """Sets up the rows for the first step of a call of `generate`."""
         count = input_ids.shape[0]
-        seeds = self._seeds or [seed_of(preset) for preset in self.presets]
+        seeds = [*map(seed_or_new, self._seeds or map(seed_of, self.presets))]
         for name, number in (("preset", len(self.presets)), ("seed", len(seeds))):
             if count % number:
                 raise EngineError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from temperament.plan import Choice, encode, split_preset
 from temperament.plan.documented import refuse
 from temperament.plan.targets import VLLM
-from temperament.plan.wire import KEY, seeds
+from temperament.plan.wire import KEY
 from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.fields import SETTINGS
 from temperament.presets.resolve import named, resolve
@@ -54,9 +54,7 @@ def sampling_params(
         **VLLM.generation_fields(resolved.generation),
         **others,
     }
-    ours, engines = seeds(split.residual, fields.get("seed"), fields.get("n"))
-    fields["seed"] = engines
     if split.residual:
         extra = dict(fields.get("extra_args") or {})
-        fields["extra_args"] = {**extra, KEY: encode(split.residual, chosen.label, ours)}
+        fields["extra_args"] = {**extra, KEY: encode(split.residual, chosen.label)}
     return SamplingParams(**fields)

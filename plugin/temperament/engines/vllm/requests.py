@@ -58,13 +58,16 @@ def _is_neutral(name: str, value: object) -> bool:
     return value == VLLM.fields[name] or (name == "top_k" and value == -1)
 
 
-def request_of(params: SamplingParams) -> Request:
-    """Returns what our processor runs for a request that passed `validate`."""
+def request_of(params: SamplingParams, unseeded: int) -> Request:
+    """Returns what our processor runs for a request that passed `validate`.
+
+    `unseeded` is the seed of a request that has none.
+    """
     text = (params.extra_args or {}).get(KEY)
     if not isinstance(text, str):
         return _NO_CHAIN
     preset = decode(text)
-    seed = params.seed if params.seed is not None else preset.generation.get("seed", 0)
+    seed = preset.generation.get("seed", unseeded) if params.seed is None else params.seed
     limit = -1 if params.max_tokens is None else params.max_tokens
     ends = tuple(sorted(params.all_stop_token_ids))
     return replace(batch_request(preset, ends), seed=seed, limit=limit, label=preset.name)

@@ -20,6 +20,7 @@ from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
 from temperament.engines.vllm.tokenizer import token_bytes
+from temperament.engines.vllm.unseeded import Unseeded
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -34,6 +35,7 @@ class V1Batch:
         self._slots = vllm_config.scheduler_config.max_num_seqs
         self._device = device
         self._vocabulary = partial(token_bytes, vllm_config)
+        self._unseeded = Unseeded(vllm_config)
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
 
@@ -89,7 +91,8 @@ class V1Batch:
     def _enter(
         self, row: int, params: SamplingParams, prompt: list[int], output: list[int]
     ) -> None:
-        self.rows.write(row, request_of(params), prompt, output)
+        request = request_of(params, self._unseeded.seed())
+        self.rows.write(row, request, prompt, output)
         if not self.rows.follows(row):
             return
         self._outputs[row] = output

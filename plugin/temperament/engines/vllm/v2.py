@@ -21,6 +21,7 @@ from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
 from temperament.engines.vllm.tokenizer import token_bytes
+from temperament.engines.vllm.unseeded import Unseeded
 from temperament.ops.history import History
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class V2Batch:
         self._states = req_states
         speculative = vllm_config.speculative_config
         self._drafts = speculative.num_speculative_tokens if speculative else 0
+        self._unseeded = Unseeded(vllm_config)
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
 
@@ -64,7 +66,7 @@ class V2Batch:
         return self.rows.active(np.array([slot]))
 
     def _add(self, slot: int, params: SamplingParams) -> None:
-        request = request_of(params)
+        request = request_of(params, self._unseeded.seed())
         self._joined.discard(slot)
         self.rows.write(slot, request)
         if request.switching is not None:
