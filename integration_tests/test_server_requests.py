@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -266,3 +266,33 @@ class TestTheRequestsOwnValues:
         answer = ask(v1_server, COMPLETIONS, "smollm2:chat", echo=True, max_tokens=0)
 
         assert (200, "Say a colour.") == (answer.status, answer.text)
+
+
+class TestSeeds:
+    """Requests with and without a seed."""
+
+    # Our processor draws every token, so texts are equal if their noise is.
+    DRAWS: ClassVar = {"preset": {"temperature": 1.5, "reproducible": True}}
+
+    def texts(self, server: Server, model: str, **fields: Any) -> list[str]:
+        """The texts of four equal prompts in one request."""
+        content = {"model": model, "prompt": ["The sea is"] * 4, "max_tokens": 8, **self.DRAWS}
+        answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**content, **fields}, timeout=120)
+        return [choice["text"] for choice in answer.json()["choices"]]
+
+    @pytest.mark.parametrize("fields", [{}, {"seed": -1}], ids=str)
+    def test_without(self, v1_server: Server, v2_server: Server, fields: dict[str, Any]) -> None:
+        """Without a seed equal prompts of one request have different texts, anew each time."""
+        for server, model in ((v1_server, "smollm2"), (v2_server, "tiny")):
+            texts = [*self.texts(server, model, **fields), *self.texts(server, model, **fields)]
+
+            assert 8 == len(set(texts))
+
+    def test_with(self, v1_server: Server, v2_server: Server) -> None:
+        """With a seed equal prompts have equal texts, as in vLLM; samples (`n`) differ."""
+        for server, model in ((v1_server, "smollm2"), (v2_server, "tiny")):
+            texts = [*self.texts(server, model, seed=5), *self.texts(server, model, seed=5)]
+            samples = self.texts(server, model, seed=5, n=2)
+
+            assert 1 == len(set(texts))
+            assert 2 == len(set(samples))

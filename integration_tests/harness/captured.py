@@ -60,6 +60,7 @@ def report(runner: Runner, model: str, requests: int, seed: int) -> dict[str, An
                 preset,
                 plan=random.choice(["auto", "residual"]),
                 max_tokens=random.randint(2, 30),
+                seed=random.randrange(2**31),  # the row alone must draw the same
                 ignore_eos=True,
                 extra_args={"case": name},
             )
@@ -103,7 +104,7 @@ def compare(
     for key, known in captured.items():
         prompt, output = finished[key]
         alone = Rows(1, vocabulary=lambda: token_bytes(vllm_config))
-        alone.write(0, request_of(recorder.params[key]), prompt)
+        alone.write(0, request_of(recorder.params[key], 0), prompt)
         for length, token in enumerate(output):
             before, after = known[length]
             single = alone.run(before.clone(), slot)[0]

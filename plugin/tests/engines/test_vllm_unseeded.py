@@ -32,7 +32,7 @@ def v1(params: list[Any], engine: int = 0) -> V1Batch:
     """An engine whose batch these requests have entered, one in a row."""
     scheduler = SimpleNamespace(max_num_seqs=SLOTS)
     batch = V1Batch(engine_config(engine, scheduler_config=scheduler), torch.device("cpu"), Meter())
-    added = [(row, one, [1, 2], []) for row, one in enumerate(params)]
+    added: list[Any] = [(row, one, [1, 2], []) for row, one in enumerate(params)]
     batch.update(BatchUpdate(batch_size=len(params), removed=[], added=added, moved=[]))
     return batch
 
