@@ -36,6 +36,17 @@ class Settings(BaseModel):
     # parameters that a request can't set, or only within bounds
     locked: dict[str, Bounds] = Field(default={})
 
+    @property
+    def promises(self) -> list[str]:
+        """The settings that hold for every request, by name."""
+        kept = {
+            "default": self.default is not None,
+            "allow": self.allow is not None,
+            "inline": not self.inline,
+            "locked": bool(self.locked),
+        }
+        return [name for name, is_set in kept.items() if is_set]
+
 
 def read(additional_config: Any) -> Settings:
     """Returns the settings in vLLM's additional config.

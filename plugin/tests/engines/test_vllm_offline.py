@@ -255,6 +255,7 @@ class TestProcessor:
     def test_async_scheduling_is_refused_on_v1(self) -> None:
         """Async scheduling on V1 is refused: stages would see placeholders instead of tokens."""
         config: Any = SimpleNamespace(
+            additional_config={},
             model_config=SimpleNamespace(logits_processors=None),
             scheduler_config=SimpleNamespace(async_scheduling=True, max_num_seqs=2),
         )

@@ -23,6 +23,11 @@ GROUPS = (
 )
 
 
+def ours_is_named(environment: Mapping[str, str]) -> bool:
+    """Returns whether vLLM's server loads our endpoint plugin."""
+    return OURS in environment.get(VARIABLE, "").split(",")
+
+
 def installed() -> dict[str, str]:
     """Returns the installed plugins of these groups: each name with its group."""
     return {point.name: group for group in GROUPS for point in entry_points(group=group)}

@@ -15,6 +15,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
     LogitsProcessor as V2LogitsProcessor,
 )
 
+from temperament.engines.vllm import front_end
 from temperament.engines.vllm.meter import Meter, folder_of
 from temperament.engines.vllm.requests import validate
 from temperament.engines.vllm.v1 import V1Batch
@@ -34,6 +35,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
     def __init__(self, vllm_config: VllmConfig, *arguments: Any) -> None:
         self._v1: V1Batch | None = None
         self._v2: V2Batch | None = None
+        front_end.check(vllm_config)
         if len(arguments) == 1:
             self._v2 = V2Batch(vllm_config, arguments[0], meter_of(vllm_config))
             return

@@ -1,0 +1,112 @@
+"""Which front end stands before the engine, seen from the engine's processes.
+
+The operator's default preset and restrictions hold where vLLM's Python server loads our endpoint
+plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
+
+| start | calls our `validate_params` |
+| --- | --- |
+| `vllm serve` with `VLLM_USE_RUST_FRONTEND=1` | no |
+| `vllm serve --grpc` | yes |
+| `vllm run-batch` | yes |
+| any, if `VLLM_PLUGINS` doesn't name our plugin | yes |
+
+An engine's process has the arguments and the environment of the process that started it. Workers
+that Ray starts have vLLM's environment variables alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vllm.logger import init_logger
+
+from temperament.engines.vllm import plugins
+from temperament.errors import EngineError, Problem
+from temperament.server import settings
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
+RUST = "VLLM_USE_RUST_FRONTEND"
+COMMAND_LINE = ("vllm", "main")  # `vllm ...`, `python -m vllm.entrypoints.cli.main ...`
+OTHERS = ("api_server", "bench", "launch")
+
+logger = init_logger("vllm.temperament")
+
+
+def check(
+    config: VllmConfig,
+    arguments: Sequence[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Raises `EngineError` if the operator's settings can't hold behind this front end.
+
+    Without such settings, a front end that reads no presets is reported in the log. `arguments` and
+    `environment` are those of this process by default.
+    """
+    arguments = _expanded(sys.argv if arguments is None else arguments)
+    environment = os.environ if environment is None else environment
+    if "--headless" in arguments:  # the front end is on another node
+        return
+    start = _without_plugins(arguments, environment)
+    promises = settings.read(config.additional_config).promises
+    if promises and (start or not plugins.ours_is_named(environment)):
+        raise EngineError(
+            Problem(
+                settings.WHERE,
+                ", ".join(promises),
+                "can't be kept: requests reach the engine past Temperament",
+                start or f"{plugins.VARIABLE} doesn't name {plugins.OURS}",
+                "`temperament serve`, or a start without these settings",
+                reason="unsupported",
+            )
+        )
+    if start:
+        logger.warning(
+            "temperament: %s reads no presets: a request that names one is sampled without it.",
+            start,
+        )
+
+
+def _without_plugins(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Returns the start that loads no endpoint plugin; "" for one that may load ours."""
+    program, command = _command(arguments)
+    if program == "run_batch" or command == "run-batch":
+        return "vllm run-batch"
+    if program == "grpc_server" or (command == "serve" and "--grpc" in arguments):
+        return "vllm serve --grpc"
+    # Of vLLM's own programs, `vllm serve` alone reads the variable.
+    if environment.get(RUST, "").strip() not in ("", "0") and (command or program) not in OTHERS:
+        return f"{RUST}={environment[RUST]}"
+    return ""
+
+
+def _command(arguments: Sequence[str]) -> tuple[str, str]:
+    """Returns the program's name, and the command of vLLM's command line ("" elsewhere)."""
+    program = Path(arguments[0]).stem if arguments else ""
+    return program, arguments[1] if program in COMMAND_LINE and len(arguments) > 1 else ""
+
+
+def _expanded(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments of `vllm serve` with those of its `--config` file.
+
+    Names are spelled with dashes. Other arguments stay as they are.
+    """
+    if _command(arguments)[1] != "serve":
+        return list(arguments)
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    found = [
+        each.partition("=")[0].replace("_", "-") if each.startswith("--") else each
+        for each in arguments
+    ]
+    for number, each in enumerate(arguments):
+        name, _, path = each.partition("=")
+        if name == "--config":
+            path = path or next(iter(arguments[number + 1 :]), "")
+            found += FlexibleArgumentParser().load_config_file(path)
+    return found

@@ -1,0 +1,136 @@
+"""An engine notices a front end that loads no endpoint plugin."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from temperament.engines.vllm import front_end
+from temperament.errors import EngineError, PresetError
+
+SERVE = ["/bin/vllm", "serve", "model"]
+MODULE = "/site-packages/vllm/entrypoints/"
+OURS = {"VLLM_PLUGINS": "another,temperament"}
+RUST = {**OURS, "VLLM_USE_RUST_FRONTEND": "1"}
+PROMISES: list[dict[str, Any]] = [
+    {"default": "chat"},
+    {"allow": []},
+    {"inline": False},
+    {"locked": {"temperature": {"max": 1}}},
+]
+AROUND = {
+    "rust": (SERVE, RUST, "VLLM_USE_RUST_FRONTEND=1"),
+    "rust, a worker of Ray": (["/ray/default_worker.py"], RUST, "VLLM_USE_RUST_FRONTEND=1"),
+    "grpc": ([*SERVE, "--grpc"], OURS, "vllm serve --grpc"),
+    "grpc, its module": ([f"{MODULE}grpc_server.py", "--model", "m"], OURS, "vllm serve --grpc"),
+    "run-batch": (["/bin/vllm", "run-batch", "-i", "a"], OURS, "vllm run-batch"),
+    "run-batch, its module": ([f"{MODULE}launchers/run_batch.py"], OURS, "vllm run-batch"),
+    "run-batch of vLLM's module": ([f"{MODULE}cli/main.py", "run-batch"], OURS, "vllm run-batch"),
+}
+READS_PRESETS = {
+    "serve": (SERVE, OURS),
+    "rust, switched off": (SERVE, {**RUST, "VLLM_USE_RUST_FRONTEND": "0"}),
+    "the api server's module": ([f"{MODULE}openai/api_server.py"], RUST),
+    "another program": (["program.py", "run-batch", "--grpc", "--config", "its.json"], OURS),
+    "another node": ([*SERVE, "--headless"], {}),
+}
+
+
+def config(**settings: Any) -> Any:
+    """vLLM's configuration with our settings; a stand-in, since the real one needs a model."""
+    return SimpleNamespace(additional_config={"temperament": settings})
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What is logged; vLLM's loggers pass nothing on."""
+    monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
+    return caplog
+
+
+@pytest.mark.parametrize(("arguments", "environment", "start"), AROUND.values(), ids=AROUND)
+class TestAround:
+    """A start that loads no endpoint plugin."""
+
+    def test_settings_that_hold_for_all_requests(
+        self, arguments: list[str], environment: dict[str, str], start: str
+    ) -> None:
+        """The start is refused, naming each setting that couldn't hold."""
+        for settings in PROMISES:
+            with pytest.raises(EngineError) as caught:
+                front_end.check(config(**settings), arguments, environment)
+            expected = (
+                f"additional_config.temperament: {next(iter(settings))}: can't be kept: requests"
+                f" reach the engine past Temperament; given: {start}; allowed: `temperament serve`,"
+                " or a start without these settings"
+            )
+            assert expected == str(caught.value)
+
+    def test_only_installed(
+        self, arguments: list[str], environment: dict[str, str], start: str, log: Any
+    ) -> None:
+        """One line of the log says that presets aren't read."""
+        front_end.check(config(playground=True), arguments, environment)
+        front_end.check(SimpleNamespace(additional_config={}), arguments, environment)
+
+        line = f"temperament: {start} reads no presets: a request that names one is sampled"
+        assert [f"{line} without it."] * 2 == log.messages
+
+
+@pytest.mark.parametrize(("arguments", "environment"), READS_PRESETS.values(), ids=READS_PRESETS)
+def test_a_start_that_reads_presets(
+    arguments: list[str], environment: dict[str, str], log: Any
+) -> None:
+    """It is neither refused nor reported."""
+    front_end.check(config(default="chat", allow=[], locked={"*": {}}), arguments, environment)
+
+    assert [] == log.messages
+
+
+@pytest.mark.parametrize("environment", [{}, {"VLLM_PLUGINS": ""}, {"VLLM_PLUGINS": "another"}])
+def test_our_plugin_is_not_named(environment: dict[str, str], log: Any) -> None:
+    """Without our endpoint plugin nothing would hold, in `LLM` neither; without settings all is
+    as vLLM's users know it.
+    """
+    with pytest.raises(EngineError, match=r"default, locked: .*VLLM_PLUGINS doesn't name temp"):
+        front_end.check(config(default="chat", locked={"*": {}}), ["program.py"], environment)
+    front_end.check(config(), ["program.py"], environment)
+
+    assert [] == log.messages
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [("grpc: true\nport: 8000\n", True), ("grpc: false\n", False), ("headless: true\n", False)],
+)
+def test_a_config_file(tmp_path: Path, lines: str, refused: bool) -> None:
+    """Options of a `--config` file count like those of the command line."""
+    file = tmp_path / "server.yaml"
+    file.write_text(lines)
+    for arguments in (["--config", str(file)], [f"--config={file}"]):
+        try:
+            front_end.check(config(allow=[]), [*SERVE, *arguments], OURS)
+        except EngineError:
+            assert refused
+        else:
+            assert not refused
+
+
+def test_wrong_settings() -> None:
+    """A mistake in the settings ends the start behind every front end."""
+    with pytest.raises(PresetError, match=r"lock: .*did you mean 'locked'"):
+        front_end.check(config(lock={}), SERVE, RUST)
+
+
+def test_the_processor_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both runners create our logits processor, which checks first."""
+    from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+
+    monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
+    for arguments in ((None,), (None, False)):
+        with pytest.raises(EngineError, match="VLLM_USE_RUST_FRONTEND=1"):
+            TemperamentLogitsProcessor(config(allow=[]), *arguments)
