@@ -66,7 +66,8 @@ def check(tokenizer: Any, table: Sequence[bytes], special: set[int]) -> None:
     for probe in PROBES:
         ids = [token for token in encode(tokenizer, probe) if token not in special]
         decoded = _decode(tokenizer, ids)
-        joined = b"".join(table[token] for token in ids).decode("utf-8", "replace")
+        known = (table[token] for token in ids if token < len(table))
+        joined = b"".join(known).decode("utf-8", "replace")
         if _cleans_up(tokenizer):
             decoded, joined = decoded.replace(" ", ""), joined.replace(" ", "")
         if joined.strip(" ") != decoded.strip(" "):
@@ -187,12 +188,18 @@ def _decoder(tokenizer: Any) -> Table | None:
     spell = _spelling(backend, tokenizer.get_vocab())
     if spell is None:
         return None
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     added = added_tokens(tokenizer)
     return [
         str(added[token]).encode() if token in added else spell(piece or "").encode()
-        for token, piece in enumerate(pieces)
+        for token, piece in enumerate(_pieces(tokenizer))
     ]
+
+
+def _pieces(tokenizer: Any) -> list[str | None]:
+    """Returns each token's spelling by its id; None for an id that is no token."""
+    pieces = {token: piece for piece, token in tokenizer.get_vocab().items()}
+    # `len` counts the tokens, and ids may leave gaps.
+    return [pieces.get(token) for token in range(max(len(tokenizer), max(pieces, default=-1) + 1))]
 
 
 def _spelling(backend: Any, vocabulary: dict[str, int]) -> Callable[[str], str] | None:
@@ -229,12 +236,12 @@ def _end_of_word(tokenizer: Any) -> Table | None:
     """A Python tokenizer whose pieces end with `</w>` where a word does."""
     if _backend(tokenizer) is not None:
         return None
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    pieces = _pieces(tokenizer)
     if not any(str(piece).endswith(END_OF_WORD) for piece in pieces):
         return None
     # A Moses tokenizer writes `&apos;` for an apostrophe, and its detokenizer turns that back.
     spell = html.unescape if _is_moses(tokenizer) else str
-    return [spell(str(piece).replace(END_OF_WORD, " ")).encode() for piece in pieces]
+    return [spell((piece or "").replace(END_OF_WORD, " ")).encode() for piece in pieces]
 
 
 def _is_moses(tokenizer: Any) -> bool:

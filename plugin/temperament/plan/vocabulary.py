@@ -66,7 +66,7 @@ def _token_bytes(tokenizer: Any, size: int | None) -> TokenBytes | EngineError:
 
 def _read(tokenizer: Any, size: int | None) -> TokenBytes:
     table = token_bytes.read(tokenizer)
-    size = size or len(tokenizer)
+    size = size or max(len(table), len(tokenizer))
     special = token_bytes.special_ids(tokenizer)
     token_bytes.check(tokenizer, table, special)
     special_texts = []

@@ -57,14 +57,19 @@ def end_of_word_vocabulary() -> dict[str, int]:
     return {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
 
 
-def gpt1() -> Any:
+def gpt1(gap: int = 0) -> Any:
     """Returns GPT-1's kind of tokenizer, whose pieces end with `</w>` where a word does."""
-    return OpenAIGPTTokenizer(end_of_word_vocabulary(), end_of_word_merges())
+    return OpenAIGPTTokenizer(with_gap(end_of_word_vocabulary(), gap), end_of_word_merges())
 
 
-def biogpt(folder: Path) -> Any:
+def with_gap(vocabulary: dict[str, int], gap: int) -> dict[str, int]:
+    """Returns a vocabulary in which so many ids behind the first five are no tokens."""
+    return {piece: token + gap * (token >= 5) for piece, token in vocabulary.items()}
+
+
+def biogpt(folder: Path, gap: int = 0) -> Any:
     """Returns BioGPT's own Python tokenizer, which writes words as Moses does."""
-    (folder / "vocab.json").write_text(json.dumps(end_of_word_vocabulary()))
+    (folder / "vocab.json").write_text(json.dumps(with_gap(end_of_word_vocabulary(), gap)))
     merges = "".join(f"{one} {other} 1\n" for one, other in end_of_word_merges())
     (folder / "merges.txt").write_text(merges)
     return BioGptTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
@@ -141,6 +146,15 @@ class TestTransformers:
     def test_end_of_word_mark_in_python(self, tmp_path: Path) -> None:
         """BioGPT's `</w>` is a space too, and its `&apos;` an apostrophe."""
         assert [b"the ", b"' ", b"x "] == spelled(biogpt(tmp_path), "the 'x")
+
+    @pytest.mark.parametrize("in_python", [False, True])
+    def test_ids_with_a_gap(self, in_python: bool, tmp_path: Path) -> None:
+        """The tokens behind a gap have their bytes, though the ids exceed the tokens' number."""
+        tokenizer, whole = (biogpt(tmp_path, gap) if in_python else gpt1(gap) for gap in (7, 0))
+        tokens, expected = TokenBytes.of(tokenizer).tokens, TokenBytes.of(whole).tokens
+
+        assert len(tokenizer) < len(tokens)
+        assert (*expected[:5], *[b""] * 7, *expected[5:]) == tokens
 
     def test_word_pieces(self) -> None:
         """BERT's `##` continues a word; other pieces begin one."""
