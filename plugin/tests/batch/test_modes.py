@@ -26,7 +26,7 @@ from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
 from tests import rows
-from tests.ops.test_every_stage import on_meta, without_branches
+from tests.devices import on_meta, without_branches
 from tests.plan.switches import NOTHING, some_preset, some_vocabulary
 
 
@@ -43,8 +43,8 @@ SLOTS = 5
 PLAIN = rows.preset({"temperature": 0.7, "top_k": 5})
 
 
-def follower(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Tracer:
-    """Returns the text so far, as the host follows it."""
+def read_by_host(preset: Preset, vocabulary: TokenBytes, output: list[int]) -> Tracer:
+    """Returns the output so far, as the host reads it."""
     switching = Switching.of(preset)
     assert switching is not None
     text = Tracer(mode_automaton(switching, vocabulary))
@@ -56,12 +56,12 @@ def alone(preset: Preset, vocabulary: TokenBytes, output: list[int], x: Tensor) 
     """Returns the result of a row in the mode that the host finds."""
     if not preset.modes:
         return process(x, preset, output_ids=[output], catalogue=NOTHING)
-    chain = list(preset.chains.values())[follower(preset, vocabulary, output).drawn_in]
+    chain = list(preset.chains.values())[read_by_host(preset, vocabulary, output).drawn_in]
     return process(x, Preset("mode", chain.values), catalogue=NOTHING)
 
 
 def batch_of(random: Random) -> tuple[TokenBytes, list[Preset], Rows]:
-    """A vocabulary, a preset for each slot (one of them without modes), the rows."""
+    """Returns a vocabulary, a preset for each slot (one of them without modes), and the rows."""
     vocabulary = some_vocabulary(random)
     presets = [some_preset(random, vocabulary) for _ in range(SLOTS - 1)]
     presets.insert(random.randrange(SLOTS), PLAIN)
@@ -72,7 +72,10 @@ def batch_of(random: Random) -> tuple[TokenBytes, list[Preset], Rows]:
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=25)
 def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -> None:
-    """Step by step in a mixed batch, bit for bit; requests join with tokens that they had."""
+    """Each row of a mixed batch runs the mode that the host finds, step by step, bit for bit.
+
+    Requests join with tokens that they had.
+    """
     random = Random(seed)
     vocabulary, presets, batch = batch_of(random)
     size = len(vocabulary)
@@ -90,8 +93,8 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
             x = torch.randn(len(slots), size, generator=torch.Generator().manual_seed(step))
             done = batch.run(x.clone(), slots)
             for row, slot in enumerate(slots):
-                wanted = alone(presets[slot], vocabulary, outputs[slot], x[row : row + 1])
-                assert rows.same_bits(done[row : row + 1], wanted)
+                expected = alone(presets[slot], vocabulary, outputs[slot], x[row : row + 1])
+                assert rows.same_bits(done[row : row + 1], expected)
             for slot, output in enumerate(outputs):
                 token = random.choice([random.randrange(size), *output[-2:]])
                 output.append(token)
@@ -106,7 +109,7 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=25)
 def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
-    """Several rows of a request, each with its own drafts; then only some of them are committed."""
+    """Drafts switch the modes of their own rows, and only accepted ones those of later steps."""
     random = Random(seed)
     vocabulary, presets, batch = batch_of(random)
     size, most = len(vocabulary), 3
@@ -135,8 +138,8 @@ def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
             new=2 * most + 1,
         )
         for row, (slot, _) in enumerate(layout):
-            wanted = alone(presets[slot], vocabulary, texts[row][1:], x[row : row + 1])
-            assert rows.same_bits(done[row : row + 1], wanted)
+            expected = alone(presets[slot], vocabulary, texts[row][1:], x[row : row + 1])
+            assert rows.same_bits(done[row : row + 1], expected)
         for slot in slots:
             kept = random.randint(0, len(drafts[slot]))
             outputs[slot] += [*drafts[slot][:kept], random.randrange(size)]
@@ -145,11 +148,11 @@ def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
 @pytest.mark.parametrize("on", [{"tokens": 2}, {"repeat": {"span": 1, "times": 2}}], ids=str)
 def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
     """Rules on counts and repetitions work without the tokens' bytes."""
-    words = {
+    fields = {
         "modes": {"one": {"temperature": 1.0}, "two": {"temperature": 2.0}},
         "switch": [{"from": "one", "on": on, "to": "two"}],
     }
-    preset = as_preset(words, NOTHING)
+    preset = as_preset(fields, NOTHING)
     done = process(torch.ones(1, 4), preset, output_ids=[[1, 1]], catalogue=NOTHING)
 
     assert [[0.5] * 4] == done.tolist()
@@ -161,16 +164,16 @@ def test_rules_that_count_need_no_vocabulary(on: dict[str, object]) -> None:
 
 
 def entropic(above: bool = True) -> Preset:
-    """Hot after two steps of high entropy, back after three tokens."""
+    """Returns a preset that is hot after two steps of high (or low) entropy, for three tokens."""
     on = {"above": 2.0, "for": 2} if above else {"below": 0.5, "for": 2}
-    words = {
+    fields = {
         "modes": {"calm": {"temperature": 0.5}, "hot": {"temperature": 2.0}},
         "switch": [
             {"from": "calm", "on": {"entropy": on}, "to": "hot"},
             {"from": "hot", "on": {"tokens": 3}, "to": "back"},
         ],
     }
-    return as_preset(words, NOTHING)
+    return as_preset(fields, NOTHING)
 
 
 FLAT, STEEP = torch.zeros(1, 50), torch.cat([torch.full((1, 1), 20.0), torch.zeros(1, 49)], 1)
@@ -202,7 +205,7 @@ class TestEntropy:
             assert [0] == run._rows.drawn_in.tolist()
 
     def test_what_is_saved_comes_back(self) -> None:
-        """A request that was preempted goes on in its mode, though the tokens don't tell it."""
+        """A preempted request goes on in its mode, though the tokens don't determine it."""
         batch = Rows(2)
         slots = np.array([0])
         batch.write(0, request_of(entropic()), [1], [])
@@ -218,37 +221,38 @@ class TestEntropy:
         assert 10.0 == float(done[0, 0])
 
     def test_nobody_else_has_anything_to_save(self) -> None:
-        """Where the tokens tell the mode, they are read again."""
+        """A request whose tokens determine the mode has nothing to save."""
         batch = Rows(1)
-        words = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"tokens": 1}, "to": "b"}]}
-        batch.write(0, request_of(as_preset(words, NOTHING)))
+        fields = {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"tokens": 1}, "to": "b"}]}
+        batch.write(0, request_of(as_preset(fields, NOTHING)))
 
         assert {} == batch.save(0)
 
 
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
 def test_schedules(curve: str) -> None:
-    """The number at each position in the mode; from the start again where the mode is entered."""
+    """A schedule gives the number at each position in the mode, and starts anew in each entry."""
     ramp = {"from": 2.0, "to": 0.5, "over": 4, "curve": curve}
-    words = {
+    fields = {
         "modes": {"a": {"temperature": ramp}, "b": {"temperature": 1.0}},
         "switch": [{"from": "a", "on": {"token": 7}, "to": "b"},
                    {"from": "b", "on": {"tokens": 1}, "to": "back"}],
     }  # fmt: skip
-    run = Run(as_preset(words, NOTHING), rows=1)
+    run = Run(as_preset(fields, NOTHING), rows=1)
     x, found = torch.tensor([[3.0, -1.0]]), []
     for token in (1, 1, 1, 1, 1, 7, 1, 1):
         found.append(float(3.0 / run.run(x)[0, 0]))
         run.accept([token])
-    ways = [0, 0.25, 0.5, 0.75, 1]
-    ways = [(1 - math.cos(math.pi * w)) / 2 for w in ways] if curve == "cosine" else ways
-    wanted = [2 - 1.5 * way for way in ways]
+    shares = [0, 0.25, 0.5, 0.75, 1]
+    if curve == "cosine":
+        shares = [(1 - math.cos(math.pi * share)) / 2 for share in shares]
+    expected = [2 - 1.5 * share for share in shares]
 
-    assert pytest.approx([*wanted, wanted[-1], 1.0, wanted[0]], rel=1e-6) == found
+    assert pytest.approx([*expected, expected[-1], 1.0, expected[0]], rel=1e-6) == found
 
 
 def test_a_schedule_without_modes() -> None:
-    """A preset is one mode; whole numbers are rounded; a neighbour without one stays as it is."""
+    """A scheduled whole number is rounded at each position, and a neighbour stays as it is."""
     ramp = {"top_k": {"from": 1, "to": 4, "over": 2}}
     run = Run([ramp, {"top_k": 2}], rows=2)
     x, kept = torch.randn(2, 9), []
@@ -262,17 +266,17 @@ def test_a_schedule_without_modes() -> None:
 @pytest.mark.parametrize("over", [1, 3, 1000])
 def test_a_row_on_a_ramp_does_not_depend_on_others(over: int) -> None:
     """A scheduled row has the same bits at every position in every batch."""
-    words = {"temperature": {"from": 1.7, "to": 0.3, "over": over, "curve": "cosine"}}
+    fields = {"temperature": {"from": 1.7, "to": 0.3, "over": over, "curve": "cosine"}}
     output = [[1] * length for length in range(40)]
     x = torch.randn(40, 33)
-    together = process(x, words, output_ids=output, catalogue=NOTHING)
+    together = process(x, fields, output_ids=output, catalogue=NOTHING)
     for row in range(40):
-        single = process(x[row : row + 1], words, output_ids=[output[row]], catalogue=NOTHING)
+        single = process(x[row : row + 1], fields, output_ids=[output[row]], catalogue=NOTHING)
         assert rows.same_bits(together[row : row + 1], single)
 
 
 def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Following the modes and running a batch that has some reads no data back, off the CPU."""
+    """Off the CPU, reading modes and running a batch with modes reads no data back."""
     random = Random(5)
     vocabulary, presets, batch = batch_of(random)
     presets = [entropic() if preset is PLAIN else preset for preset in presets]
@@ -303,8 +307,8 @@ def test_nothing_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modes, "_packed", kept.to("meta"))
     monkeypatch.setattr(modes._automata, "_tables", on_meta(tables))
     history, slots, new = args
-    given = {name: on_meta(value) for name, value in kwargs.items()}
-    drawn = advance(modes, on_meta(history), on_meta(slots), new, **given)
+    options = {name: on_meta(value) for name, value in kwargs.items()}
+    drawn = advance(modes, on_meta(history), on_meta(slots), new, **options)
     done = execute_expanded(*(on_meta(argument) for argument in expanded))
 
     assert 1 == new

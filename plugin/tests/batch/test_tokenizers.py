@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from temperament import EngineError, PresetError, Run, process
 from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
 from tests import rows
-from tests.plan.test_vocabulary import byte_level
+from tests.small_tokenizers import byte_level
 
 X = -math.inf
 
@@ -35,7 +35,7 @@ NEEDY: list[tuple[dict[str, Any], str]] = [
     ({"min_new_tokens": 3}, "the end of the text"),
     ({"exponential_decay_length_penalty": 1.1}, "the end of the text"),
 ]
-CONTENT = [
+NOT_NEEDY = [
     {"banned_strings": []},
     {"dry_multiplier": 0.5, "dry_sequence_breakers": []},
     {"xtc_probability": 0.5, "xtc_protect_structure": False},
@@ -46,11 +46,11 @@ CONTENT = [
 
 
 class TestWithoutATokenizer:
-    """What a stage lacks is said; nothing is left out in silence."""
+    """Without a tokenizer, a stage that needs it is refused; nothing is left out in silence."""
 
     @pytest.mark.parametrize(("values", "why"), NEEDY, ids=lambda value: str(value)[:40])
     def test_what_needs_it(self, values: dict[str, Any], why: str) -> None:
-        """In every way in."""
+        """Every public way in refuses a stage that needs a tokenizer, and says why."""
         with pytest.raises(PresetError, match=why):
             process(torch.zeros(1, 5), values)
         with pytest.raises(PresetError, match=why):
@@ -60,14 +60,14 @@ class TestWithoutATokenizer:
         with pytest.raises(PresetError, match=why):
             generate_kwargs(values)
 
-    @pytest.mark.parametrize("values", CONTENT, ids=lambda value: str(value)[:40])
+    @pytest.mark.parametrize("values", NOT_NEEDY, ids=lambda value: str(value)[:40])
     def test_what_can_do_without(self, values: dict[str, Any]) -> None:
-        """The same stages, told not to look at texts."""
+        """The same stages run without a tokenizer if their values name no texts."""
         assert (1, 5) == process(torch.zeros(1, 5), values).shape
         assert PresetLogitsProcessor(values)(torch.ones(1, 2).long(), torch.zeros(1, 5)) is not None
 
     def test_all_at_once(self) -> None:
-        """Every stage of every preset that lacks it."""
+        """Every stage of every preset that lacks a tokenizer is reported at once."""
         with pytest.raises(PresetError) as caught:
             process(torch.zeros(3, 5), [NEEDY[0][0], {}, {**NEEDY[1][0], **NEEDY[2][0]}])
 
@@ -75,19 +75,19 @@ class TestWithoutATokenizer:
 
 
 class TestWithATokenizer:
-    """Logits of the tokenizer's size, and wider ones."""
+    """Stages that read texts, on logits as wide as the tokenizer and wider."""
 
     @pytest.mark.parametrize("wider", [0, 12])
     def test_banned_strings(self, tokenizer: Any, wider: int) -> None:
-        """Every token that holds the text, and no column behind the last token."""
+        """The tokens that contain the text are removed, and no column after the last token."""
         size = len(tokenizer)
         after = process(scores(1, size + wider), {"banned_strings": ["e"]}, tokenizer=tokenizer)[0]
         gone = torch.where(after == X)[0].tolist()
 
-        assert gone == [i for i in range(size) if i and "e" in tokenizer.decode([i])]
+        assert [i for i in range(size) if i and "e" in tokenizer.decode([i])] == gone
 
     def test_the_prompt_is_not_the_output(self, tokenizer: Any) -> None:
-        """`ab` is banned behind an `a` of the output alone."""
+        """`ab` is banned after an `a` of the output, and not after one of the prompt."""
         a, b = (tokenizer.convert_tokens_to_ids(letter) for letter in "ab")
         values = {"banned_strings": ["ab"]}
         x = scores(2, len(tokenizer))
@@ -97,7 +97,7 @@ class TestWithATokenizer:
         assert X == after[1, b]
 
     def test_the_end_waits(self, tokenizer: Any) -> None:
-        """The tokenizer tells what ends a text; a model's own list of ends is believed more."""
+        """The tokenizer says which tokens end a text, unless the model's config lists them."""
         x = scores(1, len(tokenizer))
         after = process(x, {"min_new_tokens": 1}, tokenizer=tokenizer)
         assert [0] == torch.where(after[0] == X)[0].tolist()
@@ -111,7 +111,7 @@ class TestWithATokenizer:
             assert ends == torch.where(after[0] == X)[0].tolist()
 
     def test_xtc_spares_newlines_and_the_end(self, tokenizer: Any) -> None:
-        """Token 0 and all that hold a newline; unless told otherwise."""
+        """XTC spares the end and tokens with a newline, unless `xtc_protect_structure` is false."""
         size = len(tokenizer)
         newline = tokenizer.encode("\n", add_special_tokens=False)[0]
         x = torch.full((1, size), -20.0)
@@ -132,7 +132,7 @@ class TestSeeds:
     """The same seed and position give the same draw, whichever way it goes."""
 
     def test_process_run_and_transformers(self) -> None:
-        """Bit for bit, step by step."""
+        """`process`, `Run` and the Transformers processor draw the same bits at each step."""
         seeds = [11, 5, 2**63 - 1]
         run = Run(CHANCE, rows=3, seeds=seeds)
         processor = PresetLogitsProcessor(CHANCE, seeds=seeds)
@@ -150,24 +150,24 @@ class TestSeeds:
 
     @pytest.mark.parametrize("presets", [CHANCE, [CHANCE, CHANCE]], ids=["one", "each"])
     def test_samples_of_a_prompt(self, presets: Any) -> None:
-        """The first is the seed's own; the others differ, also from those of the next seed."""
+        """A prompt's first sample uses its seed, and no two samples of near seeds are equal."""
         x = torch.zeros(6, 1000)
         seeds = [7, 8]
         after = PresetLogitsProcessor(presets, seeds=seeds)(torch.ones(6, 2).long(), x)
         drawn = after.argmax(-1).tolist()
-        own = process(x[:2], CHANCE, seeds=seeds).argmax(-1).tolist()
+        expected = process(x[:2], CHANCE, seeds=seeds).argmax(-1).tolist()
 
-        assert [drawn[0], drawn[3]] == own
+        assert expected == [drawn[0], drawn[3]]
         assert 6 == len(set(drawn))
 
     def test_seeds_that_fit_no_number_of_rows(self) -> None:
-        """Two seeds for three rows."""
+        """Two seeds for three rows are refused."""
         processor = PresetLogitsProcessor(CHANCE, seeds=[1, 2])
         with pytest.raises(EngineError, match="2 seeds for 3 rows"):
             processor(torch.ones(3, 2).long(), scores(3, 5))
 
     def test_the_seed_of_a_preset(self) -> None:
-        """It counts where no other is given."""
+        """A preset's seed counts where the call has none."""
         x = scores(1, 1000)
         by_preset = process(x, {**CHANCE, "seed": 9})
 
@@ -177,7 +177,7 @@ class TestSeeds:
         )
 
     def test_padding_is_no_position(self) -> None:
-        """A prompt draws the same whether it is padded on the left or not."""
+        """A prompt that is padded on the left draws the same as without padding."""
         tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=None)
         x = scores(1, 50)
         values = {**CHANCE, "xtc_probability": 0.0, "repetition_penalty": 1.5}
@@ -203,7 +203,7 @@ class TestSeeds:
     ids=str,
 )
 def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dtype) -> None:
-    """It is computed in float32."""
+    """Logits in half precision are computed in float32, and returned as that."""
     x = scores(2, len(tokenizer)).to(dtype)
     after = process(x, values, seeds=[1, 2], tokenizer=tokenizer, output_ids=[[5, 5, 5]] * 2)
 
@@ -225,22 +225,22 @@ def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dty
     ids=str,
 )
 def test_beams_take_their_memory_along(values: dict[str, Any]) -> None:
-    """Rows change places, one is followed by two: each as a text that was alone all the time."""
+    """A row whose beam moved goes on with that beam's state, as if it had been alone."""
     random = Random(0)
     processor = PresetLogitsProcessor(values)
     texts: list[list[int]] = [[1, 2]] * 4
     past: list[list[Tensor]] = [[], [], [], []]
     for step in range(25):
-        # As of a model: equal texts have equal logits.
+        # As with a model, equal texts have equal logits.
         x = torch.cat([scores(1, 12, int("".join(map(str, text[-6:])))) * 2 for text in texts])
         after = processor(torch.tensor(texts), x)
-        past = [[*own, x[row]] for row, own in enumerate(past)]
-        for row, own in enumerate(past):
+        past = [[*inputs, x[row]] for row, inputs in enumerate(past)]
+        for row, inputs in enumerate(past):
             alone = PresetLogitsProcessor(values)
-            for number, given in enumerate(own):
-                last = alone(torch.tensor([texts[row][: number + 2]]), given[None])
+            for number, row_input in enumerate(inputs):
+                last = alone(torch.tensor([texts[row][: number + 2]]), row_input[None])
             assert rows.same_bits(after[[row]], last)
         parents = [random.randrange(4) for _ in range(4)] if step % 3 else [0, 1, 2, 3]
         left = [torch.where(after[parent] > X)[0].tolist() for parent in parents]
-        texts = [[*texts[p], random.choice(own)] for p, own in zip(parents, left, strict=True)]
+        texts = [[*texts[p], random.choice(kept)] for p, kept in zip(parents, left, strict=True)]
         past = [past[parent] for parent in parents]

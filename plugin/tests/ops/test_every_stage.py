@@ -3,11 +3,8 @@
 A stage that is added is covered as it is; a new kind of parameter needs a line in `tests/rows.py`.
 """
 
-import dataclasses
 import math
-import pkgutil
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -16,17 +13,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from temperament import ops, process
+from temperament import process
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute
 from temperament.presets.chain import Chain
 from temperament.stages import FLOAT32_TINY, STAGES, Stage
 from tests import rows
+from tests.devices import on_meta, without_branches
 
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
-# Cuts that are made to take the most likely token away.
+# Cuts that may remove the most likely token.
 MAY_REMOVE_THE_BEST = {"typical_p", "xtc"}
 
 
@@ -181,14 +179,6 @@ class TestTokens:
         assert batch.run().shape == batch.logits.shape
 
 
-def without_branches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets every op believe that it isn't on the CPU."""
-    for info in pkgutil.iter_modules(ops.__path__):
-        module = import_module(f"temperament.ops.{info.name}")
-        if hasattr(module, "branches"):
-            monkeypatch.setattr(module, "branches", lambda tensor: False)
-
-
 @every_stage
 def test_candidates_and_the_whole_row_agree(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The short way over the largest logits gives what sorting every row gives, bit for bit."""
@@ -201,21 +191,6 @@ def test_candidates_and_the_whole_row_agree(stage: Stage, monkeypatch: pytest.Mo
             whole = batch.run()
 
         assert rows.same_bits(short, whole)
-
-
-def on_meta(value: Any) -> Any:
-    """A copy without data of everything in a value: whoever reads the data raises."""
-    if isinstance(value, Tensor):
-        return value.to("meta")
-    if isinstance(value, dict):
-        return {name: on_meta(entry) for name, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        parts = map(on_meta, value)
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return type(value)(*(on_meta(getattr(value, field.name)) for field in fields))
-    return value
 
 
 @every_stage

@@ -1,0 +1,28 @@
+"""How the tests are laid out."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("plugin/tests", "integration_tests", "scripts")
+
+
+def imported(file: Path) -> set[str]:
+    """Returns the parts of the names that a file imports, and of the modules they come from."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {part for name in names for part in name.split(".")}
+
+
+def test_no_test_module_is_imported() -> None:
+    """Tests share helpers through helper modules and `conftest.py`, not through other tests."""
+    files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    tests = {file.stem for file in files if file.stem.startswith("test_")}
+
+    assert {} == {str(file): found for file in files if (found := imported(file) & tests)}
