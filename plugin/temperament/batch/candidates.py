@@ -1,16 +1,16 @@
-"""Candidates: from top-k on, most chains need only the largest logits of a row.
+"""Candidates: after a cut to the k largest logits, most chains need only the largest of a row.
 
-The candidates are the k largest logits and some more. The stages run on them alone, and the row is
-written once. A row with NaN or infinities runs on all of its logits, and so does one in which more
-logits are tied with the k-th than there are candidates. That depends only on the row and its chain,
-so a row's bits don't depend on the rest of the batch.
+That cut is top-k (`Stage.largest_kept`). The candidates are the k largest logits and some more. The
+stages run on them alone, and the row is written once. A row with NaN or infinities runs on all of
+its logits, and so does one in which more logits are tied with the k-th than there are candidates.
+That depends only on the row and its chain, so a row's bits don't depend on the rest of the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops.blocks import branches
 from temperament.ops.inputs import Column
 from temperament.ops.largest import candidates
+from temperament.presets.chain import Chain
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME
 from temperament.stages.kinds import ColumnKind
@@ -36,7 +37,7 @@ class Division(NamedTuple):
 
     # on all logits
     before: Stages = ()
-    # on the candidates: top-k, and a temperature right before it
+    # on the candidates: top-k, and a stage right before it that keeps the order (a temperature)
     opening: Stages = ()
     # on the candidates: what follows top-k
     rest: Stages = ()
@@ -44,29 +45,31 @@ class Division(NamedTuple):
     after: Stages = ()
 
 
-def width_of(values: Mapping[str, Any]) -> int:
-    """Returns the number of candidates for a chain with these values; 0: it needs all logits."""
-    k = values.get("top_k", 0)
-    # A greedy row takes the lowest id of all tied tokens, which may be no candidate.
-    if not k or values.get("temperature") == 0:
-        return 0
+def width_of(chain: Chain) -> int:
+    """Returns the number of candidates for a chain; 0: it needs all logits."""
+    values = chain.values
     # A scheduled value is computed for all rows of the batch, not for those with candidates.
     if any(isinstance(value, Schedule) for value in values.values()):
         return 0
-    return next((width for width in WIDTHS if width >= k + SPARE), 0)
+    stages = [BY_NAME[name] for name in chain.names]
+    # A greedy row takes the lowest id of all tied tokens, which may be no candidate.
+    if any(stage.greedy_when(values) for stage in stages):
+        return 0
+    k = next((values[stage.largest_kept] for stage in stages if stage.largest_kept), 0)
+    return next((width for width in WIDTHS if width >= k + SPARE), 0) if k else 0
 
 
 def divide(stages: Stages, width: int) -> Division:
     """Returns a chain divided at its top-k; with a `width` of 0, all of it runs before."""
     if not width:
         return Division(before=stages)
-    k = stages.index("top_k")
-    # A temperature keeps the order of the logits.
-    start = k - 1 if k and stages[k - 1] == "temperature" else k
-    end = k + 1
+    cut = next(i for i, name in enumerate(stages) if BY_NAME[name].largest_kept)
+    # The largest logits are still the largest after a stage that keeps their order.
+    start = cut - 1 if cut and BY_NAME[stages[cut - 1]].keeps_order else cut
+    end = cut + 1
     while end < len(stages) and _ignores_ids(stages[end]):
         end += 1
-    return Division(stages[:start], stages[start : k + 1], stages[k + 1 : end], stages[end:])
+    return Division(stages[:start], stages[start : cut + 1], stages[cut + 1 : end], stages[end:])
 
 
 def _ignores_ids(stage: str) -> bool:

@@ -121,7 +121,7 @@ class Table:
             return
         self._requests[place] = request
         values, needs = request.chain.values, request.chain.needs
-        width = width_of(values) if self._candidates else 0
+        width = width_of(request.chain) if self._candidates else 0
         self._programs.write(place, Program(request.chain.names, width))
         for name, value in values.items():
             kind = PARAMETERS[name].kind

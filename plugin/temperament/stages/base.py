@@ -106,6 +106,11 @@ class Stage:
     reads_sign: bool = False
     # Whether the stage breaks ties between equal logits by their token ids. It needs all logits.
     reads_ids: bool = False
+    # Whether a larger logit stays the larger one, or becomes equal to the smaller.
+    keeps_order: bool = False
+    # The parameter that alone says how many of the largest logits stay, with those tied with the
+    # last of them; "" if the stage has none. What follows then needs only the largest logits.
+    largest_kept: str = ""
     # Whether the stage acts on scores too, where no token is drawn (beam search). Biases and
     # penalties always do.
     scores: bool = False

@@ -20,5 +20,6 @@ STAGE = Stage(
     summary_zh="把 logits 除以 T；0 为贪婪解码",
     source="Ackley, Hinton, Sejnowski 1985; reference documents 000, 001, 002, 003",
     elsewhere="vLLM refuses values above 2 and lifts (0, 0.01) to 0.01; KoboldCpp reads 0 as 1/256",
+    keeps_order=True,
     greedy_when=lambda values: bool(values["temperature"] == 0),
 )

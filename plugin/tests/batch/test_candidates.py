@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from temperament import process
 from temperament.batch.candidates import divide, width_of
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.batch.steps import CandidateSteps
 from temperament.presets.chain import Chain
 from temperament.presets.schedule import Schedule
+from temperament.stages import STAGES, Stage
 from tests import rows
 
 CHAINS: list[dict[str, Any]] = [
@@ -36,10 +38,10 @@ ORDERS: list[tuple[str, ...]] = [(), ("top_k", "top_p", "temperature"), ("min_p"
 
 def run(logits: Tensor, chains: list[Chain], *, candidates: bool) -> Tensor:
     """Returns the logits of a batch whose row i has chain i."""
-    made = Rows(len(chains), candidates=candidates)
+    batch = Rows(len(chains), candidates=candidates)
     for row, chain in enumerate(chains):
-        made.write(row, Request(chain, row), [1], [2])
-    return made.run(logits.clone(), np.arange(len(chains)))
+        batch.write(row, Request(chain, row), [1], [2])
+    return batch.run(logits.clone(), np.arange(len(chains)))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_a_temperature_may_make_ties() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_invalid_rows_go_the_long_way(bad: float) -> None:
+def test_a_row_with_nan_or_infinity_runs_on_all_logits(bad: float) -> None:
     """A row with NaN or infinity runs on all logits, and its neighbours keep their bits."""
     logits = torch.randn(3, 5000, generator=torch.Generator().manual_seed(2))
     logits[1, 17] = bad
@@ -149,7 +151,31 @@ def test_a_row_of_few_tokens() -> None:
 )
 def test_the_width_follows_k(values: dict[str, Any], width: int) -> None:
     """The number of candidates exceeds k by at least 8; greedy and scheduled rows have none."""
-    assert width == width_of(values)
+    assert width == width_of(Chain.of(values))
+
+
+@pytest.mark.parametrize(
+    "stage", [stage for stage in STAGES if stage.keeps_order], ids=lambda stage: stage.name
+)
+def test_a_stage_that_says_so_keeps_the_order(stage: Stage) -> None:
+    """A larger logit stays the larger one, or becomes equal to the smaller."""
+    random = Random(stage.name)
+    logits = torch.arange(-500.0, 500.0)[None] / 7
+    for _ in range(50):
+        after = process(logits, rows.values(stage, random, 1000), catalogue=rows.NOTHING)
+
+        assert torch.equal(after.sort().values, after)
+
+
+@pytest.mark.parametrize(
+    "stage", [stage for stage in STAGES if stage.largest_kept], ids=lambda stage: stage.name
+)
+def test_a_stage_that_says_so_keeps_the_largest_k(stage: Stage) -> None:
+    """Of k + 3 logits that differ, the k largest stay as they are."""
+    logits = torch.arange(10.0)[None]
+    after = process(logits, {stage.largest_kept: 7}, catalogue=rows.NOTHING)
+
+    assert [[-math.inf] * 3 + [3, 4, 5, 6, 7, 8, 9]] == after.tolist()
 
 
 def test_a_chain_is_divided_at_its_top_k() -> None:
@@ -162,11 +188,11 @@ def test_a_chain_is_divided_at_its_top_k() -> None:
 
 def test_chains_of_one_width_share_their_steps() -> None:
     """Chains with as many candidates run in one group, each stage once."""
-    made = Rows(6)
+    batch = Rows(6)
     for row, k in enumerate((10, 20, 30, 40, 50, 200)):
         chain = Chain.of({"temperature": 1 + row, "top_k": k, "top_p": 0.9, "min_p": 0.1 * row})
-        made.write(row, Request(chain))
-    steps = made.table.steps(np.arange(6), 5000)
+        batch.write(row, Request(chain))
+    steps = batch.table.steps(np.arange(6), 5000)
 
     assert all(isinstance(step, CandidateSteps) for step in steps)
     assert [(step.width, len(step.opening), len(step.rest)) for step in steps] == [  # type: ignore[union-attr]
