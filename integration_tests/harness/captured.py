@@ -104,7 +104,11 @@ def compare(
     for key, known in captured.items():
         prompt, output = finished[key]
         alone = Rows(1, vocabulary=lambda: token_bytes(vllm_config))
-        alone.write(0, request_of(recorder.params[key], 0), prompt)
+        alone.write(
+            0,
+            request_of(recorder.params[key], 0, vllm_config.model_config.get_vocab_size()),
+            prompt,
+        )
         for length, token in enumerate(output):
             before, after = known[length]
             single = alone.run(before.clone(), slot)[0]

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import to_device
-from temperament.batch.checking import check_inputs, check_logits, check_tokens
+from temperament.batch.checking import check_inputs, check_logits
+from temperament.batch.checking import check_tokens as check_drawn
 from temperament.batch.request import check_tokenizer, request_of, seed_of, seed_or_new
 from temperament.batch.rows import Rows
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
+from temperament.presets.token_ids import check_tokens
 
 Ids = Sequence[Sequence[int]] | Tensor
 
@@ -61,6 +63,8 @@ class Run:
         # A tensor's device has a number where `device` may have none.
         self._device = torch.empty(0, device=device).device
         self._rows = Rows(inputs.rows, device, None if vocabulary is None else lambda: vocabulary)
+        # the number of tokens that the presets' token ids were compared with
+        self._vocabulary = -1
         # [rows]
         self._slots = np.arange(inputs.rows, dtype=np.int64)
         ends = () if vocabulary is None else vocabulary.ends
@@ -81,10 +85,15 @@ class Run:
 
         `logits` is [rows, vocab] in any float type, on the run's device. `inplace` changes this
         tensor, which must be float32, and returns it; the result has no gradient either way.
-        Raises `InputError` for a tensor of another form.
+        Raises `InputError` for a tensor of another form, and `PresetError` for a preset's token id
+        beyond the vocabulary.
         """
         rows = len(self._slots)
         check_logits(logits, rows=rows, device=self._device, inplace=inplace)
+        if logits.shape[1] != self._vocabulary:
+            for preset in self.presets:
+                check_tokens(preset, logits.shape[1])
+            self._vocabulary = logits.shape[1]
         if not inplace:
             logits = logits.detach().to(torch.float32, copy=True)
         return self._rows.run(logits, self._slots)
@@ -95,7 +104,7 @@ class Run:
         An id outside the vocabulary has no effect. Raises `InputError` for tokens of another
         form.
         """
-        drawn = check_tokens(tokens, len(self._slots), self._device)
+        drawn = check_drawn(tokens, len(self._slots), self._device)
         if len(self._followed):
             followed = to_device(self._followed, self._device)
             self._rows.log.append(drawn.index_select(0, followed), self._followed)

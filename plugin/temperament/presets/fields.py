@@ -42,6 +42,9 @@ IN_MODES = frozenset({*PARAMETERS, "order", "extends"})
 # The fields that a section of `models` can't have: they don't depend on the model.
 NOT_IN_SECTIONS = ("extends", "aliases", "summary", "models", "modes", "start", "switch")
 
+# Two parameters that Transformers writes as one pair, under the second name.
+PAIR = ("exponential_decay_start", "exponential_decay_length_penalty")
+
 # field -> what it allows, as messages show it
 ALLOWED: dict[str, str] = {
     **{name: parameter.allowed for name, parameter in PARAMETERS.items()},

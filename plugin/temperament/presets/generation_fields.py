@@ -11,12 +11,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
+from temperament.stages.kinds import whole
+
 MAX_STOPS = 64
 NO_SEED = -1  # as a seed: none, whatever a lower layer sets
 INT32_MAX = 2**31 - 1
 
 # Second names of fields in the reference documents.
 SYNONYMS = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
+
+# What engines call a field of ours: an error about an unknown name says ours.
+ELSEWHERE = {
+    "ignore_eos": "eos_token_id",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "min_tokens": "min_new_tokens",
+    "n": "num_return_sequences",
+    "stop_sequences": "stop",
+    "stop_token_ids": "eos_token_id",
+}
 
 # Arguments of `generate` that would run code or replace our processor: no preset may set them.
 _NOT_IN_KWARGS = frozenset(
@@ -33,7 +46,8 @@ _NOT_IN_KWARGS = frozenset(
 
 
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+    one = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return [value] if one else value
 
 
 def _in_range(low: float, high: float) -> Callable[[float], float]:
@@ -58,7 +72,8 @@ def _allowed_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def _integer(low: int, high: int = INT32_MAX) -> tuple[Any, str]:
     bound = "inf)" if high == INT32_MAX else f"{high}]"
-    return Annotated[int, Field(strict=True, ge=low, le=high)], f"an integer in [{low}, {bound}"
+    number = Annotated[int, Field(strict=True, ge=low, le=high), BeforeValidator(whole)]
+    return number, f"an integer in [{low}, {bound}"
 
 
 def _number(low: float, high: float, allowed: str) -> tuple[Any, str]:
@@ -69,7 +84,7 @@ def _number(low: float, high: float, allowed: str) -> tuple[Any, str]:
 
 
 _FLAG = (Annotated[bool, Field(strict=True)], "true or false")
-_TOKEN = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX)]
+_TOKEN = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX), BeforeValidator(whole)]
 _TOKEN_ID = (_TOKEN, "a token id")
 _TOKEN_IDS = (
     Annotated[
@@ -85,7 +100,7 @@ _MAP = (dict[str, JsonValue], "a map")
 # field -> (pydantic annotation, what it allows as messages show it)
 GENERATION: dict[str, tuple[Any, str]] = {
     "max_tokens": (
-        Annotated[int, Field(strict=True, ge=1, le=INT32_MAX)],
+        Annotated[int, Field(strict=True, ge=1, le=INT32_MAX), BeforeValidator(whole)],
         "an integer in [1, 2147483647]",
     ),
     "stop": (
@@ -97,7 +112,7 @@ GENERATION: dict[str, tuple[Any, str]] = {
         f"a text or a list of 1 to {MAX_STOPS} texts, none of them empty",
     ),
     "seed": (
-        Annotated[int, Field(strict=True, ge=NO_SEED, lt=2**63)],
+        Annotated[int, Field(strict=True, ge=NO_SEED, lt=2**63), BeforeValidator(whole)],
         "an integer in [0, 2^63), or -1 for none",
     ),
     "max_length": _integer(1),

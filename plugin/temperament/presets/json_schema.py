@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from temperament.presets import fields
+from temperament.presets.fields import PAIR
 from temperament.presets.generation_fields import SYNONYMS
 from temperament.stages import PARAMETERS
 
 # Fields that accept one item instead of a list.
 _ITEM_OR_LIST = ("stop", "eos_token_id", "decoder_start_token_id")
+_PAIR = {
+    "type": "array",
+    "prefixItems": [{"type": "integer", "minimum": 0}, {"type": "number", "exclusiveMinimum": 0}],
+    "minItems": 2,
+    "maxItems": 2,
+}
 _FACTOR = {
     "type": "object",
     "properties": {"scale": {"type": "number", "exclusiveMinimum": 0}},
@@ -56,6 +63,8 @@ def _simplify(name: str, entry: dict[str, Any], *, factors: bool) -> None:
         options += parameter.kind.json_alternatives(parameter)
         if factors and parameter.scalable:
             options.append(_FACTOR)
+        if name == PAIR[1]:
+            options.append(_PAIR)
     elif name in _ITEM_OR_LIST:
         options.append(options[0]["items"])
     if len(options) == 1:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from temperament.errors import MOST, PresetError, Problem, shown
 from temperament.presets import fields, mode_checks
-from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NOT_IN_SECTIONS
+from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NOT_IN_SECTIONS, PAIR
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import Mode
 from temperament.presets.preset import Preset
@@ -158,6 +158,9 @@ def _named_fields(
     """Returns the fields that aren't factors, with synonyms replaced, and the factors."""
     named: dict[str, Any] = {}
     factors: dict[str, float] = {}
+    data = _unpaired(data)
+    if isinstance(modes := data.get("modes"), Mapping):
+        data = {**data, "modes": {name: _unpaired(mode) for name, mode in modes.items()}}
     for key, value in data.items():
         if not isinstance(key, str):
             problems.append(Problem(locate((key,)), shown(key), "unknown name"))
@@ -180,6 +183,18 @@ def _named_fields(
         else:
             named[field_name] = value
     return named, factors
+
+
+def _unpaired(data: Any) -> Any:
+    """Returns the fields of a preset or a mode without the pair that Transformers writes.
+
+    `exponential_decay_length_penalty: [start, factor]` sets two of our parameters. Beside an
+    `exponential_decay_start` it stays, and is reported.
+    """
+    pair = data.get(PAIR[1]) if isinstance(data, Mapping) else None
+    if not isinstance(pair, (list, tuple)) or len(pair) != len(PAIR) or PAIR[0] in data:
+        return data
+    return {**data, **dict(zip(PAIR, pair, strict=True))}
 
 
 def _is_factor(key: str, value: Any) -> bool:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from temperament.errors import MOST, Problem, nearest, shown
 from temperament.presets import fields
+from temperament.presets.generation_fields import ELSEWHERE
 from temperament.presets.markers import markers
 from temperament.presets.rule_fields import ALLOWED_IN_RULES
 
@@ -43,6 +44,8 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
     if details["type"] == "extra_forbidden" and len(inner) == 1:
         known = fields.IN_MODES if in_mode else fields.model().model_fields
         close = nearest(field, [name for name in fields.model().model_fields if name in known])
+        if ELSEWHERE.get(field) in known:
+            close = (ELSEWHERE[field],)
         return Problem(locate(location), _dotted(location), "unknown name", nearest=close)
     value = _value_at(data, location)
     path = _path_in_data(data, location)

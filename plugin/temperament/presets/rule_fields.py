@@ -20,12 +20,13 @@ from pydantic import (
 from temperament.presets.markers import markers
 from temperament.presets.modes import MAX_MODES, Rule, Trigger
 from temperament.presets.schedule import Curve
-from temperament.stages.kinds import text_as_list
+from temperament.stages.kinds import text_as_list, whole
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = partial(Field, strict=True, le=2**31 - 1)
+_Whole = BeforeValidator(whole)
 _Text = Annotated[str, Field(strict=True, min_length=1, max_length=128)]
 _Name = Annotated[str, Field(strict=True, min_length=1, max_length=64)]
 
@@ -58,7 +59,7 @@ class ScheduleFields(BaseModel):
     model_config = _STRICT
     start: _Number = Field(alias="from")
     end: _Number = Field(alias="to")
-    over: Annotated[int, _Count(ge=1)]
+    over: Annotated[int, _Count(ge=1), _Whole]
     curve: Curve = "linear"
 
 
@@ -68,7 +69,7 @@ class EntropyFields(BaseModel):
     model_config = _STRICT
     above: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
     below: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
-    steps: Annotated[int, _Count(ge=1)] = Field(default=1, alias="for")
+    steps: Annotated[int, _Count(ge=1), _Whole] = Field(default=1, alias="for")
 
     @model_validator(mode="after")
     def _one_side(self) -> Self:
@@ -81,8 +82,8 @@ class RepeatFields(BaseModel):
     """The last `span` tokens occur `times` times in the output, their last occurrence included."""
 
     model_config = _STRICT
-    span: Annotated[int, _Count(ge=1)]
-    times: Annotated[int, _Count(ge=2)] = 2
+    span: Annotated[int, _Count(ge=1), _Whole]
+    times: Annotated[int, _Count(ge=2), _Whole] = 2
 
 
 _KINDS = ("text", "end_of", "token", "tokens", "entropy", "repeat")
@@ -96,11 +97,11 @@ class TriggerFields(BaseModel):
     at_line_start: Annotated[bool, Field(strict=True)] | None = None
     end_of: _Texts | None = None
     token: (
-        Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+        Annotated[int, Field(strict=True, ge=0, lt=2**31), _Whole]
         | Annotated[str, Field(strict=True, min_length=1, max_length=128)]
         | None
     ) = None
-    tokens: Annotated[int, _Count(ge=1)] | None = None
+    tokens: Annotated[int, _Count(ge=1), _Whole] | None = None
     entropy: EntropyFields | None = None
     repeat: RepeatFields | None = None
 

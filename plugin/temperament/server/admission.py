@@ -20,6 +20,7 @@ from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
 from temperament.presets.parsing import too_large
 from temperament.presets.resolve import merge, parse_fields, resolve
+from temperament.presets.token_ids import unknown_tokens
 from temperament.server import refusals, trace
 from temperament.server.body import write_body
 from temperament.server.endpoints import Endpoint
@@ -271,7 +272,8 @@ class Admission:
     def _refusals(self, preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
         yield from refusals.generation(preset, plan, endpoint)
         yield from refusals.model_values(preset, plan, endpoint, self.model_defaults)
-        yield from refusals.unknown_tokens(preset, self.vocabulary)
+        if self.vocabulary is not None:
+            yield from unknown_tokens(preset, self.vocabulary, refusals.WHERE)
         if self.speculative:
             yield from refusals.states(plan)
         if self.tokens is not None:

@@ -17,6 +17,7 @@ from temperament.presets.fields import SETTINGS
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.server.endpoints import Endpoint
 from temperament.server.selection import FIELD
+from temperament.server.spelling import as_vllm_reads
 from temperament.server.trace import FIELD as TRACE
 
 XARGS = "vllm_xargs"
@@ -59,10 +60,18 @@ def sampling_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, An
 
     With beam search vLLM alone reads the generation fields.
     """
-    fields = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
+    fields = {
+        name: as_vllm_reads(name, body[name]) if _vllm_reads(name, endpoint) else body[name]
+        for name in _SAMPLING
+        if body.get(name) is not None
+    }
     if not body.get(SEARCH):
         fields |= _documented_fields(body, endpoint)
     return fields
+
+
+def _vllm_reads(name: str, endpoint: Endpoint) -> bool:
+    return name in endpoint.target.fields or name in endpoint.knows
 
 
 def _documented_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def generation_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, 
     Where a body has several spellings of a field, the one that the endpoint lists first counts.
     """
     return {
-        name: body[spelling]
+        name: as_vllm_reads(name, body[spelling])
         for name, spellings in endpoint.generation.items()
         for spelling in reversed(spellings)
         if body.get(spelling) is not None

@@ -16,7 +16,7 @@ from temperament.presets import Preset
 from temperament.presets.generation_fields import NO_SEED
 from temperament.server.endpoints import Endpoint
 from temperament.server.fields import SEARCH, XARGS
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages import BY_NAME
 
 WHERE = "request"
 
@@ -102,23 +102,6 @@ def model_values(
                 "that value, another endpoint, or a server with --generation-config vllm",
                 reason="unsupported",
             )
-
-
-def unknown_tokens(preset: Preset, vocabulary: int | None) -> Iterator[Problem]:
-    """Token ids that the model doesn't have. `vocabulary` is the number of its tokens."""
-    if vocabulary is None:
-        return
-    for name, token in _token_ids(preset):
-        if token >= vocabulary:
-            allowed = f"ids below {vocabulary}"
-            yield Problem(WHERE, f"{name}.{token}", "no such token", allowed=allowed)
-
-
-def _token_ids(preset: Preset) -> Iterator[tuple[str, int]]:
-    """Every token id in a preset's values, with its parameter's name."""
-    layers = (preset.values, *(mode.values for mode in preset.modes))
-    for name, value in dict.fromkeys(item for layer in layers for item in layer.items()):
-        yield from ((name, token) for token in PARAMETERS[name].kind.token_ids(value))
 
 
 def states(plan: PresetPlan) -> Iterator[Problem]:

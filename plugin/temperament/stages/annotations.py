@@ -27,10 +27,11 @@ from temperament.stages.kinds import (
     MAX_TEXTS,
     fits_float32,
     text_as_list,
+    whole,
 )
 
 _TOKEN_ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
-_Token = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+_Token = Annotated[int, Field(strict=True, ge=0, lt=2**31), BeforeValidator(whole)]
 _Sequence = Annotated[tuple[_Token, ...], Field(min_length=1, max_length=MAX_SEQUENCE)]
 
 
@@ -42,7 +43,8 @@ def number(parameter: Parameter) -> Any:
 def integer(parameter: Parameter) -> Any:
     """An int within the parameter's bounds."""
     bounds: dict[str, Any] = {name: int(bound) for name, bound in _bounds(parameter).items()}
-    return _or_off(parameter, Annotated[int, Field(strict=True, **bounds)])
+    number = Annotated[int, Field(strict=True, **bounds), BeforeValidator(whole)]
+    return _or_off(parameter, number)
 
 
 def flag(parameter: Parameter) -> Any:
@@ -51,10 +53,11 @@ def flag(parameter: Parameter) -> Any:
 
 
 def tokens(parameter: Parameter) -> Any:
-    """Token ids as a sorted tuple, each once."""
+    """A token id or several as a sorted tuple, each once."""
     return Annotated[
         tuple[_Token, ...],
         Field(max_length=MAX_ENTRIES),
+        BeforeValidator(_number_as_list),
         AfterValidator(lambda tokens: tuple(sorted(set(tokens)))),
     ]
 
@@ -81,11 +84,15 @@ def sequences(parameter: Parameter) -> Any:
 
 
 def sequence_bias(parameter: Parameter) -> Any:
-    """Pairs of a token sequence and a number as a sorted tuple, each sequence once."""
+    """Pairs of a token sequence and a number as a sorted tuple, each sequence once.
+
+    Transformers' map of tuples to numbers, which only Python can write, is taken too.
+    """
     bias: Any = _float(parameter)
     return Annotated[
         tuple[tuple[_Sequence, bias], ...],
         Field(max_length=MAX_ENTRIES),
+        BeforeValidator(lambda biases: [*biases.items()] if isinstance(biases, dict) else biases),
         AfterValidator(lambda biases: tuple(sorted(dict(biases).items()))),
     ]
 
@@ -121,13 +128,18 @@ def _or_off(parameter: Parameter, number: Any) -> Any:
         return number
 
     def turn_off(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        is_off = not isinstance(value, (bool, float)) and value in parameter.off
+        is_off = not isinstance(value, bool) and value in parameter.off
         return parameter.neutral if is_off else check(value)
 
     return Annotated[number, WrapValidator(turn_off)]
 
 
+def _number_as_list(value: Any) -> Any:
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
 def _token_id(token: Any) -> Any:
+    token = whole(token)
     if isinstance(token, bool) or not _TOKEN_ID.fullmatch(str(token)):
         raise ValueError("not a token id")
     return token

@@ -124,13 +124,16 @@ class EntriesKind(Kind):
 
 
 class TokensKind(EntriesKind):
-    """A set of token ids: a sorted tuple."""
+    """A set of token ids: a sorted tuple. One id may stand for a list."""
 
     name = "tokens"
     single = True
 
     def allowed(self, parameter: Parameter) -> str:
-        return "a list of token ids"
+        return "a token id or a list of token ids"
+
+    def json_alternatives(self, parameter: Parameter) -> list[dict[str, Any]]:
+        return [{"type": "integer", "minimum": 0, "exclusiveMaximum": 2**31}]
 
     def entries(self, value: Any) -> list[Entry]:
         return [((token,), 0.0) for token in value]
@@ -209,6 +212,11 @@ def fits_float32(value: Any) -> Any:
     if isinstance(value, float) and 0 < abs(value) < FLOAT32_TINY:
         raise ValueError("too close to 0 for float32")
     return value
+
+
+def whole(value: Any) -> Any:
+    """A whole number that is written as a float (`40.0`) as an int; any other value as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def text_as_list(value: Any) -> Any:

@@ -376,3 +376,22 @@ class TestRun:
         assert (3, 5) == Run("code", rows=3).run(torch.zeros(3, 5)).shape
         assert (2, 5) == Run("code", prompt_ids=[[1], [2]]).run(torch.zeros(2, 5)).shape
         assert (1, 5) == Run("code").run(torch.zeros(1, 5)).shape
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"allowed_token_ids": [5]},
+            {"logit_bias": {7: 1.0, 1: 2.0}},
+            {"modes": {"a": {"bad_words_ids": [[1, 5]]}}},
+            {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"token": 5}, "to": "b"}]},
+        ],
+        ids=str,
+    )
+    def test_token_ids_beyond_the_vocabulary(self, values: dict[str, Any]) -> None:
+        """They are refused at the first logits, which say how many tokens there are."""
+        run = Run(values, rows=1, catalogue=rows.NOTHING)
+        with pytest.raises(PresetError, match="no such token"):
+            run.run(torch.zeros(1, 5))
+        with pytest.raises(PresetError, match="ids below 5"):
+            process(torch.zeros(1, 5), values, catalogue=rows.NOTHING)
+        process(torch.zeros(1, 8), values, catalogue=rows.NOTHING)

@@ -45,7 +45,10 @@ def residual(values: dict[str, Any]) -> Residual:
 def engine_config(engine: int = 0, **parts: Any) -> Any:
     """Returns what the runners read of vLLM's configuration, of a data-parallel engine."""
     parallel = SimpleNamespace(data_parallel_index=engine)
-    return SimpleNamespace(instance_id="a3f01", parallel_config=parallel, **parts)
+    model = SimpleNamespace(get_vocab_size=lambda: VOCABULARY)
+    return SimpleNamespace(
+        instance_id="a3f01", parallel_config=parallel, model_config=model, **parts
+    )
 
 
 def sampling_params(values: dict[str, Any], seed: int | None = None) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from temperament import Catalogue, TemperamentError
+from temperament import Catalogue, PresetError, TemperamentError
 from temperament.engines.vllm.requests import request_of, validate
 from temperament.plan import encode
 from temperament.plan.targets import VLLM
@@ -96,11 +96,11 @@ class TestRequestOf:
     @pytest.mark.parametrize("extra", [None, {}, {"other": 1}])
     def test_nothing(self, extra: Any) -> None:
         """Without a chain nothing runs."""
-        assert not request_of(params(extra), 0).chain
+        assert not request_of(params(extra), 0, 100).chain
 
     def test_a_chain(self) -> None:
         """The chain is the encoded one; seed, limit and end tokens come from the parameters."""
-        request = request_of(params({KEY: TEXT}, seed=7), 3)
+        request = request_of(params({KEY: TEXT}, seed=7), 3, 100)
 
         assert request.chain == CHAIN
         assert (request.seed, request.limit, request.ends) == (7, 9, (1, 2))
@@ -111,6 +111,14 @@ class TestRequestOf:
     )
     def test_the_seed(self, encoded: int | None, field: int | None, expected: int) -> None:
         """It is the engine's field, else the chain's, else that of a request without a seed."""
-        request = request_of(params({KEY: encode(CHAIN, "hot@1", encoded)}, seed=field), 3)
+        request = request_of(params({KEY: encode(CHAIN, "hot@1", encoded)}, seed=field), 3, 100)
 
         assert expected == request.seed
+
+    def test_ids_beyond_the_vocabulary(self) -> None:
+        """Offline the door doesn't know the model: the worker gives the request's preset up."""
+        text = encode(as_preset({"suppress_tokens": [7, 100]}, Catalogue({})).chain, "mine@1")
+
+        assert request_of(params({KEY: text}), 0, 101).chain
+        with pytest.raises(PresetError, match=r"mine@1: suppress_tokens\.100: no such token"):
+            request_of(params({KEY: text}), 0, 100)

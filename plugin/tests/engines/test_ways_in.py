@@ -99,6 +99,21 @@ CASES = {
         {"": {"temperature": (1.2, 0.6, 9, "linear"), "top_p": 0.9}},
         {"temperature": {"from": 1.2, "to": 0.6, "over": 9}},
     ),
+    "as Transformers writes": Layers(
+        {"forced_eos_token_id": 2, "sequence_bias": [[[1, 2], -1.5]], "top_k": 40.0},
+        {
+            "": {
+                "sequence_bias": (((1, 2), -1.5),),
+                "forced_eos_token_id": (2,),
+                "top_k": 40,
+            }
+        },
+    ),
+    "whole numbers as floats": Layers(
+        {"adaptive_target": -1.0, "no_repeat_ngram_size": 3.0},
+        {"": {"no_repeat_ngram_size": 3, "top_k": 7}},
+        {"top_k": 7.0},
+    ),
     "modes": Layers(
         TURN,
         {"a": {"temperature": 1.5, "top_p": 0.9}, "b": {"top_k": 5, "top_p": 0.9}},

@@ -177,13 +177,13 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     ),
     (
         "top_k as a fraction",
-        "top_k: 40.0",
-        [f":1: top_k: not allowed; given: 40.0; allowed: {COUNT}"],
+        "top_k: 40.5",
+        [f":1: top_k: not allowed; given: 40.5; allowed: {COUNT}"],
     ),
     (
         "top_k off as a fraction",
-        "top_k: -1.0",
-        [f":1: top_k: not allowed; given: -1.0; allowed: {COUNT}"],
+        "top_k: -1.5",
+        [f":1: top_k: not allowed; given: -1.5; allowed: {COUNT}"],
     ),
     (
         "repetition_penalty at its open end",
@@ -359,6 +359,27 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
         ],
     ),
     ("negative seed", "seed: -2", [f":1: seed: not allowed; given: -2; allowed: {SEED}"]),
+    (
+        "a number of samples, by vLLM's name",
+        "n: 4",
+        [":1: n: unknown name; did you mean 'num_return_sequences'?"],
+    ),
+    (
+        "a pair beside its first number",
+        "exponential_decay_start: 3\nexponential_decay_length_penalty: [3, 1.5]",
+        [
+            ":2: exponential_decay_length_penalty: not allowed; given: [3, 1.5];"
+            " allowed: a number in (0, inf)"
+        ],
+    ),
+    (
+        "a pair with a wrong first number",
+        "exponential_decay_length_penalty: [3.5, 1.5]",
+        [
+            ":1: exponential_decay_start: not allowed; given: 3.5;"
+            " allowed: an integer in [0, 2147483647]"
+        ],
+    ),
     (
         "seed above",
         "seed: 9223372036854775808",

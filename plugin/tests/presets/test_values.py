@@ -11,7 +11,9 @@ import pytest
 from temperament.presets import Preset
 from temperament.presets.fields import MOVABLE
 from temperament.presets.json_schema import json_schema
+from temperament.presets.modes import Trigger
 from temperament.presets.parsing import parse_preset
+from temperament.presets.schedule import Schedule
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH, parse
 from temperament.stages import PARAMETERS, STAGES
 
@@ -71,6 +73,27 @@ GOOD: list[tuple[str, str, Any]] = [
     ("seed: 9223372036854775807", "seed", 2**63 - 1),
     ("max_tokens: 1", "max_tokens", 1),
     ("max_tokens: 2147483647", "max_tokens", 2147483647),
+    ("seed: -1", "seed", -1),
+    # A whole number may be written as a float.
+    ("top_k: 40.0", "top_k", 40),
+    ("top_k: -1.0", "top_k", 0),
+    ("adaptive_target: -1.0", "adaptive_target", -1.0),
+    ("mirostat: 2.0", "mirostat", 2),
+    ("dry_range: 1e3", "dry_range", 1000),
+    ("top_k: {from: 40.0, to: 5.0, over: 9.0}", "top_k", Schedule(40.0, 5.0, 9, "linear")),
+    ("suppress_tokens: [5.0, 3]", "suppress_tokens", (3, 5)),
+    ("bad_words_ids: [[5.0, 3]]", "bad_words_ids", ((5, 3),)),
+    ("logit_bias: {7: 2}", "logit_bias", ((7, 2.0),)),
+    ("seed: 5.0", "seed", 5),
+    ("max_tokens: 1e2", "max_tokens", 100),
+    ("num_beams: 2.0", "num_beams", 2),
+    ("eos_token_id: 2.0", "eos_token_id", (2,)),
+    # As Transformers writes them.
+    ("forced_eos_token_id: 2", "forced_eos_token_id", (2,)),
+    ("suppress_tokens: 2", "suppress_tokens", (2,)),
+    ("exponential_decay_length_penalty: [3, 1.5]", "exponential_decay_length_penalty", 1.5),
+    ("exponential_decay_length_penalty: [3.0, 1.5]", "exponential_decay_start", 3),
+    ("sequence_bias: [[[1, 2], -1.5], [[3], 2]]", "sequence_bias", (((1, 2), -1.5), ((3,), 2.0))),
     # Texts: what YAML 1.1 reads as flags are words.
     ("stop: off", "stop", ("off",)),
     ("stop: [on, off, yes, no, y, n]", "stop", ("on", "off", "yes", "no", "y", "n")),
@@ -115,6 +138,36 @@ def test_a_value_means_what_it_says(text: str, field: str, expected: Any) -> Non
     actual = values[field] if field in values else getattr(read, field)
 
     assert (expected, type(expected)) == (actual, type(actual))
+
+
+def test_rules_take_whole_numbers_as_floats() -> None:
+    """A count in a rule may be written as a float too."""
+    text = (
+        "modes: {a: {top_k: 5.0, exponential_decay_length_penalty: [3, 1.5]}, b: {}}\n"
+        "switch: [{on: {tokens: 4.0}, to: b}, {on: {token: 7.0}, to: b},"
+        " {on: {repeat: {span: 3.0, times: 2.0}}, to: a},"
+        " {on: {entropy: {above: 2, for: 3.0}}, to: a}]"
+    )
+    preset = made(text)
+
+    assert preset.modes[0].values == {
+        "top_k": 5,
+        "exponential_decay_length_penalty": 1.5,
+        "exponential_decay_start": 3,
+    }
+    assert [rule.on for rule in preset.switch] == [
+        Trigger(tokens=4),
+        Trigger(token=7),
+        Trigger(span=3, times=2),
+        Trigger(above=2.0, steps=3),
+    ]
+
+
+def test_transformers_map_of_sequences() -> None:
+    """In Python, a map of tuples to numbers is a list of pairs."""
+    read = parse_preset("x", {"sequence_bias": {(1, 2): -1.5, (3,): 2}})[0]
+
+    assert {"sequence_bias": (((1, 2), -1.5), ((3,), 2.0))} == read.values
 
 
 def test_the_greatest_depth_is_allowed() -> None:
@@ -262,7 +315,12 @@ def test_the_json_schema_takes_what_we_take(text: str) -> None:
         {"stop": ""},
         {"stop": []},
         {"stop": [1]},
-        {"seed": -1},
+        {"seed": -2},
+        {"exponential_decay_length_penalty": [3]},
+        {"exponential_decay_length_penalty": [3, 0]},
+        {"exponential_decay_length_penalty": [-3, 1.5]},
+        {"forced_eos_token_id": -1},
+        {"forced_eos_token_id": 2.5},
         {"max_tokens": 0},
         {"aliases": ["a:b"]},
         {"aliases": [""]},

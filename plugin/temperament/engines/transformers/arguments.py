@@ -7,7 +7,8 @@ adds a `top_k` of 50 by itself, so its sampling arguments are set to neutral val
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,8 @@ from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
 from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.model_facts import facts_of_config
+from temperament.presets.resolve import merge
+from temperament.presets.token_ids import check_tokens
 from temperament.stages import PARAMETERS, STAGE_OF
 
 WHERE = "generate"
@@ -28,6 +31,19 @@ WHERE = "generate"
 # fields that its version doesn't know (4.57 has no top_h).
 _NEUTRAL: Mapping[str, Any] = {
     name: value for name, value in TRANSFORMERS.fields.items() if hasattr(GenerationConfig(), name)
+}
+# Further stages of ours among these fields. Transformers applies the model's own values, unless a
+# preset sets the field: then our stage has it alone.
+_OVERRIDABLE: Mapping[str, Any] = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "exponential_decay_length_penalty": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "min_new_tokens": None,
+    "no_repeat_ngram_size": 0,
+    "sequence_bias": None,
+    "suppress_tokens": None,
 }
 # `generate` reads a list of these as one value for each row, and a single value as that of all.
 _ONE_FOR_ALL = ("decoder_start_token_id",)
@@ -61,11 +77,19 @@ def generate_kwargs(
     if model is not None:
         config = model.config
         catalogue = catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()))
-    model_values = None if model is None else model_defaults(model)
-    resolved, _ = as_presets(presets, catalogue, model_values=model_values)
+    resolved, _ = as_presets(presets, catalogue)
+    neutral = {**_NEUTRAL, **_overridden(resolved)}
+    if model is not None:
+        below = model_defaults(model, neutral)
+        resolved = [merge(preset, below) for preset in resolved]
+        size = getattr(model.config.get_text_config(), "vocab_size", None)
+        if size is not None:
+            for preset in resolved:
+                check_tokens(preset, size)
     kwargs = generation_arguments(resolved, tokenizer, model, assistant_model)
     if not kwargs["do_sample"]:
         resolved = [_without_draw(preset) for preset in resolved]
+        neutral |= _greedy(model)
     end = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     end = kwargs.get("eos_token_id", end)
     processor = PresetLogitsProcessor(
@@ -74,18 +98,42 @@ def generate_kwargs(
         seeds=seeds,
         ends=[end] if isinstance(end, int) else end,
     )
-    return {"logits_processor": LogitsProcessorList([processor]), **_NEUTRAL, **kwargs}
+    return {"logits_processor": LogitsProcessorList([processor]), **neutral, **kwargs}
 
 
-def model_defaults(model: Any) -> Preset:
-    """Returns the values of our stages in a model's `generation_config.json`, the lowest layer."""
+def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)) -> Preset:
+    """Returns the values of our stages in a model's `generation_config.json`, the lowest layer.
+
+    `names` are the fields that are read.
+    """
     config = model.generation_config
     values = {
         name: value
         for name in PARAMETERS
-        if (value := getattr(config, name, None)) is not None and name in _NEUTRAL
+        if name in names and (value := getattr(config, name, None)) is not None
     }
     return as_preset(values, Catalogue({}))
+
+
+def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
+    """Returns the fields of `_OVERRIDABLE` that one of the presets sets, neutral.
+
+    The others stay with Transformers, which also knows the encoder's text and where `generate` was
+    told to end.
+    """
+    layers = [values for p in presets for values in (p.values, *(mode.values for mode in p.modes))]
+    named = {STAGE_OF[name].name for values in layers for name in values}
+    return {name: value for name, value in _OVERRIDABLE.items() if STAGE_OF[name].name in named}
+
+
+def _greedy(model: Any) -> dict[str, Any]:
+    """Returns what makes a model greedy beside `do_sample: false`.
+
+    Whisper's `generate` has an argument `temperature`, and draws whenever it is above 0.
+    """
+    generate = getattr(model, "generate", None)
+    takes = generate is not None and "temperature" in inspect.signature(generate).parameters
+    return {"temperature": 0.0} if takes else {}
 
 
 def generation_arguments(

@@ -23,6 +23,7 @@ from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
+from temperament.presets.token_ids import check_tokens
 
 
 class PresetLogitsProcessor(LogitsProcessor):
@@ -149,6 +150,8 @@ class PresetLogitsProcessor(LogitsProcessor):
                     )
                 )
         tokenizer, size = self._tokenizer, scores.shape[1]
+        for preset in self.presets:
+            check_tokens(preset, size)
         vocabulary = None if tokenizer is None else lambda: TokenBytes.of(tokenizer, size)
         rows = Rows(count, scores.device, vocabulary)
         requests = [request_of(preset, self._ends) for preset in self.presets]

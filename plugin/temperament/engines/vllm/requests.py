@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from temperament.batch.request import Request
@@ -11,6 +12,8 @@ from temperament.errors import Problem, RequestError, shown
 from temperament.plan import decode
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
+from temperament.presets import Preset
+from temperament.presets.token_ids import check_tokens
 from temperament.stages import BY_NAME
 
 if TYPE_CHECKING:
@@ -58,16 +61,24 @@ def _is_neutral(name: str, value: object) -> bool:
     return value == VLLM.fields[name] or (name == "top_k" and value == -1)
 
 
-def request_of(params: SamplingParams, unseeded: int) -> Request:
+def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Request:
     """Returns what our processor runs for a request that passed `validate`.
 
-    `unseeded` is the seed of a request that has none.
+    `unseeded` is the seed of a request that has none, `vocabulary` the number of the model's
+    tokens. Raises `PresetError` for an id beyond them: offline, `validate` doesn't know the model.
     """
     text = (params.extra_args or {}).get(KEY)
     if not isinstance(text, str):
         return _NO_CHAIN
-    preset = decode(text)
+    preset = _decode(text, vocabulary)
     seed = preset.generation.get("seed", unseeded) if params.seed is None else params.seed
     limit = -1 if params.max_tokens is None else params.max_tokens
     ends = tuple(sorted(params.all_stop_token_ids))
     return replace(batch_request(preset, ends), seed=seed, limit=limit, label=preset.name)
+
+
+@lru_cache(maxsize=256)
+def _decode(text: str, vocabulary: int) -> Preset:
+    preset = decode(text)
+    check_tokens(preset, vocabulary)
+    return preset

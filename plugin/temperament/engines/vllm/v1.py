@@ -36,6 +36,7 @@ class V1Batch:
         self._device = device
         self._vocabulary = partial(token_bytes, vllm_config)
         self._unseeded = Unseeded(vllm_config)
+        self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
 
@@ -91,7 +92,7 @@ class V1Batch:
     def _enter(
         self, row: int, params: SamplingParams, prompt: list[int], output: list[int]
     ) -> None:
-        request = request_of(params, self._unseeded.seed())
+        request = request_of(params, self._unseeded.seed(), self._size)
         self.rows.write(row, request, prompt, output)
         if not self.rows.follows(row):
             return

@@ -41,6 +41,7 @@ class V2Batch:
         speculative = vllm_config.speculative_config
         self._drafts = speculative.num_speculative_tokens if speculative else 0
         self._unseeded = Unseeded(vllm_config)
+        self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
 
@@ -66,7 +67,7 @@ class V2Batch:
         return self.rows.active(np.array([slot]))
 
     def _add(self, slot: int, params: SamplingParams) -> None:
-        request = request_of(params, self._unseeded.seed())
+        request = request_of(params, self._unseeded.seed(), self._size)
         self._joined.discard(slot)
         self.rows.write(slot, request)
         if request.switching is not None:

@@ -1,0 +1,170 @@
+"""What a model's own generation config sets, and what of it a preset can override: real models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
+
+from temperament import Catalogue, PresetError
+from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
+
+NOTHING = Catalogue({})
+VOCABULARY, END, NEW = 40, 39, 12
+PROMPT = torch.tensor([[1, 2, 3]])
+
+
+@pytest.fixture(scope="module")
+def llama() -> Any:
+    """A random decoder of 40 tokens."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, pad_token_id=0, bos_token_id=1, eos_token_id=END,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+def text(model: Any, preset: Any, own: dict[str, Any], **arguments: Any) -> list[int]:
+    """The greedy text of a model whose generation config has these values of its own."""
+    model.generation_config = GenerationConfig(
+        pad_token_id=0, bos_token_id=1, eos_token_id=END, **own
+    )
+    preset = {"temperature": 0, **preset}
+    kwargs = generate_kwargs(preset, model=model, catalogue=NOTHING)
+    done = model.generate(PROMPT, **kwargs, **{"max_new_tokens": NEW, **arguments})
+    tokens: list[int] = done[0, PROMPT.shape[1] :].tolist()
+    return tokens
+
+
+class TestOverriding:
+    """A preset's value wins over the model's, neutral ones too; what it doesn't set stays."""
+
+    @pytest.fixture
+    def plain(self, llama: Any) -> list[int]:
+        """The text without anything."""
+        return text(llama, {}, {})
+
+    def cases(self, plain: list[int]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """The model's own values, each of which changes the text, and neutral ones of a preset."""
+        first, second = plain[0], plain[1]
+        return [
+            ({"no_repeat_ngram_size": 1}, {"no_repeat_ngram_size": 0}),
+            ({"suppress_tokens": [first]}, {"suppress_tokens": []}),
+            ({"begin_suppress_tokens": [first]}, {"begin_suppress_tokens": []}),
+            ({"bad_words_ids": [[first]]}, {"bad_words_ids": []}),
+            ({"sequence_bias": [[[first], -50.0]]}, {"sequence_bias": []}),
+            ({"forced_eos_token_id": 5}, {"forced_eos_token_id": []}),
+            ({"sequence_bias": [[[first, second], -50.0]]}, {"sequence_bias": []}),
+        ]
+
+    def test_a_neutral_value_undoes_the_models(self, llama: Any, plain: list[int]) -> None:
+        """The text is that of a model without the value."""
+        for own, neutral in self.cases(plain):
+            assert plain != text(llama, {}, own), own
+            assert plain == text(llama, neutral, own), own
+
+    def test_what_a_preset_does_not_set_stays(self, llama: Any, plain: list[int]) -> None:
+        """A preset that sets something else leaves the model's values in force."""
+        for own, _ in self.cases(plain):
+            model = text(llama, {"top_k": 30}, own)
+            llama.generation_config = GenerationConfig(
+                pad_token_id=0, bos_token_id=1, eos_token_id=END, **own
+            )
+            stock = llama.generate(PROMPT, max_new_tokens=NEW, do_sample=False)
+
+            assert stock[0, PROMPT.shape[1] :].tolist() == model, own
+
+    def test_another_value(self, llama: Any, plain: list[int]) -> None:
+        """A preset's own value acts alone, and the model's other values beside it."""
+        first = plain[0]
+        own = {"suppress_tokens": [first], "no_repeat_ngram_size": 1}
+        other = text(llama, {}, {"no_repeat_ngram_size": 1, "suppress_tokens": [3]})
+
+        assert other == text(llama, {"suppress_tokens": [3]}, own)
+
+    def test_one_row_overrides(self, llama: Any, plain: list[int]) -> None:
+        """In a batch the model's value stays in force for the rows that don't set the field."""
+        own = {"suppress_tokens": [plain[0]]}
+        suppressed = text(llama, {}, own)
+        presets: list[Any] = [{"temperature": 0}, {"temperature": 0, "suppress_tokens": []}]
+        kwargs = generate_kwargs(presets, model=llama, catalogue=NOTHING)
+        done = llama.generate(PROMPT.repeat(2, 1), **kwargs, max_new_tokens=NEW)
+
+        assert [suppressed, plain] == done[:, PROMPT.shape[1] :].tolist()
+
+
+def test_an_encoder_decoders_own_values_stay() -> None:
+    """BART forces its end where `generate` was told to end: Transformers alone knows where."""
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=VOCABULARY, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, pad_token_id=0, bos_token_id=1, eos_token_id=END,
+        decoder_start_token_id=2, forced_eos_token_id=END,
+    )  # fmt: skip
+    model = BartForConditionalGeneration(config).eval()
+    stock = model.generate(PROMPT, max_new_tokens=NEW, do_sample=False, num_beams=1)
+    kwargs = generate_kwargs({"temperature": 0}, model=model, catalogue=NOTHING)
+    ours = model.generate(PROMPT, max_new_tokens=NEW, num_beams=1, **kwargs)
+
+    assert stock.tolist() == ours.tolist()
+    assert END == ours[0, -1]
+
+
+def test_whisper_is_greedy_without_do_sample() -> None:
+    """Its `generate` draws whenever its own argument `temperature` is above 0."""
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=VOCABULARY, num_mel_bins=4, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_source_positions=8, max_target_positions=40, pad_token_id=0,
+        bos_token_id=1, eos_token_id=END, decoder_start_token_id=2, suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config.no_timestamps_token_id = 38
+    model.generation_config.is_multilingual = False
+    features = torch.randn(1, 4, 16)
+    stock = model.generate(features, do_sample=False, max_new_tokens=NEW)
+    kwargs = generate_kwargs({"do_sample": False}, model=model, catalogue=NOTHING)
+    texts = [model.generate(features, max_new_tokens=NEW, **kwargs).tolist() for _ in range(4)]
+
+    assert [stock.tolist()] * 4 == texts
+
+
+class TestTokenIds:
+    """Token ids that the model doesn't have."""
+
+    @pytest.mark.parametrize(
+        ("preset", "path"),
+        [
+            ({"allowed_token_ids": [VOCABULARY]}, f"allowed_token_ids.{VOCABULARY}"),
+            ({"logit_bias": {99: 1}}, "logit_bias.99"),
+            ({"bad_words_ids": [[1, 99]]}, "bad_words_ids.99"),
+            ({"modes": {"a": {"suppress_tokens": [99]}}}, "suppress_tokens.99"),
+            (
+                {"modes": {"a": {}, "b": {}}, "switch": [{"on": {"token": 99}, "to": "b"}]},
+                "switch.0.on.token",
+            ),
+        ],
+        ids=str,
+    )
+    def test_generate(self, llama: Any, preset: dict[str, Any], path: str) -> None:
+        """Refused by `generate_kwargs` with a model, else by the first step."""
+        with pytest.raises(PresetError, match="no such token") as error:
+            generate_kwargs(preset, model=llama, catalogue=NOTHING)
+        assert path == error.value.problems[0].path
+        processor = PresetLogitsProcessor(preset, catalogue=NOTHING)
+        with pytest.raises(PresetError, match="no such token"):
+            processor(PROMPT, torch.zeros(1, VOCABULARY))
