@@ -12,8 +12,8 @@ from transformers import PretrainedConfig
 from vllm import SamplingParams
 
 import temperament
-from temperament import Catalogue, EngineError, PresetError, TemperamentError
-from temperament.engines.vllm.endpoint import build_admission, first_line, refuse
+from temperament import Catalogue, PresetError, TemperamentError
+from temperament.engines.vllm.endpoint import build_admission, first_line
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
 from temperament.engines.vllm.requests import validate
 from temperament.plan.wire import KEY
@@ -141,7 +141,10 @@ class TestBuildAdmission:
             hf_config=PretrainedConfig(),
         )
         return SimpleNamespace(
-            additional_config=additional, model_config=model, speculative_config=speculative
+            additional_config=additional,
+            model_config=model,
+            speculative_config=speculative,
+            parallel_config=SimpleNamespace(data_parallel_size_local=1),
         )
 
     def state(self, *names: str) -> Any:
@@ -227,21 +230,10 @@ class TestBuildAdmission:
 
         assert line.endswith("default none; plan residual: vLLM does nothing, all else is ours")
 
-    @pytest.mark.parametrize(("v2", "speculative"), [(True, True), (True, False), (False, False)])
-    def test_runners_that_load_us(self, v2: bool, speculative: bool) -> None:
-        """The V2 runner always loads the plugin, V1 if there are no draft tokens."""
-        config = self.config({}, speculative=object() if speculative else None)
-        config.use_v2_model_runner = v2
+        config.parallel_config.data_parallel_size_local = 0
+        line = first_line(config, built(config, self.state("m")))
 
-        refuse(config)
-
-    def test_v1_with_draft_tokens(self) -> None:
-        """V1 with draft tokens is refused: vLLM would silently not load the processor."""
-        config = self.config({}, speculative=object())
-        config.use_v2_model_runner = False
-
-        with pytest.raises(EngineError, match=r"VLLM_USE_V2_MODEL_RUNNER=1"):
-            refuse(config)
+        assert line.startswith(f"temperament {temperament.__version__}: engines on other nodes; m")
 
     def test_a_models_value_that_is_none_of_ours(self) -> None:
         """A generation_config with a value that no preset may have ends the start."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from vllm.logger import init_logger
 
 import temperament
-from temperament.engines.vllm import plugins
+from temperament.engines.vllm import plugins, speculation
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.tokenizer import token_bytes
-from temperament.errors import EngineError, PresetError, Problem
+from temperament.errors import PresetError
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.markers import configs as shipped
@@ -68,7 +68,9 @@ class TemperamentEndpoint:
         if engine_client is None:
             return
         config: VllmConfig = engine_client.vllm_config
-        refuse(config)
+        speculation.refuse(config)
+        if config.speculative_config is not None and speculation.elsewhere(config):
+            await speculation.probe(engine_client)
         chosen = settings.read(config.additional_config)
         admission = self._served.start(partial(build_admission, config, state, chosen))
         self._served.watch(chosen.presets, logger)
@@ -93,21 +95,6 @@ class TemperamentEndpoint:
         logger.info("temperament: the playground is at /playground/")
 
 
-def refuse(config: VllmConfig) -> None:
-    """Raises `EngineError` if vLLM would silently leave out our logits processor."""
-    if config.speculative_config is not None and not config.use_v2_model_runner:
-        raise EngineError(
-            Problem(
-                "vLLM's V1 runner",
-                "speculative_config",
-                "loads no plugin's logits processors",
-                "on",
-                "no speculative decoding, or the V2 runner (VLLM_USE_V2_MODEL_RUNNER=1)",
-                reason="unsupported",
-            )
-        )
-
-
 def first_line(config: VllmConfig, admission: Admission) -> str:
     """Returns the log line that describes the server: runner, model, presets, plan."""
     catalogue, default = admission.catalogue, admission.default
@@ -115,9 +102,13 @@ def first_line(config: VllmConfig, admission: Admission) -> str:
     native = [] if admission.choice == "residual" else [*VLLM.before, *VLLM.order]
     if admission.choice == "auto":
         native = [name for name in native if name not in slow]
+    if speculation.elsewhere(config):
+        engines = "engines on other nodes"
+    else:
+        runner = "V2" if config.use_v2_model_runner else "V1"
+        engines = f"{runner} runner on {admission.platform}"
     return (
-        f"temperament {temperament.__version__}:"
-        f" {'V2' if config.use_v2_model_runner else 'V1'} runner on {admission.platform};"
+        f"temperament {temperament.__version__}: {engines};"
         f" model {catalogue.family.title if catalogue.family is not None else 'not known'};"
         f" presets {', '.join(preset.label for preset in admission.offered) or 'none'};"
         f" default {default.label if default is not None else 'none'};"
