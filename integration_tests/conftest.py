@@ -37,6 +37,7 @@ LONG = (
     "test_offline.py",
     "test_modes_everywhere.py",
     "test_server_operator.py",
+    "test_run_batch.py",
     "test_playground.py",
     "test_matrix.py",
 )
