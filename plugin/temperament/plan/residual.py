@@ -9,6 +9,7 @@ from typing import Any
 from temperament.plan.split import Choice, Decision, Plan, split
 from temperament.plan.targets import Target
 from temperament.presets.chain import Chain, Step
+from temperament.presets.mode_checks import without_never
 from temperament.presets.modes import Rule
 from temperament.presets.preset import Preset
 from temperament.stages.base import Need
@@ -70,8 +71,10 @@ def split_preset(
 
     In a preset with modes a stage is native if all modes begin with it and the engine runs it
     before our processor. The engine's temperature and cuts run after our processor, and so after
-    stages that may differ between modes.
+    stages that may differ between modes. Rules that never apply on the model, and the modes to
+    which only they lead, are left out.
     """
+    preset = without_never(preset)
     chains = preset.chains
     if len(set(chains.values())) == 1:
         plan = split(next(iter(chains.values())), target, choice, platform)

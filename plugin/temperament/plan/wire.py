@@ -13,10 +13,10 @@ from temperament.errors import PresetError, Problem, shown
 from temperament.plan.residual import Residual
 from temperament.presets.chain import Chain
 from temperament.presets.fields import MOVABLE
+from temperament.presets.mode_checks import mode_problems
 from temperament.presets.parsing import parse_preset
 from temperament.presets.plain import plain_values
 from temperament.presets.preset import Preset
-from temperament.presets.resolve import complete
 from temperament.stages import PARAMETERS
 
 KEY = "temperament"  # the name in `vllm_xargs` and `SamplingParams.extra_args`
@@ -75,4 +75,6 @@ def decode(text: str) -> Preset:
     if unknown:
         raise PresetError(Problem(where, name, "is not part of a chain") for name in unknown)
     preset, _ = parse_preset(label, content, where=where)
-    return complete(preset, {}, where)
+    if problems := mode_problems(preset, lambda _: where, shadowed=False):
+        raise PresetError(problems)
+    return preset

@@ -9,6 +9,7 @@ from typing import Any
 
 from temperament.errors import PresetError
 from temperament.presets.family import Family
+from temperament.presets.marker_binding import bind_markers
 from temperament.presets.model_facts import Facts
 from temperament.presets.parsing import parse_preset
 from temperament.presets.preset import Preset, mode_of
@@ -21,10 +22,12 @@ from temperament.stages import PARAMETERS
 def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
     """Returns `preset` bound to a model: sections, recommended values, factors, scales are applied.
 
+    Markers become the marks of the server's parsers, else those of the family.
     If something can't be bound, since there is no family or it lacks the values, `pending` of the
     result is the reason. A preset that doesn't depend on the model stays as it is.
     """
     preset = _numbers(preset, facts, family)
+    preset = bind_markers(preset, {**(family.marks if family else {}), **facts.marks})
     return preset if family is None else add_recommended_cuts(preset, family)
 
 

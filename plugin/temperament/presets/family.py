@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from temperament.presets.markers import Marks
 from temperament.presets.model_facts import Facts
 from temperament.presets.preset import Preset
 from temperament.presets.temperature_scales import Scale
@@ -29,6 +30,8 @@ class Family:
     verified: Mapping[str, bool]
     read: Mapping[str, str]
     scales: Mapping[str, Scale]
+    # how its models mark parts of their answers, for each part
+    marks: Mapping[str, Marks] = field(default_factory=dict)
 
     def recommendation(self, name: str) -> Preset | None:
         """Returns the values of a kind, None without it; "recommended" means the default kind."""

@@ -1,8 +1,8 @@
 """Reads `configs/models`, where each file describes a family of models.
 
 A file has the names and the `config.json` entries by which the family is recognized, the values
-that its vendor recommends for thinking, for instructions and so on, each with its source, and how
-temperature scales map to its weights.
+that its vendor recommends for thinking, for instructions and so on, each with its source, how
+temperature scales map to its weights, and the formats in which parts of an answer are marked.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from temperament.errors import PresetError, Problem, shown
 from temperament.presets import source
 from temperament.presets.family import Family
+from temperament.presets.markers import PARTS, Marks, marks_of
 from temperament.presets.parsing import parse
 from temperament.presets.preset import Preset
 from temperament.presets.temperature_scales import Piece, Scale
@@ -38,6 +39,15 @@ class _Scale(_Strict):
     read: str
 
 
+class _Markers(_Strict):
+    """The formats (`configs/markers.yaml`) in which the family marks parts of its answers."""
+
+    reasoning: str
+    tool_call: str
+    source: str
+    read: str
+
+
 class _Family(_Strict):
     title: str
     names: list[str] = []
@@ -45,6 +55,7 @@ class _Family(_Strict):
     recommended: str
     values: dict[str, dict[str, Any]] = Field(min_length=1)
     scales: dict[str, _Scale] = {}
+    markers: _Markers | None = None
 
 
 def read_family(path: Path) -> Family:
@@ -78,6 +89,7 @@ def read_family(path: Path) -> Family:
     if isinstance(recommended, str) and kinds and recommended not in kinds:
         here, known = document.locate(("recommended",)), ", ".join(map(str, kinds))
         problems.append(Problem(here, "recommended", "no such kind", shown(recommended), known))
+    marks = _read_marks(document, checked, problems)
     if problems or checked is None:
         raise PresetError(problems)
     return Family(
@@ -96,7 +108,24 @@ def read_family(path: Path) -> Family:
             )
             for name, scale in checked.scales.items()
         },
+        marks,
     )
+
+
+def _read_marks(
+    document: source.Document, checked: _Family | None, problems: list[Problem]
+) -> dict[str, Marks]:
+    """Returns the marks of each part of an answer, without those of unknown formats."""
+    found: dict[str, Marks] = {}
+    formats = checked.markers if checked is not None else None
+    if formats is not None:
+        for part in PARTS:
+            try:
+                found[part] = marks_of(part, getattr(formats, part))
+            except PresetError as error:
+                here = document.locate(("markers", part))
+                problems += (replace(p, where=here, path=f"markers.{part}") for p in error.problems)
+    return found
 
 
 def _read_recommendation(

@@ -63,10 +63,12 @@ def extend_modes(
     return replace(preset, modes=all_extended), list(dict.fromkeys(problems))
 
 
-def mode_problems(preset: Preset, locate: Locate) -> list[Problem]:
+def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> list[Problem]:
     """Every problem of a preset's modes, start and rules together.
 
     Each rule must name modes that exist, and each mode and rule must be able to take effect.
+    Without `shadowed`, a rule whose triggers an earlier rule takes is no problem: the marks of a
+    model may coincide with other triggers.
     """
     if not preset.modes:
         fields = [name for name in ("start", "switch") if getattr(preset, name)]
@@ -74,10 +76,10 @@ def mode_problems(preset: Preset, locate: Locate) -> list[Problem]:
     problems = list(_name_problems(preset, locate))
     if not problems:  # otherwise these would report the same mistakes again
         problems += _unreachable_modes(preset, locate)
-        problems += _shadowed_rules(preset, locate)
+        problems += _shadowed_rules(preset, locate) if shadowed else ()
         problems += _second_counters(preset, locate)
         problems += _returns_to_nowhere(preset, locate)
-    texts = [text for rule in preset.switch for text in rule.on.texts]
+    texts = {text for rule in preset.switch for text in rule.on.texts}
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if size > MAX_TRIGGER_BYTES:
         message = f"{size} bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"
@@ -156,18 +158,39 @@ def _entered_from(preset: Preset) -> dict[str, set[str]]:
     return sources
 
 
-def _unreachable_modes(preset: Preset, locate: Locate) -> Iterator[Problem]:
+def _reached(preset: Preset) -> set[str]:
+    """The modes to which rules lead from the one in which a text begins."""
     entered_from = _entered_from(preset)
-    start = first_mode(preset)
-    reached = {start}
+    reached = {first_mode(preset)}
     while True:
         new = {mode for mode, sources in entered_from.items() if sources & reached} - reached
         if not new:
-            break
+            return reached
         reached |= new
+
+
+def without_never(preset: Preset) -> Preset:
+    """`preset` without the rules that never apply on its model, and without what they lead to."""
+    if not any(rule.on.never for rule in preset.switch):
+        return preset
+    rest = replace(preset, switch=tuple(r for r in preset.switch if not r.on.never))
+    reached = _reached(rest)
+    entered = {mode for mode, sources in _entered_from(rest).items() if sources & reached}
+    rules = []
+    for rule in rest.switch:
+        sources = {mode for mode in _sources(rule, rest) if mode in reached}
+        if sources and (rule.to in reached or (rule.to == BACK and sources & entered)):
+            kept = tuple(mode for mode in rule.sources if mode in reached)
+            rules.append(replace(rule, sources=kept))
+    modes = tuple(mode for mode in rest.modes if mode.name in reached)
+    return replace(rest, modes=modes, switch=tuple(rules))
+
+
+def _unreachable_modes(preset: Preset, locate: Locate) -> Iterator[Problem]:
+    reached = _reached(preset)
     for mode in preset.modes:
         if mode.name not in reached:
-            message = f"no rule leads here from {start!r}, where a text begins"
+            message = f"no rule leads here from {first_mode(preset)!r}, where a text begins"
             yield _problem(locate, ("modes", mode.name), message)
 
 
@@ -208,6 +231,8 @@ def _uses(rule: Rule, counter: str) -> bool:
 def _covers(earlier: Rule, rule: Rule) -> bool:
     """Whether the earlier rule's trigger occurs wherever the other one's does."""
     first, second = earlier.on, rule.on
+    if second.marker and second.bound:  # which marks a model has is no mistake of the preset's
+        return False
     if first.kind != second.kind:
         return False
     if first.kind == "token":

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from temperament.errors import PresetError, Problem
+from temperament.presets.markers import Marks
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A model's name (or folder), and entries of its `config.json`."""
+    """A model's name (or folder), and entries of its `config.json`.
+
+    `marks` are those that a server's parsers read, for each part of an answer that has a parser.
+    """
 
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    marks: Mapping[str, Marks] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ AUTO = "auto"  # as a start: the mode in which the prompt ends
 MAX_MODES = 8
 MAX_RULES = 32
 MAX_DEPTH = 8  # modes that `back` can return to, the latest ones
-MAX_TRIGGER_BYTES = 1000  # bytes of all texts of a preset's rules: each is an automaton's state
+MAX_TRIGGER_BYTES = 4000  # bytes of all texts of a preset's rules: each is an automaton's state
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Trigger:
 
     A text may end anywhere in a token. With `at_line_start`, only spaces and tabs may stand before
     it in its line. With `end_of`, the text must stand alone in its line and have been written since
-    the mode began, and the trigger occurs at the end of the line. `name` is the name of the marker
-    from which the texts come, if they come from one.
+    the mode began, and the trigger occurs at the end of the line. `marker` is the marker from which
+    the texts come, if they come from one. A marker's texts are those of all formats until the
+    trigger is `bound` to a model; it never occurs if the model has none.
     """
 
     texts: tuple[str, ...] = ()
@@ -43,12 +44,18 @@ class Trigger:
     # the last `span` tokens occur `times` times in the output, their last occurrence included
     span: int = 0
     times: int = 0
-    name: str = ""
+    marker: str = ""
+    bound: bool = False
+
+    @property
+    def never(self) -> bool:
+        """Whether the model can't write the marker."""
+        return bool(self.marker) and not self.texts
 
     @property
     def kind(self) -> str:
         """`text`, `token`, `tokens`, `entropy` or `repeat`."""
-        if self.texts:
+        if self.texts or self.marker:
             return "text"
         if self.token is not None:
             return "token"
@@ -56,8 +63,13 @@ class Trigger:
             return "tokens"
         return "repeat" if self.span else "entropy"
 
-    def plain(self) -> dict[str, Any]:
-        """Returns the map of a preset file, with a marker's texts instead of its name."""
+    def plain(self) -> dict[str, Any] | str:
+        """Returns the map of a preset file, with a marker's texts instead of its name.
+
+        A marker that never occurs has no texts and stays a name.
+        """
+        if self.never:
+            return self.marker
         if self.texts and self.end_of:
             return {"end_of": list(self.texts)}
         if self.texts:
@@ -73,8 +85,8 @@ class Trigger:
         return {"entropy": {**side, "for": self.steps}}
 
     def __str__(self) -> str:
-        if self.name:
-            return self.name
+        if self.marker:
+            return self.marker
         if self.texts:
             texts = " or ".join(map(repr, self.texts))
             if self.end_of:

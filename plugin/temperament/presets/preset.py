@@ -22,14 +22,11 @@ class Preset:
     empty for the default. `modes` replace some of `values`; a text begins in mode `start` and goes
     from one mode to another by the rules of `switch`.
 
-    Below a preset that stands `alone` no further layer counts: neither a server's default preset
-    nor the model's `generation_config.json`.
-
     Four fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
     are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
     values to use as the layer below, `temperature_scale` the scale that the temperature is on, and
     `sections` are further fields for models by their names. `notes` say what was bound and why,
-    `pending` why something couldn't be.
+    `pending` why something couldn't be, `never` which rules can't apply on this model.
     """
 
     name: str
@@ -40,13 +37,13 @@ class Preset:
     source: str = ""
     aliases: tuple[str, ...] = ()
     origin: str = ""
-    alone: bool = False
     relative: Mapping[str, float] = field(default_factory=dict)
     from_model: str = ""
     temperature_scale: str = ""
     sections: Mapping[str, Preset] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pending: str = ""
+    never: tuple[str, ...] = ()
     modes: tuple[Mode, ...] = ()
     start: str = ""
     switch: tuple[Rule, ...] = ()
@@ -79,9 +76,13 @@ class Preset:
 
     @property
     def depends_on_model(self) -> bool:
-        """Whether the preset leaves values, factors, a scale, sections or modes to the model."""
+        """Whether the preset leaves values, a scale, sections, modes or markers to the model."""
         fields = self.relative, self.from_model, self.temperature_scale, self.sections
-        return any(fields) or any(mode.unbound is not None for mode in self.modes)
+        return (
+            any(fields)
+            or any(mode.unbound is not None for mode in self.modes)
+            or any(rule.on.marker and not rule.on.bound for rule in self.switch)
+        )
 
     @property
     def unbound(self) -> str:
@@ -101,8 +102,6 @@ class Preset:
     def digest(self) -> str:
         """Twelve hexadecimal digits of the content: equal on two machines if the sampling is."""
         parts: list[Any] = [dict(self.values), self.order, dict(self.generation)]
-        if self.alone:
-            parts.append("alone")
         if self.relative or self.from_model:
             parts += [dict(self.relative), self.from_model]
         if self.modes:
@@ -155,12 +154,12 @@ class Preset:
             values={**_without(base.values, self.relative), **self.values},
             order=self.order or base.order,
             generation={**base.generation, **self.generation},
-            alone=self.alone or base.alone,
             relative={**_without(base.relative, self.values), **self.relative},
             from_model=self.from_model or base.from_model,
             temperature_scale=scale,
             sections=sections,
             pending=self.pending or base.pending,
+            never=self.never if self.modes or self.switch else base.never,
             modes=self.modes or tuple(self._onto(mode) for mode in base.modes),
             start=self.start or ("" if self.modes else base.start),
             switch=self.switch or (() if self.modes else base.switch),
@@ -181,6 +180,7 @@ class Preset:
                 modes[mode.name] = replace(merged, parent=base_mode.parent)
         return replace(
             self.over(base),
+            never=self.never if self.switch else base.never,
             modes=tuple(modes.values()),
             start=self.start or base.start,
             switch=self.switch or base.switch,

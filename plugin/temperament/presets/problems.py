@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from temperament.errors import MOST, Problem, nearest, shown
 from temperament.presets import fields
 from temperament.presets.generation_fields import ELSEWHERE
-from temperament.presets.markers import markers
+from temperament.presets.markers import NAMES
 from temperament.presets.rule_fields import ALLOWED_IN_RULES
 
 Path = tuple[str | int, ...]
@@ -91,7 +91,7 @@ def _nearest(field: str, location: Path, details: ErrorDetails) -> tuple[str, ..
     if field == "order":
         return nearest(details["input"], fields.MOVABLE) if location[-1] != "order" else ()
     is_marker = location[-2:-1] == ("on",) and isinstance(details["input"], str)
-    return nearest(details["input"], list(markers())) if is_marker else ()
+    return nearest(details["input"], list(NAMES)) if is_marker else ()
 
 
 def _value_at(data: Any, path: Path) -> Any:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from temperament.presets.markers import markers
+from temperament.presets.markers import NAMES, Marker, markers
 from temperament.presets.modes import MAX_MODES, Rule, Trigger
 from temperament.presets.schedule import Curve
 from temperament.stages.kinds import text_as_list, whole
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     _Texts = tuple[str, ...]
     _Names = tuple[str, ...]
 else:
-    _Texts = _one_or_list(_Text, 128, 32)
+    _Texts = _one_or_list(_Text, 128, 64)
     _Names = _one_or_list(_Name, 64, MAX_MODES)
 
 
@@ -128,15 +128,12 @@ class TriggerFields(BaseModel):
         return Trigger(token=self.token, tokens=self.tokens or 0)
 
 
-# mypy can't follow a Literal of a tuple that is built at run time; pydantic can.
-_MARKERS = tuple(markers())
-
-_TEXTS = "a text or a list of 1 to 32 texts of 1 to 128 characters"
+_TEXTS = "a text or a list of 1 to 64 texts of 1 to 128 characters"
 _COUNT = "an integer in [1, 2147483647]"
 # field of a rule -> what it allows, as messages show it
 ALLOWED_IN_RULES: dict[str | int, str] = {
     "from": "a mode or a list of them",
-    "on": f"a marker ({', '.join(markers())}) or a map of one of {', '.join(_KINDS)}",
+    "on": f"a marker ({', '.join(NAMES)}) or a map of one of {', '.join(_KINDS)}",
     "to": "a mode, or 'back'",
     "effect": "'before' or 'after'",
     "text": _TEXTS,
@@ -160,8 +157,7 @@ class RuleFields(BaseModel):
     model_config = _STRICT
     sources: _Names | None = Field(default=None, alias="from")
     on: Annotated[
-        Annotated[Literal[_MARKERS], Tag("marker")]  # type: ignore[valid-type]
-        | Annotated[TriggerFields, Tag("trigger")],
+        Annotated[Marker, Tag("marker")] | Annotated[TriggerFields, Tag("trigger")],
         Discriminator(lambda value: "marker" if isinstance(value, str) else "trigger"),
     ]
     to: _Name
@@ -173,5 +169,5 @@ class RuleFields(BaseModel):
             on = self.on.trigger()
         else:
             name = str(self.on)
-            on = Trigger(texts=markers()[name], name=name)
+            on = Trigger(texts=markers()[name], marker=name)
         return Rule(self.sources or (), on, self.to, self.effect == "before")

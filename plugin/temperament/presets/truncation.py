@@ -66,8 +66,11 @@ def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
 
 
 def warnings(preset: Preset) -> list[str]:
-    """Returns warnings about a preset on local weights: unbound, or too hot without a cut."""
-    found = [preset.unbound] if preset.unbound else []
+    """Returns warnings about a preset on local weights.
+
+    It is unbound, has rules that never apply, or is too hot without a cut.
+    """
+    found = [*([preset.unbound] if preset.unbound else []), *preset.never]
     values_by_mode = {
         f"mode {mode.name}: ": {**preset.values, **mode.values} for mode in preset.modes
     }

@@ -27,7 +27,6 @@ from temperament.stages import PARAMETERS
 from temperament.stages.kinds import TextsKind
 
 EVERY = "*"
-NONE = "none"  # the preset below which no layer counts
 
 # Limits of a preset, or of fields, in a request.
 MAX_INLINE = 16 * 1024  # characters of the preset as JSON
@@ -114,8 +113,6 @@ class Restrictions:
 
         `path` is the prefix of each name in the problems.
         """
-        if fields.get("alone") is True:  # which is what the preset `none` is
-            yield from self.check_name(catalogue.get(NONE, Preset(NONE)), f"{path}alone", catalogue)
         parent = fields.get("extends")
         with suppress(UnknownPreset):  # reported with the fields' values
             if isinstance(parent, str):
@@ -156,7 +153,7 @@ class Restrictions:
         """Whether a request can't set a field."""
         field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
         bounds = self.locked.get(field_)
-        if bounds is None and field_ in (SETTINGS | {"alone"}) - _FREE:
+        if bounds is None and field_ in SETTINGS - _FREE:
             bounds = self.locked.get(EVERY)
         return bounds is not None and not bounds.open
 
@@ -198,7 +195,8 @@ def inline_size(preset: Preset) -> Iterator[Problem]:
     ):
         return
     stages = sum(len(chain.steps) for chain in preset.chains.values())
-    texts = {text for rule in preset.switch for text in rule.on.texts}
+    # A marker's texts aren't the request's.
+    texts = {text for rule in preset.switch if not rule.on.marker for text in rule.on.texts}
     for values in (preset.values, *(mode.values for mode in preset.modes)):
         for name, value in values.items():
             texts.update(PARAMETERS[name].kind.texts(value))

@@ -173,7 +173,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("unknown names beside what isn't allowed", {**TWO, "start": "c", "top_k": "x", "switch": [
         {"from": ["a", "d"], "on": {"text": ""}, "to": "e"}]},
      ["preset: top_k: not allowed; given: 'x'; allowed: an integer in [0, 2147483647]",
-      "preset: switch.0.on.text: not allowed; given: ''; allowed: a text or a list of 1 to 32 texts"
+      "preset: switch.0.on.text: not allowed; given: ''; allowed: a text or a list of 1 to 64 texts"
       " of 1 to 128 characters",
       "preset: start: unknown mode; given: 'c'; allowed: a, b, auto",
       "preset: switch.0.from: unknown mode; given: 'd'; allowed: a, b",
@@ -221,8 +221,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("two triggers in one", {**TWO, "switch": [{"on": {"text": "a", "tokens": 1}, "to": "b"}]},
      ["preset: switch.0.on: set one of text, end_of, token, tokens, entropy, repeat, not 2"]),
     ("too many bytes", {**TWO, "switch": [
-        {"from": "a", "on": {"text": ["x" * 99 + str(i) for i in range(20)]}, "to": "b"}]},
-     [f"preset: switch: 2010 bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"]),
+        {"from": "a", "on": {"text": ["x" * 99 + str(i) for i in range(10, 50)]}, "to": "b"}]},
+     [f"preset: switch: 4040 bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"]),
     ("too many modes", {"modes": {f"m{i}": {} for i in range(9)}},
      ["preset: modes: more than 8 entries"]),
 ]  # fmt: skip

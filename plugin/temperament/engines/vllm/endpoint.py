@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,12 @@ from vllm.logger import init_logger
 import temperament
 from temperament.engines.vllm import plugins, speculation
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
+from temperament.engines.vllm.parsers import server_marks
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import PresetError
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
+from temperament.presets.markers import Marks
 from temperament.presets.markers import configs as shipped
 from temperament.presets.model_facts import facts_of_config
 from temperament.presets.resolve import require_bound
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from vllm.engine.protocol import EngineClient
 
 logger = init_logger("vllm.temperament")
+
+_NO_MARKS: Mapping[str, Marks] = {}
 
 
 class TemperamentEndpoint:
@@ -72,12 +77,16 @@ class TemperamentEndpoint:
         if config.speculative_config is not None and speculation.elsewhere(config):
             await speculation.probe(engine_client)
         chosen = settings.read(config.additional_config)
-        admission = self._served.start(partial(build_admission, config, state, chosen))
+        marks = server_marks(config, args)
+        build = partial(build_admission, config, state, chosen, marks)
+        admission = self._served.start(build)
         self._served.watch(chosen.presets, logger)
         collect(folder_of(config))
         if chosen.playground:
             self._mount_playground(config, admission.catalogue)
         logger.info(first_line(config, admission))
+        for line in unreached_modes(admission):
+            logger.warning("temperament: %s", line)
         if missing := plugins.left_out(os.environ):
             logger.warning(
                 "temperament: VLLM_PLUGINS leaves out installed plugins: %s."
@@ -117,6 +126,13 @@ def first_line(config: VllmConfig, admission: Admission) -> str:
     )
 
 
+def unreached_modes(admission: Admission) -> Iterator[str]:
+    """Yields a line for each preset with modes whose marks the model can't write."""
+    for preset in admission.offered:
+        if preset.never:
+            yield f"preset {preset.name} {', '.join(preset.never)}"
+
+
 def collect(folder: Path) -> None:
     """Adds to this process's `/metrics` what the engines' processes count in a folder."""
     from prometheus_client import REGISTRY
@@ -130,19 +146,21 @@ def collect(folder: Path) -> None:
     collector(REGISTRY, str(folder))
 
 
-def build_admission(config: VllmConfig, state: Any, chosen: Settings) -> Admission:
+def build_admission(
+    config: VllmConfig, state: Any, chosen: Settings, marks: Mapping[str, Marks] = _NO_MARKS
+) -> Admission:
     """Reads the presets and returns the `Admission` of this server.
 
-    `state` is the application's state, which has the served models. Raises `PresetError` with every
-    problem of the presets and of what the operator has set.
+    `state` is the application's state, which has the served models; `marks` are those of the
+    server's parsers. Raises `PresetError` with every problem of the presets and of what the
+    operator has set.
     """
     from vllm.platforms import current_platform
 
     model_config = config.model_config
     entries = model_config.hf_config.to_dict()
-    catalogue = Catalogue.load(chosen.presets).for_model(
-        facts_of_config(model_config.model, entries)
-    )
+    facts = replace(facts_of_config(model_config.model, entries), marks=marks)
+    catalogue = Catalogue.load(chosen.presets).for_model(facts)
     restrictions = Restrictions(
         None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
     )

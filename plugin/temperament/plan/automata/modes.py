@@ -176,11 +176,13 @@ def _target(switching: Switching, rule: Rule) -> int:
 
 def _turns(detectors: list[Detector], vocabulary: TokenBytes) -> frozenset[int]:
     """Returns `ModeAutomaton.turns`."""
-    texts = [detector.text for detector in detectors if isinstance(detector, Pattern)]
+    # No text has the byte between them.
+    texts = b"\xff".join({d.text: None for d in detectors if isinstance(d, Pattern)})
+    tokens = {detector for detector in detectors if isinstance(detector, int)}
     return frozenset(
         token
         for token, spelled in vocabulary.special
-        if token not in detectors and not any(spelled in text for text in texts)
+        if token not in tokens and not (texts and spelled in texts)
     )
 
 

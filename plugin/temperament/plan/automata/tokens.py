@@ -81,23 +81,17 @@ def run_over_tokens(
     `events`.
     """
     spelling = _spelling(tokens)
-    plain_next = np.zeros(len(tokens), dtype=np.int16)
-    plain_event = np.zeros(len(tokens), dtype=np.int32)
-    for group in spelling.by_first_byte:
-        plain_next[group], plain_event[group] = spelling.run(group, 0, byte_next, marks, events)
+    plain = spelling.path(byte_next, marks, events)
+    plain_next, plain_event = spelling.at_end(plain)
     found: list[list[NDArray[Any]]] = [[], [], []]
     first_exception = np.zeros(len(byte_next) + 1, dtype=np.int64)
     for state in range(len(byte_next)):
-        # Only tokens whose first byte leads to another state than from state 0 can differ.
-        differing = np.flatnonzero(byte_next[state] != byte_next[0])
-        group = np.concatenate([_NO_TOKENS, *(spelling.by_first_byte[b] for b in differing)])
-        group = group[np.argsort(-spelling.lengths[group])]
-        next_, event = spelling.run(group, state, byte_next, marks, events)
-        other = np.flatnonzero((next_ != plain_next[group]) | (event != plain_event[group]))
-        other = other[np.argsort(group[other])]
-        for column, values in zip(found, (group, next_, event), strict=True):
-            column.append(values[other])
-        first_exception[state + 1] = first_exception[state] + len(other)
+        group = spelling.can_differ(state, byte_next, marks)
+        group, next_, event = spelling.differing(group, state, plain, byte_next, marks, events)
+        found[0].append(group)
+        found[1].append(next_)
+        found[2].append(event)
+        first_exception[state + 1] = first_exception[state] + len(group)
     token, next_, event = (np.concatenate(column) for column in found)
     known = tuple(events.known)
     return TokenAutomaton(plain_next, plain_event, first_exception, token, next_, event, known)
@@ -140,35 +134,115 @@ class _Spelling:
         spelt = np.flatnonzero(self.lengths)
         first = np.full(len(tokens), -1, dtype=np.int64)
         first[spelt] = self._bytes[self._starts[spelt]]
-        # The longest come first, as `run` requires.
+        # The longest come first, as `path` requires.
         order = np.lexsort((-self.lengths, first))
         bounds = np.searchsorted(first[order], np.arange(257))
         self.by_first_byte = [order[bounds[byte] : bounds[byte + 1]] for byte in range(256)]
+        self._second: dict[int, tuple[NDArray[np.int64], dict[int, NDArray[np.int64]]]] = {}
 
-    def run(
+    def path(self, byte_next: NDArray[np.int16], marks: NDArray[np.int64], events: Events) -> _Path:
+        """Runs the automaton from state 0 over the bytes of every token."""
+        state = np.zeros(len(self._bytes), dtype=np.int16)
+        event = np.zeros(len(self._bytes), dtype=np.int32)
+        for tokens in self.by_first_byte:
+            lengths, starts = self.lengths[tokens], self._starts[tokens]
+            current = np.zeros(len(tokens), dtype=np.int16)
+            so_far = np.zeros(len(tokens), dtype=np.int32)
+            for position in range(int(lengths.max(initial=0))):
+                # The tokens that have a byte here are the first ones.
+                alive = int(np.searchsorted(-lengths, -position, side="left"))
+                at = starts[:alive] + position
+                current[:alive] = byte_next[current[:alive], self._bytes[at]]
+                _extend(so_far, marks[current[:alive]], position, events)
+                state[at], event[at] = current[:alive], so_far[:alive]
+        return state, event
+
+    def at_end(self, path: _Path) -> _Path:
+        """Returns the state after each token, and the number of the event within it."""
+        state = np.zeros(len(self.lengths), dtype=np.int16)
+        event = np.zeros(len(self.lengths), dtype=np.int32)
+        spelt = np.flatnonzero(self.lengths)
+        last = self._starts[spelt] + self.lengths[spelt] - 1
+        state[spelt], event[spelt] = path[0][last], path[1][last]
+        return state, event
+
+    def can_differ(
+        self, state: int, byte_next: NDArray[np.int16], marks: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Returns the tokens whose first bytes lead elsewhere from a state than from state 0.
+
+        Most of them are back on the path from state 0 with their second byte, and are left out.
+        """
+        groups = [_NO_TOKENS]
+        for byte in np.flatnonzero(byte_next[state] != byte_next[0]).tolist():
+            after, plain = byte_next[state, byte], byte_next[0, byte]
+            if marks[after] != marks[plain]:
+                groups.append(self.by_first_byte[byte])
+                continue
+            alone, by_second = self._by_second_byte(byte)
+            seconds = np.flatnonzero(byte_next[after] != byte_next[plain]).tolist()
+            groups += [alone, *(by_second[second] for second in seconds if second in by_second)]
+        return np.concatenate(groups)
+
+    def _by_second_byte(self, byte: int) -> tuple[NDArray[np.int64], dict[int, NDArray[np.int64]]]:
+        """Returns the tokens of one byte, and the longer ones that begin with it, by their next."""
+        if byte not in self._second:
+            tokens = self.by_first_byte[byte]
+            longer = tokens[self.lengths[tokens] > 1]
+            second = self._bytes[self._starts[longer] + 1]
+            order = np.argsort(second, kind="stable")
+            values, first = np.unique(second[order], return_index=True)
+            parts = np.split(longer[order], first[1:])
+            by_second = dict(zip(values.tolist(), parts, strict=False))
+            self._second[byte] = (tokens[self.lengths[tokens] == 1], by_second)
+        return self._second[byte]
+
+    def differing(
         self,
         tokens: NDArray[np.int64],
         state: int,
+        plain: _Path,
         byte_next: NDArray[np.int16],
         marks: NDArray[np.int64],
         events: Events,
-    ) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
-        """Runs the automaton over the bytes of tokens, the longest first.
+    ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int32]]:
+        """Runs the automaton over tokens from a state, as far as they differ from state 0.
 
-        Returns the state after each token, and the number of the event within it.
+        `plain` is the path from state 0: a token that meets it goes on as from there. Returns the
+        tokens that differ at their end, by rising id, the state after each, and its event.
         """
+        found: list[list[NDArray[Any]]] = [[_NO_TOKENS], [], []]
         current = np.full(len(tokens), state, dtype=np.int16)
         event = np.zeros(len(tokens), dtype=np.int32)
-        lengths, starts = self.lengths[tokens], self._starts[tokens]
-        for position in range(int(lengths.max(initial=0))):
-            # The tokens that have a byte here are the first ones.
-            alive = int(np.searchsorted(-lengths, -position, side="left"))
-            current[:alive] = byte_next[current[:alive], self._bytes[starts[:alive] + position]]
-            mark = marks[current[:alive]]
-            ended = np.flatnonzero(mark)
-            if len(ended):
-                event[ended] = events.extend(event[ended], position + 1, mark[ended])
-        return current, event
+        position = 0
+        while len(tokens):
+            at = self._starts[tokens] + position
+            current = byte_next[current, self._bytes[at]]
+            _extend(event, marks[current], position, events)
+            differs = (current != plain[0][at]) | (event != plain[1][at])
+            ends = self.lengths[tokens] == position + 1
+            for column, values in zip(found, (tokens, current, event), strict=True):
+                column.append(values[differs & ends])
+            left = differs & ~ends
+            tokens, current, event = tokens[left], current[left], event[left]
+            position += 1
+        token = np.concatenate(found[0])
+        order = np.argsort(token)
+        next_, number = (np.concatenate([_NO_TOKENS, *column]) for column in found[1:])
+        return token[order], next_[order].astype(np.int16), number[order].astype(np.int32)
+
+
+# For each byte of all tokens: the state after it, and the number of the event up to there.
+_Path = tuple[NDArray[np.int16], NDArray[np.int32]]
+
+
+def _extend(
+    event: NDArray[np.int32], mark: NDArray[np.int64], position: int, events: Events
+) -> None:
+    """Adds to events, in place, the marks of the byte at a position; `mark` may be shorter."""
+    ended = np.flatnonzero(mark)
+    if len(ended):
+        event[ended] = events.extend(event[ended], position + 1, mark[ended])
 
 
 @lru_cache(maxsize=4)

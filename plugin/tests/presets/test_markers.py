@@ -1,0 +1,165 @@
+"""The marks of each format, and how a preset's rules take those of the model's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from temperament import Catalogue, PresetError
+from temperament.plan import split_preset
+from temperament.plan.targets import VLLM
+from temperament.presets import as_preset
+from temperament.presets.families import families
+from temperament.presets.markers import NAMES, Marks, formats, markers, read_formats
+from temperament.presets.model_facts import Facts
+from temperament.presets.truncation import warnings
+from tests.presets.presets_for_models import SHIPPED
+
+
+def texts(model: str | Facts, name: str = "agent") -> list[tuple[str, ...]]:
+    """The texts of a preset's rules on a model."""
+    return [rule.on.texts for rule in SHIPPED.for_model(model)[name].switch]
+
+
+class TestFormats:
+    """The file `configs/markers.yaml`."""
+
+    def test_each_format_has_a_start_or_a_reason(self) -> None:
+        """A format without a mark says why it has none."""
+        for part, entries in formats().items():
+            for name, marks in entries.items():
+                assert bool(marks.start) != bool(marks.unmarked), (part, name)
+                assert marks.source.startswith("vllm/"), (part, name)
+
+    def test_without_a_model_every_format_counts(self) -> None:
+        """Marks that other models' texts may contain don't count where no model is known."""
+        assert set(NAMES) == set(markers())
+        assert {"<tool_call>", "[TOOL_CALLS]", "<｜DSML｜tool_calls>"} < set(
+            markers()["tool_call.start"]
+        )
+        assert "<function" not in markers()["tool_call.start"]
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("reasoning: {a: {start: x, source: s}}\ntool_call: 1", "tool_call: has no formats"),
+            ("reasoning: {}\ntool_call: {a: {start: x}}", "tool_call.a: has no source"),
+            ("reasoning: {}\ntool_call: {a: {source: s}}", "tool_call.a: needs one of start and"),
+            ("reasoning: {}\ntool_call: {a: {start: 1, source: s}}", "tool_call.a: a mark is no"),
+            ("reasoning: {}\ntool_call: {a: {begin: x, source: s}}", "tool_call.a: not a map of"),
+        ],
+    )
+    def test_a_wrong_file(self, tmp_path: Path, text: str, problem: str) -> None:
+        """What is wrong with an entry is reported with its line."""
+        file = tmp_path / "markers.yaml"
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(PresetError) as caught:
+            read_formats(file)
+
+        (found,) = map(str, caught.value.problems)
+        assert problem in found
+        assert found.startswith(str(file))
+
+
+class TestModels:
+    """A marker becomes the marks of the model's format."""
+
+    def test_by_the_family(self) -> None:
+        """A family's file names its formats."""
+        assert texts("Qwen/Qwen3-8B") == [("<tool_call>",), ("</tool_call>",)]
+        assert texts("deepseek-ai/DeepSeek-V4-Pro")[1] == ("</｜DSML｜tool_calls>",)
+        assert texts("openbmb/MiniCPM5-1B")[0] == ("<function",)
+        assert texts("google/gemma-4-31B-it", "reasoning") == [("<|channel>",), ("<channel|>",)]
+
+    def test_by_the_parser(self) -> None:
+        """The marks of a server's parsers come before those of the family."""
+        marks = {"tool_call": Marks(("<<",), (">>",))}
+
+        assert texts(Facts("Qwen/Qwen3-8B", marks=marks)) == [("<<",), (">>",)]
+        assert texts(Facts("Qwen/Qwen3-8B", marks=marks), "reasoning")[0] == ("<think>",)
+
+    def test_an_unknown_model(self) -> None:
+        """The marks of all formats stay where neither the family nor a parser is known."""
+        assert texts("someone/something") == [
+            markers()["tool_call.start"], markers()["tool_call.end"],
+        ]  # fmt: skip
+
+    def test_a_model_that_never_writes_a_mark(self) -> None:
+        """The preset says so, keeps its modes, and is drawn by the one that a text begins in."""
+        preset = SHIPPED.for_model("meta-llama/Llama-3.3-70B-Instruct")["reasoning"]
+        plan = split_preset(preset, VLLM)
+
+        assert preset.never == (
+            "never switches on reasoning.start: the model writes no reasoning",
+            "never switches on reasoning.end: the model writes no reasoning",
+        )
+        assert [mode.name for mode in preset.modes] == ["answer", "think"]
+        assert list(plan.plans) == ["answer"]
+        assert not plan.residual
+        assert list(preset.never) == warnings(preset)
+
+    def test_a_format_without_marks(self) -> None:
+        """The reason stands in the preset's warning."""
+        marks = {"tool_call": formats()["tool_call"]["llama4_pythonic"]}
+        preset = SHIPPED.for_model(Facts("x", marks=marks))["agent"]
+
+        assert preset.never[0] == (
+            "never switches on tool_call.start: a call is Python in square brackets, which a text"
+            " may contain too"
+        )
+
+    def test_a_call_without_an_end(self) -> None:
+        """A format without a mark at its end is no reason for a warning."""
+        preset = SHIPPED.for_model("mistralai/Ministral-3-8B-Instruct-2512")["agent"]
+
+        assert preset.never == ()
+        assert preset.notes[-1] == (
+            "tool_call.end has no mark: a tool_call lasts to the end of the text"
+        )
+        assert list(split_preset(preset, VLLM).plans) == ["text", "call"]
+
+    def test_a_rule_of_a_request(self) -> None:
+        """A marker in an inline preset becomes the model's marks too, once."""
+        data = {
+            "modes": {"a": {"temperature": 1}, "b": {"temperature": 0}},
+            "switch": [{"on": "tool_call.start", "to": "b"}],
+        }
+        catalogue = SHIPPED.for_model("Qwen/Qwen3-8B")
+        preset = as_preset(data, catalogue)
+
+        assert preset.switch[0].on.texts == ("<tool_call>",)
+        assert catalogue.bind(preset) == preset
+
+    def test_an_inherited_preset(self) -> None:
+        """A preset that extends one with rules says what its model can't write."""
+        preset = as_preset(
+            {"extends": "agent", "top_p": 0.5}, SHIPPED.for_model("google/gemma-4-31B-it")
+        )
+
+        assert preset.never == ()
+        assert preset.switch[0].on.texts == ("<|tool_call>",)
+
+    def test_most_families_name_their_formats(self) -> None:
+        """The families whose formats no source says are listed here."""
+        unknown = {family.name for family in families() if not family.marks}
+
+        assert unknown == {
+            "gemma-3", "glm-z1", "internvl", "lfm2", "phi-4", "phi-4-reasoning", "smollm2",
+            "smollm3",
+        }  # fmt: skip
+
+
+def test_rules_of_one_mark() -> None:
+    """A model whose formats end thinking and calls alike gets both rules; no refusal."""
+    data = {
+        "modes": {"text": {}, "call": {"temperature": 0}},
+        "switch": [
+            {"from": "text", "on": {"text": "<tool_call>"}, "to": "call"},
+            {"from": "text", "on": "tool_call.start", "to": "call"},
+            {"from": "call", "on": "tool_call.end", "to": "back"},
+        ],
+    }
+    preset = as_preset(data, Catalogue.load(environment=False).for_model("Qwen/Qwen3-8B"))
+
+    assert list(split_preset(preset, VLLM).plans) == ["text", "call"]
