@@ -131,36 +131,53 @@ def _one_by_one(history: History, earlier: Tensor) -> tuple[Tensor, bool]:
 
 
 def _by_doubling(history: History, earlier: Tensor) -> Tensor:
-    """Returns the lengths, from names for all stretches of 1, 2, 4, ... tokens.
+    """Returns the lengths, from numbers for all stretches of 1, 2, 4, ... tokens.
 
-    Equal stretches have equal names. The name of 2 n tokens is derived from the names of its
-    halves, as in the construction of suffix arrays. A match is then the sum of its longest equal
-    stretches. Source: Karp, Miller, Rosenberg 1972.
+    Stretches of the same length have the same number if their tokens are equal (`_numbers`). A
+    match of length n is then found by its binary digits: two equal stretches of the largest power
+    of 2 in n that end where the texts end, before them two of the next largest, and so on.
     """
-    tokens, end = history.tokens, history.end
-    positions = tokens.shape[1]
-    position = torch.arange(positions, device=tokens.device)
-    outside = (position < history.start[:, None]) | (position >= end[:, None])
-    # A stretch that isn't all in the text gets a name that no other stretch has.
-    unique = positions + position
-    # by level: [rows, positions] int64, the name of the stretch of 2^level tokens that ends there
-    names = [torch.where(outside, unique, _dense(tokens))]
-    for _ in range(max(positions - 1, 1).bit_length() - 1):
-        last, width = names[-1], 1 << (len(names) - 1)
-        first = torch.nn.functional.pad(last[:, : positions - width], (width, 0), value=0)
-        dense = _dense(last * (2 * positions) + first)
-        in_text = position - history.start[:, None] >= 2 * width - 1
-        names.append(torch.where(in_text, dense, unique))
-    here = position.expand(tokens.shape)
-    there = (end - 1)[:, None].expand(tokens.shape)
+    tokens = history.tokens
+    numbers = _numbers(history)
+    # Where the two texts that are compared end: at each position, and at the last token.
+    here = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+    last = (history.end - 1)[:, None].expand(tokens.shape)
     lengths = torch.zeros_like(tokens)
-    for level in range(len(names) - 1, -1, -1):
-        i, j = here - lengths, there - lengths
-        one = names[level].gather(1, i.clamp_min(0))
-        other = names[level].gather(1, j.clamp_min(0))
-        equal = earlier & (one == other) & (i >= 0) & (one < positions)
+    for level in range(len(numbers) - 1, -1, -1):
+        # Both texts, without the tokens that are known to be equal.
+        one, other = here - lengths, last - lengths
+        number_of_one = numbers[level].gather(1, one.clamp_min(0))
+        number_of_other = numbers[level].gather(1, other.clamp_min(0))
+        in_text = (one >= 0) & (number_of_one < tokens.shape[1])
+        equal = earlier & in_text & (number_of_one == number_of_other)
         lengths = torch.where(equal, lengths + (1 << level), lengths)
     return lengths.int()
+
+
+def _numbers(history: History) -> list[Tensor]:
+    """Returns, for each level, [rows, positions] int64: the number of a stretch of 2^level tokens.
+
+    The stretch ends at the position. Equal stretches have the same number, below `positions`. One
+    that reaches out of the text has a number that no other stretch has. The number of 2 n tokens is
+    derived from those of its halves, as in the construction of suffix arrays. Source: Karp, Miller,
+    Rosenberg 1972.
+    """
+    tokens = history.tokens
+    positions = tokens.shape[1]
+    position = torch.arange(positions, device=tokens.device)
+    unique = positions + position
+    outside = (position < history.start[:, None]) | (position >= history.end[:, None])
+    numbers = [torch.where(outside, unique, _dense(tokens))]
+    # A match is at most `positions - 1` long: it ends before the last token.
+    width = 1  # of the stretches that have numbers so far
+    while 2 * width < positions:
+        second_half = numbers[-1]
+        first_half = torch.nn.functional.pad(second_half[:, : positions - width], (width, 0))
+        both = _dense(second_half * (2 * positions) + first_half)
+        width *= 2
+        in_text = position - history.start[:, None] >= width - 1
+        numbers.append(torch.where(in_text, both, unique))
+    return numbers
 
 
 def _dense(keys: Tensor) -> Tensor:

@@ -261,7 +261,8 @@ def _reasons(preset: Preset) -> list[str]:
 
 def _model_rows(preset: Preset) -> list[tuple[str, str]]:
     """Rows on the values that a preset takes from the model."""
-    rows = [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
+    rows = [("alone", "no other layer counts" if preset.alone else "")]
+    rows += [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
     rows += [("because", reason) for reason in _reasons(preset)]
     return [row for row in rows if row[1]]
 
@@ -294,6 +295,7 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "source": preset.source,
         "digest": preset.digest,
         "origin": preset.origin,
+        "alone": preset.alone,
         "relative": dict(preset.relative),
         "from_model": preset.from_model,
         "temperature_scale": preset.temperature_scale,

@@ -1,10 +1,12 @@
 """Typical-p: by `|-ln p - H|` ascending, the shortest prefix with a mass of at least t.
 
--ln p - H is `mean - d` for d = x - max and its mean by probability, so the most typical tokens are
-those with the smallest `|u|`, u = d - mean. Tokens tied with the last kept one stay. The most
-likely token may be removed; the most typical one always stays. The kept logits are those between
-two bounds. The bounds are searched among the tokens nearest to the mean; a row that needs more is
-sorted. Source: `temperament.stages.typical_p`.
+With d = x - max, -ln p - H is the mean of d by probability, minus d. So the most typical tokens are
+those with the smallest |u|, u = d - mean. Tokens tied with the last kept one stay. The most likely
+token may be removed; the most typical one always stays. Source: `temperament.stages.typical_p`.
+
+u rises with the logit, so what stays lies between two logits, and these bounds are all that is
+searched. On the CPU they are searched among the tokens nearest to the mean first, and a row that
+needs more is sorted; elsewhere every row is sorted.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from temperament.ops.largest import FEWEST, GROUP, group_maxima, of_groups
 from temperament.ops.sorting import descending, places_of_largest
 
 NEAREST = (128, 2048)  # the numbers of nearest tokens in which the bounds are searched
-LARGEST_BITS = 0x7F800000  # float32's infinity, as an integer
+INFINITY_BITS = 0x7F800000  # of float32
 
 
 def apply(logits: Tensor, *, typical_p: Column) -> Tensor:
@@ -37,81 +39,98 @@ def apply(logits: Tensor, *, typical_p: Column) -> Tensor:
 def _bounds(
     logits: Tensor, maximum: Tensor, mean: Tensor, goal: Tensor, off: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Returns the least and the largest logit to keep, [rows, 1] each; infinite where `off`."""
+    """Returns the least and the largest logit to keep, [rows, 1] each; infinite where `off`.
+
+    `goal` ([rows, 1]) is the mass that the kept tokens reach, where the largest logit's is 1.
+    """
     vocabulary = logits.shape[1]
     if not branches(logits):
-        low, high = _between(descending(logits, vocabulary), maximum, mean, goal)
+        low, high = _bounds_in_sorted(descending(logits, vocabulary), maximum, mean, goal)
         return low.masked_fill(off, -torch.inf), high.masked_fill(off, torch.inf)
     low, high = torch.full_like(mean, -torch.inf), torch.full_like(mean, torch.inf)
+    counts = [count for count in NEAREST if vocabulary >= GROUP * FEWEST * count]
+    groups = _nearest_of_groups(logits, maximum, mean) if counts else None
+    # [n] int64: the rows whose bounds haven't been found
     rows = torch.where(~off[:, 0])[0]
-    if vocabulary >= GROUP * FEWEST * NEAREST[0]:
-        groups = torch.cat(
-            [
-                group_maxima(_nearness(logits[band], maximum[band], mean[band]))
-                for band in bands(logits)
-            ]
-        )[:, :-1]
-    for count in NEAREST:
-        # A token's mass is at most 1, so `goal` tokens at least are needed.
-        some = rows[goal[rows, 0] <= count]
-        if not len(some) or vocabulary < GROUP * FEWEST * count:
+    for count in counts:
+        # No token has more mass than 1, so a row keeps at least `goal` tokens.
+        may_suffice = goal[rows, 0] <= count
+        tried = rows[may_suffice]
+        if groups is None or not len(tried):
             continue
-        near = of_groups(logits, places_of_largest(groups[some], count), some)
-        low[some], high[some], found = _nearest(near, count, maximum[some], mean[some], goal[some])
-        rows = torch.cat([rows[goal[rows, 0] > count], some[~found]])
+        near = of_groups(logits, places_of_largest(groups[tried], count), tried)
+        low[tried], high[tried], found = _bounds_among_nearest(
+            near, count, maximum[tried], mean[tried], goal[tried]
+        )
+        rows = torch.cat([rows[~may_suffice], tried[~found]])
     for some in torch.split(rows, max(1, BAND // vocabulary)):
         ranked = descending(logits, vocabulary, some)
-        low[some], high[some] = _between(ranked, maximum[some], mean[some], goal[some])
+        low[some], high[some] = _bounds_in_sorted(ranked, maximum[some], mean[some], goal[some])
     return low, high
 
 
 def _nearness(logits: Tensor, maximum: Tensor, mean: Tensor) -> Tensor:
-    """Returns -|u|."""
+    """Returns -|u|: the largest is the most typical."""
     return (logits - maximum).sub_(mean).abs_().neg_()
 
 
-def _nearest(
+def _nearest_of_groups(logits: Tensor, maximum: Tensor, mean: Tensor) -> Tensor:
+    """Returns [rows, groups]: the largest nearness of each group of columns (`group_maxima`)."""
+    parts = [
+        group_maxima(_nearness(logits[band], maximum[band], mean[band])) for band in bands(logits)
+    ]
+    return torch.cat(parts)[:, :-1]
+
+
+def _bounds_among_nearest(
     logits: Tensor, count: int, maximum: Tensor, mean: Tensor, goal: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Searches the `count` nearest of some logits; returns (low, high, [rows] bool found).
+    """Searches the bounds among the `count` nearest of [rows, n] logits.
 
-    Tokens tied with the last of the `count` may be missing, so a row that needs that one isn't
-    found.
+    Returns (low, high, [rows] bool: whether they were found). Tokens tied with the last of the
+    `count` may be missing, so a row that needs that one isn't found.
     """
     nearness = _nearness(logits, maximum, mean)
     place = places_of_largest(nearness, count, ordered=True)
     nearness, values = nearness.gather(1, place), logits.gather(1, place)
     reached = masses(values, maximum).cumsum(-1) >= goal
-    least = nearness.gather(1, (~reached).sum(-1, keepdim=True).clamp(max=count - 1))
+    last = (~reached).sum(-1, keepdim=True)  # the place of the token with which the goal is reached
+    least = nearness.gather(1, last.clamp(max=count - 1))
     found = reached[:, -1:] & (least > nearness[:, -1:])
-    low = torch.where(nearness >= least, values, torch.inf).amin(1, keepdim=True)
-    high = torch.where(nearness >= least, values, -torch.inf).amax(1, keepdim=True)
+    kept = nearness >= least
+    low = torch.where(kept, values, torch.inf).amin(1, keepdim=True)
+    high = torch.where(kept, values, -torch.inf).amax(1, keepdim=True)
     return low, high, found[:, 0]
 
 
-def _between(ranked: Tensor, maximum: Tensor, mean: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the bounds for rows in descending order.
+def _bounds_in_sorted(
+    ranked: Tensor, maximum: Tensor, mean: Tensor, goal: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Returns (low, high) of [rows, vocab] logits in descending order.
 
-    The smallest radius with enough mass is one of the `|u|`; bisection over the bits of float32
-    finds it.
+    The tokens with |u| <= r stand side by side in a sorted row, and two searches find where they
+    begin and end. The r that is needed is the least with enough mass, and it is one of the |u|.
+    Bisection finds it in 31 steps, because non-negative float32 numbers have the order of their
+    bits.
     """
     running = masses(ranked, maximum).cumsum(-1, dtype=torch.float64)
-    ascending = (ranked - maximum).sub_(mean).neg_()
+    minus_u = (ranked - maximum).sub_(mean).neg_()  # ascending
 
-    def places(radius: Tensor) -> tuple[Tensor, Tensor]:
-        first = torch.searchsorted(ascending, -radius)
-        return first, torch.searchsorted(ascending, radius, right=True)
+    def range_within(radius: Tensor) -> tuple[Tensor, Tensor]:
+        """The places [first, end) of the tokens with |u| <= radius, [rows, 1] each."""
+        first = torch.searchsorted(minus_u, -radius)
+        return first, torch.searchsorted(minus_u, radius, right=True)
 
     def mass_before(place: Tensor) -> Tensor:
         return torch.where(place > 0, running.gather(1, (place - 1).clamp_min(0)), 0.0)
 
-    low = torch.zeros_like(goal, dtype=torch.int32)
-    high = torch.full_like(low, LARGEST_BITS)
+    # the bits of radii: the one that is needed is at least `least` and at most `most`
+    least = torch.zeros_like(goal, dtype=torch.int32)
+    most = torch.full_like(least, INFINITY_BITS)
     for _ in range(31):
-        middle = low + (high - low) // 2
-        first, end = places(middle.view(torch.float32))
+        middle = least + (most - least) // 2
+        first, end = range_within(middle.view(torch.float32))
         enough = (mass_before(end) - mass_before(first)).float() >= goal
-        low, high = torch.where(enough, low, middle + 1), torch.where(enough, middle, high)
-    first, end = places(high.view(torch.float32))
-    most = ranked.shape[1] - 1
-    return ranked.gather(1, end - 1), ranked.gather(1, first.clamp(max=most))
+        least, most = torch.where(enough, least, middle + 1), torch.where(enough, middle, most)
+    first, end = range_within(most.view(torch.float32))
+    return ranked.gather(1, end - 1), ranked.gather(1, first.clamp(max=ranked.shape[1] - 1))

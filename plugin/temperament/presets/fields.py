@@ -40,7 +40,7 @@ SETTINGS: frozenset[str] = frozenset(
 # The fields of a mode.
 IN_MODES = frozenset({*PARAMETERS, "order", "extends"})
 # The fields that a section of `models` can't have: they don't depend on the model.
-NOT_IN_SECTIONS = ("extends", "aliases", "summary", "models", "modes", "start", "switch")
+NOT_IN_SECTIONS = ("alone", "extends", "aliases", "summary", "models", "modes", "start", "switch")
 
 # Two parameters that Transformers writes as one pair, under the second name.
 PAIR = ("exponential_decay_start", "exponential_decay_length_penalty")
@@ -54,6 +54,7 @@ ALLOWED: dict[str, str] = {
     "aliases": "a list of texts of 1 to 64 characters without ':', '/', '@' or ','",
     "summary": "a map of en and zh to a sentence each",
     "source": "a text: where the values come from",
+    "alone": "true or false: whether the layers below are left out",
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
     "temperature_scale": "the name of a scale: deepseek-api, kimi-anthropic, ...",
     "models": "a map of patterns of models' names to further fields of a preset",
@@ -109,6 +110,7 @@ def model() -> type[BaseModel]:
         "aliases": (tuple[Annotated[str, Field(strict=True, pattern=ALIAS)], ...], ()),
         "summary": (Summary | None, None),
         "source": (Annotated[str, Field(strict=True, max_length=1000)], ""),
+        "alone": (Annotated[bool, Field(strict=True)] | None, None),
         "from_model": (name | None, None),
         "temperature_scale": (name | None, None),
         "models": (dict[str, Any] | None, None),

@@ -95,6 +95,7 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
         source=values.get("source", ""),
         aliases=values.get("aliases", ()),
         origin=origin,
+        alone=values.get("alone", False),
         relative=factors,
         from_model=values.get("from_model", ""),
         temperature_scale=values.get("temperature_scale", ""),

@@ -22,6 +22,9 @@ class Preset:
     empty for the default. `modes` replace some of `values`; a text begins in mode `start` and goes
     from one mode to another by the rules of `switch`.
 
+    Below a preset that stands `alone` no further layer counts: neither a server's default preset
+    nor the model's `generation_config.json`.
+
     Four fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
     are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
     values to use as the layer below, `temperature_scale` the scale that the temperature is on, and
@@ -37,6 +40,7 @@ class Preset:
     source: str = ""
     aliases: tuple[str, ...] = ()
     origin: str = ""
+    alone: bool = False
     relative: Mapping[str, float] = field(default_factory=dict)
     from_model: str = ""
     temperature_scale: str = ""
@@ -102,6 +106,8 @@ class Preset:
     def digest(self) -> str:
         """Twelve hexadecimal digits of the content: equal on two machines if the sampling is."""
         parts: list[Any] = [dict(self.values), self.order, dict(self.generation)]
+        if self.alone:
+            parts.append("alone")
         if self.relative or self.from_model:
             parts += [dict(self.relative), self.from_model]
         if self.modes:
@@ -154,6 +160,7 @@ class Preset:
             values={**_without(base.values, self.relative), **self.values},
             order=self.order or base.order,
             generation={**base.generation, **self.generation},
+            alone=self.alone or base.alone,
             relative={**_without(base.relative, self.values), **self.relative},
             from_model=self.from_model or base.from_model,
             temperature_scale=scale,

@@ -1,8 +1,9 @@
 """The one place where the layers of a request become the preset that is sampled with.
 
-The layers, from the top: the request's fields, the named preset, the default preset, the
-model's values (its `generation_config.json`). A higher layer replaces what it names, neutral values
-too. Every entry point calls `resolve`: the server, `LLM`, `generate`, `Run` and the studio.
+The layers, from the top: the request's fields, the named preset, the default preset, the model's
+values (its `generation_config.json`). A higher layer replaces what it names, neutral values too.
+Below a preset that stands alone there is no further layer. Every entry point calls `resolve`: the
+server, `LLM`, `generate`, `Run` and the studio.
 """
 
 from __future__ import annotations
@@ -48,11 +49,17 @@ def resolve(
 
 
 def merge(*layers: Preset | None) -> Preset:
-    """Returns the layers, the highest first, as one preset. Layers that are None are left out.
+    """Returns the layers, the highest first, as one preset.
 
-    What depends on the model stays unbound, and what modes extend isn't filled in.
+    Layers that are None are left out, and those below one that stands alone. What depends on the
+    model stays unbound, and what modes extend isn't filled in.
     """
-    present = [layer for layer in layers if layer is not None]
+    present: list[Preset] = []
+    for layer in layers:
+        if layer is not None:
+            present.append(layer)
+            if layer.alone:
+                break
     return reduce(Preset.over, present) if present else Preset("request")
 
 

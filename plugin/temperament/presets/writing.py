@@ -20,6 +20,8 @@ def yaml_text(preset: Preset) -> str:
         about["summary"] = dict(preset.summary)
     if preset.source:
         about["source"] = preset.source
+    if preset.alone:
+        about["alone"] = True
     content = about | preset.plain()
     if not content:
         return "# every stage is off: the model's own distribution\n"

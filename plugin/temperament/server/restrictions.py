@@ -27,6 +27,7 @@ from temperament.stages import PARAMETERS
 from temperament.stages.kinds import TextsKind
 
 EVERY = "*"
+NONE = "none"  # the preset below which no layer counts
 
 # Limits of a preset, or of fields, in a request.
 MAX_INLINE = 16 * 1024  # characters of the preset as JSON
@@ -113,6 +114,8 @@ class Restrictions:
 
         `path` is the prefix of each name in the problems.
         """
+        if fields.get("alone") is True:  # which is what the preset `none` is
+            yield from self.check_name(catalogue.get(NONE, Preset(NONE)), f"{path}alone", catalogue)
         parent = fields.get("extends")
         with suppress(UnknownPreset):  # reported with the fields' values
             if isinstance(parent, str):
@@ -153,7 +156,7 @@ class Restrictions:
         """Whether a request can't set a field."""
         field_ = SYNONYMS.get(name, name) if isinstance(name, str) else name
         bounds = self.locked.get(field_)
-        if bounds is None and field_ in SETTINGS - _FREE:
+        if bounds is None and field_ in (SETTINGS | {"alone"}) - _FREE:
             bounds = self.locked.get(EVERY)
         return bounds is not None and not bounds.open
 

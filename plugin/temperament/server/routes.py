@@ -93,6 +93,7 @@ def summary(preset: Preset) -> dict[str, Any]:
         "notes": [*preset.notes, *filter(None, [preset.unbound])],
         # why no request can use it here, if none can
         **({"unbound": preset.unbound} if preset.unbound else {}),
+        **({"alone": True} if preset.alone else {}),
     }
 
 

@@ -179,7 +179,7 @@ def test_show_as_json(run: Any, mixed: Path) -> None:
 
     assert {
         "name", "aliases", "summary", "values", "order", "generation", "chain", "source", "digest",
-        "origin", "relative", "from_model", "temperature_scale", "notes",
+        "origin", "alone", "relative", "from_model", "temperature_scale", "notes",
     } == set(shown)  # fmt: skip
     assert {"5": -100.0, "7": 2.0} == shown["values"]["logit_bias"]
     assert {"stage": "temperature", "values": {"temperature": 0.7}} == shown["chain"][2]

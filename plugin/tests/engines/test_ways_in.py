@@ -114,6 +114,12 @@ CASES = {
         {"": {"no_repeat_ngram_size": 3, "top_k": 7}},
         {"top_k": 7.0},
     ),
+    "none": Layers(
+        "none",
+        {"": {"min_p": 0.1}},
+        {"min_p": 0.1},
+        {"temperature": 0.6, "top_k": 20, "top_p": 0.9},
+    ),
     "modes": Layers(
         TURN,
         {"a": {"temperature": 1.5, "top_p": 0.9}, "b": {"top_k": 5, "top_p": 0.9}},

@@ -118,9 +118,13 @@ def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)
 def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
     """Returns the fields of `_OVERRIDABLE` that one of the presets sets, neutral.
 
+    They are all of them where a preset stands alone.
+
     The others stay with Transformers, which also knows the encoder's text and where `generate` was
     told to end.
     """
+    if any(preset.alone for preset in presets):
+        return dict(_OVERRIDABLE)
     layers = [values for p in presets for values in (p.values, *(mode.values for mode in p.modes))]
     named = {STAGE_OF[name].name for values in layers for name in values}
     return {name: value for name, value in _OVERRIDABLE.items() if STAGE_OF[name].name in named}

@@ -113,25 +113,35 @@ class V2Batch:
     def _step(
         self, logits: Tensor, slots: Slots, part: Tensor | None, context: LogitsContext
     ) -> Tensor:
-        lengths = context.seq_lens_upper_bound_np.astype(np.int64)
+        """Runs a step's presets on [rows, vocab] logits.
+
+        `slots` are the requests of the batch, and `part` is None. After an error the guard runs the
+        requests one by one: `slots` is one of them then, and `part` ([rows] int64) are its rows.
+        """
+        lengths = context.seq_lens_upper_bound_np.astype(np.int64)  # [requests]
         if part is not None:
             lengths = lengths[context.idx_mapping_np == slots[0]]
         if self._stateful:
             self._restore_preempted(slots)
             self._seen[slots] = lengths
         history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
-        rows, first = context.expanded_idx_mapping.long(), context.expanded_local_pos == 0
-        if part is not None:
-            history = None if history is None else history.select(part)
-            rows, first = rows.index_select(0, part), first.index_select(0, part)
-        # The most tokens that a row can have more than at its slot's last step: drafts + 1 that
-        # were committed since, and `drafts` that are still to be verified.
+        if history is not None and part is not None:
+            history = history.select(part)
+        # A row can have this many tokens more than at its slot's last step: `drafts + 1` that were
+        # accepted since, and `drafts` that are still to be verified.
         new = 2 * self._drafts + 1
-        if context.expanded_idx_mapping.shape[0] == len(context.idx_mapping_np):
-            # With draft tokens, `lengths` are upper bounds.
+        slot_of_row = context.expanded_idx_mapping.long()
+        if len(slot_of_row) == len(context.idx_mapping_np):  # no request has draft tokens
+            # Without speculative decoding, the upper bounds of the lengths are the lengths.
             ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
-        return self.rows.run_expanded(logits, slots, rows, history, first=first, new=new)
+        is_first = context.expanded_local_pos == 0  # [rows]: the row before any draft token
+        if part is not None:
+            slot_of_row, is_first = (
+                slot_of_row.index_select(0, part),
+                is_first.index_select(0, part),
+            )
+        return self.rows.run_expanded(logits, slots, slot_of_row, history, first=is_first, new=new)
 
     def _give_up(self, slot: int) -> str:
         label = self.rows.label(slot)

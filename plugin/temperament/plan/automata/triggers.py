@@ -87,35 +87,51 @@ class TriggerAutomaton:
         return self.bytes.after_switch[state]
 
     def possible(self) -> frozenset[int]:
-        """Returns the detectors that end in some text of this vocabulary, from a line's start."""
-        table, size = self.tokens, self.size
-        plain_next, plain_event = table.next[:size], table.event[:size]
-        # The number of tokens that lead to each state from state 0, and that have each event.
-        to_state = np.bincount(plain_next[plain_next >= 0], minlength=table.states)
-        with_event = np.bincount(plain_event, minlength=len(table.events))
+        """Returns the detectors that end in some text of this vocabulary, from a line's start.
+
+        Every state that a text can reach is visited once.
+        """
         reached, waiting = {self.bytes.start}, [self.bytes.start]
         events: set[int] = set()
         while waiting:
-            first, last = table.first_exception[waiting.pop() :][:2]
-            differing = np.arange(first, last)[table.exception_token[first:last] < size]
-            tokens = table.exception_token[differing]
-            removed, added = table.next[tokens], table.exception_next[differing]
-            after = to_state - np.bincount(removed[removed >= 0], minlength=table.states)
-            after = after + np.bincount(added[added >= 0], minlength=table.states)
-            event = with_event - np.bincount(table.event[tokens], minlength=len(table.events))
-            event = event + np.bincount(
-                table.exception_event[differing], minlength=len(table.events)
-            )
-            events.update(np.flatnonzero(event).tolist())
-            new = set(np.flatnonzero(after).tolist()) - reached
-            reached |= new
-            waiting += new
+            states, events_from_here = self._after_any_token(waiting.pop())
+            events |= events_from_here
+            waiting += states - reached
+            reached |= states
         return frozenset(
             detector
             for number in events
-            for _, mark in table.events[number]
+            for _, mark in self.tokens.events[number]
             for detector in self.marks[mark][0]
         )
+
+    def _after_any_token(self, state: int) -> tuple[set[int], set[int]]:
+        """Returns the states to which the vocabulary's tokens lead from `state`, and their events.
+
+        Counted as from state 0, with the state's exceptions instead of what these tokens do there.
+        """
+        table = self.tokens
+        exceptions = np.arange(*table.first_exception[state : state + 2])
+        exceptions = exceptions[table.exception_token[exceptions] < self.size]
+        token = table.exception_token[exceptions]
+        to_state, with_event = self._from_state_0
+        to_state = to_state + self._count_states(table.exception_next[exceptions])
+        to_state -= self._count_states(table.next[token])
+        with_event = with_event + self._count_events(table.exception_event[exceptions])
+        with_event -= self._count_events(table.event[token])
+        return set(np.flatnonzero(to_state).tolist()), set(np.flatnonzero(with_event).tolist())
+
+    @cached_property
+    def _from_state_0(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """[states], [events]: how many tokens lead to each state, and have each event."""
+        table, size = self.tokens, self.size
+        return self._count_states(table.next[:size]), self._count_events(table.event[:size])
+
+    def _count_states(self, states: NDArray[np.int16]) -> NDArray[np.int64]:
+        return np.bincount(states[states != SAME_STATE], minlength=self.tokens.states)
+
+    def _count_events(self, events: NDArray[np.int32]) -> NDArray[np.int64]:
+        return np.bincount(events, minlength=len(self.tokens.events))
 
 
 @lru_cache(maxsize=KEPT)
@@ -159,35 +175,46 @@ class _Builder:
         )
 
     def build(self) -> TriggerAutomaton:
-        """Returns the automaton."""
+        """Returns the automaton: of the vocabulary's tokens, then of the rests of tokens."""
         events, size = Events(), len(self._spelled)
         tokens = self._run(self._spelled, events)
         rests = _rests(tokens, self._spelled)
-        texts = tuple(sorted(set(rests.values())))
-        number = {text: size + i for i, text in enumerate(texts)}
+        texts = tuple(sorted(set(rests.values())))  # by number: rest i has id `size + i`
         rest_tokens = self._run(texts, events)
-        # A rest is read after a switch. Whatever ends in it then also ends in its token, so the
-        # rest of the rest has an id already. Ends that occur only from other states are never
-        # looked up.
-        of_rests = {
-            (size + rest, end): text
-            for (rest, end), text in _rests(rest_tokens, texts).items()
-            if text in number
-        }
-        keys = {
-            token * MAX_TOKEN_BYTES + end: number[text]
-            for (token, end), text in (rests | of_rests).items()
-        }
+        rest_of = self._rest_ids(rests, texts, rest_tokens)
         self._add_tokens(tokens, events)
-        rest_key = np.array(sorted(keys), dtype=np.int64)
+        keys = sorted(rest_of)
         return TriggerAutomaton(
             _join(tokens, rest_tokens, tuple(events.known)),
             tuple(self._marks),
-            rest_key,
-            np.array([keys[key] for key in rest_key.tolist()], dtype=np.int64),
+            np.array(keys, dtype=np.int64),
+            np.array([rest_of[key] for key in keys], dtype=np.int64),
             size,
             self._table,
         )
+
+    def _rest_ids(
+        self,
+        rests: dict[tuple[int, int], bytes],
+        texts: tuple[bytes, ...],
+        rest_tokens: TokenAutomaton,
+    ) -> dict[int, int]:
+        """Returns `rest_token` by `rest_key`, for the vocabulary's tokens and for rests.
+
+        A rest is read after a switch, so what ends in it also ended in its token, and the rest of
+        the rest is one of `texts`. Ends that a rest has only from other states are never looked up.
+        """
+        size = len(self._spelled)
+        id_of = {text: size + number for number, text in enumerate(texts)}
+        rests_of_rests = {
+            (size + number, end): text
+            for (number, end), text in _rests(rest_tokens, texts).items()
+            if text in id_of
+        }
+        return {
+            token * MAX_TOKEN_BYTES + end: id_of[text]
+            for (token, end), text in (rests | rests_of_rests).items()
+        }
 
     def _run(self, tokens: tuple[bytes, ...], events: Events) -> TokenAutomaton:
         return run_over_tokens(self._table.next, self._mark_of_state, tokens, events)
