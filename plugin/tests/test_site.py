@@ -20,7 +20,7 @@ from temperament.stages import STAGES
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "plugin" / "temperament"
-ENGLISH = {"adding-a-stage.md", "changelog.md"}  # pages that exist in English alone
+ENGLISH = {"changelog.md"}  # pages that exist in English alone
 PAGES = sorted(
     str(path.relative_to(DOCS))
     for path in DOCS.rglob("*.md")
@@ -123,6 +123,18 @@ def test_both_languages_have_the_same_parts(page: str) -> None:
         return re.findall(r"^(#+ |- |\d+\. |\||!\[|<img|<!-- [/\w ]+)", text, flags=re.MULTILINE)
 
     assert parts(text_of(page)) == parts(text_of(chinese(page)))
+
+
+@pytest.mark.parametrize("page", ["adding-a-format.md", "adding-a-stage.md"])
+def test_both_languages_show_the_same_code(page: str) -> None:
+    """The Chinese page has the code and the names of files of the page that a test carries out."""
+
+    def code(text: str) -> list[str]:
+        blocks = re.findall(r"```.*?```", text, flags=re.DOTALL)
+        headings = re.findall(r"^## .*", text, flags=re.MULTILINE)
+        return [*blocks, *sorted(re.findall("`[^`]+`", "".join(headings)))]
+
+    assert code(text_of(page)) == code(text_of(chinese(page)))
 
 
 def test_each_english_page_has_a_chinese_one() -> None:
