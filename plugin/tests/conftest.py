@@ -7,11 +7,14 @@ import pytest
 from hypothesis import settings
 
 from temperament.plan.automata import cache
+from tests.kernels.interpreter import import_interpreted
 
 # The same examples in every run: a red test is red for everybody. Searching for new ones is the
 # work of scripts of their own.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+# Before a test imports Triton in another way.
+import_interpreted()
 
 
 @pytest.fixture(scope="session", autouse=True)

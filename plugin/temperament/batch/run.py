@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from temperament.batch.candidates import run_on_candidates
+from temperament.batch.device_chains import ChainStep
 from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops import OPS
 from temperament.ops.history import History, Matches
@@ -47,14 +48,16 @@ class Context:
 
 
 def execute(
-    logits: Tensor, steps: Sequence[BatchStep | CandidateSteps], context: Context
+    logits: Tensor, steps: Sequence[BatchStep | CandidateSteps | ChainStep], context: Context
 ) -> Tensor:
     """Runs the steps on [rows, vocab] float32 logits, in place, and returns the logits.
 
     `context` has what the steps need, for every row of the logits. An error of a stage carries the
     stage's name as a note.
     """
-    if not logits.is_contiguous():  # a runner may cut off the vocabulary's padding by a view
+    # A runner may cut off the vocabulary's padding by a view, which the kernels can read.
+    in_rows = logits.stride(1) == 1 and all(isinstance(step, ChainStep) for step in steps)
+    if not logits.is_contiguous() and not in_rows:
         return logits.copy_(execute(logits.contiguous(), steps, context))
     position = 0
     while position < len(steps):
@@ -72,18 +75,32 @@ def execute(
     return logits
 
 
-def _run_step(logits: Tensor, step: BatchStep | CandidateSteps, context: Context) -> Tensor:
+def _run_step(
+    logits: Tensor, step: BatchStep | CandidateSteps | ChainStep, context: Context
+) -> Tensor:
+    if isinstance(step, ChainStep):
+        return _run_chains(logits, step, context)
     if isinstance(step, CandidateSteps):
         return run_on_candidates(logits, step, lambda part, steps: execute(part, steps, context))
     return _apply(logits, step, context)
 
 
-def execute_expanded(logits: Tensor, steps: Sequence[BatchStep], context: Context) -> Tensor:
+def _run_chains(logits: Tensor, step: ChainStep, context: Context) -> Tensor:
+    states = context.states or {}
+    return step.run(logits, context.history, context.position, context.vocabulary, states)
+
+
+def execute_expanded(
+    logits: Tensor, steps: Sequence[BatchStep | ChainStep], context: Context
+) -> Tensor:
     """Runs expanded steps on [rows, vocab] float32 logits and returns new logits.
 
     A stage runs on all rows; `BatchStep.rows` is the mask of those that keep its result.
     """
     for step in steps:
+        if isinstance(step, ChainStep):
+            logits = _run_chains(logits, step, context)
+            continue
         changed = _apply(logits.clone(), step, context)
         assert step.rows is not None
         logits = torch.where(step.rows[:, None], changed, logits)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Flags, Places, to_device
-from temperament.batch.candidates import divide, width_of
+from temperament.batch.candidates import Division, divide, width_of
 from temperament.batch.columns import Columns
+from temperament.batch.device_chains import ChainStep, DeviceChains, kernel_start, runs_kernels
 from temperament.batch.entries import Entries
 from temperament.batch.merge import Stages, merge
 from temperament.batch.programs import NOTHING, Program, Programs
@@ -27,8 +28,11 @@ from temperament.batch.texts import PlaceTexts
 from temperament.ops.automata import Texts
 from temperament.ops.inputs import Ends, Sequences
 from temperament.plan.vocabulary import TokenBytes
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 from temperament.stages.kinds import ColumnKind, EntriesKind, TextsKind
+
+Step = BatchStep | CandidateSteps | ChainStep
 
 # Names beside the parameters'.
 _SEED = "<seed>"
@@ -86,12 +90,14 @@ class Table:
         self._candidates = candidates and self.device.type == "cpu"
         self._programs = Programs(places)
         self._columns = Columns(places, self.device)
+        # None where there are no kernels
+        self._chains = DeviceChains(places, self.device) if runs_kernels(self.device) else None
         self._entries = Entries(self.device)
         self._texts = PlaceTexts(self.device, vocabulary)
         self._requests: list[Request] = [_NO_REQUEST] * places
         # counts the changes, so that `steps` knows whether its last result is still valid
         self._version = 0
-        self._prepared: tuple[tuple[int, bytes], list[BatchStep | CandidateSteps]] | None = None
+        self._prepared: tuple[tuple[int, bytes], list[Step]] | None = None
 
     def stages(self, place: int) -> Stages:
         """Returns the stages of a place, in order."""
@@ -112,6 +118,8 @@ class Table:
         self.places += count
         self._programs.grow(count)
         self._columns.grow(count)
+        if self._chains is not None:
+            self._chains.grow(count)
         self._requests += [_NO_REQUEST] * count
 
     def write(self, place: int, request: Request) -> None:
@@ -123,8 +131,11 @@ class Table:
         values, needs = request.chain.values, request.chain.needs
         width = width_of(request.chain) if self._candidates else 0
         self._programs.write(place, Program(request.chain.names, width))
+        in_kernel = self._write_chain(place, request)
         for name, value in values.items():
             kind = PARAMETERS[name].kind
+            if STAGE_OF[name].name in in_kernel:
+                continue
             if isinstance(kind, TextsKind):
                 self._texts.write(place, name, value)
             elif isinstance(kind, EntriesKind):
@@ -137,9 +148,23 @@ class Table:
             self._columns.write(place, _LIMIT, request.limit, np.int64, -1)
             self._entries.write(place, _ENDS, [((token,), 0.0) for token in request.ends])
 
+    def _write_chain(self, place: int, request: Request) -> Stages:
+        """Writes what the kernels run of a request's chain; returns these stages."""
+        if self._chains is None:
+            return ()
+        names, values = request.chain.names, request.chain.values
+        stages = names[kernel_start(names) :]
+        if stages:
+            self._chains.write(place, stages, values, request.seed, request.ends)
+        if any(isinstance(values[p.name], Schedule) for s in stages for p in BY_NAME[s].parameters):
+            self._columns.scheduled[place] = True
+        return stages
+
     def clear(self, place: int) -> None:
         """Makes a place run nothing."""
         self._version += 1
+        if self._chains is not None:
+            self._chains.clear(place)
         self._requests[place] = _NO_REQUEST
         self._programs.clear(place)
         self._columns.clear(place)
@@ -155,8 +180,10 @@ class Table:
     def flush(self) -> None:
         """Copies what was written to the device."""
         self._columns.flush()
+        if self._chains is not None:
+            self._chains.flush()
 
-    def steps(self, places: Places, vocabulary: int) -> list[BatchStep | CandidateSteps]:
+    def steps(self, places: Places, vocabulary: int) -> list[Step]:
         """Returns the steps of a batch whose row i is place `places[i]`.
 
         Until something is written, the same batch gets the same list.
@@ -167,9 +194,9 @@ class Table:
         self.flush()
         numbers, member = np.unique(self._programs.number[places], return_inverse=True)
         programs = [self._programs[number] for number in numbers]
-        parts = [divide(program.stages, program.width) for program in programs]
+        parts = [self._divide(program) for program in programs]
         batch = _Batch(places, member, vocabulary)
-        steps: list[BatchStep | CandidateSteps] = []
+        steps: list[Step] = []
         steps += self._merged([part.before for part in parts], batch)
         for width in sorted({program.width for program in programs} - {0}):
             has_width = [program.width == width for program in programs]
@@ -188,10 +215,20 @@ class Table:
                 )
             )
         steps += self._merged([part.after for part in parts], batch)
+        if self._chains is not None:
+            last = self._chains.step(to_device(places, self.device), places)
+            steps += [] if last is None else [last]
         self._prepared = (key, steps)
         return steps
 
-    def expanded_steps(self, places: Places, index: Tensor, vocabulary: int) -> list[BatchStep]:
+    def _divide(self, program: Program) -> Division:
+        if self._chains is None:
+            return divide(program.stages, program.width)
+        return Division(before=program.stages[: kernel_start(program.stages)])
+
+    def expanded_steps(
+        self, places: Places, index: Tensor, vocabulary: int
+    ) -> list[BatchStep | ChainStep]:
         """Returns the steps of a batch whose row i is place `index[i]` ([rows] int64).
 
         For batches whose rows only the device knows; `places` are all places in `index`, each once.
@@ -200,12 +237,18 @@ class Table:
         """
         self.flush()
         numbers = np.unique(self._programs.number[places])
-        steps = []
-        for stage, takes_part in merge([self._programs[number].stages for number in numbers]):
+        steps: list[BatchStep | ChainStep] = []
+        chains = [self._programs[number].stages for number in numbers]
+        if self._chains is not None:
+            chains = [stages[: kernel_start(stages)] for stages in chains]
+        for stage, takes_part in merge(chains):
             member = np.isin(self._programs.number, numbers[list(takes_part)])
             mask = to_device(member, self.device).index_select(0, index)
             rows = _Rows(places[member[places]], index, vocabulary, expanded=True)
             steps.append(self._step(stage, mask, rows))
+        if self._chains is not None:
+            last = self._chains.step(index, places)
+            steps += [] if last is None else [last]
         return steps
 
     def _merged(self, chains: Sequence[Stages], batch: _Batch) -> list[BatchStep]:

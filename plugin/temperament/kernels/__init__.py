@@ -1,0 +1,1 @@
+"""The stages in Triton, for GPUs. `temperament.ops` is the specification."""

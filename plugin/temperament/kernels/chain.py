@@ -1,0 +1,101 @@
+"""The operator that runs every row's chain from its first shape or cut on: `run_chain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from temperament.kernels.chain_kernel import run_chain as kernel
+
+PIVOTS = 8  # bounds among which a search counts at once
+WIDEST = 2048  # logits of a block, and of the list of the tokens that are left
+
+_library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.define(
+    "run_chain(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
+    "Tensor number_rows, Tensor seeds, Tensor slots, Tensor tokens, Tensor prompt_ends, "
+    "Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, Tensor protected, "
+    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens) -> ()"
+)
+
+
+class Sizes(NamedTuple):
+    """What a launch is compiled for. It depends on the vocabulary alone, so a row's bits do."""
+
+    block: int
+    # the tokens that the list of a row holds
+    capacity: int
+    warps: int
+
+
+@lru_cache
+def sizes(vocabulary: int) -> Sizes:
+    """Returns the sizes for a vocabulary."""
+    block = min(WIDEST, max(128, 1 << (vocabulary - 1).bit_length()))
+    return Sizes(block, block, max(4, block // 128))
+
+
+def _run_chain(
+    logits: Tensor,
+    places: Tensor,
+    programs: Tensor,
+    numbers: Tensor,
+    number_rows: Tensor,
+    seeds: Tensor,
+    slots: Tensor,
+    tokens: Tensor,
+    prompt_ends: Tensor,
+    ends: Tensor,
+    mirostat: Sequence[Tensor],
+    adaptive: Sequence[Tensor],
+    protected: Tensor,
+    newline: Tensor,
+    list_values: Tensor,
+    list_tokens: Tensor,
+) -> None:
+    rows, vocabulary = logits.shape
+    block, capacity, warps = sizes(vocabulary)
+    if not rows:
+        return
+    kernel[(rows,)](
+        logits,
+        logits.stride(0),
+        vocabulary,
+        places,
+        programs,
+        numbers,
+        number_rows,
+        seeds,
+        slots,
+        tokens,
+        tokens.stride(0),
+        prompt_ends,
+        ends,
+        *mirostat,
+        *adaptive,
+        protected,
+        protected.shape[1],
+        newline,
+        int(newline.shape[0] > 1),
+        list_values,
+        list_tokens,
+        PIVOTS=PIVOTS,
+        CAPACITY=capacity,
+        BLOCK=block,
+        num_warps=warps,
+        enable_fp_fusion=False,
+    )
+
+
+def _run_chain_fake(*arguments: Tensor | Sequence[Tensor]) -> None:
+    """Changes nothing: the operator returns nothing, so there are no shapes to tell."""
+
+
+for _key in ("CUDA", "CPU"):
+    _library.impl("run_chain", _run_chain, _key)
+_library.impl("run_chain", _run_chain_fake, "Meta")
+run_chain = torch.ops.temperament.run_chain.default

@@ -1,0 +1,25 @@
+"""Runs the kernels under Triton's interpreter, on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from temperament.batch.device_chains import SWITCH
+from temperament.kernels import chain
+from tests.kernels import interpreter
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the rows of a test go the way of a GPU's."""
+    pytest.importorskip("triton")
+    interpreter.patch_once()
+    monkeypatch.setenv(interpreter.SWITCH, "1")
+    monkeypatch.setenv(SWITCH, "interpret")
+
+
+@pytest.fixture(params=[0, 128], ids=["wide blocks", "narrow blocks"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks as they are, and so narrow that rows of some hundred tokens need many, and lists."""
+    if request.param:
+        monkeypatch.setattr(chain, "sizes", lambda _: chain.Sizes(request.param, 64, 4))

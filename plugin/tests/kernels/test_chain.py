@@ -1,0 +1,174 @@
+"""The kernel of shapes and cuts against the ops, which are its specification."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from temperament.batch.device_chains import SWITCH, kernel_start
+from temperament.batch.request import Request
+from temperament.batch.rows import Rows
+from temperament.kernels import layout
+from temperament.presets import Chain, as_preset
+from temperament.stages import BY_NAME, STAGES
+from tests import reference, rows
+from tests.ops.test_reference import assert_same_distribution, away_from_boundaries
+from tests.plain import RowContext
+from tests.tables import Case
+
+STAGES_HERE = sorted(layout.OPERATIONS)
+# Their results are rounded where the kernel and the op sum in another order.
+ROUNDED = {"dynamic_temperature", "renormalize_logits", "adaptive_p"}
+every_stage = pytest.mark.parametrize("stage", STAGES_HERE)
+CASES = [(stage, case) for stage in STAGES_HERE for case in reference.module(stage).TABLE]
+
+
+class Batch:
+    """Random rows, each with a chain, a history and noise of its own."""
+
+    def __init__(self, chains: Sequence[Chain], vocabulary: int, seed: int) -> None:
+        random = Random(seed)
+        self.chains = chains
+        self.logits = rows.logits(len(chains), vocabulary, random)
+        self.prompts = rows.ids(len(chains), vocabulary, 20, random)
+        self.outputs = rows.ids(len(chains), vocabulary, 20, random)
+
+    def run(self, which: Sequence[int] | None = None) -> Tensor:
+        """Returns the result of some rows, run as one batch."""
+        slots = np.array(range(len(self.chains)) if which is None else which, dtype=np.int64)
+        vocabulary = self.logits.shape[1]
+        batch = Rows(len(self.chains), vocabulary=lambda: rows.token_bytes(vocabulary))
+        for row in slots.tolist():
+            request = Request(self.chains[row], row, -1, (vocabulary - 1,))
+            batch.write(row, request, self.prompts[row], self.outputs[row])
+        return batch.run(self.logits[slots].clone(), slots)
+
+
+def with_ops(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """What the ops make of a batch."""
+    with monkeypatch.context() as patch:
+        patch.delenv(SWITCH)
+        return batch.run()
+
+
+def random_chains(count: int, vocabulary: int, random: Random) -> list[Chain]:
+    """Chains of one to five of the kernel's stages, in any order that a preset may set."""
+    movable = [stage.name for stage in STAGES if stage.movable]
+    chains = []
+    for _ in range(count):
+        values: dict[str, Any] = {}
+        for stage in random.sample(STAGES_HERE, random.randint(1, 5)):
+            values |= rows.values(BY_NAME[stage], random, vocabulary)
+        chains.append(rows.preset(values, random.sample(movable, len(movable))).chain)
+    return chains
+
+
+@pytest.mark.parametrize(
+    ("stage", "case"),
+    CASES,
+    ids=[f"{stage}-{case.value}" for stage, case in CASES],
+)
+def test_tables(stage: str, case: Case) -> None:
+    """The kernel keeps the tokens of every stage's table; their logits differ in the last bits."""
+    first = BY_NAME[stage].parameters[0].name
+    values = {first: case.value, **case.others}
+    actual = rows.apply(case.before, values, case.prompt, case.output, case.context)
+
+    assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
+
+
+@every_stage
+@pytest.mark.usefixtures("blocks")
+def test_each_stage_is_its_op(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tokens, and the same bits where no sum is part of the result."""
+    random = Random(stage)
+    chains = [Chain.of(rows.values(BY_NAME[stage], random, 300)) for _ in range(5)]
+    batch = Batch(chains, 300, seed=len(stage))
+    expected, actual = with_ops(batch, monkeypatch), batch.run()
+
+    assert torch.equal(actual > -math.inf, expected > -math.inf)
+    if stage in ROUNDED:
+        assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    else:
+        assert rows.same_bits(actual, expected)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_chains_of_several_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows with different chains in one batch: each as the definitions say."""
+    random = Random(7)
+    batch = Batch(random_chains(16, 200, random), 200, seed=1)
+    actual = batch.run()
+    compared = 0
+    for row, chain in enumerate(batch.chains):
+        context = RowContext(row, -1, (199,), rows.token_bytes(200).tokens)
+        given = (chain, batch.prompts[row], batch.outputs[row], context)
+        x = batch.logits[row].tolist()
+        if max(x) > -math.inf and away_from_boundaries(x, *given):
+            compared += 1
+            assert_same_distribution(actual[row].tolist(), reference.chain(x, *given))
+
+    assert compared > 8
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_row_is_the_same_alone_and_in_any_batch() -> None:
+    """Bit for bit."""
+    batch = Batch(random_chains(6, 300, Random(3)), 300, seed=2)
+    together = batch.run()
+    order = Random(1).sample(range(6), 6)
+
+    assert rows.same_bits(batch.run(order), together[order])
+    for row in range(6):
+        assert rows.same_bits(batch.run([row]), together[row : row + 1])
+
+
+@every_stage
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_row_without_a_distribution_stays_as_it_is(stage: str, bad: float) -> None:
+    """NaN or +inf among its logits, or nothing but -inf."""
+    chain = Chain.of(rows.values(BY_NAME[stage], Random(stage), 40))
+    batch = Batch([chain, chain], 40, seed=5)
+    batch.logits[0, slice(None) if bad < 0 else 3] = bad
+
+    assert rows.same_bits(batch.run()[:1], batch.logits[:1])
+
+
+def test_the_padding_of_a_view_stays() -> None:
+    """A runner may cut off the vocabulary's padding by a view."""
+    batch = Batch([Chain.of({"top_k": 5})] * 3, 100, seed=4)
+    expected = batch.run()
+    whole = torch.full((3, 117), 7.0)
+    whole[:, :100] = batch.logits
+    batch.logits = whole[:, :100]
+    kept = Rows(3)
+    for row in range(3):
+        kept.write(row, Request(batch.chains[row]))
+    done = kept.run(batch.logits, np.arange(3))
+
+    assert done.data_ptr() == whole.data_ptr()
+    assert rows.same_bits(done, expected)
+    assert bool((whole[:, 100:] == 7).all())
+
+
+def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are those of each row's position."""
+    schedule = {"from": 0.2, "to": 3.0, "over": 15, "curve": "cosine"}
+    chain = as_preset({"temperature": schedule, "top_p": 0.7}, rows.NOTHING).chain
+    batch = Batch([chain] * 6, 50, seed=9)
+
+    assert rows.same_bits(batch.run(), with_ops(batch, monkeypatch))
+
+
+def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> None:
+    """Biases, penalties and the two stages that sort run before it."""
+    assert kernel_start(("logit_bias", "temperature", "top_k")) == 1
+    assert kernel_start(("temperature", "tfs", "top_p", "xtc")) == 2
+    assert kernel_start(("top_k", "skew")) == 2
