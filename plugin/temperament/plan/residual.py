@@ -12,6 +12,8 @@ from temperament.presets.chain import Chain, Step
 from temperament.presets.mode_checks import without_never
 from temperament.presets.modes import Rule
 from temperament.presets.preset import Preset
+from temperament.presets.schedule import Schedule
+from temperament.stages import BY_NAME
 from temperament.stages.base import Need
 
 
@@ -38,6 +40,15 @@ class Residual:
     def names(self) -> frozenset[str]:
         """The names of all stages."""
         return frozenset(step.stage for step in self.steps)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The most tokens that are left in any mode, by `top_k`; None if a mode has no such bound.
+
+        Tokens that tie with the last one aren't counted.
+        """
+        bounds = [_most_tokens(chain) for chain in self.chains.values()]
+        return None if None in bounds else max(bound for bound in bounds if bound is not None)
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -88,6 +99,18 @@ def split_preset(
     }
     residual = {name: plan.residual for name, plan in plans.items()}
     return PresetPlan(target, plans, Residual(residual, preset.start, preset.switch))
+
+
+def _most_tokens(chain: Chain) -> int | None:
+    bounds = []
+    for step in chain.steps:
+        values = dict(step.values)
+        if BY_NAME[step.stage].greedy_when(values):
+            bounds.append(1)
+        elif step.stage == "top_k":
+            k = values["top_k"]
+            bounds.append(int(max(k.start, k.end) if isinstance(k, Schedule) else k))
+    return min(bounds, default=None)
 
 
 def _common(chains: Mapping[str, Chain]) -> tuple[Step, ...]:

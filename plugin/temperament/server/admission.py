@@ -87,6 +87,8 @@ class Admission:
     tokens: Callable[[], TokenBytes] | None = None
     # whether the server decodes speculatively: stages with a state can't follow rejected tokens
     speculative: bool = False
+    # whether the server returns sampling masks, for which vLLM needs a top_k of its own
+    masks: bool = False
     serves: Callable[[str], bool] = _serves_nothing
     restrictions: Restrictions = field(default_factory=Restrictions)
     # whether `GET /v1/models` also lists MODEL:PRESET
@@ -149,8 +151,15 @@ class Admission:
 
         named = selection.preset or self.default
         label = named.label if named is not None else None
+        plan = planned.plan
         new = write_body(
-            body, fields, planned.preset, planned.plan, endpoint, label=label or "request"
+            body,
+            fields,
+            planned.preset,
+            plan,
+            endpoint,
+            label=label or "request",
+            top_k=plan.residual.most_tokens if self.masks and not plan.native["top_k"] else None,
         )
         if "model" in body:
             new["model"] = selection.model
@@ -276,6 +285,8 @@ class Admission:
             yield from unknown_tokens(preset, self.vocabulary, refusals.WHERE)
         if self.speculative:
             yield from refusals.states(plan)
+        if self.masks:
+            yield from refusals.sampling_mask(plan)
         if self.tokens is not None:
             yield from refusals.tokenizer(preset, self.tokens)
 

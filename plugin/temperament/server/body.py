@@ -23,15 +23,18 @@ def write_body(
     endpoint: Endpoint,
     *,
     label: str,
+    top_k: int | None = None,
 ) -> dict[str, Any]:
     """Returns a new body, with which vLLM samples by `preset`.
 
     `fields` are the request's sampling fields: `preset` contains them, so the new body doesn't.
-    `label` names the preset in the workers' logs.
+    `label` names the preset in the workers' logs. `top_k` is vLLM's own beside a residual one.
     """
     left_out = {FIELD, TRACE, *fields}
     changed = {name: value for name, value in body.items() if name not in left_out}
     changed.update((name, value) for name, value in plan.native.items() if value is not None)
+    if top_k is not None:
+        changed["top_k"] = top_k
     _write_generation(changed, body, preset, endpoint)
     _write_xargs(changed, body, preset, plan, endpoint, label)
     return changed

@@ -122,6 +122,23 @@ def states(plan: PresetPlan) -> Iterator[Problem]:
         )
 
 
+def sampling_mask(plan: PresetPlan) -> Iterator[Problem]:
+    """What vLLM asks of a request on a server with `--return-sampling-mask`."""
+    reason = "this server returns sampling masks"
+    if plan.native["temperature"] == 0:
+        message = f"must be above 0: {reason}"
+        yield Problem(WHERE, "temperature", message, "0", "above 0", reason="unsupported")
+    if not plan.native["top_k"] and plan.residual.most_tokens is None:
+        yield Problem(
+            WHERE,
+            "top_k",
+            f"is needed in every mode: {reason}",
+            "none",
+            "at least 1",
+            reason="unsupported",
+        )
+
+
 def tokenizer(preset: Preset, tokens: Callable[[], TokenBytes]) -> Iterator[Problem]:
     """Stages and rules that match texts, on a tokenizer whose tokens' bytes can't be known.
 

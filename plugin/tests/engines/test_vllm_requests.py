@@ -9,7 +9,7 @@ import pytest
 
 from temperament import Catalogue, PresetError, TemperamentError
 from temperament.engines.vllm.requests import request_of, validate
-from temperament.plan import encode
+from temperament.plan import encode, split_preset
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
 from temperament.presets import as_preset
@@ -53,6 +53,21 @@ class TestValidate:
     def test_fields_before_a_chain(self, fields: dict[str, Any]) -> None:
         """The engine may have biases and penalties, which it runs first; top_k -1 is neutral."""
         validate(params({KEY: TEXT}, **fields))
+
+    def test_a_top_k_that_removes_nothing(self) -> None:
+        """Beside a chain that leaves at most k tokens in each mode, a top_k from k on may stand."""
+        modes = {
+            "modes": {"a": {"top_k": 3}, "b": {"top_k": {"from": 9, "to": 2, "over": 4}},
+                      "c": {"temperature": 0}},
+            "switch": [{"from": ["a"], "on": {"tokens": 5}, "to": "b"},
+                       {"from": ["b"], "on": {"tokens": 5}, "to": "c"}],
+        }  # fmt: skip
+        text = encode(split_preset(as_preset(modes, Catalogue({})), VLLM, "residual").residual, "x")
+        validate(params({KEY: TEXT}, top_k=5))
+        validate(params({KEY: text}, top_k=9))
+
+        with pytest.raises(TemperamentError, match="top_k: would act a second time"):
+            validate(params({KEY: text}, top_k=8))
 
     @pytest.mark.parametrize(
         ("extra", "fields", "message"),

@@ -448,6 +448,45 @@ class TestRefusals:
             changed(admission, {"preset": "chat", "mirostat": 2})
         assert changed(admission, {"preset": "chat"})
 
+    @pytest.mark.parametrize(
+        ("fields", "top_k"),
+        [
+            ({"top_k": 20}, 20),  # native
+            ({"top_k": 20, "order": ["top_k", "temperature"]}, 20),
+            ({"top_k": {"from": 50, "to": 20, "over": 9}}, 50),
+            (
+                {
+                    "modes": {"a": {"top_k": 7}, "b": {"top_k": 3}},
+                    "switch": [{"from": ["a"], "on": {"tokens": 5}, "to": "b"}],
+                },
+                7,
+            ),
+        ],
+        ids=str,
+    )
+    def test_sampling_masks(self, admission: Admission, fields: dict[str, Any], top_k: int) -> None:
+        """vLLM's own top_k bounds its masks: beside a residual chain it is set, and cuts nothing.
+
+        Without masks it stays neutral there.
+        """
+        body = {"preset": "chat", **fields}
+        with_masks = changed(replace(admission, masks=True), body)
+
+        assert top_k == with_masks["top_k"]
+        if "chain" in with_masks:
+            assert 0 == changed(admission, body)["top_k"]
+
+    def test_a_sampling_mask_without_a_bound(self, admission: Admission) -> None:
+        """A preset in which a mode has no top_k is refused where masks are returned."""
+        admission = replace(admission, masks=True)
+        switch = [{"from": ["a"], "on": {"tokens": 5}, "to": "b"}]
+        modes = {"modes": {"a": {"top_k": 7}, "b": {"min_p": 0.1}}, "switch": switch}
+        for fields in ({}, modes, {"temperature": 0}):
+            with pytest.raises(TemperamentError, match="top_k: is needed in every mode: this serv"):
+                changed(admission, {"preset": "chat", **fields})
+        with pytest.raises(TemperamentError, match="temperature: must be above 0: this server ret"):
+            changed(admission, {"preset": "chat", "temperature": 0, "top_k": 5})
+
 
 class TestSeeds:
     """The seeds of stages that draw random numbers."""

@@ -199,6 +199,7 @@ def build_admission(
         vocabulary=config.model_config.get_vocab_size(),
         tokens=partial(token_bytes, config),
         speculative=config.speculative_config is not None,
+        masks=getattr(model_config, "return_sampling_mask", False),
         serves=serves,
         restrictions=restrictions,
         advertise=chosen.advertise,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temperament.batch.request import Request
 from temperament.batch.request import request_of as batch_request
 from temperament.errors import Problem, RequestError, shown
-from temperament.plan import decode
+from temperament.plan import Residual, decode
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
 from temperament.presets import Preset
@@ -40,8 +40,10 @@ def validate(params: SamplingParams) -> None:
     text = extra[KEY]
     if not isinstance(text, str):
         raise RequestError(Problem(f"vllm_xargs.{KEY}", "", "not a chain", shown(text), "a string"))
-    if not any(decode(text).chains.values()):
+    chains = decode(text).chains
+    if not any(chains.values()):
         return
+    most = Residual(chains).most_tokens
     problems = [
         Problem(
             "SamplingParams",
@@ -51,14 +53,17 @@ def validate(params: SamplingParams) -> None:
             f"{neutral} (neutral)",
         )
         for name, neutral in VLLM.fields.items()
-        if BY_NAME[name].movable and not _is_neutral(name, getattr(params, name))
+        if BY_NAME[name].movable and not _is_neutral(name, getattr(params, name), most)
     ]
     if problems:
         raise RequestError(problems)
 
 
-def _is_neutral(name: str, value: object) -> bool:
-    return value == VLLM.fields[name] or (name == "top_k" and value == -1)
+def _is_neutral(name: str, value: Any, most: int | None) -> bool:
+    """Whether a field changes nothing behind chains that leave at most `most` tokens."""
+    if name == "top_k" and most is not None and value >= most:
+        return True
+    return bool(value == VLLM.fields[name] or (name == "top_k" and value == -1))
 
 
 def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Request:
