@@ -5,13 +5,14 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from temperament.batch import matches
 from temperament.batch.matches import SuffixMatches, rebuild
 from temperament.ops.history import History
+from tests.examples import examples
 
 
 def lengths(tokens: list[int], start: int, end: int) -> list[int]:
@@ -59,7 +60,7 @@ def definition(texts: list[list[int]], starts: list[int], ends: list[int]) -> Te
 
 @pytest.mark.parametrize("way", ["short first", "doubling", "both"])
 @given(seed=st.integers(0, 2**32), length=st.integers(1, 200))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_a_rebuild_is_the_definition(way: str, seed: int, length: int) -> None:
     """Comparing token by token, doubling, and both together find the same lengths."""
     random = Random(seed)
@@ -84,7 +85,7 @@ def test_a_long_loop() -> None:
 
 
 @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 6), max_size=40))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_growth_is_the_definition(seed: int, verbs: list[int]) -> None:
     """Histories may grow by any number of tokens, shrink, or be replaced, in any batch."""
     random = Random(seed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
 from tests import rows
 from tests.devices import on_meta, without_branches
+from tests.examples import examples
 from tests.plan.switches import NOTHING, some_preset, some_vocabulary
 
 
@@ -70,7 +71,7 @@ def batch_of(random: Random) -> tuple[TokenBytes, list[Preset], Rows]:
 
 @pytest.mark.parametrize("branching", [True, False], ids=["cpu", "masked"])
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25)
+@examples(25)
 def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -> None:
     """Each row of a mixed batch runs the mode that the host finds, step by step, bit for bit.
 
@@ -107,7 +108,7 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25)
+@examples(25)
 def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
     """Drafts switch the modes of their own rows, and only accepted ones those of later steps."""
     random = Random(seed)

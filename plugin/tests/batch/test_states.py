@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.presets import Chain
 from tests import reference, rows
+from tests.examples import examples
 
 VOCABULARY = 60
 KINDS: list[dict[str, Any]] = [
@@ -58,7 +59,7 @@ class Text:
 
 
 @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 5), max_size=40))
-@settings(max_examples=60, deadline=None)
+@examples(30)
 def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
     """A text has the bits that it has alone, whatever happened to its slot."""
     random = Random(seed)

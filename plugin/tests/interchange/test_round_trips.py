@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from temperament import Catalogue, Preset
 from temperament.interchange import BY_NAME, export, gone, read
 from temperament.interchange.dialect import movable, same_order
 from temperament.presets.parsing import parse_preset
+from tests.examples import examples
 from tests.interchange.presets import presets
 
 SHIPPED = [
@@ -29,7 +30,7 @@ def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
 
 @pytest.mark.parametrize("name", BY_NAME)
 @given(preset=presets())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_chain_comes_back(name: str, preset: Preset) -> None:
     """Each value and the order, unless a note of its own says that it is lost."""
     made, lost, notes = back(preset, name)
@@ -45,7 +46,7 @@ def test_the_chain_comes_back(name: str, preset: Preset) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 @given(preset=presets())
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_rest_comes_back(name: str, preset: Preset) -> None:
     """So do a limit, texts that end, and a seed."""
     made, lost, _ = back(preset, name)

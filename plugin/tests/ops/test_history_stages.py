@@ -4,11 +4,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.presets import Chain
 from tests import reference, rows
+from tests.examples import examples
 from tests.plain import RowContext
 
 SIZE = 9
@@ -40,7 +41,7 @@ def texts(random: Random, length: int) -> tuple[list[int], list[int]]:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30))
-@settings(max_examples=600, deadline=None)
+@examples(240)
 def test_dry(seed: int, length: int) -> None:
     """Any range, allowed length and breakers."""
     random = Random(seed)
@@ -55,7 +56,7 @@ def test_dry(seed: int, length: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), size=st.integers(1, 6))
-@settings(max_examples=400, deadline=None)
+@examples(160)
 def test_ngrams(seed: int, length: int, size: int) -> None:
     """No n-gram twice, and none of the prompt's."""
     prompt, output = texts(Random(seed), length)
@@ -64,7 +65,7 @@ def test_ngrams(seed: int, length: int, size: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), window=st.integers(0, 40))
-@settings(max_examples=250, deadline=None)
+@examples(250)
 def test_repetition_range(seed: int, length: int, window: int) -> None:
     """The last tokens of prompt and output."""
     prompt, output = texts(Random(seed), length)
@@ -72,7 +73,7 @@ def test_repetition_range(seed: int, length: int, window: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 8))
-@settings(max_examples=600, deadline=None)
+@examples(240)
 def test_banned_strings(seed: int, length: int) -> None:
     """Texts that overlap, contain each other, end inside a character, or can't be spelt."""
     random = Random(seed)
@@ -81,7 +82,7 @@ def test_banned_strings(seed: int, length: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 8))
-@settings(max_examples=400, deadline=None)
+@examples(160)
 def test_sequences(seed: int, length: int) -> None:
     """Bad words and biased sequences of few tokens, so that they are often completed."""
     random = Random(seed)

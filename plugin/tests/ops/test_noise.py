@@ -6,12 +6,13 @@ from random import Random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from temperament.ops.noise import TOKEN, XTC, Noise
 from tests import plain
+from tests.examples import examples
 
 SEEDS = st.integers(0, 2**63 - 1)
 
@@ -37,7 +38,7 @@ class TestNumbers:
     """They follow from seed, position, draw and token alone."""
 
     @given(seed=SEEDS, position=st.integers(0, 2**31), draw=st.sampled_from([XTC, TOKEN]))
-    @settings(max_examples=1000, deadline=None)
+    @examples(400)
     def test_uniform_is_the_definition(self, seed: int, position: int, draw: int) -> None:
         """Bit for bit, whatever stands beside it."""
         several = noise([5, seed, 2**63 - 1], [0, position, 7]).uniform(draw)
@@ -45,7 +46,7 @@ class TestNumbers:
         assert several[1].item() == plain.uniform(seed, position, draw)
 
     @given(seed=SEEDS, position=st.integers(0, 2**31), token=st.integers(0, 2**20))
-    @settings(max_examples=1000, deadline=None)
+    @examples(400)
     def test_gumbel_is_the_definition(self, seed: int, position: int, token: int) -> None:
         """To the last bits of the logarithm."""
         tokens = torch.tensor([[1, token, 2]])

@@ -12,13 +12,14 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from temperament.presets import Chain
 from temperament.stages import FLOAT32_MAX, PARAMETERS, STAGES, Stage
 from temperament.stages.kinds import NUMBER
 from tests import plain, reference, rows
+from tests.examples import examples
 from tests.plain import REMOVED, Row, RowContext
 
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -77,7 +78,7 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
 
 @every_stage
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
-@settings(max_examples=200, deadline=None)
+@examples(100)
 def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
     """Rows of a few tokens, with many ties, and a history of a few tokens."""
     random = Random(seed)
@@ -116,7 +117,7 @@ def test_long_rows(stage: Stage, candidates: int) -> None:
 
 
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
-@settings(max_examples=500, deadline=None)
+@examples(250)
 def test_whole_chains(x: Row, seed: int, length: int) -> None:
     """Several stages, those that a preset may order in any order."""
     random = Random(seed)

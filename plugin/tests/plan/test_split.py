@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.plan import TARGETS, Plan, split
@@ -14,6 +14,7 @@ from temperament.plan.split import CHOICES
 from temperament.plan.targets import TRANSFORMERS, VLLM, VLLM_MESSAGES, Target
 from temperament.presets import Chain
 from tests import reference
+from tests.examples import examples
 from tests.plain import softmax
 from tests.plan.chains import ANY_PRESET, ORDERS, chain_of
 
@@ -323,7 +324,7 @@ def run_by_engine(plan: Plan, logits: list[float]) -> list[float]:
     return run(Chain((*early, *plan.residual.steps, *late)), logits)
 
 
-@settings(max_examples=1000)
+@examples(400)
 @given(
     values=st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in SAMPLES.items()}),
     order=st.one_of(st.just([]), ORDERS),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.errors import RequestError
@@ -24,6 +24,7 @@ from temperament.server.scan import (
     may_be_ours,
     parse,
 )
+from tests.examples import examples
 
 NAMES = OurFields(frozenset({"preset", "min_p"}), frozenset({"temperature"}))
 CATALOGUE = Catalogue({"chat": Preset("chat")})
@@ -110,7 +111,7 @@ class TestAdmission:
         escape=st.sampled_from(["", *NAMED]),
         separators=st.sampled_from([None, (",", ":"), (" ,\n", "\t:\r\n ")]),
     )
-    @settings(max_examples=400, deadline=None)
+    @examples(160)
     def test_the_scan_never_misses_a_body(
         self, path: str, body: dict[str, Any], indent: Any, escape: str, separators: Any
     ) -> None:

@@ -5,7 +5,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.batch import texts as tables
@@ -14,6 +14,7 @@ from temperament.ops.history import History
 from temperament.plan.automata.patterns import Pattern, byte_automaton
 from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
+from tests.examples import examples
 from tests.plain import completes, spelt
 
 # Few letters, so that texts overlap; letters of one, two and three bytes.
@@ -53,7 +54,7 @@ def step_of(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, boo
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_segmentation(seed: int) -> None:
     """A text ends within a token if it ends in the bytes; one without bytes leads to state 0."""
     random = Random(seed)
@@ -70,7 +71,7 @@ def test_any_segmentation(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_every_state_and_token(seed: int) -> None:
     """Each token leads from each state where its bytes lead one by one."""
     random = Random(seed)
@@ -118,7 +119,7 @@ class TestTables:
     """The automata of several sets of texts in one table, with a set for each row."""
 
     @given(seed=st.integers(0, 2**32), most=st.integers(1, 4))
-    @settings(max_examples=200, deadline=None)
+    @examples(100)
     def test_rows_with_different_sets(self, seed: int, most: int) -> None:
         """Each row finds what a search finds, while sets are added and dropped."""
         random = Random(seed)

@@ -5,7 +5,7 @@ from itertools import accumulate
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.plan.automata import cache
@@ -14,6 +14,7 @@ from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset
 from temperament.presets.modes import MAX_DEPTH
+from tests.examples import examples
 from tests.plan.switches import NOTHING, search, some_preset, some_vocabulary
 
 
@@ -27,7 +28,7 @@ def _nothing_on_disk() -> Iterator[None]:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=200)
+@examples(100)
 def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
     """With random vocabularies, triggers and texts, every switch is at the same byte."""
     random = Random(seed)
