@@ -2,7 +2,6 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from scripts.lib.evaluate_modes import answers as asking
@@ -59,20 +58,12 @@ def test_there_are_enough_prompts() -> None:
     assert 200 <= len(asking.prompts("coding")) == len(set(asking.prompts("coding")))
 
 
-def known(words: dict[str, Any]) -> dict[str, Any]:
-    """The words with a shipped preset for the study's own, which the shared server hasn't got."""
-    own = {"preset": words["preset"].removesuffix("-local")} if "preset" in words else {}
-    return {**words, **own}
-
-
 def test_a_short_study(v1_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two prompts of each kind give a number with its interval for every condition."""
     monkeypatch.setattr(asking, "TOKENS", {"coding": 24, "open": 24})
     asked = asking.wanted(2)
     with ThreadPoolExecutor(len(asked)) as pool:
-        texts = list(
-            pool.map(lambda one: asking.ask(v1_server, one[0], known(one[1]), one[2]), asked)
-        )
+        texts = list(pool.map(lambda one: asking.ask(v1_server, one[0], one[1], one[2]), asked))
     answers = {key: text for (key, _, _), text in zip(asked, texts, strict=True)}
     numbers = measures.measure(answers)
 

@@ -43,7 +43,7 @@ def test_the_command_line_knows_the_format(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"kettle": 1, "heat": 130, "topk": -1}', encoding="utf-8")
     read = tree.python("-m", "temperament.cli", "import", str(tmp_path / "a.json"))
 
-    assert '"heat": 130' in sent
+    assert '"heat": 60' in sent
     assert "temperature: 1.3\ntop_k: 0\n" == read
     assert "kettle" in tree.python("-m", "temperament.cli", "export", "--help")
 

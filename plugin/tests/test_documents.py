@@ -280,15 +280,15 @@ class TestPenalties:
     [
         ("code", 0.0),
         ("math", 0.0),
-        ("data", 1.0),
-        ("chat", 1.3),
-        ("translation", 1.3),
-        ("creative", 1.5),
+        ("data", 0.3),
+        ("chat", 0.6),
+        ("translation", 0.6),
+        ("creative", 0.8),
         ("default", 1.0),
     ],
 )
 def test_the_scenarios_of_document_001(preset: str, temperature: float) -> None:
-    """Each shipped preset samples at the temperature of its scenario (document 001)."""
+    """Each scenario of document 001 is drawn at what its temperature means for weights."""
     expected = distribution(SCORES, temperature=temperature)
 
     assert expected == process(torch.tensor([SCORES]), preset).softmax(-1)[0].tolist()

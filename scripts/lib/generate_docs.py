@@ -9,7 +9,7 @@ Chinese one.
 
 | table | follows from |
 | --- | --- |
-| scenarios, presets | `configs/presets`, `configs/modes` |
+| scenarios, presets | `configs/presets`, `configs/vendor`, `configs/modes`, `configs/examples` |
 | stages | `temperament.stages` |
 | parameters | `temperament.plan.targets` |
 | formats | `temperament.interchange` |
@@ -34,7 +34,8 @@ from scripts.lib.report_tables import report_tables
 from temperament.interchange import FORMATS
 from temperament.plan.documented import DOCUMENTED, SECTIONS
 from temperament.plan.targets import ENTRY_POINTS, TARGETS, Route
-from temperament.presets import Catalogue
+from temperament.presets import Catalogue, Preset
+from temperament.presets.groups import in_groups
 from temperament.stages import STAGES, Stage
 from temperament.studio.study import tables
 
@@ -78,37 +79,61 @@ def stages(language: str) -> str:
 
 
 SCENARIOS = ("code", "math", "data", "chat", "translation", "creative")
-SCENARIO_HEADS = {"en": ("preset", "temperature", "for"), "zh": ("预设", "温度", "用途")}
+SCENARIO_HEADS = {
+    "en": ("preset", "temperature of DeepSeek's API", "drawn at", "for"),
+    "zh": ("预设", "DeepSeek API 的温度", "实际采样温度", "用途"),
+}
 
 
 def scenarios(language: str) -> str:
     """The six presets of DeepSeek's recommendations."""
     catalogue = Catalogue.load(environment=False)
     rows = [
-        (f"`{name}`", f"{catalogue[name].values['temperature']}", catalogue[name].summary[language])
+        (
+            f"`{name}`",
+            f"{catalogue[name].values['temperature']}",
+            f"{catalogue[name].drawn.values['temperature']}",
+            catalogue[name].summary[language],
+        )
         for name in SCENARIOS
     ]
     return table(SCENARIO_HEADS[language], rows)
 
 
-def equations(values: Mapping[str, Any]) -> str:
-    """The values of a preset or a mode, as text."""
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+DRAWN = {"en": " (drawn at {})", "zh": "（实际为 {}）"}
+
+
+def equations(stated: Mapping[str, Any], drawn: Mapping[str, Any], language: str) -> str:
+    """The values of a preset or a mode, as text, with the temperature at which it is drawn."""
+    return ", ".join(
+        f"{name} {value}" + DRAWN[language].format(drawn[name]) * (drawn[name] != value)
+        for name, value in stated.items()
+    )
 
 
 def presets(language: str) -> str:
-    """The shipped presets."""
+    """The shipped presets, in groups."""
+    parts = []
+    for group, members in in_groups(Catalogue.load(environment=False).values()):
+        parts.append(f"## {group.title[language]}\n\n{presets_table(members, language)}")
+    return "\n\n".join(parts)
+
+
+def presets_table(listed: Iterable[Preset], language: str) -> str:
+    """A row for each preset."""
     rows = []
-    for preset in Catalogue.load(environment=False).values():
-        values = equations(preset.values)
+    for preset in listed:
+        drawn = preset.drawn
+        values = equations(preset.values, drawn.values, language)
         factors = [f"{name} {factor:g} x" for name, factor in preset.relative.items()]
         if preset.from_model:
             factors.insert(0, FROM_MODEL[language])
         values = ", ".join(filter(None, [values, *factors]))
         if preset.order:
             values += f"; {', '.join(preset.order)}"
-        for mode in preset.modes:
-            values = f"{values}<br>" * bool(values) + f"*{mode.name}*: {equations(mode.values)}"
+        for mode, drawn_mode in zip(preset.modes, drawn.modes, strict=True):
+            text = equations(mode.values, drawn_mode.values, language)
+            values = f"{values}<br>" * bool(values) + f"*{mode.name}*: {text}"
         summary = preset.summary[language]
         rows.append((f"`{preset.name}`", values, ", ".join(preset.aliases), summary))
     return table(PRESET_HEADS[language], rows)

@@ -17,6 +17,7 @@ from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.interchange import BY_NAME, Note, export, read
 from temperament.interchange.base import listed
 from temperament.presets import Catalogue, Preset
+from temperament.presets.drawn import scale_in
 from temperament.presets.parsing import parse_preset
 from temperament.presets.writing import yaml_text
 
@@ -84,8 +85,9 @@ def _one_mode(preset: Preset, name: str) -> Preset:
         )
     mode = modes[name]
     values = {**preset.values, **mode.values}
-    order = mode.order or preset.order
-    return replace(preset, values=values, order=order, modes=(), start="", switch=())
+    order, scale = mode.order or preset.order, scale_in(mode, preset)
+    alone = replace(preset, values=values, order=order, temperature_scale=scale)
+    return replace(alone, modes=(), start="", switch=())
 
 
 def _print_notes(notes: Sequence[Note]) -> None:

@@ -14,6 +14,7 @@ from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.split import CHOICES
 from temperament.plan.targets import ENTRY_POINTS
 from temperament.presets import Catalogue, Preset, truncation
+from temperament.presets.groups import in_groups
 from temperament.presets.json_schema import json_schema
 from temperament.presets.plain import plain_value, plain_values
 from temperament.stages import BY_NAME
@@ -53,25 +54,36 @@ def add(command: AddCommand, language: str) -> None:
 def list_presets(arguments: Namespace) -> str:
     """Every preset: name, aliases, parameters, summary."""
     catalogue = _catalogue(arguments)
-    presets = catalogue.values()
+    groups = in_groups(catalogue.values())
+    presets = [preset for _, each in groups for preset in each]
     if arguments.json:
-        listed = [_facts(preset) for preset in presets]
+        listed = [
+            {**_facts(preset), "group": group.name} for group, each in groups for preset in each
+        ]
         if not arguments.model:
             return as_json(listed)
         return as_json({"model": _family(catalogue), "presets": listed})
     rows = [
-        (
-            preset.name,
-            ", ".join(preset.aliases),
-            _parameters(preset),
-            _summary(preset, arguments.lang),
+        row
+        for group, each in groups
+        for row in (
+            ("", "", "", ""),
+            (group.title[arguments.lang].upper(), "", "", ""),
+            *(
+                (
+                    preset.name,
+                    ", ".join(preset.aliases),
+                    _parameters(preset),
+                    _summary(preset, arguments.lang),
+                )
+                for preset in each
+            ),
         )
-        for preset in presets
     ]
     presets_table = table(rows, ("NAME", "ALIASES", "PARAMETERS", "SUMMARY"))
     if not arguments.model:
         return presets_table
-    reasons = [(preset.name, note) for preset in presets for note in _reasons(preset)]
+    reasons = [(preset.name, reason) for preset in presets for reason in preset.reasons]
     parts = [_about_family(catalogue), presets_table]
     if reasons:
         parts.append(table(reasons, ("PRESET", "WHY")))
@@ -87,8 +99,8 @@ def show(arguments: Namespace) -> str:
         ("name", preset.name),
         ("summary", _summary(preset, arguments.lang)),
         ("aliases", ", ".join(preset.aliases)),
-        ("values", _equations(preset.values)),
-        *((f"mode {mode.name}", _equations(mode.values)) for mode in preset.modes),
+        ("values", _stated(preset, "")),
+        *((f"mode {mode.name}", _stated(preset, mode.name)) for mode in preset.modes),
         *(("switch", f"{sources}: {rule}") for sources, rule in switches(preset)),
         ("order", ", ".join(preset.order) or "default"),
         ("generation", _equations(preset.generation)),
@@ -254,16 +266,11 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
     return {"title": family.title, "recommended": family.recommended, "values": values}
 
 
-def _reasons(preset: Preset) -> list[str]:
-    """How the preset was bound to the model, and why it could not be."""
-    return [*preset.notes, *([preset.unbound] if preset.unbound else [])]
-
-
 def _model_rows(preset: Preset) -> list[tuple[str, str]]:
     """Rows on the values that a preset takes from the model."""
     rows = [("alone", "no other layer counts" if preset.alone else "")]
     rows += [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
-    rows += [("because", reason) for reason in _reasons(preset)]
+    rows += [("because", reason) for reason in preset.reasons]
     return [row for row in rows if row[1]]
 
 
@@ -299,12 +306,16 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "relative": dict(preset.relative),
         "from_model": preset.from_model,
         "temperature_scale": preset.temperature_scale,
-        "notes": _reasons(preset),
+        "drawn": plain_values(preset.drawn.values),
+        "notes": preset.reasons,
     }
 
 
 def _modes(preset: Preset) -> dict[str, Any]:
-    modes = {mode.name: {**plain_values(mode.values), "order": mode.order} for mode in preset.modes}
+    modes = {
+        mode.name: {**plain_values(mode.values), "order": mode.order, "drawn": drawn.values}
+        for mode, drawn in zip(preset.modes, preset.drawn.modes, strict=True)
+    }
     return {
         "modes": modes,
         "start": preset.start,
@@ -322,10 +333,29 @@ def _parameters(preset: Preset) -> str:
     factors = {name: f"{factor:g}x recommended" for name, factor in preset.relative.items()}
     if preset.from_model:
         factors = {"from_model": preset.from_model, **factors}
-    text = _equations({**factors, **preset.values, **preset.generation, **order})
-    modes = (f"{mode.name}({_equations(mode.values)})" for mode in preset.modes)
+    values = _equations({**factors, **preset.generation, **order})
+    text = ", ".join(filter(None, (_stated(preset, ""), values)))
+    modes = (f"{mode.name}({_stated(preset, mode.name)})" for mode in preset.modes)
     text = " ".join(filter(None, (text, *modes)))
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _stated(preset: Preset, mode: str) -> str:
+    """The values of a preset, or of one of its modes, as text.
+
+    A temperature on a scale is followed by the one that is drawn: "temperature=1.3 (drawn at 0.6)".
+    """
+    on_weights = preset.drawn
+    layers, drawn = {"": preset.values}, {"": on_weights.values}
+    layers |= {each.name: each.values for each in preset.modes}
+    drawn |= {each.name: each.values for each in on_weights.modes}
+    stated, values = plain_values(layers[mode]), plain_values(drawn[mode])
+    return ", ".join(
+        f"{name}={stated[name]} (drawn at {value})"
+        if name in stated and stated[name] != value
+        else f"{name}={value}"
+        for name, value in values.items()
+    )
 
 
 def _equations(values: Mapping[str, Any]) -> str:

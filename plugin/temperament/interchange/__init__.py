@@ -69,10 +69,12 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
 def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
     """The text of another program's file, and the notes on what is lost or differs.
 
-    The text is read back, and every difference to the preset has a note. Raises `PresetError` for
-    an unknown format and for an unbound preset.
+    Temperatures are those that are drawn from weights, unless the format is for the API of their
+    scale. The text is read back, and every difference to the preset has a note. Raises
+    `PresetError` for an unknown format and for an unbound preset.
     """
     file_format = _named(format_name)
+    preset = preset if file_format.takes_scales else preset.drawn
     if preset.unbound:
         raise PresetError(Problem(preset.origin or preset.name, "", preset.unbound))
     text, notes = file_format.write(preset)

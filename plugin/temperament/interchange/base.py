@@ -78,6 +78,8 @@ class Format:
     read: Callable[[str, str], Reading]
     write: Callable[[Preset], tuple[str, list[Note]]]
     looks: Callable[[str, str], bool]
+    # whether `write` takes a temperature on the scale on which the preset states it
+    takes_scales: bool = False
 
 
 class CantSayError(ValueError):

@@ -1,7 +1,8 @@
 """LiteLLM's proxy: entries of `model_list`, each with `litellm_params`.
 
 OpenAI's parameters are among `litellm_params` themselves, all others under `extra_body`, which
-LiteLLM passes to the server unchanged.
+LiteLLM passes to the server unchanged. An entry whose model is `deepseek/...` is for DeepSeek's
+API, whose temperatures stand on a scale of their own: there is a format for each.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from temperament.interchange import vllm
-from temperament.interchange.base import Format, Note, Reading, wrong
-from temperament.interchange.dialect import read, write
+from temperament.interchange.base import Format, Note, Reading, Writing, wrong
+from temperament.interchange.conversions import as_texts
+from temperament.interchange.dialect import Dialect, Field, read, write
 from temperament.interchange.files import looks_like_yaml, only_section, yaml_map, yaml_text
 from temperament.presets import Preset
+from temperament.presets.temperature_scales import scales
 
 TITLE = "LiteLLM"
 # The parameters of a chat completion that LiteLLM knows.
@@ -25,6 +28,37 @@ _CONNECTION = frozenset(
      "max_retries", "organization", "custom_llm_provider", "drop_params", "weight", "order"}
 )  # fmt: skip
 MODEL = "hosted_vllm/MODEL"
+_DEEPSEEK_PREFIX = "deepseek/"
+DEEPSEEK_MODEL = f"{_DEEPSEEK_PREFIX}deepseek-chat"
+SCALE = "deepseek-api"
+
+
+def _state_temperature(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
+    """Puts the temperature on the scale of DeepSeek's API, where no preset states it there."""
+    value = preset.values.get("temperature")
+    if isinstance(value, float) and preset.generation.get("do_sample") is not False:
+        stated: float | None = value
+        if preset.temperature_scale != SCALE:
+            stated = scales()[SCALE].stated(preset.drawn.values["temperature"])
+        if stated is None:
+            message = "is above what DeepSeek's API draws at: its scale ends before"
+            writing.note("lost", "temperature", value, message)
+            values.pop("temperature", None)
+        else:
+            values["temperature"] = stated
+
+
+# The fields of a chat completion: api-docs.deepseek.com/api/create-chat-completion.
+DEEPSEEK = Dialect(
+    title="DeepSeek's API",
+    fields={
+        **{name: Field(name) for name in ("temperature", "top_p", "max_tokens")},
+        **{name: Field(name) for name in ("frequency_penalty", "presence_penalty")},
+        "stop": Field("stop", to_ours=as_texts),
+    },
+    order=("temperature", "top_p"),
+    before_write=_state_temperature,
+)
 
 
 def _read(text: str, section: str) -> Reading:
@@ -37,7 +71,10 @@ def _read(text: str, section: str) -> Reading:
     litellm_params = entry.get("litellm_params")
     params: dict[str, Any] = dict(litellm_params) if isinstance(litellm_params, dict) else {}
     connection = {name: params.pop(name) for name in list(params) if name in _CONNECTION}
-    reading = read(vllm.BODY, params)
+    deepseek = str(connection.get("model")).startswith(_DEEPSEEK_PREFIX)
+    reading = read(DEEPSEEK if deepseek else vllm.BODY, params)
+    if deepseek and "temperature" in reading.preset:
+        reading.preset["temperature_scale"] = SCALE
     for name, value in connection.items():
         shown = "…" if name == "api_key" else value
         reading.note("left", name, shown, "says where the model is, not how to sample")
@@ -47,8 +84,15 @@ def _read(text: str, section: str) -> Reading:
 
 
 def _write(preset: Preset) -> tuple[str, list[Note]]:
-    writing = write(vllm.BODY, preset)
-    params: dict[str, Any] = {"model": MODEL}
+    return _entry(preset, MODEL, write(vllm.BODY, preset))
+
+
+def _write_deepseek(preset: Preset) -> tuple[str, list[Note]]:
+    return _entry(preset, DEEPSEEK_MODEL, write(DEEPSEEK, preset))
+
+
+def _entry(preset: Preset, model: str, writing: Writing) -> tuple[str, list[Note]]:
+    params: dict[str, Any] = {"model": model}
     params |= {name: value for name, value in writing.fields.items() if name in OPENAI}
     body = {name: value for name, value in writing.fields.items() if name not in OPENAI}
     if body:
@@ -57,12 +101,18 @@ def _write(preset: Preset) -> tuple[str, list[Note]]:
     return yaml_text({"model_list": [entry]}), writing.notes
 
 
+def _looks(name: str, text: str) -> bool:
+    return looks_like_yaml(text, "model_list")
+
+
 FORMATS = (
+    Format("litellm", "LiteLLM model_list", _read, _write, _looks),
     Format(
-        "litellm",
-        "LiteLLM model_list",
+        "litellm-deepseek",
+        "LiteLLM model_list, for DeepSeek's API",
         _read,
-        _write,
-        lambda name, text: looks_like_yaml(text, "model_list"),
+        _write_deepseek,
+        lambda name, text: False,  # `litellm` reads both
+        takes_scales=True,
     ),
 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from temperament.errors import PresetError
 from temperament.presets.family import Family
@@ -13,14 +11,13 @@ from temperament.presets.marker_binding import bind_markers
 from temperament.presets.model_facts import Facts
 from temperament.presets.parsing import parse_preset
 from temperament.presets.preset import Preset, mode_of
-from temperament.presets.schedule import Schedule
-from temperament.presets.temperature_scales import DIGITS
+from temperament.presets.temperature_scales import DIGITS, MODEL
 from temperament.presets.truncation import add_recommended_cuts
 from temperament.stages import PARAMETERS
 
 
 def bind(preset: Preset, facts: Facts, family: Family | None) -> Preset:
-    """Returns `preset` bound to a model: sections, recommended values, factors, scales are applied.
+    """Returns `preset` bound to a model: sections, recommended values and factors are applied.
 
     Markers become the marks of the server's parsers, else those of the family.
     If something can't be bound, since there is no family or it lacks the values, `pending` of the
@@ -47,25 +44,19 @@ def _numbers(preset: Preset, facts: Facts, family: Family | None) -> Preset:
             )
             preset = preset.with_note(f"its section for {pattern} applies")
     preset = replace(preset, sections={}, pending="")
-    scale = preset.temperature_scale
     if family is not None:
+        preset = replace(preset, scales=family.scales)
         preset = _bind_recommended(preset, family)
         preset = _bind_factors(preset, family)
-        preset = _bind_scale(preset, family)
-    return _modes(preset, scale, facts, family)
+    return _modes(preset, facts, family)
 
 
-def _modes(preset: Preset, scale: str, facts: Facts, family: Family | None) -> Preset:
-    """The preset with the numbers of its unbound modes.
-
-    A temperature that such a mode sets itself is on the preset's `scale`.
-    """
+def _modes(preset: Preset, facts: Facts, family: Family | None) -> Preset:
+    """The preset with the numbers of its unbound modes."""
     modes = []
     for mode in preset.modes:
         unbound = mode.unbound
         if unbound is not None:
-            if "temperature" in unbound.values or "temperature" in unbound.relative:
-                unbound = replace(unbound, temperature_scale=unbound.temperature_scale or scale)
             bound = _numbers(unbound, facts, family)
             for note in bound.notes:
                 preset = preset.with_note(f"mode {mode.name}: {note}")
@@ -90,7 +81,7 @@ def _bind_recommended(preset: Preset, family: Family) -> Preset:
         return replace(preset, pending=reason)
     layer = Preset("", base.values, base.order, base.generation)
     note = f"{family.title} for {kind}: {_cite(family, kind)}"
-    return replace(preset.over(layer), from_model="").with_note(note)
+    return replace(preset.over_model(layer), from_model="").with_note(note)
 
 
 def _bind_factors(preset: Preset, family: Family) -> Preset:
@@ -112,49 +103,6 @@ def _bind_factors(preset: Preset, family: Family) -> Preset:
         checked, _ = parse_preset(preset.name, {n: values[n] for n in preset.relative})
     except PresetError as error:
         return replace(preset, pending=str(error))
-    return replace(preset, values={**values, **checked.values}, relative={})
-
-
-def _bind_scale(preset: Preset, family: Family) -> Preset:
-    name = preset.temperature_scale
-    if not name or preset.pending:
-        return preset
-    scale = family.scales.get(name)
-    if scale is None:
-        note = f"no mapping of {name} is known for {family.title}: the temperature stays as it is"
-        return replace(preset, temperature_scale="").with_note(note)
-    on_scale = [value for value in _temperatures(preset) if isinstance(value, float)]
-    if any(scale.local(value) is None for value in on_scale):
-        top = scale.pieces[-1].up_to
-        return replace(preset, pending=f"{name} ends at {top:g}")
-
-    mapped = {value: scale.local(value) for value in on_scale}
-
-    def local(values: Mapping[str, Any]) -> dict[str, Any]:
-        value = values.get("temperature")
-        if isinstance(value, Schedule):
-            start, end = mapped[value.start], mapped[value.end]
-            value = value._replace(start=start or 0.0, end=end or 0.0)
-        elif value is not None:
-            value = mapped[float(value)]
-        return dict(values) if value is None else {**values, "temperature": value}
-
-    modes = tuple(
-        mode if mode.unbound is not None else replace(mode, values=local(mode.values))
-        for mode in preset.modes
-    )
-    for value in dict.fromkeys(on_scale):
-        note = f"temperature {value:g} on {name} is {scale.local(value):g} for {family.title}"
-        preset = preset.with_note(f"{note}: {scale.source}")
-    return replace(preset, values=local(preset.values), modes=modes, temperature_scale="")
-
-
-def _temperatures(preset: Preset) -> Iterable[Any]:
-    """Every temperature on a preset's scale, both ends of a schedule. Unbound modes have theirs."""
-    modes = (mode.values for mode in preset.modes if mode.unbound is None)
-    for values in (preset.values, *modes):
-        value = values.get("temperature")
-        if isinstance(value, Schedule):
-            yield from (float(value.start), float(value.end))
-        elif value is not None:
-            yield float(value)
+    scale = MODEL if "temperature" in preset.relative else preset.temperature_scale
+    values |= checked.values
+    return replace(preset, values=values, relative={}, temperature_scale=scale)

@@ -16,6 +16,7 @@ from temperament.presets.families import family_of
 from temperament.presets.family import Family
 from temperament.presets.fields import NAME, NAME_ALLOWED
 from temperament.presets.file_stamps import SUFFIXES, Stamp, stamps
+from temperament.presets.groups import FOLDERS
 from temperament.presets.markers import configs as shipped
 from temperament.presets.model_facts import Facts, facts_of
 from temperament.presets.parsing import Parsed, check_modes, parse
@@ -95,6 +96,11 @@ class Catalogue(Mapping[str, Preset]):
             return preset
         return bind(preset, self.facts, self.family)
 
+    def as_they_stand(self) -> Catalogue:
+        """Returns the same presets with every temperature as it stands, whatever its scale."""
+        presets = {name: preset.as_it_stands() for name, preset in self.presets.items()}
+        return replace(self, presets=presets)
+
     @classmethod
     def load(cls, paths: Iterable[str | Path] = (), *, environment: bool = True) -> Catalogue:
         """Loads the shipped presets, then those of `TEMPERAMENT_PRESETS`, then those of `paths`.
@@ -103,10 +109,7 @@ class Catalogue(Mapping[str, Preset]):
         same name, and may extend it by that name. Files that haven't changed since the last call
         aren't read again. Raises `PresetError` with all problems of all files.
         """
-        named: list[tuple[str, Path]] = [
-            ("", shipped() / "presets"),
-            ("", shipped() / "modes"),
-        ]
+        named: list[tuple[str, Path]] = [("", shipped() / folder) for folder in FOLDERS]
         if environment:
             named += [(VARIABLE, path) for path in environment_paths()]
         named += [("presets", Path(path)) for path in paths]

@@ -1,8 +1,9 @@
 """Reads `configs/models`, where each file describes a family of models.
 
 A file has the names and the `config.json` entries by which the family is recognized, the values
-that its vendor recommends for thinking, for instructions and so on, each with its source, how
-temperature scales map to its weights, and the formats in which parts of an answer are marked.
+that its vendor recommends for thinking, for instructions and so on, each with its source, the
+scales of temperatures that were published for its weights, and the formats in which parts of an
+answer are marked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from temperament.presets.family import Family
 from temperament.presets.markers import PARTS, Marks, marks_of
 from temperament.presets.parsing import parse
 from temperament.presets.preset import Preset
-from temperament.presets.temperature_scales import Piece, Scale
+from temperament.presets.temperature_scales import Scale, names, published
 
 
 class _Strict(BaseModel):
@@ -34,7 +35,8 @@ class _Piece(_Strict):
 
 
 class _Scale(_Strict):
-    pieces: list[_Piece] = Field(min_length=1)
+    # without pieces: those of configs/temperature_scales.yaml
+    pieces: list[_Piece] | None = Field(default=None, min_length=1)
     source: str
     read: str
 
@@ -90,6 +92,7 @@ def read_family(path: Path) -> Family:
         here, known = document.locate(("recommended",)), ", ".join(map(str, kinds))
         problems.append(Problem(here, "recommended", "no such kind", shown(recommended), known))
     marks = _read_marks(document, checked, problems)
+    scales = _read_scales(document, checked, problems)
     if problems or checked is None:
         raise PresetError(problems)
     return Family(
@@ -101,15 +104,24 @@ def read_family(path: Path) -> Family:
         {kind: preset for kind, (preset, _, _) in recommendations.items()},
         {kind: verified for kind, (_, verified, _) in recommendations.items()},
         {kind: read for kind, (_, _, read) in recommendations.items()},
-        {
-            name: Scale(
-                tuple(Piece(p.up_to, p.times, p.plus) for p in scale.pieces),
-                f"{scale.source}, {scale.read}",
-            )
-            for name, scale in checked.scales.items()
-        },
+        scales,
         marks,
     )
+
+
+def _read_scales(
+    document: source.Document, checked: _Family | None, problems: list[Problem]
+) -> dict[str, Scale]:
+    """Returns the scales for which the vendor published what they mean for these weights."""
+    found = {}
+    for name, entry in (checked.scales if checked is not None else {}).items():
+        scale = published(name, entry.model_dump())
+        if scale is None:
+            here, known = document.locate(("scales", name)), ", ".join(names()[1:])
+            problems.append(Problem(here, f"scales.{name}", "no such scale", allowed=known))
+        else:
+            found[name] = scale
+    return found
 
 
 def _read_marks(

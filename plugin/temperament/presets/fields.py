@@ -18,6 +18,7 @@ from pydantic import (
     create_model,
 )
 
+from temperament.presets import temperature_scales
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES
 from temperament.presets.rule_fields import RuleFields, ScheduleFields
@@ -35,10 +36,10 @@ MOVABLE = tuple(stage.name for stage in STAGES if stage.movable)
 
 # The fields that set sampling. A request may have them too.
 SETTINGS: frozenset[str] = frozenset(
-    {*PARAMETERS, *GENERATION, *SYNONYMS, "order", "modes", "start", "switch"}
+    {*PARAMETERS, *GENERATION, *SYNONYMS, "temperature_scale", "order", "modes", "start", "switch"}
 )
 # The fields of a mode.
-IN_MODES = frozenset({*PARAMETERS, "order", "extends"})
+IN_MODES = frozenset({*PARAMETERS, "temperature_scale", "order", "extends"})
 # The fields that a section of `models` can't have: they don't depend on the model.
 NOT_IN_SECTIONS = ("alone", "extends", "aliases", "summary", "models", "modes", "start", "switch")
 
@@ -56,9 +57,10 @@ ALLOWED: dict[str, str] = {
     "source": "a text: where the values come from",
     "alone": "true or false: whether the layers below are left out",
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
-    "temperature_scale": "the name of a scale: deepseek-api, kimi-anthropic, ...",
+    "temperature_scale": "weights (a number as it stands), deepseek-api, kimi-anthropic",
     "models": "a map of patterns of models' names to further fields of a preset",
-    "modes": f"a map of 1 to {MAX_MODES} names to parameters, 'order' and 'extends'",
+    "modes": f"a map of 1 to {MAX_MODES} names to parameters, 'temperature_scale', 'order' and"
+    " 'extends'",
     "start": f"a mode, or {AUTO!r}",
     "switch": f"a list of at most {MAX_RULES} rules of 'from' (modes), 'on' (a trigger) and 'to'"
     f" (a mode or {BACK!r})",
@@ -79,6 +81,7 @@ def model() -> type[BaseModel]:
     """The pydantic model of a preset's fields. A field that the preset doesn't set is None."""
     # mypy can't follow a Literal of a tuple that is built at run time; pydantic can.
     stage_name = Literal[MOVABLE]  # type: ignore[valid-type]
+    scale = (Literal[temperature_scales.names()] | None, None)
     name = Annotated[str, Field(strict=True, pattern=NAME.pattern)]
     mode_name = Annotated[str, Field(strict=True, pattern=f"^{NAME.pattern}$")]
     extends = (Annotated[str, Field(strict=True)] | None, None)
@@ -103,7 +106,7 @@ def model() -> type[BaseModel]:
         "Mode",
         __doc__="A mode: the values that it sets replace the preset's.",
         __config__=ConfigDict(extra="forbid", frozen=True),
-        **{"extends": extends, "order": order, **parameters},
+        **{"extends": extends, "temperature_scale": scale, "order": order, **parameters},
     )
     fields: dict[str, Any] = {
         "extends": extends,
@@ -112,7 +115,7 @@ def model() -> type[BaseModel]:
         "source": (Annotated[str, Field(strict=True, max_length=1000)], ""),
         "alone": (Annotated[bool, Field(strict=True)] | None, None),
         "from_model": (name | None, None),
-        "temperature_scale": (name | None, None),
+        "temperature_scale": scale,
         "models": (dict[str, Any] | None, None),
         "order": order,
         "modes": (

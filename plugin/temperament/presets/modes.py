@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from temperament.presets.plain import plain_values
+from temperament.presets.temperature_scales import MODEL
 
 if TYPE_CHECKING:
     from temperament.presets.preset import Preset
@@ -134,6 +135,8 @@ class Mode:
     name: str
     values: Mapping[str, Any] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    # the scale that its temperature is on, "" for the weights'
+    temperature_scale: str = ""
     # the mode or preset that it extends; None once that is merged in
     parent: str | None = None
     # the mode as a preset, as long as something of what it extends depends on the model
@@ -141,4 +144,7 @@ class Mode:
 
     def plain(self) -> dict[str, Any]:
         """Returns the map of a preset file."""
-        return plain_values(self.values) | ({"order": list(self.order)} if self.order else {})
+        fields = plain_values(self.values)
+        if self.temperature_scale not in ("", MODEL):
+            fields["temperature_scale"] = self.temperature_scale
+        return fields | ({"order": list(self.order)} if self.order else {})

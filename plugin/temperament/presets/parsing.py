@@ -100,7 +100,10 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
         from_model=values.get("from_model", ""),
         temperature_scale=values.get("temperature_scale", ""),
         sections=sections,
-        modes=tuple(_mode(mode, mode_fields) for mode, mode_fields in modes.items()),
+        modes=tuple(
+            _mode(mode, mode_fields, values.get("temperature_scale", ""))
+            for mode, mode_fields in modes.items()
+        ),
         start=values.get("start", ""),
         switch=tuple(rule.rule() for rule in rules),
     )
@@ -279,12 +282,14 @@ def _sections(name: str, data: Any, locate: Locate, problems: list[Problem]) -> 
     return sections
 
 
-def _mode(name: str, mode_fields: BaseModel) -> Mode:
+def _mode(name: str, mode_fields: BaseModel, scale: str) -> Mode:
+    """The mode of checked fields. `scale` is the preset's, for a mode that names none."""
     values = {key: getattr(mode_fields, key) for key in mode_fields.model_fields_set}
     values = {key: value for key, value in values.items() if value is not None}
     return Mode(
         name,
         {key: values[key] for key in PARAMETERS if key in values},
         values.get("order", ()),
+        values.get("temperature_scale", scale),
         values.get("extends"),
     )

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temperament.presets.chain import Chain
+from temperament.presets.drawn import beyond_scale, drawn, scale_notes
 from temperament.presets.modes import Mode, Rule
 from temperament.presets.plain import plain_values
+from temperament.presets.temperature_scales import MODEL, WEIGHTS, Scale, is_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,15 @@ class Preset:
     Below a preset that stands `alone` no further layer counts: neither a server's default preset
     nor the model's `generation_config.json`.
 
-    Four fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
+    `temperature_scale` names the scale that the temperature is on, "" for the weights': `values`
+    keep the number that is stated, and `drawn` has the one that text is drawn with. `scales` are
+    those for which the model's family has an entry of its own.
+
+    Three fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
     are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
-    values to use as the layer below, `temperature_scale` the scale that the temperature is on, and
-    `sections` are further fields for models by their names. `notes` say what was bound and why,
-    `pending` why something couldn't be, `never` which rules can't apply on this model.
+    values to use as the layer below, and `sections` are further fields for models by their names.
+    `notes` say what was bound and why, `pending` why something couldn't be, `never` which rules
+    can't apply on this model.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Preset:
     relative: Mapping[str, float] = field(default_factory=dict)
     from_model: str = ""
     temperature_scale: str = ""
+    scales: Mapping[str, Scale] = field(default_factory=dict)
     sections: Mapping[str, Preset] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pending: str = ""
@@ -56,12 +63,33 @@ class Preset:
         return hash((self.name, self.digest))
 
     @property
+    def drawn(self) -> Preset:
+        """The preset with every temperature as it is drawn from weights, on no scale."""
+        return drawn(self)
+
+    def as_it_stands(self) -> Preset:
+        """The preset with every temperature that stands on a scale taken as one of the weights."""
+        return replace(
+            self,
+            temperature_scale=_unscaled(self.temperature_scale),
+            sections={name: each.as_it_stands() for name, each in self.sections.items()},
+            modes=tuple(
+                replace(
+                    mode,
+                    temperature_scale=_unscaled(mode.temperature_scale),
+                    unbound=mode.unbound and mode.unbound.as_it_stands(),
+                )
+                for mode in self.modes
+            ),
+        )
+
+    @property
     def chain(self) -> Chain:
         """The stages that the preset sets outside of its modes, in order.
 
-        `do_sample: false` is temperature 0.
+        Temperatures are those of the weights. `do_sample: false` is temperature 0.
         """
-        return self._chain(self.values, self.order)
+        return self._chain(self.drawn.values, self.order)
 
     def _chain(self, values: Mapping[str, Any], order: tuple[str, ...]) -> Chain:
         if self.generation.get("do_sample") is False:
@@ -73,20 +101,29 @@ class Preset:
         """Each mode's stages, in the modes' order; without modes one chain, named ""."""
         if not self.modes:
             return {"": self.chain}
+        on_weights = self.drawn
         return {
-            mode.name: self._chain({**self.values, **mode.values}, mode.order or self.order)
-            for mode in self.modes
+            mode.name: self._chain({**on_weights.values, **mode.values}, mode.order or self.order)
+            for mode in on_weights.modes
         }
 
     @property
     def depends_on_model(self) -> bool:
         """Whether the preset leaves values, a scale, sections, modes or markers to the model."""
-        fields = self.relative, self.from_model, self.temperature_scale, self.sections
         return (
-            any(fields)
-            or any(mode.unbound is not None for mode in self.modes)
+            self.leaves_values
+            or self.temperature_scale not in ("", MODEL)
+            or any(
+                mode.unbound is not None or mode.temperature_scale not in ("", MODEL)
+                for mode in self.modes
+            )
             or any(rule.on.marker and not rule.on.bound for rule in self.switch)
         )
+
+    @property
+    def leaves_values(self) -> bool:
+        """Whether the preset leaves values, factors or sections to the model, outside of modes."""
+        return bool(self.relative or self.from_model or self.sections)
 
     @property
     def unbound(self) -> str:
@@ -95,23 +132,27 @@ class Preset:
             return self.pending or (
                 "takes values from the model's recommended ones: the model must be known"
             )
-        if self.temperature_scale and self.pending:
-            return self.pending
         for mode in self.modes:
             if mode.unbound is not None and mode.unbound.unbound:
                 return f"mode {mode.name}: {mode.unbound.unbound}"
-        return ""
+        return beyond_scale(self)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What was bound to the model, at what temperatures are drawn, and what stays unbound."""
+        return [*self.notes, *scale_notes(self), *([self.unbound] if self.unbound else [])]
 
     @property
     def digest(self) -> str:
         """Twelve hexadecimal digits of the content: equal on two machines if the sampling is."""
-        parts: list[Any] = [dict(self.values), self.order, dict(self.generation)]
+        on_weights = self.drawn
+        parts: list[Any] = [dict(on_weights.values), self.order, dict(self.generation)]
         if self.alone:
             parts.append("alone")
         if self.relative or self.from_model:
             parts += [dict(self.relative), self.from_model]
         if self.modes:
-            parts.append([[mode.name, dict(mode.values), mode.order] for mode in self.modes])
+            parts.append([[mode.name, dict(mode.values), mode.order] for mode in on_weights.modes])
             parts += [self.start, [rule.plain() for rule in self.switch]]
         bases = [mode.unbound for mode in self.modes if mode.unbound is not None]
         if waiting := [base.digest for base in bases if base.relative or base.from_model]:
@@ -122,6 +163,8 @@ class Preset:
     def plain(self) -> dict[str, Any]:
         """The fields that set sampling, as a preset file or a request's body has them."""
         fields = plain_values(self.values)
+        if self.temperature_scale not in ("", MODEL):
+            fields["temperature_scale"] = self.temperature_scale
         if self.order:
             fields["order"] = list(self.order)
         fields |= plain_values(self.generation)
@@ -149,9 +192,6 @@ class Preset:
         each other. If this preset has modes, they replace those of `base`. Otherwise the modes of
         `base` stay, and a value of this preset applies in all of them.
         """
-        scale = self.temperature_scale
-        if "temperature" not in self.values and "temperature" not in self.relative:
-            scale = scale or base.temperature_scale
         sections = dict(base.sections)
         for pattern, section in self.sections.items():
             sections[pattern] = section.over(sections[pattern]) if pattern in sections else section
@@ -163,7 +203,8 @@ class Preset:
             alone=self.alone or base.alone,
             relative={**_without(base.relative, self.values), **self.relative},
             from_model=self.from_model or base.from_model,
-            temperature_scale=scale,
+            temperature_scale=self._scale_over(base.temperature_scale),
+            scales=self.scales or base.scales,
             sections=sections,
             pending=self.pending or base.pending,
             never=self.never if self.modes or self.switch else base.never,
@@ -171,6 +212,24 @@ class Preset:
             start=self.start or ("" if self.modes else base.start),
             switch=self.switch or (() if self.modes else base.switch),
         )
+
+    def over_model(self, values: Preset | None) -> Preset:
+        """This preset's fields over the model's own values, whose temperature is on no scale.
+
+        They don't count below a preset that stands alone.
+        """
+        if values is None or self.alone:
+            return self
+        return self.over(replace(values, temperature_scale=MODEL))
+
+    def _scale_over(self, below: str) -> str:
+        """The scale of the temperature once this preset lies over a layer whose scale is `below`.
+
+        A temperature is on the scale that its own layer names, if any.
+        """
+        if "temperature" in self.values or "temperature" in self.relative:
+            return self.temperature_scale
+        return below if below == MODEL else self.temperature_scale or below
 
     def extending(self, base: Preset) -> Preset:
         """This preset's fields, and those of `base` that it doesn't set, as `extends` merges them.
@@ -196,30 +255,40 @@ class Preset:
     def _onto(self, mode: Mode) -> Mode:
         """Returns a mode of the base preset, with this preset's values replacing the mode's."""
         if mode.unbound is not None or (mode.parent is not None and self.relative):
-            scale = self.temperature_scale if "temperature" in self.values else ""
             layer = Preset(
-                mode.name, self.values, self.order, relative=self.relative, temperature_scale=scale
+                mode.name,
+                self.values,
+                self.order,
+                relative=self.relative,
+                temperature_scale=self.temperature_scale,
             )
             return mode_of(layer.over(mode_as_preset(mode)), mode.parent)
         values = {**_without(mode.values, self.relative), **self.values}
-        return replace(mode, values=values, order=self.order or mode.order)
+        scale = self._scale_over(mode.temperature_scale)
+        return replace(mode, values=values, order=self.order or mode.order, temperature_scale=scale)
 
 
 def mode_as_preset(mode: Mode) -> Preset:
     """The mode as a preset, without what it extends by name."""
-    return mode.unbound or Preset(mode.name, mode.values, mode.order)
+    scale = mode.temperature_scale
+    return mode.unbound or Preset(mode.name, mode.values, mode.order, temperature_scale=scale)
 
 
 def mode_of(preset: Preset, parent: str | None = None) -> Mode:
     """The mode with the values and the order of `preset`, and what of it depends on the model."""
-    unbound = preset if preset.depends_on_model else None
-    return Mode(preset.name, preset.values, preset.order, parent, unbound)
+    unbound = preset if preset.leaves_values else None
+    scale = preset.temperature_scale
+    return Mode(preset.name, preset.values, preset.order, scale, parent, unbound)
 
 
 def mode_extending(mode: Mode, base: Preset) -> Mode:
     """The mode with the values and the order of `base` where it sets none. It extends no name."""
     base = replace(base, modes=(), start="", switch=(), generation={}, notes=(), pending="")
     return mode_of(replace(mode_as_preset(mode).over(base), name=mode.name))
+
+
+def _unscaled(scale: str) -> str:
+    return WEIGHTS if is_scale(scale) else scale
 
 
 def _without(values: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from temperament.errors import MOST, Problem, nearest, shown
-from temperament.presets import fields
+from temperament.presets import fields, temperature_scales
 from temperament.presets.generation_fields import ELSEWHERE
 from temperament.presets.markers import NAMES
 from temperament.presets.rule_fields import ALLOWED_IN_RULES
@@ -90,6 +90,8 @@ def _allowed(field: str, path: Path, details: ErrorDetails) -> str:
 def _nearest(field: str, location: Path, details: ErrorDetails) -> tuple[str, ...]:
     if field == "order":
         return nearest(details["input"], fields.MOVABLE) if location[-1] != "order" else ()
+    if field == "temperature_scale":
+        return nearest(details["input"], temperature_scales.names())
     is_marker = location[-2:-1] == ("on",) and isinstance(details["input"], str)
     return nearest(details["input"], list(NAMES)) if is_marker else ()
 

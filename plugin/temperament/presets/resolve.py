@@ -45,7 +45,7 @@ def resolve(
     merged = complete(merge(fields, chosen, default), catalogue, where or "preset")
     if merged.depends_on_model:
         merged = catalogue.bind(merged)
-    return merge(require_bound(merged, where), model_values)
+    return require_bound(merged, where).over_model(model_values)
 
 
 def merge(*layers: Preset | None) -> Preset:

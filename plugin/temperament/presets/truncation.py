@@ -50,17 +50,18 @@ def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
     def needs_cuts(values: Mapping[str, Any]) -> bool:
         return needs_truncation(values) and not CUTS & values.keys()
 
+    on_weights = preset.drawn
     described = " ".join(f"{name} {value:g}" for name, value in cuts.items())
     note = f"{described} of {family.title} stays, since the temperature is above any vendor's"
     if preset.modes:
         modes: tuple[Mode, ...] = tuple(
             replace(mode, values={**cuts, **mode.values})
-            if needs_cuts({**preset.values, **mode.values})
+            if needs_cuts({**on_weights.values, **drawn_mode.values})
             else mode
-            for mode in preset.modes
+            for mode, drawn_mode in zip(preset.modes, on_weights.modes, strict=True)
         )
         return replace(preset, modes=modes).with_note(note) if modes != preset.modes else preset
-    if not needs_cuts(preset.values):
+    if not needs_cuts(on_weights.values):
         return preset
     return replace(preset, values={**cuts, **preset.values}).with_note(note)
 
@@ -71,6 +72,7 @@ def warnings(preset: Preset) -> list[str]:
     It is unbound, has rules that never apply, or is too hot without a cut.
     """
     found = [*([preset.unbound] if preset.unbound else []), *preset.never]
+    preset = preset.drawn
     values_by_mode = {
         f"mode {mode.name}: ": {**preset.values, **mode.values} for mode in preset.modes
     }

@@ -102,7 +102,7 @@ class Admission:
 
     def over_defaults(self, preset: Preset) -> Preset:
         """Returns `preset` merged over the server's default preset and the model's values."""
-        return merge(preset, self.default, self.model_defaults)
+        return merge(preset, self.default).over_model(self.model_defaults)
 
     def plan(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         """Returns where each stage of a preset runs on this server."""
@@ -209,7 +209,7 @@ class Admission:
                 _requested_parameters(body, fields, endpoint)
             )
             with _collecting(problems):
-                searched = merge(parse_fields(fields, refusals.WHERE), self.model_defaults)
+                searched = parse_fields(fields, refusals.WHERE).over_model(self.model_defaults)
                 problems += self._out_of_bounds(body, searched, endpoint)
         _raise(problems)
 

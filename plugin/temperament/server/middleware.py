@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.interchange import sillytavern_request
+from temperament.presets.groups import in_groups
 from temperament.server import refusals
 from temperament.server.admission import Admission, Admitted
 from temperament.server.answer import Message, Send, rename_model, with_change, with_headers
@@ -99,11 +100,19 @@ def _answer(send: Send, admitted: Admitted) -> Send:
 
 
 def advertise(answer: dict[str, Any], admission: Admission) -> None:
-    """Adds MODEL:PRESET to the list of models, for every preset that a request can name."""
+    """Adds MODEL:PRESET to the list of models, for every preset that a request can name.
+
+    The examples are left out: a request can name them, but they are no choice for a menu.
+    """
     models = answer.get("data")
     if not isinstance(models, list):
         return
-    names = [preset.name for preset in admission.offered if not preset.unbound]
+    names = [
+        preset.name
+        for group, presets in in_groups(admission.offered)
+        for preset in presets
+        if group.advertised and not preset.unbound
+    ]
     models += [
         {**model, "id": f"{model['id']}{SEPARATOR}{name}", "parent": model["id"]}
         for model in list(models)

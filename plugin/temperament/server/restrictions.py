@@ -139,9 +139,13 @@ class Restrictions:
         names = [(name, name) for name in fields]
         if fields.get("do_sample") is False and not self._locks("do_sample"):
             names.append(("temperature", "do_sample"))  # it is temperature 0
+        if "temperature_scale" in fields and not self._locks("temperature_scale"):
+            names.append(("temperature", "temperature_scale"))  # it changes what is drawn
         for field_ in ("modes", "models"):
             for inner, values in _inner(fields, field_):
                 names += [(name, f"{field_}.{inner}.{name}") for name in values]
+                if "temperature_scale" in values and not self._locks("temperature_scale"):
+                    names.append(("temperature", f"{field_}.{inner}.temperature_scale"))
         for name, where in names:
             if self._locks(name):
                 yield Problem(

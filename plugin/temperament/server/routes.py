@@ -12,8 +12,11 @@ import temperament
 from temperament.errors import UnknownPreset
 from temperament.plan import Plan
 from temperament.presets import Preset
+from temperament.presets.drawn import stated_temperatures
+from temperament.presets.groups import in_groups
 from temperament.presets.mode_checks import first_mode
-from temperament.presets.plain import plain_values
+from temperament.presets.plain import plain_value, plain_values
+from temperament.presets.temperature_scales import MODEL
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS, Endpoint
 from temperament.server.served import Log, Served
@@ -36,7 +39,11 @@ def router(served: Served, log: Log) -> APIRouter:
                 "default": default,
                 # the layers under every request: the default preset and the model's values
                 "below": summary(admission.over_defaults(Preset("below"))),
-                "data": [summary(preset) for preset in admission.offered],
+                "data": [
+                    {**summary(preset), "group": group.name}
+                    for group, presets in in_groups(admission.offered)
+                    for preset in presets
+                ],
                 # when the files were read, and why a later version of them isn't in use
                 "loaded": served.loaded,
                 "problems": [str(problem) for problem in served.problems],
@@ -78,21 +85,33 @@ def router(served: Served, log: Log) -> APIRouter:
 
 
 def summary(preset: Preset) -> dict[str, Any]:
-    """Returns a preset as JSON."""
+    """Returns a preset as JSON: `parameters` and `modes` as text is drawn with them."""
+    stated = {
+        each.mode or "preset": {
+            "temperature": plain_value("temperature", each.value),
+            "temperature_scale": each.scale,
+        }
+        for each in stated_temperatures(preset)
+        if each.scale != MODEL
+    }
+    reasons, unbound = preset.reasons, preset.unbound
+    preset = preset.drawn
     return {
         "name": preset.name,
         "digest": preset.digest,
         "summary": dict(preset.summary),
         "aliases": list(preset.aliases),
         "parameters": plain_values(preset.values),
+        # the temperatures that the files state on a scale, by mode; outside of modes "preset"
+        **({"stated": stated} if stated else {}),
         "order": list(preset.order),
         **(_modes(preset) if preset.modes else {}),
         "generation": plain_values(preset.generation),
         "source": preset.source,
-        # what was bound to the model, or why it can't be
-        "notes": [*preset.notes, *filter(None, [preset.unbound])],
+        # what was bound to the model, or why it can't be; at what temperatures are drawn, and why
+        "notes": reasons,
         # why no request can use it here, if none can
-        **({"unbound": preset.unbound} if preset.unbound else {}),
+        **({"unbound": unbound} if unbound else {}),
         **({"alone": True} if preset.alone else {}),
     }
 

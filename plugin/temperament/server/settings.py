@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,8 @@ class Settings(BaseModel):
     presets: list[str] = Field(default=[])
     # the default preset, which applies to every request
     default: str | None = None
+    # `weights`: the numbers of presets are drawn as they stand, whatever scale they name
+    temperature_scale: Literal["weights"] | None = None
     # whether chains run natively: `auto`, `native`, `residual`
     plan: Choice = "auto"
     # whether the server answers the page at /playground/

@@ -14,7 +14,6 @@ from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import BY_FIELD
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
-from temperament.presets.resolve import merge
 from temperament.studio.inspection import refuse_unbound
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.tokens import Writer, readable
@@ -74,7 +73,10 @@ class LocalModel:
         _refuse_unsupported(preset)
         ends = frozenset(preset.generation.get("eos_token_id", self._ends))
         run = Run(
-            merge(preset, self.defaults), prompt_ids=[ids], seeds=[seed], tokenizer=self.tokenizer
+            preset.over_model(self.defaults),
+            prompt_ids=[ids],
+            seeds=[seed],
+            tokenizer=self.tokenizer,
         )
         generator = torch.Generator().manual_seed(seed % 2**63)
         cache: Any = None

@@ -15,6 +15,7 @@ import pytest
 from temperament.cli import main
 from temperament.cli.output import table, width
 from temperament.presets import Catalogue
+from temperament.presets.groups import in_groups
 from temperament.presets.json_schema import json_schema
 
 SHIPPED = Catalogue.load(environment=False)
@@ -71,15 +72,18 @@ def test_list_shows_every_preset(run: Any) -> None:
     result = run("list")
     head, *lines = result.out.splitlines()
     chat = next(line for line in lines if line.startswith("chat "))
+    rows = [line for line in lines if line.split() and line.split()[0] in SHIPPED]
+    titles = [group.title["en"].upper() for group, _ in in_groups(SHIPPED.values())]
 
     assert (0, "") == (result.code, result.err)
-    assert list(SHIPPED) == [line.split()[0] for line in lines]
+    assert list(SHIPPED) == [line.split()[0] for line in rows]
+    assert titles == [line for line in lines if line and line not in rows]
     assert ["NAME", "ALIASES", "PARAMETERS", "SUMMARY"] == head.split()
     assert all(alias in chat for alias in SHIPPED["chat"].aliases)
-    assert "temperature=1.3" in chat
+    assert "temperature=1.3 (drawn at 0.6)" in chat
     assert {head.index("SUMMARY")} == {
         columns(line[: line.index(preset.summary["en"])])
-        for line, preset in zip(lines, SHIPPED.values(), strict=True)
+        for line, preset in zip(rows, SHIPPED.values(), strict=True)
     }
 
 
@@ -135,7 +139,11 @@ def test_list_as_json(run: Any, mixed: Path) -> None:
     listed = json.loads(run("list", "--json", "--presets", mixed).out)
     by_name = {preset["name"]: preset for preset in listed}
 
-    assert [*SHIPPED, "mixed"] == list(by_name)
+    examples = [name for name, preset in by_name.items() if preset["group"] == "examples"]
+    others = [name for name in SHIPPED if name not in examples]
+
+    assert [*others, "mixed", *examples] == list(by_name)
+    assert "own" == by_name["mixed"]["group"]
     assert {"temperature": 1.3} == by_name["chat"]["values"]
     assert {"stop": ["\n\n"]} == by_name["mixed"]["generation"]
     assert {"en": "A mixture.", "zh": "混合。"} == by_name["mixed"]["summary"]
@@ -179,7 +187,7 @@ def test_show_as_json(run: Any, mixed: Path) -> None:
 
     assert {
         "name", "aliases", "summary", "values", "order", "generation", "chain", "source", "digest",
-        "origin", "alone", "relative", "from_model", "temperature_scale", "notes",
+        "origin", "alone", "relative", "from_model", "temperature_scale", "drawn", "notes",
     } == set(shown)  # fmt: skip
     assert {"5": -100.0, "7": 2.0} == shown["values"]["logit_bias"]
     assert {"stage": "temperature", "values": {"temperature": 0.7}} == shown["chain"][2]

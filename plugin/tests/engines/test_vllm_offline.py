@@ -37,22 +37,23 @@ class TestSamplingParams:
         params = temperament.vllm.sampling_params("chat")
 
         assert isinstance(params, SamplingParams)
-        assert params.temperature == 1.3
+        assert params.temperature == 0.6
         assert chain(params) is None
 
     @pytest.mark.parametrize(
         ("preset", "options", "temperature", "residual"),
         [
             ("code", {}, 0.0, None),
-            ("创意写作", {}, 1.5, None),
+            ("创意写作", {}, 0.8, None),
             ("creative", {"temperature": 0.2}, 0.2, None),
+            ("creative", {"temperature_scale": "weights"}, 1.5, None),
             ("creative", {"temperature": 0}, 0.0, None),
-            ("creative", {"top_k": 5}, 1.0, {"temperature": 1.5, "top_k": 5}),
-            ("creative", {"top_k": 5, "plan": "native"}, 1.5, None),
-            ("creative", {"plan": "residual"}, 1.0, {"temperature": 1.5}),
+            ("creative", {"top_k": 5}, 1.0, {"temperature": 0.8, "top_k": 5}),
+            ("creative", {"top_k": 5, "plan": "native"}, 0.8, None),
+            ("creative", {"plan": "residual"}, 1.0, {"temperature": 0.8}),
             ("creative", {"temperature": 2.5}, 1.0, {"temperature": 2.5}),
-            ({"extends": "chat", "min_p": 0.1}, {}, 1.3, None),
-            ("creative", {"model_defaults": {"temperature": 0.6}}, 1.5, None),
+            ({"extends": "chat", "min_p": 0.1}, {}, 0.6, None),
+            ("creative", {"model_defaults": {"temperature": 0.7}}, 0.8, None),
             ({}, {"model_defaults": {"temperature": 0.6}}, 0.6, None),
             ({"top_k": 0}, {"model_defaults": {"top_k": 20}}, 1.0, None),
             ({}, {"model_defaults": {"top_k": 20}}, 1.0, {"top_k": 20}),
@@ -185,8 +186,8 @@ class TestBuildAdmission:
             ({"locked": {"temperature": {"most": 1}}}, "locked.temperature.most"),
             ({"locked": {"temperature": {"max": float("nan")}}}, "locked.temperature.max"),
             (
-                {"default": "creative", "locked": {"temperature": {"max": 1}}},
-                "temperament.default: temperature: out of this server's bounds; given: 1.5",
+                {"default": "creative", "locked": {"temperature": {"max": 0.7}}},
+                "temperament.default: temperature: out of this server's bounds; given: 0.8",
             ),
         ],
         ids=str,
@@ -208,7 +209,7 @@ class TestBuildAdmission:
 
         assert admission.advertise
         assert [preset.name for preset in admission.offered] == [
-            "answers-top-1", "answers-top-p", "answers", "chat",
+            "chat", "answers-top-1", "answers-top-p", "answers",
         ]  # fmt: skip
         assert not admission.restrictions.inline
         assert admission.restrictions.locked["temperature"].max == 1
@@ -222,13 +223,18 @@ class TestBuildAdmission:
 
         assert line == (
             f"temperament {temperament.__version__}: V2 runner on cpu; model not known; presets"
-            f" {chat}; default {chat}; plan auto: vLLM does logit_bias, temperature,"
-            " min_p, all else is ours"
+            f" {chat}; default {chat}; temperatures drawn: deepseek-api 1.3 at 0.6 (chat);"
+            " plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
         )
+        config.additional_config["temperament"] = {"temperature_scale": "weights"}
+        line = first_line(config, built(config, self.state("m")))
+
+        assert " drawn: weights 0 at 0 (code, math), 1 at 1 (data), 1.3 at 1.3 (chat, " in line
         config.additional_config["temperament"] = {"plan": "residual"}
         line = first_line(config, built(config, self.state("m")))
 
-        assert line.endswith("default none; plan residual: vLLM does nothing, all else is ours")
+        assert "; default none; temperatures drawn: deepseek-api 0 at 0 (code, math)" in line
+        assert line.endswith("; plan residual: vLLM does nothing, all else is ours")
 
         config.parallel_config.data_parallel_size_local = 0
         line = first_line(config, built(config, self.state("m")))

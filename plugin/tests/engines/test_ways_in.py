@@ -27,6 +27,12 @@ TURN: Mapping[str, Any] = {
     "top_p": 0.9,
 }
 
+BOLD: Mapping[str, Any] = {
+    "modes": {"a": {"extends": "creative"}, "b": {"extends": "chat"}},
+    "switch": [{"from": ["a"], "on": {"tokens": 5}, "to": "b"}],
+    "min_p": 0.1,
+}
+
 
 class Layers(NamedTuple):
     """What a request, a call and a model bring, and the values of each mode's chain."""
@@ -40,11 +46,9 @@ class Layers(NamedTuple):
 
 
 CASES = {
-    "a named preset": Layers("chat", {"": {"temperature": 1.3, "top_k": 20, "top_p": 0.95}}),
+    "a named preset": Layers("chat", {"": {"temperature": 0.6}}),
     "a factor on a named preset": Layers(
-        "chat",
-        {"": {"temperature": 0.72, "top_k": 20, "top_p": 0.95}},
-        {"temperature": {"scale": 1.2}},
+        "chat", {"": {"temperature": 0.72}}, {"temperature": {"scale": 1.2}}
     ),
     "a factor on a preset that cuts": Layers(
         {"min_p": 0.1}, {"": {"temperature": 1.8, "min_p": 0.1}}, {"temperature": {"scale": 3}}
@@ -74,6 +78,44 @@ CASES = {
         {"": {"temperature": 0.4, "top_k": 7, "top_p": 0.5}},
         {"top_p": 0.5},
     ),
+    "a scale of temperatures, on a model without a family": Layers(
+        "creative", {"": {"temperature": 0.8}}, model="someone/something"
+    ),
+    "a temperature that is 1 on its scale": Layers("data", {"": {"temperature": 0.3}}),
+    "a number as it stands": Layers(
+        "chat",
+        {"": {"temperature": 1.3, "top_k": 20, "top_p": 0.95}},
+        {"temperature_scale": "weights"},
+    ),
+    "a scale that is named twice": Layers(
+        {"extends": "chat", "temperature_scale": "deepseek-api"},
+        {"": {"temperature": 0.6}},
+        {"temperature_scale": "deepseek-api"},
+        model=DEEPSEEK,
+    ),
+    "a bare number": Layers("chat", {"": {"temperature": 1.3}}, {"temperature": 1.3}),
+    "a scale without a number": Layers(
+        {"top_p": 0.9},
+        {"": {"temperature": 0.7, "top_p": 0.9}},
+        {"temperature_scale": "deepseek-api"},
+        {"temperature": 0.7},
+    ),
+    "a schedule on a scale": Layers(
+        {"temperature_scale": "deepseek-api"},
+        {"": {"temperature": (0.8, 0.3, 9, "linear")}},
+        {
+            "temperature": {"from": 1.5, "to": 1.0, "over": 9},
+            "temperature_scale": "deepseek-api",
+        },
+    ),
+    "modes on a scale": Layers(
+        BOLD, {"a": {"temperature": 0.8, "min_p": 0.1}, "b": {"temperature": 0.6, "min_p": 0.1}}
+    ),
+    "modes as they stand": Layers(
+        BOLD,
+        {"a": {"temperature": 1.5, "min_p": 0.1}, "b": {"temperature": 1.3, "min_p": 0.1}},
+        {"temperature_scale": "weights"},
+    ),
     "a scale of temperatures": Layers(
         {"temperature": 1.3, "temperature_scale": "deepseek-api"},
         {"": {"temperature": 0.6}},
@@ -86,7 +128,7 @@ CASES = {
         model=DEEPSEEK,
     ),
     "truncation of the model's vendor": Layers(
-        "creative", {"": {"temperature": 1.5, "top_k": 20, "top_p": 0.95}}
+        {"temperature": 1.5}, {"": {"temperature": 1.5, "top_k": 20, "top_p": 0.95}}
     ),
     "a neutral value undoes": Layers(
         {"top_k": 40, "top_p": 0.9},
@@ -239,6 +281,6 @@ def test_notes_say_where_the_numbers_come_from(name: str) -> None:
     catalogue = SHIPPED.for_model(QWEN)
     below = as_preset({"repetition_penalty": 1.1}, Catalogue({}))
 
-    assert catalogue[name].notes == as_preset(name, catalogue).notes
-    assert catalogue[name].notes == as_preset(SHIPPED[name], catalogue).notes
-    assert catalogue[name].notes == resolve(name, catalogue, model_values=below).notes
+    assert catalogue[name].reasons == as_preset(name, catalogue).reasons
+    assert catalogue[name].reasons == as_preset(SHIPPED[name], catalogue).reasons
+    assert catalogue[name].reasons == resolve(name, catalogue, model_values=below).reasons

@@ -58,10 +58,10 @@ def test_the_rest_comes_back(name: str, preset: Preset) -> None:
     } == {}
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "litellm-deepseek"])
 @pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset.name)
 def test_shipped_presets_lose_nothing(name: str, preset: Preset) -> None:
-    """Every format can say what the shipped presets say."""
+    """Every format but that of a closed API can say what the shipped presets say."""
     made, lost, _ = back(preset, name)
 
     assert lost <= {"order"}

@@ -101,4 +101,4 @@ class TestToy:
         monkeypatch.setitem(TARGETS, "toy", TOY)
         assert 0 == main(["explain", "chat", "--engine", "toy", "--json"])
 
-        assert {"temperature": 1.3, "top_k": 0} == json.loads(capsys.readouterr().out)["fields"]
+        assert {"temperature": 0.6, "top_k": 0} == json.loads(capsys.readouterr().out)["fields"]

@@ -99,7 +99,7 @@ SWITCHING = {
 
 def values_of(preset: Preset) -> dict[str, dict[str, Any]]:
     """The values of each mode."""
-    return {mode.name: dict(mode.values) for mode in preset.modes}
+    return {mode.name: dict(mode.values) for mode in preset.drawn.modes}
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ class TestModesThatExtend:
                 "qwen3-8b",
                 {
                     "think": {"temperature": 0.6, "top_k": 20, "top_p": 0.9, "min_p": 0.0},
-                    "talk": {"temperature": 1.3, "top_k": 20, "top_p": 0.95},
-                    "loud": {"temperature": 1.3, "top_p": 0.8},
+                    "talk": {"temperature": 0.6},
+                    "loud": {"temperature": 0.6, "top_p": 0.8},
                     "warm": {"temperature": 0.72, "top_k": 20, "top_p": 0.95, "min_p": 0.0},
                     "cold": {"temperature": 0.0},
                 },
@@ -167,7 +167,7 @@ class TestModesThatExtend:
 
     def test_a_note_names_the_mode(self, files: Catalogue) -> None:
         """What was bound in a mode is noted with the mode's name."""
-        notes = files.for_model("deepseek-v3")["switching"].notes
+        notes = files.for_model("deepseek-v3")["switching"].reasons
 
         assert any(note.startswith("mode talk: temperature 1.3 on deepseek-api") for note in notes)
 
@@ -182,7 +182,7 @@ class TestModesThatExtend:
         """A child's values, and its modes' values, lie over the numbers of the model."""
         modes = values_of(files.for_model("qwen3-8b")["child"])
 
-        assert {"temperature": 1.3, "min_p": 0.1, "top_k": 7} == modes["talk"]
+        assert {"temperature": 0.6, "min_p": 0.1, "top_k": 7} == modes["talk"]
         assert {"temperature": 0.6, "top_k": 7, "top_p": 0.9, "min_p": 0.0} == modes["think"]
 
     def test_a_factor_of_a_child(self, files: Catalogue) -> None:
@@ -211,9 +211,9 @@ class TestModesThatExtend:
             preset_for(model, modes={"a": {"extends": mode}, "b": {}}, switch=switch)
 
     def test_without_a_model(self, files: Catalogue) -> None:
-        """A catalogue can have an unbound mode; a scale alone leaves the number as it is."""
+        """A catalogue can have an unbound mode; a scale alone needs no model."""
         assert "mode think: takes values" in files["switching"].unbound
         with pytest.raises(PresetError, match="mode think: takes values"):
             as_preset("switching", files)
-        assert 1.3 == values_of(as_preset("coding-assistant", SHIPPED))["prose"]["temperature"]
+        assert 0.6 == values_of(as_preset("coding-assistant", SHIPPED))["prose"]["temperature"]
         assert "" == SHIPPED.for_model("someone/something")["coding-assistant"].unbound

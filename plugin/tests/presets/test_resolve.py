@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from temperament import Catalogue, Preset, PresetError
-from temperament.presets import as_preset
+from temperament.presets.parsing import parse_preset
 from temperament.presets.resolve import merge, named, parse, resolve
 
 SHIPPED = Catalogue.load(environment=False)
@@ -157,4 +157,4 @@ class TestMerge:
 
 def parse_only(**values: Any) -> Preset:
     """A preset of these values that isn't bound to a model."""
-    return as_preset(values, NOTHING)
+    return parse_preset("inline", values)[0]

@@ -14,10 +14,16 @@ class TestTruncation:
     """A temperature above every vendor's, without a cut."""
 
     def test_the_models_stays(self) -> None:
-        """`creative` keeps top_k and top_p of a model that has them recommended."""
-        assert {"temperature": 1.5, "top_k": 20, "top_p": 0.95} == SHIPPED.for_model(
-            "Qwen/Qwen3-8B"
-        )["creative"].values
+        """A model that has top_k and top_p recommended keeps them at 1.5."""
+        hot = {"temperature": 1.5, "top_k": 20, "top_p": 0.95}
+        as_it_stands = {"extends": "creative", "temperature_scale": "weights"}
+
+        assert hot == preset_for("Qwen/Qwen3-8B", temperature=1.5).values
+        assert hot == preset_for("Qwen/Qwen3-8B", **as_it_stands).values
+
+    def test_the_drawn_temperature_counts(self) -> None:
+        """`creative` is drawn at 0.8, so that no cut is added."""
+        assert {"temperature": 1.5} == SHIPPED.for_model("Qwen/Qwen3-8B")["creative"].values
 
     @pytest.mark.parametrize(
         ("model", "values"),

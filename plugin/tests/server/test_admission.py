@@ -91,16 +91,26 @@ class TestAdmit:
     @pytest.mark.parametrize(
         ("body", "wanted"),
         [
-            ({"preset": "chat"}, {**NEUTRAL, "temperature": 1.3}),
-            ({"model": "m:chat", "n": 2}, {**NEUTRAL, "temperature": 1.3, "model": "m", "n": 2}),
+            ({"preset": "chat"}, {**NEUTRAL, "temperature": 0.6}),
+            ({"model": "m:chat", "n": 2}, {**NEUTRAL, "temperature": 0.6, "model": "m", "n": 2}),
             ({"vllm_xargs": {"preset": "code"}}, {**NEUTRAL, "temperature": 0.0}),
             (
                 {"preset": "code", "vllm_xargs": {"other": 1}},
                 {**NEUTRAL, "temperature": 0.0, "vllm_xargs": {"other": 1}},
             ),
             # the request's own values win; null isn't one, 0 and a neutral value are
-            ({"preset": "chat", "temperature": None}, {**NEUTRAL, "temperature": 1.3}),
+            ({"preset": "chat", "temperature": None}, {**NEUTRAL, "temperature": 0.6}),
             ({"preset": "chat", "temperature": 0}, {**NEUTRAL, "temperature": 0}),
+            # the scale of the preset's number, and of the request's
+            (
+                {"preset": "chat", "temperature_scale": "weights"},
+                {**NEUTRAL, "temperature": 1.3},
+            ),
+            ({"preset": "chat", "temperature": 1.3}, {**NEUTRAL, "temperature": 1.3}),
+            (
+                {"temperature": 1.5, "temperature_scale": "deepseek-api"},
+                {**NEUTRAL, "temperature": 0.8},
+            ),
             ({"preset": "chat", "temperature": 1}, NEUTRAL),
             (
                 {"preset": "cuts", "min_p": 0},
@@ -118,7 +128,7 @@ class TestAdmit:
                 {"preset": "chat", "presence_penalty": 0.5, "logit_bias": {"7": 1}},
                 {
                     **NEUTRAL,
-                    "temperature": 1.3,
+                    "temperature": 0.6,
                     "presence_penalty": 0.5,
                     "logit_bias": {7: 1.0},
                 },
@@ -149,7 +159,7 @@ class TestAdmit:
                 {"preset": "chat", "order": ["top_p", "temperature"], "top_p": 0.5},
                 {
                     **NEUTRAL,
-                    "chain": {"top_p": 0.5, "temperature": 1.3, "order": ["top_p", "temperature"]},
+                    "chain": {"top_p": 0.5, "temperature": 0.6, "order": ["top_p", "temperature"]},
                 },
             ),
             ({"order": ["top_k"], "top_k": 3}, {**NEUTRAL, "top_k": 3}),
@@ -245,7 +255,7 @@ class TestPrecedence:
 
         assert changed(admission, {})["chain"].items() >= chain.items()
         made = changed(admission, {"preset": "chat"})
-        assert made["chain"].items() >= {**chain, "temperature": 1.3}.items()
+        assert made["chain"].items() >= {**chain, "temperature": 0.6}.items()
         assert changed(admission, {"preset": "neutral"}) == NEUTRAL
         label = admission.admit({}, None, ENDPOINTS[CHAT])
         assert label is not None and label.label == catalogue["cuts"].label
@@ -371,7 +381,7 @@ class TestRefusals:
 
     def test_what_cannot_be_honoured_at_once(self, admission: Admission) -> None:
         """An unknown token, a bound, a state beside draft tokens and a trace are found together."""
-        bounds = Restrictions(locked={"temperature": Bounds(max=1), "max_tokens": Bounds(max=9)})
+        bounds = Restrictions(locked={"temperature": Bounds(max=0.5), "max_tokens": Bounds(max=9)})
         server = replace(admission, restrictions=bounds, speculative=True)
         body = {
             "preset": "chat",
@@ -541,9 +551,9 @@ def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
 
     assert chat["repetition_penalty"] == 1.0
     assert chat["chain"]["repetition_penalty"] == 1.3
-    assert chat["chain"]["temperature"] == 1.3
+    assert chat["chain"]["temperature"] == 0.6
     assert "chain" not in messages
-    assert messages["temperature"] == 1.3
+    assert messages["temperature"] == 0.6
 
 
 class TestUnreadableTokenizer:

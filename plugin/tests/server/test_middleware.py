@@ -115,7 +115,7 @@ class TestChanges:
         """The application gets the rewritten body, however it was split; the answer is labelled."""
         done = Exchange(admission, {"model": "m", "preset": "chat"}, pieces=pieces)
 
-        assert done.body["temperature"] == 1.3
+        assert done.body["temperature"] == 0.6
         assert "preset" not in done.body
         lengths = [value for name, value in done.app.scope["headers"] if name == b"content-length"]
         assert lengths == [str(len(done.app.raw or b"")).encode()]
@@ -148,7 +148,7 @@ class TestChanges:
         """The header's name may be ASCII, UTF-8 or percent-encoded."""
         done = Exchange(admission, {}, headers=[(b"x-sampling-preset", header)])
 
-        assert done.body["temperature"] == 1.3
+        assert done.body["temperature"] == 0.6
 
     @pytest.mark.parametrize(
         ("path", "root"),
@@ -158,7 +158,7 @@ class TestChanges:
         """A proxy's prefix and a slash at the end of the path don't matter."""
         done = Exchange(admission, {"preset": "chat"}, path=path, root_path=root)
 
-        assert done.body["temperature"] == 1.3
+        assert done.body["temperature"] == 0.6
 
     def test_odd_but_valid_json(self, admission: Admission) -> None:
         """NaN, huge numbers, surrogate pairs and other fields pass unchanged."""

@@ -242,7 +242,7 @@ class TestLocked:
     @pytest.mark.parametrize(
         ("body", "place", "given"),
         [
-            ({"preset": "creative"}, "temperature", "1.5"),
+            ({"preset": "chat", "temperature_scale": "weights"}, "temperature", "1.3"),
             ({"temperature": 1.1}, "temperature", "1.1"),
             ({"preset": "code", "temperature": 2}, "temperature", "2.0"),
             ({"preset": {"temperature": 1.01}}, "temperature", "1.01"),
@@ -251,7 +251,11 @@ class TestLocked:
                 "temperature",
                 "0.1 to 1.2 over 5 tokens (linear)",
             ),
-            ({"preset": "story"}, "modes.narration.temperature", "1.5"),
+            (
+                {"preset": "story", "temperature_scale": "weights"},
+                "modes.narration.temperature",
+                "1.5",
+            ),
             ({"use_beam_search": True, "temperature": 1.5}, "temperature", "1.5"),
         ],
         ids=str,
@@ -344,7 +348,7 @@ class TestLocked:
         made = server.admit({"max_tokens": 5, "stop": "x", "seed": 3, "n": 2}, None, CHAT)
 
         assert made is not None
-        assert made.body["temperature"] == 1.3
+        assert made.body["temperature"] == 0.6
         assert made.label == f"chat@{catalogue['chat'].digest}"
 
     def test_how_many_and_how_long(self, admission: Admission) -> None:

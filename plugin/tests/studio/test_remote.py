@@ -306,7 +306,7 @@ class TestWithoutThePlugin:
         except TemperamentError:
             assert [] == fake.completions
         else:
-            assert body.items() >= chosen.values.items()
+            assert body.items() >= chosen.drawn.values.items()
             assert not chosen.modes
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,25 +20,15 @@ SEEDS = 4
 
 DIVERSE = 50  # prompts whose prose is compared over seeds
 
-MILDER = 100  # prompts that are also asked with the milder prose
-
 TOKENS = {"coding": 128, "open": 256}
 
 AT_ONCE = 48
-
-LOCAL = """
-extends: coding-assistant
-modes:
-  prose: {temperature: 0.6}
-"""
 
 # Name of the condition -> (the request's fields, whether its prose is compared over seeds).
 CODING: dict[str, tuple[dict[str, Any], bool]] = {
     "chat": ({"preset": "chat"}, True),
     "code": ({"preset": "code"}, False),
     "coding-assistant": ({"preset": "coding-assistant"}, True),
-    "chat, 0.6": ({"preset": "chat", "temperature": 0.6}, True),
-    "coding-assistant, prose 0.6": ({"preset": "coding-assistant-local"}, True),
 }
 
 OPEN: dict[str, dict[str, Any]] = {
@@ -56,19 +45,21 @@ def prompts(name: str) -> list[str]:
 
 
 def wanted(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
-    """Every question: its key, the request's fields, the prompt. `count` limits the prompts."""
+    """Every question: its key, the request's fields, the prompt. `count` limits the prompts.
+
+    The questions of the first prompts come first, so that an interrupted run can be measured with a
+    smaller `count`.
+    """
     questions = []
     for number, prompt in enumerate(prompts("coding")[:count]):
         for condition, (fields, diverse) in CODING.items():
-            if "0.6" in condition and number >= MILDER:
-                continue
             seeds = SEEDS if diverse and number < DIVERSE else 1
             questions += [
                 (("coding", condition, number, seed), fields, prompt) for seed in range(seeds)
             ]
     for number, prompt in enumerate(prompts("open")[:count]):
         questions += [(("open", name, number, 0), fields, prompt) for name, fields in OPEN.items()]
-    return questions
+    return sorted(questions, key=lambda question: question[0][2])
 
 
 def ask(server: Server, key: Key, fields: dict[str, Any], prompt: str) -> str:
@@ -99,11 +90,8 @@ def collect(path: Path, count: int | None) -> dict[Key, str]:
     if not missing:
         return answers
     with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (home / "coding-assistant-local.yaml").write_text(LOCAL, encoding="utf-8")
-        config = json.dumps({"temperament": {"presets": [str(home)]}})
         args = ["--served-model-name", "smollm2", "--max-model-len", "1024"]
-        args += ["--max-num-seqs", str(AT_ONCE), "--additional-config", config]
+        args += ["--max-num-seqs", str(AT_ONCE)]
         # All prompts in one step: vLLM 0.32 on a CPU ends when it splits a prompt that has a seed.
         args += ["--max-num-batched-tokens", "16384"]
         print("vllm serve is starting", file=sys.stderr)

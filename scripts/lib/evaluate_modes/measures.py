@@ -122,6 +122,7 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
         }
         some: dict[str, dict[int, Any]] = {
             "parse": parsed,
+            "working": {prompt: float(any(of_prompt)) for prompt, of_prompt in parsed.items()},
             "distinct_2": {prompt: distinct_2(of_prompt) for prompt, of_prompt in spoken.items()},
             "self_bleu": {prompt: self_bleu(of_prompt) for prompt, of_prompt in spoken.items()},
         }
@@ -132,7 +133,7 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
                 "answers": len(first),
                 "blocks": sum(map(len, parsed.values())),
                 "parse": interval(list(parsed.values()), pooled),
-                "working": interval([any(of_prompt) for of_prompt in parsed.values()], mean),
+                "working": interval(list(some["working"].values()), mean),
                 "distinct_2": interval(list(some["distinct_2"].values()) or [math.nan], mean),
                 "self_bleu": interval(list(some["self_bleu"].values()) or [math.nan], mean),
                 "loops": interval([loops(text) for text in first.values()], mean),
@@ -146,14 +147,18 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
         return interval(both, lambda pairs: summary(p[0] for p in pairs) - summary(
             p[1] for p in pairs))  # fmt: skip
 
+    mixed = "coding-assistant"
     claims = [
-        {"of": mixed, "parse_minus_code": difference(mixed, "code", "parse"),
-         "parse_minus_chat": difference(mixed, lively, "parse"),
-         "distinct_2_minus_chat": difference(mixed, lively, "distinct_2"),
-         "self_bleu_minus_chat": difference(mixed, lively, "self_bleu")}
-        for mixed, lively in (("coding-assistant", "chat"),
-                              ("coding-assistant, prose 0.6", "chat, 0.6"))
-    ]  # fmt: skip
+        {
+            "of": mixed,
+            "parse_minus_code": difference(mixed, "code", "parse"),
+            "parse_minus_chat": difference(mixed, "chat", "parse"),
+            "working_minus_code": difference(mixed, "code", "working"),
+            "working_minus_chat": difference(mixed, "chat", "working"),
+            "distinct_2_minus_chat": difference(mixed, "chat", "distinct_2"),
+            "self_bleu_minus_chat": difference(mixed, "chat", "self_bleu"),
+        }
+    ]
     looping = {
         name: {p: loops(of_prompt[0]) for p, of_prompt in of["open", name].items()} for name in OPEN
     }

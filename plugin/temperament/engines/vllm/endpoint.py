@@ -22,10 +22,12 @@ from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import PresetError
 from temperament.plan.targets import VLLM
 from temperament.presets import Catalogue, as_preset
+from temperament.presets.drawn import drawn_temperatures
 from temperament.presets.markers import Marks
 from temperament.presets.markers import configs as shipped
 from temperament.presets.model_facts import facts_of_config
 from temperament.presets.resolve import require_bound
+from temperament.presets.temperature_scales import WEIGHTS
 from temperament.server import refusals, routes, settings
 from temperament.server.admission import Admission
 from temperament.server.metrics import Metrics
@@ -121,6 +123,7 @@ def first_line(config: VllmConfig, admission: Admission) -> str:
         f" model {catalogue.family.title if catalogue.family is not None else 'not known'};"
         f" presets {', '.join(preset.label for preset in admission.offered) or 'none'};"
         f" default {default.label if default is not None else 'none'};"
+        f" temperatures drawn: {drawn_temperatures(admission.offered) or 'as they stand'};"
         f" plan {admission.choice}: vLLM does {', '.join(dict.fromkeys(native)) or 'nothing'},"
         f" all else is ours"
     )
@@ -160,7 +163,10 @@ def build_admission(
     model_config = config.model_config
     entries = model_config.hf_config.to_dict()
     facts = replace(facts_of_config(model_config.model, entries), marks=marks)
-    catalogue = Catalogue.load(chosen.presets).for_model(facts)
+    catalogue = Catalogue.load(chosen.presets)
+    if chosen.temperature_scale == WEIGHTS:
+        catalogue = catalogue.as_they_stand()
+    catalogue = catalogue.for_model(facts)
     restrictions = Restrictions(
         None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
     )

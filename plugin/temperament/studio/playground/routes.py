@@ -22,7 +22,9 @@ from fastapi.responses import (
 import temperament
 from temperament.errors import PresetError, Problem, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, fields
-from temperament.presets.resolve import merge, parse
+from temperament.presets.drawn import drawn_temperatures
+from temperament.presets.groups import in_groups
+from temperament.presets.resolve import parse
 from temperament.studio.inspection import as_json, inspect
 from temperament.studio.model_source import Logits, Source
 from temperament.studio.playground import controls, copying
@@ -157,11 +159,15 @@ async def _about(ready: Playground, source: Source, _: Any) -> dict[str, Any]:
         "presets": [
             {
                 "name": preset.name,
+                "group": group.title,
+                # at what temperature it is drawn: "deepseek-api 1.3 at 0.6 (chat)"
+                "drawn": drawn_temperatures([preset]),
                 "summary": dict(preset.summary),
-                "values": preset.plain(),
+                "values": preset.drawn.plain(),
                 "unbound": preset.unbound,
             }
-            for preset in ready.catalogue.values()
+            for group, presets in in_groups(ready.catalogue.values())
+            for preset in presets
         ],
         "stages": controls.stages(),
     }
@@ -179,7 +185,7 @@ async def _inspect(ready: Playground, source: Source, body: Mapping[str, Any]) -
     )
     content = as_json(inspected)
     # one list for each side, with an entry for each mode of its preset
-    counts = [len(merge(preset, source.defaults).chains) for preset in presets]
+    counts = [len(preset.over_model(source.defaults).chains) for preset in presets]
     inspected_modes = iter(content.pop("presets"))
     content["sides"] = [[next(inspected_modes) for _ in range(count)] for count in counts]
     return content
@@ -211,7 +217,7 @@ async def _generate(
     try:
         async with ready.open(request) as source:
             ids = await source.encode(_text(body, "prompt"), chat=body.get("chat") is True)
-            modes = ModeReader(merge(preset, source.defaults), source.tokenizer, ids)
+            modes = ModeReader(preset.over_model(source.defaults), source.tokenizer, ids)
             tokens = source.generate(
                 ids,
                 preset,

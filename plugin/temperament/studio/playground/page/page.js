@@ -213,9 +213,15 @@ function addSide(place, presetName) {
   }, say);
   select.append(new Option(word("custom"), ""));
   for (const preset of about.presets) {
+    let group = [...select.querySelectorAll("optgroup")].find(({ dataset }) => dataset.en === preset.group.en);
+    if (!group) {
+      group = element("optgroup");
+      Object.assign(group.dataset, preset.group);
+      select.append(group);
+    }
     const option = new Option(preset.name, preset.name);
     option.disabled = preset.unbound !== "";
-    select.append(option);
+    group.append(option);
   }
   const load = (name) => {
     select.value = name;
@@ -241,7 +247,8 @@ function addSide(place, presetName) {
 
 function showSummary(side) {
   const preset = about.presets.find(({ name }) => name === find(".preset", side.box).value);
-  find(".summary", side.box).textContent = preset?.summary[document.documentElement.lang.slice(0, 2)] ?? "";
+  const texts = [preset?.summary[document.documentElement.lang.slice(0, 2)], preset?.drawn];
+  find(".summary", side.box).textContent = texts.filter(Boolean).join(" ");
 }
 
 function translate(chosen) {
@@ -249,6 +256,9 @@ function translate(chosen) {
   for (const side of sides) {
     find("h2", side.box).textContent = word("side", "AB"[side.place]);
     find(".preset", side.box).options[0].textContent = word("custom");
+    for (const group of side.box.querySelectorAll(".preset optgroup")) {
+      group.label = group.dataset[chosen];
+    }
     side.stages.translate();
     showSummary(side);
     showLegend(side);
