@@ -7,11 +7,11 @@ only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's interpreter, which is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from temperament.batch.arrays import Places
 from temperament.batch.merge import Stages
 from temperament.batch.ramp import Ramp
 from temperament.kernels import layout
-from temperament.ops.history import History
+from temperament.ops.automata import Texts
+from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Column, Vocabulary
 from temperament.ops.state import State
 from temperament.presets.schedule import CURVES, Schedule
@@ -52,25 +53,34 @@ def kernel_start(stages: Stages) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChainStep:
-    """The rest of every row's chain, in one launch."""
+    """The rest of every row's chain: a launch for the penalties, and one for all other stages."""
 
     chains: DeviceChains
     # [rows] int64: the place of each row
     places: Tensor
+    # the operations that occur in the rows' programs
+    operations: frozenset[int]
     # whether a number of some row follows a schedule
     scheduled: bool
+    # of the rows that have DRY, None if none has
+    breakers: Texts | None
     rows: None = None  # all of them, as in a `BatchStep`
 
-    def run(
-        self,
-        logits: Tensor,
-        history: History | None,
-        position: Tensor | None,
-        vocabulary: Vocabulary | None,
-        states: Mapping[str, State],
-    ) -> Tensor:
+    def run(self, logits: Tensor, inputs: Inputs) -> Tensor:
         """Changes [rows, vocab] float32 logits in place; each row's numbers are adjacent."""
-        return self.chains.run(logits, self, history, position, vocabulary, states)
+        return self.chains.run(logits, self, inputs)
+
+
+class Inputs(NamedTuple):
+    """What the kernels read beside the numbers; None where no stage reads it."""
+
+    history: History | None
+    matches: Matches | None
+    # [rows] int64: the position of each row's schedule
+    position: Tensor | None
+    vocabulary: Vocabulary | None
+    # by stage
+    states: Mapping[str, State]
 
 
 class DeviceChains:
@@ -95,7 +105,11 @@ class DeviceChains:
         self._stale = True
         # values and ids of each row's list, for as many rows as were seen
         self._list: tuple[Tensor, Tensor] | None = None
-        self._nothing: dict[int, tuple[Tensor, ...]] = {}
+        self._nothing: dict[int, _Unused] = {}
+        # a number for each position of each row's history
+        self._before = torch.empty(0, device=device)
+        # [rows, vocabulary] int32, 0 between the launches
+        self._counts = torch.zeros(1, dtype=torch.int32, device=device)
 
     def grow(self, count: int) -> None:
         """Adds `count` places that run nothing."""
@@ -155,47 +169,95 @@ class DeviceChains:
         )
         self._stale = False
 
-    def step(self, index: Tensor, users: Places) -> ChainStep | None:
+    def step(self, index: Tensor, users: Places, breakers: Callable[[], Texts]) -> ChainStep | None:
         """Returns the step of a batch whose row i is place `index[i]`; None if nothing runs.
 
-        `users` are the places that occur in `index`.
+        `users` are the places that occur in `index`; `breakers` returns those of DRY.
         """
-        if not self._programs[users, 0].any():
+        operations = frozenset(np.unique(self._programs[users]).tolist()) - {layout.END}
+        if not operations:
             return None
         scheduled = bool((self._to[users] != self._numbers[users]).any())
-        return ChainStep(self, index, scheduled)
+        texts = breakers() if layout.DRY in operations else None
+        return ChainStep(self, index, operations, scheduled, texts)
 
-    def run(
-        self,
-        logits: Tensor,
-        step: ChainStep,
-        history: History | None,
-        position: Tensor | None,
-        vocabulary: Vocabulary | None,
-        states: Mapping[str, State],
-    ) -> Tensor:
+    def run(self, logits: Tensor, step: ChainStep, inputs: Inputs) -> Tensor:
         """Runs a step (`ChainStep.run`)."""
+        numbers, number_rows = self._tensors[1], step.places
+        if step.scheduled and inputs.position is not None:
+            numbers = self._at(step.places, numbers, self._tensors[4:], inputs.position)
+            number_rows = torch.arange(len(logits), device=self._device)
+        if any(operation >= layout.ON_HISTORY for operation in step.operations):
+            self._run_history(logits, step, inputs, numbers, number_rows)
+        if any(operation < layout.ON_HISTORY for operation in step.operations):
+            self._run_chain(logits, step, inputs, numbers, number_rows)
+        return logits
+
+    def _run_history(
+        self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
+    ) -> None:
+        from temperament.kernels.history import run_history
+
+        history = inputs.history
+        assert history is not None
+        rows, positions = history.tokens.shape
+        unused = self._unused(rows)
+        lengths, broken, completes = unused.integers[:, None], unused.none, unused.flags
+        if step.breakers is not None:
+            assert inputs.matches is not None
+            lengths = inputs.matches.length
+            if step.breakers.window >= 0:
+                broken = step.breakers.last_hit(history)
+                row = torch.arange(rows, device=self._device).repeat_interleave(positions)
+                ends = step.breakers.completes(history, row, history.tokens.reshape(-1))
+                completes = ends.view(torch.int8)
+        if self._before.numel() < rows * positions:
+            self._before = torch.empty(2 * rows * positions, device=self._device)
+        counts = self._counts
+        if step.operations & {layout.DRY, layout.FREQUENCY} and counts.numel() < logits.numel():
+            counts = torch.zeros(logits.numel(), dtype=torch.int32, device=self._device)
+            self._counts = counts
+        run_history(
+            logits,
+            step.places,
+            self._tensors[0],
+            numbers,
+            number_rows,
+            history.tokens,
+            history.start,
+            history.prompt_end,
+            history.end,
+            lengths,
+            broken,
+            completes,
+            self._before,
+            counts,
+        )
+
+    def _run_chain(
+        self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
+    ) -> None:
         from temperament.kernels.chain import run_chain
 
         rows = logits.shape[0]
-        programs, numbers, seeds, protected, *ramps = self._tensors
-        number_rows = step.places
-        if step.scheduled and position is not None:
-            numbers = self._at(step.places, numbers, ramps, position)
-            number_rows = torch.arange(rows, device=self._device)
-        zeros, floats, doubles, nothing = self._unused(rows)
+        history = inputs.history
+        programs, _, seeds, protected = self._tensors[:4]
+        unused = self._unused(rows)
+        zeros = unused.zeros
         tokens, prompt_ends, ends = zeros[:, None], zeros, zeros
         if history is not None:
             tokens, prompt_ends, ends = history.tokens, history.prompt_end, history.end
         slots, banks = zeros, []
         for stage in ("mirostat", "adaptive_p"):
-            bank = [doubles, floats, floats, zeros]
-            state = states.get(stage)
+            bank = [unused.doubles, unused.floats, unused.floats, zeros]
+            state = inputs.states.get(stage)
             if state is not None:
                 bank = [state.value, state.logits, state.normaliser, state.generated]
                 slots = state.slots
             banks.append(bank)
-        newline = nothing if vocabulary is None else vocabulary.newline.view(torch.int8)
+        newline = unused.flags
+        if inputs.vocabulary is not None:
+            newline = inputs.vocabulary.newline.view(torch.int8)
         lists = self._lists(*logits.shape)
         run_chain(
             logits,
@@ -213,7 +275,6 @@ class DeviceChains:
             newline,
             *lists,
         )
-        return logits
 
     def _at(
         self, places: Tensor, numbers: Tensor, ramps: Sequence[Tensor], position: Tensor
@@ -235,15 +296,45 @@ class DeviceChains:
             self._list = (values, torch.empty(shape, dtype=torch.int32, device=self._device))
         return self._list
 
-    def _unused(self, rows: int) -> tuple[Tensor, ...]:
-        """Returns tensors for what no row reads."""
+    def _unused(self, rows: int) -> _Unused:
         if rows not in self._nothing:
             if len(self._nothing) > 1024:
                 self._nothing.clear()
-            self._nothing[rows] = (
-                torch.zeros(rows, dtype=torch.int64, device=self._device),
-                torch.zeros(rows, device=self._device),
-                torch.zeros(rows, dtype=torch.float64, device=self._device),
-                torch.zeros(1, dtype=torch.int8, device=self._device),
-            )
+            self._nothing[rows] = _Unused.of(rows, self._device)
         return self._nothing[rows]
+
+
+class _Unused(NamedTuple):
+    """Tensors for what no row reads."""
+
+    # [rows] each
+    zeros: Tensor
+    none: Tensor
+    integers: Tensor
+    floats: Tensor
+    doubles: Tensor
+    # [1]
+    flags: Tensor
+
+    @classmethod
+    def of(cls, rows: int, device: torch.device) -> _Unused:
+        return cls(
+            torch.zeros(rows, dtype=torch.int64, device=device),
+            torch.full((rows,), -1, dtype=torch.int64, device=device),
+            torch.zeros(rows, dtype=torch.int32, device=device),
+            torch.zeros(rows, device=device),
+            torch.zeros(rows, dtype=torch.float64, device=device),
+            torch.zeros(1, dtype=torch.int8, device=device),
+        )
+
+
+def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
+    """Appends the last tokens of a batch to the suffix matches of its slots, in place.
+
+    `lengths` is [slots, capacity] int32, `slots` [rows] int64. Returns the rows' matches, [rows,
+    positions] int32.
+    """
+    from temperament.kernels.history import extend_matches as run
+
+    result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
+    return result

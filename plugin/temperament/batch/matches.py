@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Slots, to_device
+from temperament.batch.device_chains import extend_matches, runs_kernels
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 
@@ -32,6 +33,7 @@ class SuffixMatches:
     def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
         # [slots, capacity] int32
         self._length = torch.zeros(slots, 0, dtype=torch.int32, device=device)
+        self._kernels = runs_kernels(torch.device(device))
         # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
 
@@ -50,9 +52,11 @@ class SuffixMatches:
         new = ends - self._known[slots]
         index = to_device(slots, self._length.device)
         if (new == 1).all():
+            self._known[slots] = ends
+            if self._kernels:
+                return Matches(extend_matches(self._length, index, history))
             length = extend(self._length[:, :longest].index_select(0, index), history)
             self._length[index, :longest] = length
-            self._known[slots] = ends
             return Matches(length)
         rows = np.flatnonzero(new == 1)
         if len(rows):

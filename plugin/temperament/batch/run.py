@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from temperament.batch.candidates import run_on_candidates
-from temperament.batch.device_chains import ChainStep
+from temperament.batch.device_chains import ChainStep, Inputs
 from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops import OPS
 from temperament.ops.history import History, Matches
@@ -86,8 +86,14 @@ def _run_step(
 
 
 def _run_chains(logits: Tensor, step: ChainStep, context: Context) -> Tensor:
-    states = context.states or {}
-    return step.run(logits, context.history, context.position, context.vocabulary, states)
+    inputs = Inputs(
+        context.history,
+        context.matches,
+        context.position,
+        context.vocabulary,
+        context.states or {},
+    )
+    return step.run(logits, inputs)
 
 
 def execute_expanded(

@@ -35,6 +35,7 @@ from temperament.stages.kinds import ColumnKind, EntriesKind, TextsKind
 Step = BatchStep | CandidateSteps | ChainStep
 
 # Names beside the parameters'.
+_BREAKERS = "dry_sequence_breakers"
 _SEED = "<seed>"
 _LIMIT = "<limit>"
 _ENDS = "<ends>"
@@ -134,10 +135,10 @@ class Table:
         in_kernel = self._write_chain(place, request)
         for name, value in values.items():
             kind = PARAMETERS[name].kind
-            if STAGE_OF[name].name in in_kernel:
-                continue
             if isinstance(kind, TextsKind):
                 self._texts.write(place, name, value)
+            elif STAGE_OF[name].name in in_kernel:
+                continue
             elif isinstance(kind, EntriesKind):
                 self._entries.write(place, name, kind.entries(value))
             elif isinstance(kind, ColumnKind):
@@ -216,7 +217,9 @@ class Table:
             )
         steps += self._merged([part.after for part in parts], batch)
         if self._chains is not None:
-            last = self._chains.step(to_device(places, self.device), places)
+            index = to_device(places, self.device)
+            rows_of_all = _Rows(places, index, vocabulary)
+            last = self._chains.step(index, places, lambda: self._texts_of(_BREAKERS, rows_of_all))
             steps += [] if last is None else [last]
         self._prepared = (key, steps)
         return steps
@@ -247,7 +250,8 @@ class Table:
             rows = _Rows(places[member[places]], index, vocabulary, expanded=True)
             steps.append(self._step(stage, mask, rows))
         if self._chains is not None:
-            last = self._chains.step(index, places)
+            rows = _Rows(places, index, vocabulary, expanded=True)
+            last = self._chains.step(index, places, lambda: self._texts_of(_BREAKERS, rows))
             steps += [] if last is None else [last]
         return steps
 

@@ -59,6 +59,7 @@ ADAPTIVE_STORE = tl.constexpr(layout.ADAPTIVE_STORE)
 ADAPTIVE = tl.constexpr(layout.ADAPTIVE)
 RENORMALIZE = tl.constexpr(layout.RENORMALIZE)
 TOP_H = tl.constexpr(layout.TOP_H)
+ON_HISTORY = tl.constexpr(layout.ON_HISTORY)
 
 NUMBERS = tl.constexpr(len(layout.COLUMNS))
 STEPS = tl.constexpr(layout.STEPS)
@@ -461,7 +462,11 @@ def run_chain(
     row = tl.program_id(0).to(tl.int64)
     place = tl.load(places + row)
     program = programs + place * STEPS
+    step = 0
     op = tl.load(program)
+    while op >= ON_HISTORY:  # what `run_history` has done
+        step += 1
+        op = tl.load(program + step)
     if op == END:
         return
     target = logits + row * stride
@@ -490,7 +495,6 @@ def run_chain(
     level = tl.full((), 0.0, tl.float64)
     wanted = tl.full((), 1.0, tl.float64)
     normaliser = tl.full((), 0.0, tl.float32)
-    step = 0
     going = tl.full((), 1, tl.int32)
     while going != 0:
         best = _value(top, shift, scale)

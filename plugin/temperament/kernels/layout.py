@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temperament.stages import BY_NAME
+from temperament.stages.kinds import ColumnKind
 
 END = 0
 TEMPERATURE = 1
@@ -35,10 +36,22 @@ ADAPTIVE_STORE = 31
 ADAPTIVE = 32
 RENORMALIZE = 33
 TOP_H = 34
+# From here on an operation changes the tokens of the history: the first ones of a program.
+ENCODER_REPETITION = 40
+REPETITION = 41
+FREQUENCY = 42
+PRESENCE = 43
+DRY = 44
+ON_HISTORY = ENCODER_REPETITION
 
 # The operations of each stage, in order. A stage with state keeps the distribution for the next
 # step by an operation of its own.
 OPERATIONS: dict[str, tuple[int, ...]] = {
+    "encoder_repetition_penalty": (ENCODER_REPETITION,),
+    "repetition_penalty": (REPETITION,),
+    "frequency_penalty": (FREQUENCY,),
+    "presence_penalty": (PRESENCE,),
+    "dry": (DRY,),
     "temperature": (TEMPERATURE,),
     "dynamic_temperature": (DYNAMIC_TEMPERATURE,),
     "smoothing": (SMOOTHING,),
@@ -67,7 +80,7 @@ COLUMNS: dict[str, int] = {
         parameter.name
         for stage in OPERATIONS
         for parameter in BY_NAME[stage].parameters
-        if parameter.name != "xtc_protected"
+        if isinstance(parameter.kind, ColumnKind)
     )
 }
 STEPS = 1 << sum(map(len, OPERATIONS.values())).bit_length()  # operations of a program, END at last

@@ -25,6 +25,7 @@ from tests.tables import Case
 
 STAGES_HERE = sorted(layout.OPERATIONS)
 # Their results are rounded where the kernel and the op sum in another order.
+PENALTIES = {stage.name for stage in STAGES if stage.group == "penalty"}
 ROUNDED = {"dynamic_temperature", "renormalize_logits", "adaptive_p"}
 every_stage = pytest.mark.parametrize("stage", STAGES_HERE)
 CASES = [(stage, case) for stage in STAGES_HERE for case in reference.module(stage).TABLE]
@@ -56,6 +57,30 @@ def with_ops(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> Tensor:
     with monkeypatch.context() as patch:
         patch.delenv(SWITCH)
         return batch.run()
+
+
+@pytest.mark.parametrize("stage", sorted(stage for stage in STAGES_HERE if stage in PENALTIES))
+def test_text_that_grows(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step by step, the kernels do what the ops do; suffix matches are kept between the steps."""
+    random = Random(stage)
+    chains = [Chain.of(rows.values(BY_NAME[stage], random, 20)) for _ in range(4)]
+    prompts = [random.choices(range(20), k=30) for _ in chains]
+    steps = [(random.choices(range(20), k=4), torch.randn(4, 20)) for _ in range(4)]
+
+    def run() -> list[Tensor]:
+        batch = Rows(4, vocabulary=lambda: rows.token_bytes(20))
+        for slot, (chain, prompt) in enumerate(zip(chains, prompts, strict=True)):
+            batch.write(slot, Request(chain), prompt)
+        done = []
+        for tokens, logits in steps:
+            done.append(batch.run(logits.clone(), np.arange(4)))
+            batch.log.append(torch.tensor(tokens))
+        return done
+
+    actual = run()
+    monkeypatch.delenv(SWITCH)
+
+    assert all(rows.same_bits(*pair) for pair in zip(actual, run(), strict=True))
 
 
 def random_chains(count: int, vocabulary: int, random: Random) -> list[Chain]:
@@ -130,7 +155,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch() -> None:
         assert rows.same_bits(batch.run([row]), together[row : row + 1])
 
 
-@every_stage
+@pytest.mark.parametrize("stage", [stage for stage in STAGES_HERE if stage not in PENALTIES])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_row_without_a_distribution_stays_as_it_is(stage: str, bad: float) -> None:
     """NaN or +inf among its logits, or nothing but -inf."""
@@ -168,7 +193,7 @@ def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> None:
-    """Biases, penalties and the two stages that sort run before it."""
-    assert kernel_start(("logit_bias", "temperature", "top_k")) == 1
+    """Biases, bans and the two stages that sort run before it."""
+    assert kernel_start(("logit_bias", "dry", "temperature", "top_k")) == 1
     assert kernel_start(("temperature", "tfs", "top_p", "xtc")) == 2
     assert kernel_start(("top_k", "skew")) == 2
