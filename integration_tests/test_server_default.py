@@ -89,7 +89,7 @@ def logits(tiny_path: Path, prompt: list[int]) -> torch.Tensor:
 class TestServeConfigs:
     """The files of `configs/serve` set defaults."""
 
-    @pytest.mark.parametrize("name", SCENARIOS)
+    @pytest.mark.parametrize("name", [*SCENARIOS, "recommended"])
     def test_each_makes_its_scenario_the_default(self, parser: ArgumentParser, name: str) -> None:
         """vLLM reads from the file a default preset of the file's name."""
         path = ROOT / "configs" / "serve" / f"{name}.yaml"

@@ -46,7 +46,8 @@ def _numbers(preset: Preset, facts: Facts, family: Family | None) -> Preset:
     preset = replace(preset, sections={}, pending="")
     if family is not None:
         preset = replace(preset, scales=family.scales)
-        preset = _bind_recommended(preset, family)
+    preset = _bind_recommended(preset, family)
+    if family is not None:
         preset = _bind_factors(preset, family)
     return _modes(preset, facts, family)
 
@@ -71,17 +72,33 @@ def _cite(family: Family, kind: str) -> str:
     return f"{family.values[name].source}, read {family.read[name]}{doubt}"
 
 
-def _bind_recommended(preset: Preset, family: Family) -> Preset:
+def _bind_recommended(preset: Preset, family: Family | None) -> Preset:
+    """The preset over the model's values of the kind that it names, or over what replaces them.
+
+    A preset with `fallback` takes the vendor's default kind where the vendor has no values of that
+    kind, and its own `fallback` where the model isn't known.
+    """
     kind = preset.from_model
     if not kind:
         return preset
+    if family is None:
+        if not preset.fallback:
+            return preset
+        values = ", ".join(f"{name} {value}" for name, value in preset.fallback.items())
+        note = f"the model isn't known, so its values for {kind} are {values}"
+        layer = Preset("", preset.fallback)
+        return replace(preset.over_model(layer), from_model="", fallback={}).with_note(note)
     base = family.recommendation(kind)
+    if base is None and preset.fallback:
+        preset = preset.with_note(f"{family.title} has no values for {kind}")
+        kind = family.recommended
+        base = family.recommendation(kind)
     if base is None:
         reason = f"{family.title} has no values for {kind}, only {', '.join(family.values)}"
         return replace(preset, pending=reason)
     layer = Preset("", base.values, base.order, base.generation)
     note = f"{family.title} for {kind}: {_cite(family, kind)}"
-    return replace(preset.over_model(layer), from_model="").with_note(note)
+    return replace(preset.over_model(layer), from_model="", fallback={}).with_note(note)
 
 
 def _bind_factors(preset: Preset, family: Family) -> Preset:

@@ -77,13 +77,17 @@ class Catalogue(Mapping[str, Preset]):
             )
         )
 
-    def for_model(self, model: str | Path | Facts) -> Catalogue:
+    def for_model(self, model: str | Path | Facts, thinking: bool | None = None) -> Catalogue:
         """Returns the same presets, bound to a model: its name, its folder, or its facts.
+
+        `thinking` is whether the model thinks before it answers, None for what its family does when
+        a request doesn't say. What the vendor recommends follows it.
 
         Raises `PresetError` if a folder's `config.json` can't be read.
         """
         facts = facts_of(model)
         family = family_of(facts)
+        family = None if family is None else family.when(thinking)
         bound = {name: bind(p, facts, family) for name, p in self.presets.items()}
         return Catalogue(bound, self.aliases, facts, family)
 

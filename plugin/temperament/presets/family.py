@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +11,7 @@ from temperament.presets.markers import Marks
 from temperament.presets.model_facts import Facts
 from temperament.presets.preset import Preset
 from temperament.presets.temperature_scales import Scale
+from temperament.presets.thinking import ThinkingSwitch
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,19 @@ class Family:
     scales: Mapping[str, Scale]
     # how its models mark parts of their answers, for each part
     marks: Mapping[str, Marks] = field(default_factory=dict)
+    # how a request switches thinking, None if nothing is known of that
+    thinking: ThinkingSwitch | None = None
+
+    def when(self, thinks: bool | None) -> Family:
+        """Returns the family whose default kind is that of a request with or without thinking.
+
+        None is a request that doesn't say. If the vendor has no values of that kind, the default
+        kind stays.
+        """
+        if thinks is None and self.thinking is not None:
+            thinks = self.thinking.default
+        kind = {True: "thinking", False: "instruct", None: self.recommended}[thinks]
+        return replace(self, recommended=kind) if kind in self.values else self
 
     def recommendation(self, name: str) -> Preset | None:
         """Returns the values of a kind, None without it; "recommended" means the default kind."""

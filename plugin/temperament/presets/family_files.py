@@ -2,8 +2,8 @@
 
 A file has the names and the `config.json` entries by which the family is recognized, the values
 that its vendor recommends for thinking, for instructions and so on, each with its source, the
-scales of temperatures that were published for its weights, and the formats in which parts of an
-answer are marked.
+scales of temperatures that were published for its weights, the formats in which parts of an answer
+are marked, and how a request switches thinking.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,7 @@ from temperament.presets.markers import PARTS, Marks, marks_of
 from temperament.presets.parsing import parse
 from temperament.presets.preset import Preset
 from temperament.presets.temperature_scales import Scale, names, published
+from temperament.presets.thinking import ThinkingSwitch
 
 
 class _Strict(BaseModel):
@@ -50,6 +51,18 @@ class _Markers(_Strict):
     read: str
 
 
+class _Thinking(_Strict):
+    """How a request switches thinking, as `ThinkingSwitch` has it."""
+
+    default: bool | None
+    arguments: list[str] = []
+    values: dict[str, dict[str, bool]] = {}
+    words: dict[str, bool] = {}
+    words_of: Literal["prompt", "system"] = "prompt"
+    source: str
+    read: str
+
+
 class _Family(_Strict):
     title: str
     names: list[str] = []
@@ -58,6 +71,7 @@ class _Family(_Strict):
     values: dict[str, dict[str, Any]] = Field(min_length=1)
     scales: dict[str, _Scale] = {}
     markers: _Markers | None = None
+    thinking: _Thinking | None = None
 
 
 def read_family(path: Path) -> Family:
@@ -106,6 +120,18 @@ def read_family(path: Path) -> Family:
         {kind: read for kind, (_, _, read) in recommendations.items()},
         scales,
         marks,
+        None if checked.thinking is None else _thinking_switch(checked.thinking),
+    )
+
+
+def _thinking_switch(thinking: _Thinking) -> ThinkingSwitch:
+    return ThinkingSwitch(
+        thinking.default,
+        tuple(thinking.arguments),
+        thinking.values,
+        thinking.words,
+        thinking.words_of,
+        f"{thinking.source}, read {thinking.read}",
     )
 
 

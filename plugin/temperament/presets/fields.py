@@ -39,7 +39,7 @@ SETTINGS: frozenset[str] = frozenset(
     {*PARAMETERS, *GENERATION, *SYNONYMS, "temperature_scale", "order", "modes", "start", "switch"}
 )
 # The fields of a mode.
-IN_MODES = frozenset({*PARAMETERS, "temperature_scale", "order", "extends"})
+IN_MODES = frozenset({*PARAMETERS, "temperature_scale", "order", "extends", "fallback"})
 # The fields that a section of `models` can't have: they don't depend on the model.
 NOT_IN_SECTIONS = ("alone", "extends", "aliases", "summary", "models", "modes", "start", "switch")
 
@@ -57,6 +57,7 @@ ALLOWED: dict[str, str] = {
     "source": "a text: where the values come from",
     "alone": "true or false: whether the layers below are left out",
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
+    "fallback": "a map of parameters, in a mode that extends a preset of the model's values",
     "temperature_scale": "weights (a number as it stands), deepseek-api, kimi-anthropic",
     "models": "a map of patterns of models' names to further fields of a preset",
     "modes": f"a map of 1 to {MAX_MODES} names to parameters, 'temperature_scale', 'order' and"
@@ -102,11 +103,27 @@ def model() -> type[BaseModel]:
         )
         for name, parameter in PARAMETERS.items()
     }
+    fallback = (
+        create_model(
+            "Fallback",
+            __doc__="The values of a mode where the model's own aren't known.",
+            __config__=ConfigDict(extra="forbid", frozen=True),
+            **parameters,
+        )
+        | None,
+        None,
+    )
     mode = create_model(
         "Mode",
         __doc__="A mode: the values that it sets replace the preset's.",
         __config__=ConfigDict(extra="forbid", frozen=True),
-        **{"extends": extends, "temperature_scale": scale, "order": order, **parameters},
+        **{
+            "extends": extends,
+            "temperature_scale": scale,
+            "order": order,
+            "fallback": fallback,
+            **parameters,
+        },
     )
     fields: dict[str, Any] = {
         "extends": extends,

@@ -79,6 +79,10 @@ def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> l
         problems += _shadowed_rules(preset, locate) if shadowed else ()
         problems += _second_counters(preset, locate)
         problems += _returns_to_nowhere(preset, locate)
+    for mode in preset.modes:
+        if mode.unbound is not None and mode.unbound.fallback and not mode.unbound.from_model:
+            message = "the mode extends no preset of the model's values"
+            problems.append(_problem(locate, ("modes", mode.name, "fallback"), message))
     texts = {text for rule in preset.switch for text in rule.on.texts}
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if size > MAX_TRIGGER_BYTES:

@@ -14,7 +14,7 @@ from temperament.presets import fields, mode_checks
 from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NOT_IN_SECTIONS, PAIR
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import Mode
-from temperament.presets.preset import Preset
+from temperament.presets.preset import Preset, mode_of
 from temperament.presets.problems import Locate, Path, field_problems
 from temperament.presets.rule_fields import RuleFields
 from temperament.presets.source import MAX_VALUES
@@ -286,10 +286,12 @@ def _mode(name: str, mode_fields: BaseModel, scale: str) -> Mode:
     """The mode of checked fields. `scale` is the preset's, for a mode that names none."""
     values = {key: getattr(mode_fields, key) for key in mode_fields.model_fields_set}
     values = {key: value for key, value in values.items() if value is not None}
-    return Mode(
+    fallback = values.get("fallback")
+    preset = Preset(
         name,
         {key: values[key] for key in PARAMETERS if key in values},
         values.get("order", ()),
-        values.get("temperature_scale", scale),
-        values.get("extends"),
+        temperature_scale=values.get("temperature_scale", scale),
+        fallback=fallback.model_dump(exclude_unset=True) if fallback is not None else {},
     )
+    return mode_of(preset, values.get("extends"))

@@ -31,11 +31,11 @@ class Preset:
     keep the number that is stated, and `drawn` has the one that text is drawn with. `scales` are
     those for which the model's family has an entry of its own.
 
-    Three fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
+    Some fields depend on the model, until `binding.bind` replaces them by its numbers: `relative`
     are factors of what the model's vendor recommends, `from_model` names a kind of the vendor's
-    values to use as the layer below, and `sections` are further fields for models by their names.
-    `notes` say what was bound and why, `pending` why something couldn't be, `never` which rules
-    can't apply on this model.
+    values to use as the layer below, `fallback` are the values that replace them where no model is
+    known, and `sections` are further fields for models by their names. `notes` say what was bound
+    and why, `pending` why something couldn't be, `never` which rules can't apply on this model.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Preset:
     alone: bool = False
     relative: Mapping[str, float] = field(default_factory=dict)
     from_model: str = ""
+    fallback: Mapping[str, Any] = field(default_factory=dict)
     temperature_scale: str = ""
     scales: Mapping[str, Scale] = field(default_factory=dict)
     sections: Mapping[str, Preset] = field(default_factory=dict)
@@ -128,7 +129,7 @@ class Preset:
     @property
     def unbound(self) -> str:
         """Why sampling needs the preset bound to a model; "" if it doesn't."""
-        if self.relative or self.from_model:
+        if self.relative or (self.from_model and not self.fallback):
             return self.pending or (
                 "takes values from the model's recommended ones: the model must be known"
             )
@@ -203,6 +204,7 @@ class Preset:
             alone=self.alone or base.alone,
             relative={**_without(base.relative, self.values), **self.relative},
             from_model=self.from_model or base.from_model,
+            fallback={**base.fallback, **self.fallback},
             temperature_scale=self._scale_over(base.temperature_scale),
             scales=self.scales or base.scales,
             sections=sections,
@@ -276,9 +278,11 @@ def mode_as_preset(mode: Mode) -> Preset:
 
 def mode_of(preset: Preset, parent: str | None = None) -> Mode:
     """The mode with the values and the order of `preset`, and what of it depends on the model."""
-    unbound = preset if preset.leaves_values else None
-    scale = preset.temperature_scale
-    return Mode(preset.name, preset.values, preset.order, scale, parent, unbound)
+    unbound = preset if preset.leaves_values or preset.fallback else None
+    values = {**preset.fallback, **preset.values}
+    of_fallback = "temperature" in preset.fallback and "temperature" not in preset.values
+    scale = MODEL if of_fallback else preset.temperature_scale
+    return Mode(preset.name, values, preset.order, scale, parent, unbound)
 
 
 def mode_extending(mode: Mode, base: Preset) -> Mode:

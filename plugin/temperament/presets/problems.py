@@ -40,6 +40,8 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
     location = tuple(part for part in details["loc"] if part != "[key]")
     in_mode = location[:1] == ("modes",) and len(location) > 2
     inner = location[2:] if in_mode else location
+    if inner[:1] == ("fallback",) and len(inner) > 1:
+        inner = inner[1:]
     field = str(inner[0]) if inner else ""
     if details["type"] == "extra_forbidden" and len(inner) == 1:
         known = fields.IN_MODES if in_mode else fields.model().model_fields

@@ -34,6 +34,7 @@ from temperament.server.fields import (
 from temperament.server.restrictions import Restrictions, inline_size
 from temperament.server.scan import may_be_ours
 from temperament.server.selection import Selection, select
+from temperament.server.thinking import RequestThinking
 from temperament.server.trace import Trace
 
 MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
@@ -93,6 +94,10 @@ class Admission:
     restrictions: Restrictions = field(default_factory=Restrictions)
     # whether `GET /v1/models` also lists MODEL:PRESET
     advertise: bool = False
+    # reads from a request whether the model thinks; None if nothing depends on that
+    thinking: RequestThinking | None = None
+    # the same server for requests with thinking and without it, where it differs
+    variants: Mapping[bool, Admission] = field(default_factory=dict)
     _plans: dict[_Key, Planned] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -120,6 +125,10 @@ class Admission:
         `header` is the text of the header that names a preset. Raises `RequestError` or
         `PresetError` with every problem.
         """
+        if self.thinking is not None and self.variants:
+            variant = self.variants.get(self.thinking.thinks(body))  # type: ignore[arg-type]
+            if variant is not None:
+                return variant.admit(body, header, endpoint)
         problems: list[Problem] = []
         selection = Selection(None, body.get("model"))
         with _collecting(problems):

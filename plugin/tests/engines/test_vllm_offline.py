@@ -13,10 +13,11 @@ from vllm import SamplingParams
 
 import temperament
 from temperament import Catalogue, PresetError, TemperamentError
-from temperament.engines.vllm.endpoint import build_admission, first_line
+from temperament.engines.vllm.endpoint import build_admission, first_line, unreached_modes
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
 from temperament.engines.vllm.requests import validate
 from temperament.plan.wire import KEY
+from temperament.presets.markers import Marks
 from temperament.server import settings
 from temperament.server.admission import Admission
 
@@ -169,6 +170,32 @@ class TestBuildAdmission:
         assert admission.model_defaults.values == {"top_k": 20}
         assert [admission.serves(name) for name in ("m", "poet", "m:mine")] == [True, True, False]
 
+    def test_recommended(self) -> None:
+        """The default `recommended` is bound for requests with thinking and without it."""
+        config = self.config({"temperament": {"default": "recommended"}})
+        config.model_config.model = "Qwen/Qwen3-8B"
+        admission = built(config, self.state("m"))
+        (without,) = admission.variants.values()  # thinking is the family's default
+
+        assert admission.thinking is not None
+        assert admission.default is not None
+        assert admission.default.values["temperature"] == 0.6
+        assert without.default is not None
+        assert without.default.values["temperature"] == 0.7
+
+    def test_the_servers_parsers(self) -> None:
+        """The marks of the server's parsers come first; those that no text can have are told."""
+        config = self.config({})
+        config.model_config.model = "Qwen/Qwen3-8B"
+        marks = {"tool_call": Marks(unmarked="a call is Python")}
+        chosen = settings.read(config.additional_config)
+        admission = build_admission(config, self.state("m"), chosen, marks)
+
+        assert list(unreached_modes(admission)) == [
+            "preset agent never switches on tool_call.start: a call is Python, never switches on"
+            " tool_call.end: a call is Python"
+        ]
+
     def test_speculative_decoding(self) -> None:
         """Admission knows of speculative decoding."""
         config = self.config({}, speculative=SimpleNamespace(num_speculative_tokens=2))
@@ -178,6 +205,10 @@ class TestBuildAdmission:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
+            (
+                {"default": "recommended"},
+                "temperament.default: recommended: takes values from the model's recommended ones",
+            ),
             ({"default": "caht"}, "additional_config.temperament.default.*did you mean 'chat'"),
             ({"presets": ["/no/such/folder"]}, "no such file or folder"),
             ({"plan": "fast"}, "plan"),

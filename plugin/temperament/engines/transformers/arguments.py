@@ -54,6 +54,7 @@ def generate_kwargs(
     tokenizer: Any = None,
     *,
     model: Any = None,
+    thinking: bool | None = None,
     assistant_model: Any = None,
     seeds: Sequence[int] | None = None,
     catalogue: Catalogue | None = None,
@@ -63,10 +64,11 @@ def generate_kwargs(
     `presets` is one preset for all prompts, or a list of one for each prompt. `tokenizer` decides
     what is padding, and is needed for `stop`. With a `model`, its `generation_config.json` is the
     lowest layer and gives the tokens that end a text, as in vLLM, and presets may be relative to
-    its vendor's recommendations. Without a `model`, what the presets don't set is neutral. `seeds`,
-    one for each prompt, fix the noise of stages that draw random numbers. `assistant_model` is
-    passed on; the presets' fields for assisted generation are written into its `generation_config`,
-    because Transformers reads them only there.
+    its vendor's recommendations. `thinking` is whether the model thinks before it answers (as the
+    chat template was told), None for what its family does without being told. Without a `model`,
+    what the presets don't set is neutral. `seeds`, one for each prompt, fix the noise of stages
+    that draw random numbers. `assistant_model` is passed on; the presets' fields for assisted
+    generation are written into its `generation_config`, because Transformers reads them only there.
 
     Raises `PresetError` for an unknown preset or a wrong value. Raises `EngineError` for a field
     that `generate` doesn't have, that needs the tokenizer or an assistant, or in which the presets
@@ -75,7 +77,8 @@ def generate_kwargs(
     catalogue = Catalogue.load() if catalogue is None else catalogue
     if model is not None:
         config = model.config
-        catalogue = catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()))
+        facts = facts_of_config(config._name_or_path, config.to_dict())
+        catalogue = catalogue.for_model(facts, thinking)
     resolved, _ = as_presets(presets, catalogue)
     neutral = {**_NEUTRAL, **_overridden(resolved)}
     if model is not None:

@@ -21,7 +21,7 @@ from temperament.engines.vllm.parsers import server_marks
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import PresetError
 from temperament.plan.targets import VLLM
-from temperament.presets import Catalogue, as_preset
+from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.drawn import drawn_temperatures
 from temperament.presets.markers import Marks
 from temperament.presets.markers import configs as shipped
@@ -36,6 +36,7 @@ from temperament.server.restrictions import Restrictions
 from temperament.server.restrictions import problems as restricted
 from temperament.server.served import Served
 from temperament.server.settings import Settings
+from temperament.server.thinking import RequestThinking
 from temperament.stages import PARAMETERS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 logger = init_logger("vllm.temperament")
 
-_NO_MARKS: Mapping[str, Marks] = {}
+_NONE: Mapping[str, Any] = {}
 
 
 class TemperamentEndpoint:
@@ -80,7 +81,8 @@ class TemperamentEndpoint:
             await speculation.probe(engine_client)
         chosen = settings.read(config.additional_config)
         marks = server_marks(config, args)
-        build = partial(build_admission, config, state, chosen, marks)
+        defaults = getattr(args, "default_chat_template_kwargs", None) or {}
+        build = partial(build_admission, config, state, chosen, marks, defaults)
         admission = self._served.start(build)
         self._served.watch(chosen.presets, logger)
         collect(folder_of(config))
@@ -150,35 +152,34 @@ def collect(folder: Path) -> None:
 
 
 def build_admission(
-    config: VllmConfig, state: Any, chosen: Settings, marks: Mapping[str, Marks] = _NO_MARKS
+    config: VllmConfig,
+    state: Any,
+    chosen: Settings,
+    marks: Mapping[str, Marks] = _NONE,
+    template_defaults: Mapping[str, Any] = _NONE,
 ) -> Admission:
     """Reads the presets and returns the `Admission` of this server.
 
     `state` is the application's state, which has the served models; `marks` are those of the
-    server's parsers. Raises `PresetError` with every problem of the presets and of what the
-    operator has set.
+    server's parsers, `template_defaults` the server's arguments for the chat template. Raises
+    `PresetError` with every problem of the presets and of what the operator has set.
     """
     from vllm.platforms import current_platform
 
     model_config = config.model_config
     entries = model_config.hf_config.to_dict()
     facts = replace(facts_of_config(model_config.model, entries), marks=marks)
-    catalogue = Catalogue.load(chosen.presets)
+    loaded = Catalogue.load(chosen.presets)
     if chosen.temperature_scale == WEIGHTS:
-        catalogue = catalogue.as_they_stand()
-    catalogue = catalogue.for_model(facts)
+        loaded = loaded.as_they_stand()
+    catalogue = loaded.for_model(facts)
     restrictions = Restrictions(
         None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
     )
     problems = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
     if problems:
         raise PresetError(problems)
-    default = None
-    if chosen.default is not None:
-        where = f"{settings.WHERE}.default"
-        default = require_bound(catalogue.resolve(chosen.default, where), where)
-        if beyond := list(restrictions.check_values(default)):
-            raise PresetError(replace(problem, where=where) for problem in beyond)
+    default = _default(chosen, catalogue, restrictions)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models
@@ -196,7 +197,7 @@ def build_admission(
     if problems:
         raise PresetError(problems)
 
-    return Admission(
+    admission = Admission(
         catalogue=catalogue,
         default=default,
         model_defaults=_model_defaults(config.model_config),
@@ -210,6 +211,35 @@ def build_admission(
         restrictions=restrictions,
         advertise=chosen.advertise,
     )
+    family = catalogue.family
+    if family is None or family.thinking is None:
+        return admission
+    variants = {}
+    for thinks in (True, False):
+        if family.when(thinks) != family:
+            of_request = loaded.for_model(facts, thinks)
+            variants[thinks] = replace(
+                admission,
+                catalogue=of_request,
+                default=_default(chosen, of_request, restrictions),
+            )
+    thinking = RequestThinking(family.thinking, template_defaults)
+    return replace(admission, thinking=thinking, variants=variants)
+
+
+def _default(chosen: Settings, catalogue: Catalogue, restrictions: Restrictions) -> Preset | None:
+    """Returns the server's default preset, None if it has none.
+
+    Raises `PresetError` if it can't be bound to the model, or lies outside of the operator's
+    bounds.
+    """
+    if chosen.default is None:
+        return None
+    where = f"{settings.WHERE}.default"
+    default = require_bound(catalogue.resolve(chosen.default, where), where)
+    if beyond := list(restrictions.check_values(default)):
+        raise PresetError(replace(problem, where=where) for problem in beyond)
+    return default
 
 
 def _model_defaults(model_config: ModelConfig) -> Any:

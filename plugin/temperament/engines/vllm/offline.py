@@ -21,6 +21,7 @@ def sampling_params(
     preset: str | Mapping[str, Any] | Preset,
     *,
     model: str | None = None,
+    thinking: bool | None = None,
     model_defaults: Mapping[str, Any] | None = None,
     catalogue: Catalogue | None = None,
     plan: Choice = "auto",
@@ -30,8 +31,10 @@ def sampling_params(
 
     `overrides` are fields that win over the preset's (`temperature=0.2`, `max_tokens=256`), and any
     other field of `SamplingParams` (`n=4`, `logprobs=5`). `model` is the model's name or folder: a
-    preset may be relative to what its vendor recommends. `model_defaults` is the lowest layer, for
-    instance `llm.model_config.get_diff_sampling_param()`.
+    preset may be relative to what its vendor recommends. `thinking` is whether the model thinks
+    before it answers (as its chat template was told), None for what its family does without being
+    told. `model_defaults` is the lowest layer, for instance
+    `llm.model_config.get_diff_sampling_param()`.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
     that vLLM can't honour, and what `SamplingParams` raises for any other field.
@@ -41,7 +44,7 @@ def sampling_params(
 
     catalogue = Catalogue.load() if catalogue is None else catalogue
     if model is not None:
-        catalogue = catalogue.for_model(model)
+        catalogue = catalogue.for_model(model, thinking)
     settings = {name: value for name, value in overrides.items() if name in SETTINGS}
     others = {name: value for name, value in overrides.items() if name not in SETTINGS}
     chosen = named(preset, catalogue)
