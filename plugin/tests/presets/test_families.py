@@ -47,6 +47,13 @@ NAMES = {
     "LiquidAI/LFM2-1.2B": "lfm2",
     "LiquidAI/LFM2.5-1.2B-Instruct": "lfm2.5",
     "LiquidAI/LFM2.5-8B-A1B": "lfm2.5-8b-a1b",
+    "LiquidAI/LFM2.5-1.2B-Thinking": "lfm2.5-thinking",
+    "JetBrains/Mellum2-12B-A2.5B-Instruct": "mellum2",
+    "JetBrains/Mellum2-12B-A2.5B-Thinking": "mellum2-thinking",
+    "internlm/Intern-S2-Preview": "intern-s2",
+    "meta-models/Muse-Glimmer-30B": "muse-glimmer",
+    "poolside/Laguna-M.1": "laguna-m",
+    "poolside/Laguna-XS-2.1": "laguna",
     "someone/something": None,
 }
 CONFIGS: list[tuple[dict[str, Any], str | None]] = [
