@@ -399,7 +399,7 @@ def forms(open_tab: Callable[..., Tab], tmp_path: Path) -> Callable[[str], dict[
 
 WANTED = as_preset(
     {
-        "temperature": 1.5,
+        "temperature": 0.8,
         "top_p": 0.9,
         "dry_multiplier": 0.8,
         "order": ["top_p", "temperature"],

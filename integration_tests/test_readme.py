@@ -177,7 +177,7 @@ def test_the_demo() -> None:
     assert 0 == done.returncode, done.stderr[-3000:]
     for preset in ("code", "math", "data", "chat", "translation", "creative"):
         assert 3 == len(re.findall(rf"\[{preset}\] {preset}@[0-9a-f]{{12}}", done.stdout))
-    assert "temperature 1.5" in done.stdout
+    assert 4 == done.stdout.count("temperature 1.5, drawn at 0.8")
 
 
 def snippets(page: str, word: str) -> list[str]:

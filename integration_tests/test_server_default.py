@@ -113,17 +113,22 @@ class TestPrecedence:
     @pytest.mark.parametrize(
         ("fields", "wanted", "label"),
         [
-            ({}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"preset": "chat"}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"preset": "creative"}, {**MODEL, "temperature": 1.5}, "creative"),
-            ({"preset": "wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
+            ({}, {**MODEL, "temperature": 0.6}, "chat"),
+            ({"preset": "chat"}, {**MODEL, "temperature": 0.6}, "chat"),
+            ({"preset": "creative"}, {**MODEL, "temperature": 0.8}, "creative"),
+            (
+                {"preset": "creative", "temperature_scale": "weights"},
+                {**MODEL, "temperature": 1.5},
+                "creative",
+            ),
+            ({"preset": "wide"}, {**MODEL, "temperature": 0.6, **WIDE}, "wide"),
             ({"temperature": 0.9}, {**MODEL, "temperature": 0.9}, "chat"),
-            ({"temperature": None}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"top_k": 0}, {**MODEL, "temperature": 1.3, "top_k": 0}, "chat"),
-            ({"top_p": 1, "top_k": -1}, {**MODEL, "temperature": 1.3, **WIDE}, "chat"),
+            ({"temperature": None}, {**MODEL, "temperature": 0.6}, "chat"),
+            ({"top_k": 0}, {**MODEL, "temperature": 0.6, "top_k": 0}, "chat"),
+            ({"top_p": 1, "top_k": -1}, {**MODEL, "temperature": 0.6, **WIDE}, "chat"),
             (
                 {"preset": "wide", "top_k": 3, "repetition_penalty": 1},
-                {"temperature": 1.3, "top_k": 3},
+                {"temperature": 0.6, "top_k": 3},
                 "wide",
             ),
             (
@@ -133,12 +138,12 @@ class TestPrecedence:
             ),
             (
                 {"order": ["top_p", "temperature"]},
-                {**MODEL, "temperature": 1.3, "order": ["top_p", "temperature"]},
+                {**MODEL, "temperature": 0.6, "order": ["top_p", "temperature"]},
                 "chat",
             ),
-            ({"model": "tiny:wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
-            ({"model": "tiny:v2"}, {**MODEL, "temperature": 1.3}, "chat"),
-            ({"model": "tiny:v2:wide"}, {**MODEL, "temperature": 1.3, **WIDE}, "wide"),
+            ({"model": "tiny:wide"}, {**MODEL, "temperature": 0.6, **WIDE}, "wide"),
+            ({"model": "tiny:v2"}, {**MODEL, "temperature": 0.6}, "chat"),
+            ({"model": "tiny:v2:wide"}, {**MODEL, "temperature": 0.6, **WIDE}, "wide"),
         ],
         ids=str,
     )
@@ -275,7 +280,7 @@ class TestRoutes:
         plan = self.get(server, "wide").json()["plans"][MESSAGES]
 
         assert [] == plan["residual"]
-        assert 1.3 == plan["native"]["temperature"]
+        assert 0.6 == plan["native"]["temperature"]
 
     def test_an_unknown_preset(self, server: Server) -> None:
         """An unknown preset is answered 404 with the nearest names."""

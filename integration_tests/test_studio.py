@@ -92,7 +92,7 @@ def test_local_weights(local: Any, smollm2_path: Path) -> None:
         == creative["stages"][0]["probabilities"]
     )
     assert (
-        pytest.approx((logits / 1.5).softmax(-1)[shown].tolist(), rel=1e-3)
+        pytest.approx((logits / 0.8).softmax(-1)[shown].tolist(), rel=1e-3)
         == creative["stages"][1]["probabilities"]
     )
     stages = mixed["stages"]

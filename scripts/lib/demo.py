@@ -47,12 +47,19 @@ def ask(server: Server, preset: str, prompt: str) -> tuple[str, str]:
     return answer, raw.headers.get("X-Sampling-Preset", "no X-Sampling-Preset header")
 
 
-def describe(server: Server, preset: str) -> str:
-    """The preset's summary and every parameter that it sets, as the server reports them."""
+def facts_of(server: Server, preset: str) -> dict[str, Any]:
+    """What the server reports of a preset."""
     with urllib.request.urlopen(f"{server.url}/v1/presets/{preset}") as response:
         preset_facts: dict[str, Any] = json.load(response)
-    settings = [f"{name} {json.dumps(value)}" for name, value in preset_facts["parameters"].items()]
-    return f"{preset_facts['summary']['en']}\n{', '.join(settings)}"
+    return preset_facts
+
+
+def settings(preset_facts: dict[str, Any]) -> str:
+    """Every parameter of a preset; a temperature on a scale with the one that is drawn."""
+    parameters = {name: json.dumps(value) for name, value in preset_facts["parameters"].items()}
+    if stated := preset_facts.get("stated", {}).get("preset"):
+        parameters["temperature"] = f"{stated['temperature']}, drawn at {parameters['temperature']}"
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
 
 
 def side_by_side(cells: list[str], width: int) -> str:
@@ -72,14 +79,18 @@ def side_by_side(cells: list[str], width: int) -> str:
 
 def show(server: Server, width: int) -> None:
     """Prints the presets, then each question with its six answers."""
-    descriptions = [f"[{name}]\n{describe(server, name)}" for name in PRESETS]
+    facts = {name: facts_of(server, name) for name in PRESETS}
+    parameters = {name: settings(each) for name, each in facts.items()}
+    descriptions = [
+        f"[{name}]\n{each['summary']['en']}\n{parameters[name]}" for name, each in facts.items()
+    ]
     print(f"\n{side_by_side(descriptions, width)}")
     pairs = [(prompt, preset) for prompt in PROMPTS for preset in PRESETS]
     with ThreadPoolExecutor(len(pairs)) as pool:
         answers = dict(zip(pairs, pool.map(lambda p: ask(server, p[1], p[0]), pairs), strict=True))
     for prompt in PROMPTS:
         cells = [
-            f"[{name}] {header}\n{answer}"
+            f"[{name}] {header}\n{parameters[name]}\n\n{answer}"
             for name in PRESETS
             for answer, header in [answers[prompt, name]]
         ]

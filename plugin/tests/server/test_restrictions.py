@@ -269,6 +269,29 @@ class TestLocked:
         assert found.startswith(f"{place}: out of this server's bounds; {given}")
         assert found.endswith("; at most 1")
 
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"preset": "chat", "temperature_scale": "weights"}, "temperature_scale"),
+            (
+                {"preset": {"extends": "chat", "temperature_scale": "weights"}},
+                "preset.temperature_scale",
+            ),
+            (
+                {"modes": {"a": {"temperature_scale": "weights"}}},
+                "modes.a.temperature_scale",
+            ),
+        ],
+        ids=str,
+    )
+    def test_a_scale_changes_the_temperature(
+        self, admission: Admission, body: dict[str, Any], path: str
+    ) -> None:
+        """Where requests can't set the temperature, they can't name a scale for it."""
+        found = refused(restricted(admission, locked={"temperature": Bounds()}), body)
+
+        assert found == [f"{path}: this server doesn't let requests set it; ; a request without it"]
+
     def test_what_nobody_says_counts_too(self, admission: Admission) -> None:
         """With a bound below the neutral value, some layer must set the parameter."""
         server = restricted(admission, locked={"temperature": Bounds(max=0.5)})

@@ -44,6 +44,16 @@ class TestList:
             "seed": 3,
         }
 
+    def test_both_temperatures(self, admission: Admission) -> None:
+        """The drawn number is among the parameters, the file's beside it with its scale."""
+        chat = client(admission).get("/v1/presets/chat").json()
+
+        assert {"temperature": 0.6} == chat["parameters"]
+        stated = {"temperature": 1.3, "temperature_scale": "deepseek-api"}
+        assert {"preset": stated} == chat["stated"]
+        assert "temperature 1.3 on deepseek-api is drawn at 0.6: " in chat["notes"][0]
+        assert "stated" not in client(admission).get("/v1/presets/cuts").json()
+
     def test_no_default(self, admission: Admission) -> None:
         """Without a default preset, `default` is null."""
         assert client(admission).get("/v1/presets").json()["default"] is None
