@@ -247,13 +247,13 @@ class DeviceChains:
         tokens, prompt_ends, ends = zeros[:, None], zeros, zeros
         if history is not None:
             tokens, prompt_ends, ends = history.tokens, history.prompt_end, history.end
-        slots, banks = zeros, []
+        entries, banks = zeros, []
         for stage in ("mirostat", "adaptive_p"):
-            bank = [unused.doubles, unused.floats, unused.floats, zeros]
+            bank = [unused.doubles, unused.floats, unused.floats, zeros, zeros]
             state = inputs.states.get(stage)
             if state is not None:
-                bank = [state.value, state.logits, state.normaliser, state.generated]
-                slots = state.slots
+                bank = [state.value, state.logits, state.normaliser, state.generated, state.source]
+                entries = state.destination
             banks.append(bank)
         newline = unused.flags
         if inputs.vocabulary is not None:
@@ -266,7 +266,7 @@ class DeviceChains:
             numbers,
             number_rows,
             seeds,
-            slots,
+            entries,
             tokens,
             prompt_ends,
             ends,

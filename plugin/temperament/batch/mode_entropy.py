@@ -1,7 +1,8 @@
 """Rules on entropy: they count steps whose entropy is above or below a mode's bounds.
 
 A runner may repeat a step with other logits: a prompt that is processed in parts has a step for
-each part. So a step's entropy is recorded first, and counted only when the next token is read.
+each part. And a draft token may be rejected. So a step's entropy is recorded first, and counted
+only when the next token is read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from temperament.batch.drafts import Drafts
 from temperament.batch.mode_rules import begin_modes, earlier_rule, mode_index, switch
 from temperament.batch.mode_state import ModeState
 from temperament.batch.mode_tables import Tables
@@ -16,21 +18,42 @@ from temperament.ops.cut import entropy
 from temperament.plan.automata.modes import NO_RULE
 
 
-def record(state: ModeState, rows: Tensor, position: Tensor, logits: Tensor) -> None:
-    """Records the entropy of [rows, vocab] logits at [rows] positions, in some rows (bool)."""
+def record(
+    state: ModeState,
+    rows: Tensor,
+    position: Tensor,
+    logits: Tensor,
+    slots: Tensor,
+    drafts: Drafts | None,
+) -> None:
+    """Records the entropies of [rows, vocab] logits in some rows (bool), each for its whole slot.
+
+    `position` ([rows] int64) is that of the slot's row without draft tokens.
+    """
     nats = entropy(logits)[2][:, 0].double().view(torch.int64)
-    state.nats = torch.where(rows, nats, state.nats)
-    state.nats_position = torch.where(rows, position, state.nats_position)
+    steps = state.nats.shape[1]
+    # [rows, steps]: how many draft tokens come before the step at this place of the ring
+    before = (torch.arange(steps, device=nats.device) - position[:, None]) % steps
+    if drafts is None:
+        nats, known = nats[:, None], before == 0
+    else:
+        nats = nats[drafts.row[slots[:, None], before]]
+        known = before < drafts.count[slots][:, None]
+    known = known & rows[:, None]
+    state.nats = torch.where(known, nats, state.nats)
+    state.nats_position = torch.where(known, position[:, None] + before, state.nats_position)
 
 
 def count(tables: Tables, state: ModeState, rows: Tensor, position: Tensor) -> None:
     """Counts the recorded step of [rows] positions, and switches by the rules on entropy.
 
-    Only in some rows (bool), and only if the recorded step is the one of that position.
+    Only in some rows (bool), and only if the step of that position is recorded.
     """
     counting, mode = tables.counting, mode_index(state)
-    counted = rows & (position >= 0) & (state.nats_position == position)
-    nats = state.nats.view(torch.float64)
+    place = (position % state.nats.shape[1])[:, None]
+    recorded = state.nats_position.gather(1, place)[:, 0]
+    counted = rows & (position >= 0) & (recorded == position)
+    nats = state.nats.gather(1, place)[:, 0].view(torch.float64)
     high = torch.where(nats > counting.above[mode], state.steps_high + 1, 0)
     low = torch.where(nats < counting.below[mode], state.steps_low + 1, 0)
     state.steps_high = torch.where(counted, high, state.steps_high)

@@ -97,7 +97,9 @@ class TokenReader:
         """Returns [rows] bool: whether the last `span` tokens occur `times` times in the output."""
         counting, history, matches = self.tables.counting, self.history, self.matches
         if matches is None:
-            read = History(history.tokens, history.start, history.prompt_end, state.read)
+            # A row whose known tokens are processed again in parts has read more than its history.
+            end = state.read.minimum(history.end)
+            read = History(history.tokens, history.start, history.prompt_end, end)
             matches = rebuild(read)
         span = counting.span[mode]
         position = torch.arange(matches.shape[1], device=matches.device)

@@ -18,7 +18,7 @@ NO_AUTOMATON = -1
 
 @dataclass(slots=True)
 class ModeState:
-    """The state of the rows of a batch: [rows] int64 each, but for `stack`.
+    """The state of the rows of a batch: [rows] int64 each, but for the last three.
 
     Functions that read tokens replace the tensors and never write into them, so that a copy of the
     state is one of references.
@@ -39,22 +39,26 @@ class ModeState:
     # the number of steps in a row with an entropy above, and below, the mode's bounds
     steps_high: Tensor
     steps_low: Tensor
-    # the entropy of the last step in nats, as the bits of a float64, and the step's position
-    nats: Tensor
-    nats_position: Tensor
     # [rows, MAX_DEPTH] int64: the modes that `back` returns to, a ring
     stack: Tensor
+    # [rows, steps] int64: the entropy in nats, as the bits of a float64, of the last step and of
+    # the step after each of its draft tokens; and the positions of these steps. The step of
+    # position i is at i % steps.
+    nats: Tensor
+    nats_position: Tensor
 
     @classmethod
     def unpack(cls, packed: Tensor) -> ModeState:
-        """Returns the state of [rows, FIELDS] int64."""
-        columns = [*packed[:, :_STACK].unbind(1), packed[:, _STACK:]]
+        """Returns the state of [rows, width] int64."""
+        stack, entropies = packed[:, _STACK:_NATS], packed[:, _NATS:]
+        nats, positions = entropies.chunk(2, 1)
+        columns = [*packed[:, :_STACK].unbind(1), stack, nats, positions]
         return cls(*columns)
 
     def pack(self) -> Tensor:
-        """Returns [rows, FIELDS] int64."""
+        """Returns [rows, width] int64."""
         columns = [getattr(self, name) for name in _NAMES[:_STACK]]
-        return torch.cat([torch.stack(columns, 1), self.stack], 1)
+        return torch.cat([torch.stack(columns, 1), self.stack, self.nats, self.nats_position], 1)
 
     def copy(self) -> ModeState:
         """Returns a state that can be changed without changing this one."""
@@ -65,19 +69,24 @@ class ModeState:
         return self.stack.gather(1, (self.top % MAX_DEPTH)[:, None])[:, 0]
 
 
-# The columns of a packed state: a field each, then the stack.
+# The columns of a packed state: a field each, then the stack and the entropies.
 _NAMES = [field.name for field in fields(ModeState)]
 AUTOMATON, READ, _STACK = (_NAMES.index(name) for name in ("automaton", "read", "stack"))
-FIELDS = _STACK + MAX_DEPTH
+_NATS = _STACK + MAX_DEPTH
 
 
-def packed_after(text: Tracer, automaton: int, read: int) -> Tensor:
-    """Returns [FIELDS] int64: the state after a text that the host has read.
+def width(steps: int) -> int:
+    """Returns the number of columns of a packed state with the entropies of `steps` steps."""
+    return _NATS + 2 * steps
+
+
+def packed_after(text: Tracer, automaton: int, read: int, steps: int) -> Tensor:
+    """Returns [width] int64: the state after a text that the host has read.
 
     `automaton` is the number of its automaton, `read` the number of history tokens in the text.
     """
     stack = text.stack + [0] * (MAX_DEPTH - len(text.stack))
-    no_steps, no_entropy = (0, 0), (0, -1)
+    no_steps, no_entropies = (0, 0), [0] * steps + [-1] * steps
     return torch.tensor(
         [
             automaton,
@@ -88,8 +97,8 @@ def packed_after(text: Tracer, automaton: int, read: int) -> Tensor:
             len(text.stack) - 1,
             len(text.stack),
             *no_steps,
-            *no_entropy,
             *stack,
+            *no_entropies,
         ],
         dtype=torch.int64,
     )

@@ -185,7 +185,8 @@ class ModeAutomata:
         self, first_event: NDArray[np.int64], first_mark: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns [events, longest] each: the marks of every event, and their positions in it."""
-        longest = max(automaton.longest_event for automaton in self._list)
+        # At least one mark, so that the first one can be chosen even if no rule waits for a text.
+        longest = max(1, *(automaton.longest_event for automaton in self._list))
         marks = np.zeros((int(first_event[-1]) + 1, longest), dtype=np.int64)
         ends = np.zeros_like(marks)
         for number, automaton in enumerate(self._list):

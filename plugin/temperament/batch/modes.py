@@ -16,15 +16,16 @@ from torch import Tensor
 
 from temperament.batch import mode_entropy
 from temperament.batch.arrays import Flags, Slots
+from temperament.batch.drafts import Drafts
 from temperament.batch.mode_reading import TokenReader
 from temperament.batch.mode_rules import next_mode
 from temperament.batch.mode_state import (
     AUTOMATON,
-    FIELDS,
     NO_AUTOMATON,
     READ,
     ModeState,
     packed_after,
+    width,
 )
 from temperament.batch.mode_tables import ModeAutomata
 from temperament.ops.blocks import branches
@@ -48,6 +49,7 @@ class Modes:
     """The modes of the requests in `slots` slots.
 
     `vocabulary` returns the tokens' bytes; it is called when a request's rules first need them.
+    `drafts` is the most draft tokens that a request has in a step.
     """
 
     def __init__(
@@ -55,12 +57,16 @@ class Modes:
         slots: int,
         device: torch.device | str = "cpu",
         vocabulary: Callable[[], TokenBytes] | None = None,
+        *,
+        drafts: int = 0,
     ) -> None:
         self._vocabulary = vocabulary
         self._automata = ModeAutomata(device)
-        # [slots + 1, FIELDS] int64: a packed `ModeState`. Rows whose new state isn't kept write to
+        self._drafts = drafts
+        # [slots + 1, width] int64: a packed `ModeState`. Rows whose new state isn't kept write to
         # the last one.
-        self._packed = torch.zeros(slots + 1, FIELDS, dtype=torch.int64, device=device)
+        shape = (slots + 1, width(drafts + 1))
+        self._packed = torch.zeros(shape, dtype=torch.int64, device=device)
         self._packed[:, AUTOMATON] = NO_AUTOMATON
         # slot -> its automaton
         self._automaton_of: dict[int, ModeAutomaton] = {}
@@ -106,7 +112,8 @@ class Modes:
         text.read_prompt(prompt)
         text.read(output)
         number = self._automata.number(self._automaton_of[slot])
-        self._packed[slot] = packed_after(text, number, end).to(self._packed.device)
+        packed = packed_after(text, number, end, self._drafts + 1)
+        self._packed[slot] = packed.to(self._packed.device)
         self.known[slot] = end
 
     def clear(self, slot: int) -> None:
@@ -160,55 +167,61 @@ class Modes:
         logits: Tensor | None = None,
         repeats: bool = False,
         repeated: Tensor | None = None,
-        keep: Tensor | None = None,
+        drafts: Drafts | None = None,
     ) -> RowModes:
         """Reads the new tokens of a batch whose row i is slot `slots[i]`, and returns its modes.
 
-        `most_new` bounds the number of new tokens of any row. `logits` ([rows, vocab], of this
-        step) are needed if a row has a rule on entropy. `repeats` is whether a row has a rule on
-        repetitions; it reads `repeated` ([rows, positions], the suffix matches at the history's
-        end), or finds the matches itself. Only rows with `keep` ([rows] bool, None: all) change the
-        state of their slot.
+        `most_new` bounds the number of tokens that are new to any slot, without draft tokens.
+        `logits` ([rows, vocab], of this step) are needed if a row has a rule on entropy. `repeats`
+        is whether a row has a rule on repetitions; it reads `repeated` ([rows, positions], the
+        suffix matches at the history's end), or finds the matches itself. `drafts` are the rows of
+        each slot, None if a slot has one row. A slot keeps the state without draft tokens.
         """
         tables = self._automata.tables
         state = ModeState.unpack(self._packed.index_select(0, slots))
-        before = state.entered
         has_modes = state.automaton != NO_AUTOMATON
         # The tables need a number for every row; without modes, a row reads nothing in them.
         state.automaton = state.automaton.clamp_min(0)
-        reader = TokenReader(tables, history, repeats, repeated if most_new == 1 else None)
-        for _ in range(most_new):
-            unread = has_modes & (state.read < history.end)
-            if branches(unread) and not bool(unread.any()):
-                break
-            if logits is not None:
-                mode_entropy.count(tables, state, unread, state.read - history.prompt_end)
-            reader.read(state, unread)
-        generated = history.end - history.prompt_end
-        drawn = state
+        matches = repeated if most_new == 1 and drafts is None else None
+        reader = TokenReader(tables, history, repeats, matches)
+        uses_entropy = logits is not None
+        committed = history.end if drafts is None else history.end - drafts.before
+        switches = _read(reader, state, has_modes, committed, most_new, uses_entropy=uses_entropy)
         if logits is not None:
-            # This step's entropy decides the mode of its token. The kept state only records it.
-            complete = has_modes & (state.read == history.end)
-            mode_entropy.record(state, complete, generated, logits)
-            drawn = state.copy()
-            mode_entropy.count(tables, drawn, complete, generated)
-        mode, position = next_mode(tables, drawn, generated)
-        switched = state.entered != before
-        state.automaton = torch.where(has_modes, state.automaton, NO_AUTOMATON)
-        self._store(state, slots, switched, keep)
+            complete, position = (
+                has_modes & (state.read == committed),
+                committed - history.prompt_end,
+            )
+            mode_entropy.record(state, complete, position, logits, slots, drafts)
+        self._store(state, has_modes, slots, switches, drafts)
+        # Nothing is stored of the draft tokens, nor that this step's entropy decides the mode of
+        # its token.
+        if drafts is not None:
+            _read(reader, state, has_modes, history.end, self._drafts, uses_entropy=uses_entropy)
+        generated = history.end - history.prompt_end
+        if logits is not None:
+            mode_entropy.count(tables, state, has_modes & (state.read == history.end), generated)
+        mode, position = next_mode(tables, state, generated)
         return RowModes(
             torch.where(has_modes, mode, 0), torch.where(has_modes, position, generated)
         )
 
     def _store(
-        self, state: ModeState, slots: Tensor, switched: Tensor, keep: Tensor | None
+        self,
+        state: ModeState,
+        has_modes: Tensor,
+        slots: Tensor,
+        switches: Tensor,
+        drafts: Drafts | None,
     ) -> None:
-        """Stores the state of the rows with `keep`, and counts those that `switched`."""
-        if keep is not None:
-            unused = self._packed.shape[0] - 1
-            slots, switched = torch.where(keep, slots, unused), switched & keep
-        self._packed.index_copy_(0, slots, state.pack())
-        self._switched += switched.sum()
+        """Stores the state of the rows without draft tokens, and counts their `switches`."""
+        stored = state.copy()
+        stored.automaton = torch.where(has_modes, state.automaton, NO_AUTOMATON)
+        if drafts is not None:
+            first, unused = drafts.before == 0, self._packed.shape[0] - 1
+            slots, switches = torch.where(first, slots, unused), torch.where(first, switches, 0)
+        self._packed.index_copy_(0, slots, stored.pack())
+        self._switched += switches.sum()
 
     def _set(self, slot: int, automaton: ModeAutomaton | None) -> None:
         if automaton is None:
@@ -218,3 +231,30 @@ class Modes:
         self._has_modes[slot] = automaton is not None
         self._has_repeat_rule[slot] = automaton is not None and automaton.switching.repeats
         self._has_entropy_rule[slot] = automaton is not None and automaton.switching.uses_entropy
+
+
+def _read(
+    reader: TokenReader,
+    state: ModeState,
+    rows: Tensor,
+    end: Tensor,
+    most: int,
+    *,
+    uses_entropy: bool,
+) -> Tensor:
+    """Reads at most `most` tokens before `end` ([rows] int64), in some rows ([rows] bool).
+
+    Returns [rows] int64: at how many of these tokens the mode switched.
+    """
+    switches = torch.zeros_like(end)
+    for _ in range(most):
+        unread = rows & (state.read < end)
+        if branches(unread) and not bool(unread.any()):
+            break
+        before = state.entered
+        if uses_entropy:
+            position = state.read - reader.history.prompt_end
+            mode_entropy.count(reader.tables, state, unread, position)
+        reader.read(state, unread)
+        switches += state.entered != before
+    return switches

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Flags, Slots, to_device
+from temperament.batch.drafts import Drafts
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
 from temperament.batch.modes import Modes, RowModes
@@ -43,7 +44,8 @@ class Rows:
     each of them, numbered after all slots; its current mode decides which one runs.
 
     `vocabulary` returns the tokens' bytes; it is called when a request first needs them.
-    `candidates` is whether a chain may run on a row's largest logits alone.
+    `candidates` is whether a chain may run on a row's largest logits alone. `drafts` is the most
+    draft tokens that a request has in a step.
     """
 
     def __init__(
@@ -53,13 +55,15 @@ class Rows:
         vocabulary: Callable[[], TokenBytes] | None = None,
         *,
         candidates: bool = True,
+        drafts: int = 0,
     ) -> None:
         self.device = torch.device(device)
         self.table = Table(slots, device, vocabulary, candidates=candidates)
         self.log = TokenLog(slots, device)
         self._matches = SuffixMatches(slots, device)
-        self._states = States(slots, device)
-        self._modes = Modes(slots, device, vocabulary)
+        self._drafts = drafts
+        self._states = States(slots, device, drafts=drafts)
+        self._modes = Modes(slots, device, vocabulary, drafts=drafts)
         # [slots, MAX_MODES] the place of each mode; filled up with that of the first mode
         self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
         # places that no request has
@@ -181,10 +185,16 @@ class Rows:
         one = np.array([slot])
         return bool(self.uses(one, "state")[0] or self._modes.uses_entropy(one))
 
-    def save(self, slot: int) -> Snapshot:
-        """Returns the state that the tokens don't determine, for a request that may come back."""
+    def save(self, slot: int, generated: int | None = None) -> Snapshot:
+        """Returns the state that the tokens don't determine, for a request that may come back.
+
+        `generated` is how many tokens it has; it is needed if its last step had draft tokens.
+        """
         saved: Snapshot = {}
         if self.uses(np.array([slot]), "state")[0]:
+            if generated is not None:
+                number = torch.tensor([slot, generated]).to(self.device)
+                self._states.commit(number[:1], number[1:])
             saved = self._states.save(slot)
         if self._modes.uses_entropy(np.array([slot])):
             saved = {**saved, _MODES: (self._modes.save(slot),)}
@@ -234,20 +244,21 @@ class Rows:
         logits: Tensor,
         slots: Slots,
         rows: Tensor,
+        before: Tensor,
         history: History | None,
         *,
-        first: Tensor | None = None,
         new: int = 0,
     ) -> Tensor:
         """Runs a batch in which a request may have several rows: row i is slot `rows[i]` (int64).
 
-        Only the device knows `rows`; the host knows that `slots` occur in it. `first` ([rows]
-        bool) marks the row of each request that has no draft tokens: its mode is kept. `new` is
-        the most tokens by which a row may have grown since the request's last step. Returns new
-        logits.
+        Row i comes after `before[i]` (int64) draft tokens; each slot has a row after none, after
+        one, and so on. Only the device knows `rows`; the host knows that `slots` occur in it, each
+        once. Modes and states follow from committed tokens alone. `new` is the most tokens that
+        were committed since the request's last step. Returns new logits.
         """
         vocabulary = logits.shape[1]
         context = Context(history=history, vocabulary=self._tokens(slots, vocabulary))
+        drafts = Drafts.of(rows, before, slots=len(self._places), most=self._drafts)
         if history is not None and self.uses(slots, "matches").any():
             context.matches = Matches(rebuild(history))
         place = rows
@@ -261,12 +272,29 @@ class Rows:
                 new,
                 logits=logits if self._modes.uses_entropy(slots) else None,
                 repeats=self._modes.repeats(slots),
-                keep=first,
+                drafts=drafts,
             )
             place, context.position = self._place_of(rows, drawn.mode), drawn.position
-        steps = self.table.expanded_steps(np.unique(self._places[slots]), place, vocabulary)
-        context.states = self._views(slots, rows, vocabulary)
-        return execute_expanded(logits, steps, context)
+        places = np.unique(self._places[slots])
+        if not self.uses(slots, "state").any():
+            return execute_expanded(
+                logits, self.table.expanded_steps(places, place, vocabulary), context
+            )
+        # A state follows from the one a draft token earlier, so that a slot's rows run one after
+        # another. A slot with fewer rows repeats its last one, which changes nothing.
+        done = logits.clone()
+        index = to_device(slots, self.device)
+        for number in range(self._drafts + 1):
+            turn = drafts.after(index, number)
+            part = context.select(turn)
+            assert part.history is not None
+            if number == 0:
+                self._states.commit(index, part.history.end - part.history.prompt_end)
+            part.states = self._views(slots, index, vocabulary, number)
+            steps = self.table.expanded_steps(places, place.index_select(0, turn), vocabulary)
+            changed = execute_expanded(logits.index_select(0, turn), steps, part)
+            done.index_copy_(0, turn, changed)
+        return done
 
     def _advance(
         self,
@@ -326,19 +354,22 @@ class Rows:
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )
-        context.states = self._views(slots, to_device(slots, self.device), vocabulary)
+        if self.uses(slots, "state").any():
+            index = to_device(slots, self.device)
+            self._states.commit(index, history.end - history.prompt_end)
+            context.states = self._views(slots, index, vocabulary)
         return context
 
-    def _views(self, slots: Slots, rows: Tensor, vocabulary: int) -> dict[str, State]:
+    def _views(
+        self, slots: Slots, index: Tensor, vocabulary: int, entry: int = 0
+    ) -> dict[str, State]:
         """Returns the states of the stages that the slots have in any mode, by stage.
 
-        `rows` ([rows] int64) are the slots of the batch's rows.
+        For rows that come after `entry` draft tokens; `index` ([rows] int64) are the slots.
         """
-        if not self.uses(slots, "state").any():
-            return {}
         stages = {s for place in np.unique(self._places[slots]) for s in self.table.stages(place)}
         return {
-            stage: self._states.view(stage, rows, vocabulary)
+            stage: self._states.view(stage, index, vocabulary, entry)
             for stage in stages
             if "state" in BY_NAME[stage].needs
         }

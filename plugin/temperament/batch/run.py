@@ -7,7 +7,7 @@ waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,6 +45,13 @@ class Context:
             {name: state.select(rows) for name, state in states.items()},
             None if self.position is None else self.position.index_select(0, rows),
         )
+
+    def only(self, takes_part: Tensor) -> Context:
+        """Returns the same such that only some rows ([rows] bool) change their state."""
+        if not self.states:
+            return self
+        states = {name: state.only(takes_part) for name, state in self.states.items()}
+        return replace(self, states=states)
 
 
 def execute(
@@ -107,8 +114,8 @@ def execute_expanded(
         if isinstance(step, ChainStep):
             logits = _run_chains(logits, step, context)
             continue
-        changed = _apply(logits.clone(), step, context)
         assert step.rows is not None
+        changed = _apply(logits.clone(), step, context.only(step.rows))
         logits = torch.where(step.rows[:, None], changed, logits)
     return logits
 

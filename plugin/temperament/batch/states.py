@@ -18,30 +18,57 @@ _NEVER = -2  # `generated` before a stage's first step; no number of tokens is o
 class _Bank(NamedTuple):
     """The state of one stage in all slots: the tensors of `State`."""
 
-    # [slots] float64
+    # [slots, entries] float64
     value: Tensor
-    # [slots, vocabulary] float32
+    # [slots, entries, vocabulary] float32
     logits: Tensor
-    # [slots] float32
+    # [slots, entries] float32
     normaliser: Tensor
-    # [slots] int64
+    # [slots, entries] int64
     generated: Tensor
 
 
 class States:
-    """The state of every stateful stage in `slots` slots, created when the stage is first used."""
+    """The state of every stateful stage in `slots` slots, created when the stage is first used.
 
-    def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
-        self._slots = slots
+    A slot has an entry for the step after its tokens, and one for the step after each of at most
+    `drafts` draft tokens.
+    """
+
+    def __init__(self, slots: int, device: torch.device | str = "cpu", *, drafts: int = 0) -> None:
+        self._shape = (slots, drafts + 1)
         self._device = torch.device(device)
         # by stage
         self._banks: dict[str, _Bank] = {}
 
-    def view(self, stage: str, slots: Tensor, vocabulary: int) -> State:
-        """Returns the state of a stage for a batch whose row i is slot `slots[i]` (int64)."""
+    def view(self, stage: str, slots: Tensor, vocabulary: int, entry: int = 0) -> State:
+        """Returns the state of a stage for a batch whose row i is slot `slots[i]` (int64).
+
+        Each row comes after `entry` draft tokens.
+        """
         if stage not in self._banks:
             self._banks[stage] = self._build(vocabulary)
-        return State(*self._banks[stage], slots)
+        return State(*self._banks[stage], slots, entry)
+
+    def commit(self, slots: Tensor, generated: Tensor) -> None:
+        """Makes the last step before the next token the only one that is known of each slot.
+
+        `generated` ([rows] int64) is how many tokens each of the slots ([rows] int64) has: what
+        was kept of the steps after rejected draft tokens is dropped.
+        """
+        if self._shape[1] == 1:
+            return
+        for bank in self._banks.values():
+            number = bank.generated.index_select(0, slots)
+            earlier = torch.where(number < generated[:, None], number, _NEVER)
+            last, entry = earlier.max(1)
+            # If known tokens are processed again, no step is earlier; the first entry stays.
+            entry = torch.where(last > _NEVER, entry, 0)
+            for part in bank:
+                part[slots, torch.zeros_like(entry)] = part[slots, entry]
+            dropped = torch.full_like(number, _NEVER)
+            dropped[:, 0] = bank.generated[slots, torch.zeros_like(entry)]
+            bank.generated.index_copy_(0, slots, dropped)
 
     def reorder(self, parents: Tensor) -> None:
         """Gives each slot the state of slot `parents[i]`: [slots] int64."""
@@ -56,16 +83,17 @@ class States:
             bank.generated[slot] = _NEVER
 
     def save(self, slot: int) -> Snapshot:
-        """Returns a copy of a slot's state, for `restore`."""
+        """Returns a copy of a slot's state without draft tokens, for `restore`."""
         return {
-            stage: tuple(part[slot].clone() for part in bank) for stage, bank in self._banks.items()
+            stage: tuple(part[slot, 0].clone() for part in bank)
+            for stage, bank in self._banks.items()
         }
 
     def restore(self, slot: int, saved: Snapshot) -> None:
-        """Sets a slot to a saved state."""
+        """Sets a slot that forgot its state to a saved one."""
         for stage, parts in saved.items():
             for bank, part in zip(self._banks[stage], parts, strict=True):
-                bank[slot] = part
+                bank[slot, 0] = part
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the states of two slots."""
@@ -75,9 +103,10 @@ class States:
                 part[pair] = part[reversed_pair]
 
     def _build(self, vocabulary: int) -> _Bank:
+        shape, device = self._shape, self._device
         return _Bank(
-            torch.full((self._slots,), torch.nan, dtype=torch.float64, device=self._device),
-            torch.zeros(self._slots, vocabulary, device=self._device),
-            torch.zeros(self._slots, device=self._device),
-            torch.full((self._slots,), _NEVER, dtype=torch.int64, device=self._device),
+            torch.full(shape, torch.nan, dtype=torch.float64, device=device),
+            torch.zeros(*shape, vocabulary, device=device),
+            torch.zeros(shape, device=device),
+            torch.full(shape, _NEVER, dtype=torch.int64, device=device),
         )

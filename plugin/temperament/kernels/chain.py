@@ -17,7 +17,7 @@ WIDEST = 2048  # logits of a block, and of the list of the tokens that are left
 _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "run_chain(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
-    "Tensor number_rows, Tensor seeds, Tensor slots, Tensor tokens, Tensor prompt_ends, "
+    "Tensor number_rows, Tensor seeds, Tensor entries, Tensor tokens, Tensor prompt_ends, "
     "Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, Tensor protected, "
     "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens) -> ()"
 )
@@ -46,7 +46,7 @@ def _run_chain(
     numbers: Tensor,
     number_rows: Tensor,
     seeds: Tensor,
-    slots: Tensor,
+    entries: Tensor,
     tokens: Tensor,
     prompt_ends: Tensor,
     ends: Tensor,
@@ -70,7 +70,7 @@ def _run_chain(
         numbers,
         number_rows,
         seeds,
-        slots,
+        entries,
         tokens,
         tokens.stride(0),
         prompt_ends,

@@ -418,7 +418,9 @@ def _emit(
     do_not_specialize_on_alignment=[
         "places",
         "number_rows",
-        "slots",
+        "entries",
+        "mirostat_source",
+        "adaptive_source",
         "tokens",
         "prompt_ends",
         "ends",
@@ -435,7 +437,7 @@ def run_chain(
     numbers,
     number_rows,
     seeds,
-    slots,
+    entries,
     tokens,
     token_stride,
     prompt_ends,
@@ -444,10 +446,12 @@ def run_chain(
     mirostat_logits,
     mirostat_normaliser,
     mirostat_generated,
+    mirostat_source,
     adaptive_value,
     adaptive_logits,
     adaptive_normaliser,
     adaptive_generated,
+    adaptive_source,
     protected,
     protected_width,
     newline,
@@ -616,10 +620,10 @@ def run_chain(
                         summed = tl.full((), 0, tl.int32)
                         changed += 1
         elif (op == MIROSTAT_1) | (op == MIROSTAT_2):
-            slot = tl.load(slots + row)
+            entry = tl.load(mirostat_source + row)
             level, surprise, followed = _drawn(
                 mirostat_value, mirostat_logits, mirostat_normaliser, mirostat_generated,
-                slot, row, vocabulary, tokens, token_stride, prompt_ends, ends,
+                entry, row, vocabulary, tokens, token_stride, prompt_ends, ends,
             )  # fmt: skip
             tau = tl.load(number + N_TAU)
             if level != level:
@@ -635,10 +639,10 @@ def run_chain(
         elif op == MIROSTAT_STORE:
             stores += 1
         elif op == ADAPTIVE_STORE:
-            slot = tl.load(slots + row)
+            entry = tl.load(adaptive_source + row)
             level, surprise, followed = _drawn(
                 adaptive_value, adaptive_logits, adaptive_normaliser, adaptive_generated,
-                slot, row, vocabulary, tokens, token_stride, prompt_ends, ends,
+                entry, row, vocabulary, tokens, token_stride, prompt_ends, ends,
             )  # fmt: skip
             target_share = tl.load(number + N_TARGET)
             if level != level:
@@ -840,23 +844,23 @@ def run_chain(
         writes = (op == END) & (changed + listed != 0)
         destination = target
         if stores != 0:
-            slot = tl.load(slots + row)
+            entry = tl.load(entries + row)
             generated = tl.load(ends + row) - tl.load(prompt_ends + row)
             normaliser = (best.to(tl.float64) + tl.log(total)).to(tl.float32)
             if op == MIROSTAT_STORE:
-                destination = mirostat_logits + slot * vocabulary
-                if generated >= tl.load(mirostat_generated + slot):
+                destination = mirostat_logits + entry * vocabulary
+                if generated >= tl.load(mirostat_generated + entry):
                     writes = writes | (stores != 0)
-                    tl.store(mirostat_value + slot, level)
-                    tl.store(mirostat_normaliser + slot, normaliser)
-                    tl.store(mirostat_generated + slot, generated)
+                    tl.store(mirostat_value + entry, level)
+                    tl.store(mirostat_normaliser + entry, normaliser)
+                    tl.store(mirostat_generated + entry, generated)
             else:
-                destination = adaptive_logits + slot * vocabulary
-                if generated >= tl.load(adaptive_generated + slot):
+                destination = adaptive_logits + entry * vocabulary
+                if generated >= tl.load(adaptive_generated + entry):
                     writes = writes | (stores != 0)
-                    tl.store(adaptive_value + slot, level)
-                    tl.store(adaptive_normaliser + slot, normaliser)
-                    tl.store(adaptive_generated + slot, generated)
+                    tl.store(adaptive_value + entry, level)
+                    tl.store(adaptive_normaliser + entry, normaliser)
+                    tl.store(adaptive_generated + entry, generated)
         if writes:
             _emit(
                 destination, base, length, vocabulary, low, high, shift, scale, list_tokens,
@@ -877,18 +881,18 @@ def _log1p(x):
 
 @triton.jit
 def _drawn(
-    values, logits, normalisers, counts, slot, row, vocabulary, tokens, token_stride, prompt_ends,
+    values, logits, normalisers, counts, entry, row, vocabulary, tokens, token_stride, prompt_ends,
     ends,
 ):  # fmt: skip
     """The number, the drawn token's log-probability, and if one was drawn (`State.drawn`)."""
     end = tl.load(ends + row)
     generated = end - tl.load(prompt_ends + row)
-    value = tl.load(values + slot)
+    value = tl.load(values + entry)
     last = tl.load(tokens + row * token_stride + tl.maximum(end - 1, 0))
-    followed = (generated == tl.load(counts + slot) + 1) & (generated > 0)
+    followed = (generated == tl.load(counts + entry) + 1) & (generated > 0)
     followed = followed & (last >= 0) & (last < vocabulary)
-    logit = tl.load(logits + slot * vocabulary + tl.where(followed, last, 0))
-    surprise = logit - tl.load(normalisers + slot)
+    logit = tl.load(logits + entry * vocabulary + tl.where(followed, last, 0))
+    surprise = logit - tl.load(normalisers + entry)
     followed = followed & (tl.abs(surprise) < INFINITY)
     return value, surprise, followed
 

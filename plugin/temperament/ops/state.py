@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,25 +15,48 @@ from temperament.ops.history import History
 class State:
     """A stage's number for each row, and the distribution after its last step.
 
-    The first four tensors have an entry for every slot; `slots` are the rows' slots. The methods
-    read and write the rows' entries.
+    The first four tensors have entries for every slot: the first one is of the step after the
+    request's tokens, a further one of the step after each draft token. `slots` are the rows' slots.
+    The methods read the last entry of a row's slot before `entry`, and write `entry`.
     """
 
-    # [slots] float64, NaN before the first step
+    # [slots, entries] float64, NaN before the first step
     value: Tensor
-    # [slots, vocabulary] float32: the logits after the stage's last step
+    # [slots, entries, vocabulary] float32: the logits after the stage's last step
     logits: Tensor
-    # [slots] float32: a token's log-probability is its logit less this number
+    # [slots, entries] float32: a token's log-probability is its logit less this number
     normaliser: Tensor
-    # [slots] int64: how many tokens the row had generated at that step
+    # [slots, entries] int64: how many tokens the row had generated at that step
     generated: Tensor
     # [rows] int64
     slots: Tensor
+    # the number of draft tokens before each row
+    entry: int = 0
+    # [rows] bool: whose state changes, None for all
+    takes_part: Tensor | None = None
 
     def select(self, rows: Tensor) -> State:
         """Returns the state of some rows: [n] int64."""
-        slots = self.slots.index_select(0, rows)
-        return State(self.value, self.logits, self.normaliser, self.generated, slots)
+        part = self.takes_part
+        return replace(
+            self,
+            slots=self.slots.index_select(0, rows),
+            takes_part=None if part is None else part.index_select(0, rows),
+        )
+
+    def only(self, takes_part: Tensor) -> State:
+        """Returns the state such that only some rows ([rows] bool) change theirs."""
+        return replace(self, takes_part=takes_part)
+
+    @property
+    def source(self) -> Tensor:
+        """Returns [rows] int64: the entry that is read, numbered through all slots."""
+        return self.slots * self.value.shape[1] + self._last()
+
+    @property
+    def destination(self) -> Tensor:
+        """Returns [rows] int64: the entry that is written, numbered through all slots."""
+        return self.slots * self.value.shape[1] + self.entry
 
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:
         """Returns [rows] each: the number, the drawn token's log-probability, if one was drawn.
@@ -41,14 +64,15 @@ class State:
         The last is true if the row has exactly one token more than at the last step, and that token
         had a finite log-probability. Otherwise the token wasn't drawn from these logits.
         """
+        entry = self._last()
         generated = history.end - history.prompt_end
         last = history.tokens.gather(1, (history.end - 1).clamp_min(0)[:, None])[:, 0]
-        followed = (generated == self.generated[self.slots] + 1) & (generated > 0)
-        followed &= (last >= 0) & (last < self.logits.shape[1])
-        logit = self.logits[self.slots, last.where(followed, 0)]
-        log_probability = logit - self.normaliser[self.slots]
+        followed = (generated == self.generated[self.slots, entry] + 1) & (generated > 0)
+        followed &= (last >= 0) & (last < self.logits.shape[-1])
+        logit = self.logits[self.slots, entry, last.where(followed, 0)]
+        log_probability = logit - self.normaliser[self.slots, entry]
         followed &= log_probability.isfinite()
-        return self.value[self.slots], log_probability.where(followed, 0.0), followed
+        return self.value[self.slots, entry], log_probability.where(followed, 0.0), followed
 
     def store(self, value: Tensor, logits: Tensor, history: History) -> Tensor:
         """Keeps a number ([rows]) and a distribution ([rows, vocabulary] logits) for the next step.
@@ -58,14 +82,25 @@ class State:
         maximum = logits.amax(dim=-1, keepdim=True)
         (total,) = sums(logits, maximum, mass)
         normaliser = (maximum + total.log()).float()[:, 0]
-        generated, before = history.end - history.prompt_end, self.generated[self.slots]
+        here = self.destination
+        parts = (self.value, self.normaliser, self.generated)
+        values, normalisers, generated_at = (part.view(-1) for part in parts)
+        generated, before = history.end - history.prompt_end, generated_at[here]
         # A runner may process a row's known tokens again, in parts; it draws none after a part.
         new = generated >= before
+        if self.takes_part is not None:
+            new &= self.takes_part
+        kept = self.logits.view(-1, logits.shape[1])
         if not branches(logits) or not bool(new.all()):
-            logits = torch.where(new[:, None], logits, self.logits[self.slots])
-        self.value[self.slots] = torch.where(new, value, self.value[self.slots])
-        self.logits.index_copy_(0, self.slots, logits)
-        old = self.normaliser[self.slots]
-        self.normaliser[self.slots] = torch.where(new, normaliser, old)
-        self.generated[self.slots] = torch.where(new, generated, before)
+            logits = torch.where(new[:, None], logits, kept[here])
+        kept.index_copy_(0, here, logits)
+        values[here] = torch.where(new, value, values[here])
+        normalisers[here] = torch.where(new, normaliser, normalisers[here])
+        generated_at[here] = torch.where(new, generated, before)
         return normaliser
+
+    def _last(self) -> Tensor:
+        """Returns [rows] int64: the last entry before `entry` that a step has written."""
+        if self.entry == 0:  # the entry of the last step, which this one replaces
+            return torch.zeros_like(self.slots)
+        return self.generated[self.slots, : self.entry].argmax(1)

@@ -61,12 +61,12 @@ def alone(preset: Preset, vocabulary: TokenBytes, output: list[int], x: Tensor) 
     return process(x, Preset("mode", chain.values), catalogue=NOTHING)
 
 
-def batch_of(random: Random) -> tuple[TokenBytes, list[Preset], Rows]:
+def batch_of(random: Random, drafts: int = 0) -> tuple[TokenBytes, list[Preset], Rows]:
     """Returns a vocabulary, a preset for each slot (one of them without modes), and the rows."""
     vocabulary = some_vocabulary(random)
     presets = [some_preset(random, vocabulary) for _ in range(SLOTS - 1)]
     presets.insert(random.randrange(SLOTS), PLAIN)
-    return vocabulary, presets, Rows(SLOTS, vocabulary=lambda: vocabulary)
+    return vocabulary, presets, Rows(SLOTS, vocabulary=lambda: vocabulary, drafts=drafts)
 
 
 @pytest.mark.parametrize("branching", [True, False], ids=["cpu", "masked"])
@@ -112,8 +112,9 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
 def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
     """Drafts switch the modes of their own rows, and only accepted ones those of later steps."""
     random = Random(seed)
-    vocabulary, presets, batch = batch_of(random)
-    size, most = len(vocabulary), 3
+    most = 3
+    vocabulary, presets, batch = batch_of(random, most)
+    size = len(vocabulary)
     outputs: list[list[int]] = [[] for _ in presets]
     for slot, preset in enumerate(presets):
         batch.write(slot, request_of(preset), [0], [])
@@ -134,9 +135,9 @@ def test_a_draft_that_is_refused_switches_nothing(seed: int) -> None:
             x.clone(),
             np.array(slots),
             torch.tensor([slot for slot, _ in layout]),
+            torch.tensor([count for _, count in layout]),
             history,
-            first=torch.tensor([count == 0 for _, count in layout]),
-            new=2 * most + 1,
+            new=most + 1,
         )
         for row, (slot, _) in enumerate(layout):
             expected = alone(presets[slot], vocabulary, texts[row][1:], x[row : row + 1])

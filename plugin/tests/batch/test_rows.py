@@ -138,7 +138,7 @@ class TestRows:
         """If only the device knows the slots, each row has the bits that it has alone."""
         random = Random(seed)
         models = [some_request(random) for _ in range(SLOTS)]
-        batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY))
+        batch = Rows(SLOTS, vocabulary=lambda: rows.token_bytes(VOCABULARY), drafts=2)
         for slot, model in enumerate(models):
             batch.write(slot, model.request, model.prompt, model.output)
         slots = random.sample(range(SLOTS), random.randint(1, SLOTS))
@@ -153,7 +153,11 @@ class TestRows:
         ]
         logits = rows.logits(len(owners), VOCABULARY, random)
         together = batch.run_expanded(
-            logits.clone(), np.array(slots), torch.tensor(owners), history_of(drafts)
+            logits.clone(),
+            np.array(slots),
+            torch.tensor(owners),
+            torch.arange(len(owners)) % 3,
+            history_of(drafts),
         )
 
         for row, draft in enumerate(drafts):

@@ -77,6 +77,7 @@ class V2Runner:
         self.tokens = torch.randint(VOCABULARY, (SLOTS, LONGEST), dtype=torch.int32)  # stale
         self.prompts = torch.zeros(SLOTS, dtype=torch.int32)
         self.filled = np.zeros(SLOTS, dtype=np.int32)
+        self.totals = torch.zeros(SLOTS, dtype=torch.int32)
         states = SimpleNamespace(
             device=torch.device("cpu"),
             max_num_reqs=SLOTS,
@@ -84,6 +85,7 @@ class V2Runner:
             all_token_ids=SimpleNamespace(gpu=self.tokens),
             prompt_len=SimpleNamespace(gpu=self.prompts, np=self.prompts.numpy()),
             prefill_len=SimpleNamespace(np=self.filled),
+            total_len=SimpleNamespace(gpu=self.totals),
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
         config = engine_config(speculative_config=speculative)

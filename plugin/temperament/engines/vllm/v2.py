@@ -2,7 +2,8 @@
 
 With speculative decoding a request has one more row for each draft token, and only the device knows
 which rows belong to which request. So every stage runs on all rows then, and its result is kept
-only in the rows of requests that have the stage.
+only in the rows of requests that have the stage. How many draft tokens were accepted is seen at the
+next step, from the tokens: modes and states follow these alone.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class V2Batch:
     def _restart(self) -> None:
         slots, device = self._states.max_num_reqs, self._states.device
         # Steps with and without draft tokens must give a row the same bits.
-        self.rows = Rows(slots, device, self._vocabulary, candidates=not self._drafts)
+        candidates = not self._drafts
+        self.rows = Rows(
+            slots, device, self._vocabulary, candidates=candidates, drafts=self._drafts
+        )
         # slots of requests with modes whose tokens have not been read yet
         self._unread: list[int] = []
         # slot -> the request's parameters, for slots whose snapshot is kept
@@ -127,21 +131,19 @@ class V2Batch:
         history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
         if history is not None and part is not None:
             history = history.select(part)
-        # A row can have this many tokens more than at its slot's last step: `drafts + 1` that were
-        # accepted since, and `drafts` that are still to be verified.
-        new = 2 * self._drafts + 1
+        new = self._drafts + 1  # the most tokens that a step commits
         slot_of_row = context.expanded_idx_mapping.long()
         if len(slot_of_row) == len(context.idx_mapping_np):  # no request has draft tokens
             # Without speculative decoding, the upper bounds of the lengths are the lengths.
             ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
-        is_first = context.expanded_local_pos == 0  # [rows]: the row before any draft token
+        before = context.expanded_local_pos.long()  # [rows]: draft tokens before the row
         if part is not None:
-            slot_of_row, is_first = (
+            slot_of_row, before = (
                 slot_of_row.index_select(0, part),
-                is_first.index_select(0, part),
+                before.index_select(0, part),
             )
-        return self.rows.run_expanded(logits, slots, slot_of_row, history, first=is_first, new=new)
+        return self.rows.run_expanded(logits, slots, slot_of_row, before, history, new=new)
 
     def _give_up(self, slot: int) -> str:
         label = self.rows.label(slot)
@@ -152,12 +154,26 @@ class V2Batch:
 
     def _keep(self, slot: int) -> None:
         """Keeps a snapshot of a slot whose request has left."""
-        params = self._stateful.pop(slot, None)
-        if params is not None:
-            # The runner writes a new request's tokens into its table only later, so the tokens of
-            # the request that left are still there.
-            text = self._text(slot, int(self._prompt[slot]), int(self._seen[slot]))
-            self._snapshots.put(params, self.rows.save(slot), text)
+        if slot in self._stateful:
+            self._save(slot, self._last(slot))
+            del self._stateful[slot]
+
+    def _save(self, slot: int, end: int) -> None:
+        """Keeps a snapshot of a slot whose last step had `end` tokens."""
+        # The runner writes a new request's tokens into its table only later, so the tokens of the
+        # request that left are still there.
+        prompt = int(self._prompt[slot])
+        generated = end + 1 - prompt if self._drafts else None
+        saved = self.rows.save(slot, generated)
+        self._snapshots.put(self._stateful[slot], saved, self._text(slot, prompt, end))
+
+    def _last(self, slot: int) -> int:
+        """Returns the number of tokens from which the last token of a slot was drawn."""
+        if not self._drafts:
+            return int(self._seen[slot])
+        # Only the device knows how many draft tokens were accepted. This waits for it, once for
+        # each request with a state.
+        return int(self._states.total_len.gpu[slot]) - 1
 
     def _text(self, slot: int, prompt: int, end: int) -> Text:
         return prompt, self._states.all_token_ids.gpu[slot, :end].clone()
@@ -172,8 +188,8 @@ class V2Batch:
             # A request that comes back has one token more than at its last step. If its old slot is
             # still free, its state is in that slot.
             for other in self._stateful.keys() - {*slots.tolist()}:
-                if (self._prompt[other], self._seen[other]) == (prompt, end - 1):
-                    self._keep(other)
+                if (self._prompt[other], self._last(other)) == (prompt, end - 1):
+                    self._save(other, end - 1)
             text = self._text(slot, prompt, end - 1)
             snapshot = self._snapshots.take(self._stateful[slot], text)
             if snapshot is not None:
