@@ -86,10 +86,10 @@ class Admission:
     vocabulary: int | None = None
     # reads the tokens' bytes, for stages and triggers that match texts
     tokens: Callable[[], TokenBytes] | None = None
-    # whether the server decodes speculatively: stages with a state can't follow rejected tokens
-    speculative: bool = False
     # whether the server returns sampling masks, for which vLLM needs a top_k of its own
     masks: bool = False
+    # whether each tensor-parallel rank draws the tokens of some requests only
+    sharded: bool = False
     serves: Callable[[str], bool] = _serves_nothing
     restrictions: Restrictions = field(default_factory=Restrictions)
     # whether `GET /v1/models` also lists MODEL:PRESET
@@ -292,10 +292,10 @@ class Admission:
         yield from refusals.model_values(preset, plan, endpoint, self.model_defaults)
         if self.vocabulary is not None:
             yield from unknown_tokens(preset, self.vocabulary, refusals.WHERE)
-        if self.speculative:
-            yield from refusals.states(plan)
         if self.masks:
             yield from refusals.sampling_mask(plan)
+        if self.sharded:
+            yield from refusals.states(preset)
         if self.tokens is not None:
             yield from refusals.tokenizer(preset, self.tokens)
 

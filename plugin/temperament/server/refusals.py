@@ -104,20 +104,25 @@ def model_values(
             )
 
 
-def states(plan: PresetPlan) -> Iterator[Problem]:
-    """Stages and triggers whose state from step to step a rejected draft token would spoil."""
-    paths = [step.stage for step in plan.residual.steps if "state" in BY_NAME[step.stage].needs]
+def states(preset: Preset) -> Iterator[Problem]:
+    """Stages and triggers with a state from step to step, on a server whose ranks share a batch.
+
+    Only the rank that draws a request's tokens has its state, and a request that was preempted may
+    come back to another rank.
+    """
+    steps = (step for chain in preset.chains.values() for step in chain.steps)
+    paths = [step.stage for step in steps if "state" in BY_NAME[step.stage].needs]
     paths += [
         f"switch.{number}.on"
-        for number, rule in enumerate(plan.residual.switch)
+        for number, rule in enumerate(preset.switch)
         if rule.on.kind == "entropy"
     ]
     for path in dict.fromkeys(paths):
         yield Problem(
             WHERE,
             path,
-            "keeps a state that draft tokens would spoil",
-            allowed="a server without speculative decoding",
+            "keeps a state, which a preempted request loses if another rank goes on with it",
+            allowed="a server without --enable-batch-sharded-sampling",
             reason="unsupported",
         )
 

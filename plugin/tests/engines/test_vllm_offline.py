@@ -14,7 +14,7 @@ from vllm import SamplingParams
 import temperament
 from temperament import Catalogue, PresetError, TemperamentError
 from temperament.engines.vllm.endpoint import build_admission, first_line, unreached_modes
-from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+from temperament.engines.vllm.processor import TemperamentLogitsProcessor, meter_of
 from temperament.engines.vllm.requests import validate
 from temperament.plan.wire import KEY
 from temperament.presets.markers import Marks
@@ -134,7 +134,9 @@ def built(config: Any, state: Any) -> Admission:
 class TestBuildAdmission:
     """What the server knows when it starts."""
 
-    def config(self, additional: Any, speculative: Any = None, **defaults: Any) -> Any:
+    def config(
+        self, additional: Any, speculative: Any = None, sharded: bool = False, **defaults: Any
+    ) -> Any:
         """Returns the parts of vLLM's configuration that are read."""
         model = SimpleNamespace(
             get_diff_sampling_param=lambda: defaults,
@@ -146,7 +148,9 @@ class TestBuildAdmission:
             additional_config=additional,
             model_config=model,
             speculative_config=speculative,
-            parallel_config=SimpleNamespace(data_parallel_size_local=1),
+            parallel_config=SimpleNamespace(
+                data_parallel_size_local=1, enable_batch_sharded_sampling=sharded
+            ),
         )
 
     def state(self, *names: str) -> Any:
@@ -166,7 +170,7 @@ class TestBuildAdmission:
         assert admission.choice == "native"
         assert admission.platform == "cpu"
         assert admission.vocabulary == 100
-        assert not admission.speculative
+        assert not admission.sharded
         assert admission.model_defaults.values == {"top_k": 20}
         assert [admission.serves(name) for name in ("m", "poet", "m:mine")] == [True, True, False]
 
@@ -196,11 +200,15 @@ class TestBuildAdmission:
             " tool_call.end: a call is Python"
         ]
 
-    def test_speculative_decoding(self) -> None:
-        """Admission knows of speculative decoding."""
-        config = self.config({}, speculative=SimpleNamespace(num_speculative_tokens=2))
+    def test_batch_sharded_sampling(self, tmp_path: Path) -> None:
+        """Where ranks share a batch, a default preset with a state ends the start."""
+        assert built(self.config({}, sharded=True), self.state("m")).sharded
+        (tmp_path / "steady.yaml").write_text("mirostat: 2\n")
+        content = {"temperament": {"presets": [str(tmp_path)], "default": "steady"}}
 
-        assert built(config, self.state("m")).speculative
+        assert built(self.config(content), self.state("m"))
+        with pytest.raises(PresetError, match=r"temperament\.default: mirostat: keeps a state"):
+            built(self.config(content, sharded=True), self.state("m"))
 
     @pytest.mark.parametrize(
         ("content", "words"),
@@ -280,6 +288,20 @@ class TestBuildAdmission:
 
 class TestProcessor:
     """The class that both runners load."""
+
+    @pytest.mark.parametrize(
+        ("rank", "sharded", "writes"), [(0, False, True), (1, False, False), (1, True, True)]
+    )
+    def test_which_ranks_count(
+        self, rank: int, sharded: bool, writes: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first rank counts for all that run the same; ranks that share a batch count each."""
+        name = "vllm.distributed.parallel_state.get_tensor_model_parallel_rank"
+        monkeypatch.setattr(name, lambda: rank)
+        parallel = SimpleNamespace(enable_batch_sharded_sampling=sharded)
+        config: Any = SimpleNamespace(parallel_config=parallel, instance_id="a3f01")
+
+        assert writes == (meter_of(config)._folder is not None)
 
     def test_async_scheduling_is_refused_on_v1(self) -> None:
         """Async scheduling on V1 is refused: stages would see placeholders instead of tokens."""

@@ -380,9 +380,9 @@ class TestRefusals:
         ]
 
     def test_what_cannot_be_honoured_at_once(self, admission: Admission) -> None:
-        """An unknown token, a bound, a state beside draft tokens and a trace are found together."""
+        """An unknown token, a bound, a state that may be lost and a trace are found together."""
         bounds = Restrictions(locked={"temperature": Bounds(max=0.5), "max_tokens": Bounds(max=9)})
-        server = replace(admission, restrictions=bounds, speculative=True)
+        server = replace(admission, restrictions=bounds, sharded=True)
         body = {
             "preset": "chat",
             "mirostat": 2,
@@ -450,9 +450,9 @@ class TestRefusals:
         with pytest.raises(TemperamentError, match=r"\.1000000: no such token; allowed: ids below"):
             changed(admission, {"preset": "chat", **values})
 
-    def test_a_state_and_draft_tokens(self, admission: Admission) -> None:
-        """A stage with a state is refused, since a rejected draft token would spoil the state."""
-        admission = replace(admission, speculative=True)
+    def test_a_state_and_a_batch_that_ranks_share(self, admission: Admission) -> None:
+        """A stage with a state is refused, since a preempted request may return to another rank."""
+        admission = replace(admission, sharded=True)
 
         with pytest.raises(TemperamentError, match="mirostat: keeps a state"):
             changed(admission, {"preset": "chat", "mirostat": 2})

@@ -235,7 +235,7 @@ class TestModesInARequest:
         with pytest.raises(ValueError, match=why):
             admission().admit(body, None, ENDPOINTS[CHAT])
 
-    def test_entropy_and_draft_tokens(self) -> None:
-        """A rule on entropy is refused with draft tokens, which would spoil its state."""
+    def test_entropy_and_a_batch_that_ranks_share(self) -> None:
+        """A rule on entropy is refused, since a preempted request may return to another rank."""
         with pytest.raises(RequestError, match=r"switch\.0\.on: keeps a state"):
-            admission(speculative=True).admit({"preset": "entropy"}, None, ENDPOINTS[CHAT])
+            admission(sharded=True).admit({"preset": "entropy"}, None, ENDPOINTS[CHAT])

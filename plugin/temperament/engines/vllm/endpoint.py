@@ -18,6 +18,7 @@ import temperament
 from temperament.engines.vllm import plugins, speculation
 from temperament.engines.vllm.meter import MULTIPROCESS, folder_of
 from temperament.engines.vllm.parsers import server_marks
+from temperament.engines.vllm.sharding import shards_batches
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.errors import PresetError
 from temperament.plan.targets import VLLM
@@ -179,7 +180,8 @@ def build_admission(
     problems = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
     if problems:
         raise PresetError(problems)
-    default = _default(chosen, catalogue, restrictions)
+    sharded = shards_batches(config)
+    default = _default(chosen, catalogue, restrictions, sharded=sharded)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models
@@ -205,8 +207,8 @@ def build_admission(
         platform=current_platform.device_type,
         vocabulary=config.model_config.get_vocab_size(),
         tokens=partial(token_bytes, config),
-        speculative=config.speculative_config is not None,
         masks=getattr(model_config, "return_sampling_mask", False),
+        sharded=sharded,
         serves=serves,
         restrictions=restrictions,
         advertise=chosen.advertise,
@@ -221,24 +223,29 @@ def build_admission(
             variants[thinks] = replace(
                 admission,
                 catalogue=of_request,
-                default=_default(chosen, of_request, restrictions),
+                default=_default(chosen, of_request, restrictions, sharded=sharded),
             )
     thinking = RequestThinking(family.thinking, template_defaults)
     return replace(admission, thinking=thinking, variants=variants)
 
 
-def _default(chosen: Settings, catalogue: Catalogue, restrictions: Restrictions) -> Preset | None:
+def _default(
+    chosen: Settings, catalogue: Catalogue, restrictions: Restrictions, *, sharded: bool
+) -> Preset | None:
     """Returns the server's default preset, None if it has none.
 
-    Raises `PresetError` if it can't be bound to the model, or lies outside of the operator's
-    bounds.
+    `sharded` is whether the ranks share a batch. Raises `PresetError` if the preset can't be bound
+    to the model, lies outside of the operator's bounds, or has a state that a rank may lose.
     """
     if chosen.default is None:
         return None
     where = f"{settings.WHERE}.default"
     default = require_bound(catalogue.resolve(chosen.default, where), where)
-    if beyond := list(restrictions.check_values(default)):
-        raise PresetError(replace(problem, where=where) for problem in beyond)
+    problems = list(restrictions.check_values(default))
+    if sharded:
+        problems += refusals.states(default)
+    if problems:
+        raise PresetError(replace(problem, where=where) for problem in problems)
     return default
 
 

@@ -18,6 +18,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
 from temperament.engines.vllm import front_end
 from temperament.engines.vllm.meter import Meter, folder_of
 from temperament.engines.vllm.requests import validate
+from temperament.engines.vllm.sharding import shards_batches
 from temperament.engines.vllm.v1 import V1Batch
 from temperament.engines.vllm.v2 import V2Batch
 from temperament.errors import EngineError, Problem
@@ -90,7 +91,12 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
 
 
 def meter_of(vllm_config: VllmConfig) -> Meter:
-    """Returns the metrics of this process. Only the first tensor-parallel rank writes its files."""
+    """Returns the metrics of this process.
+
+    Only the first tensor-parallel rank writes its files, unless each rank draws the tokens of some
+    requests only.
+    """
     from vllm.distributed.parallel_state import get_tensor_model_parallel_rank
 
-    return Meter(None if get_tensor_model_parallel_rank() else folder_of(vllm_config))
+    writes = shards_batches(vllm_config) or get_tensor_model_parallel_rank() == 0
+    return Meter(folder_of(vllm_config) if writes else None)
