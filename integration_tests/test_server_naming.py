@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -196,3 +196,62 @@ class TestAnthropicSpelling:
 
         assert 400 == answer.status
         assert "max_tokens" in answer.message
+
+
+class TestAuto:
+    """`auto` picks the preset by what a request is; the header says which."""
+
+    JSON: ClassVar[dict[str, Any]] = {
+        "type": "json_schema",
+        "name": "n",
+        "schema": {"type": "object"},
+    }
+    FORMATS: ClassVar[dict[str, dict[str, Any]]] = {
+        CHAT: {"response_format": {"type": "json_object"}},
+        COMPLETIONS: {"structured_outputs": {"regex": "[a-z]+"}},
+        RESPONSES: {"text": {"format": JSON}},
+        MESSAGES: {"output_config": {"format": {"type": "json_schema", "schema": JSON["schema"]}}},
+    }
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_a_format(self, v1_server: Server, path: str) -> None:
+        """A format that a request asks for, on every endpoint, by name and by the suffix."""
+        expected = f"auto>{label('data')}"
+
+        assert expected == ask(v1_server, path, "smollm2:auto", **self.FORMATS[path]).label
+        assert (
+            expected == ask(v1_server, path, "smollm2", preset="auto", **self.FORMATS[path]).label
+        )
+
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_nothing(self, v1_server: Server, path: str) -> None:
+        """A request that says nothing for certain stays with the server's default."""
+        assert label("auto") == ask(v1_server, path, "smollm2", preset="auto").label
+
+    def test_thinking(self, v1_server: Server) -> None:
+        """Thinking that a request switches on."""
+        thinking = {"chat_template_kwargs": {"enable_thinking": True}}
+        answer = ask(v1_server, CHAT, "smollm2", preset="自动", **thinking)
+
+        assert f"auto>{label('reasoning')}" == answer.label
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_none(v1_server: Server, path: str) -> None:
+    """`none` is sampled with nothing, and `default` at temperature 1."""
+    for name in ("none", "default"):
+        answer = ask(v1_server, path, f"smollm2:{name}")
+
+        assert (200, label(name)) == (answer.status, answer.label)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"temperature": "0.0"}, {"temperature": 0, "top_k": 40.0}, {"top_k": "1"}], ids=str
+)
+def test_spellings_of_numbers(v1_server: Server, fields: dict[str, Any]) -> None:
+    """A preset beside them doesn't make vLLM's spellings of numbers wrong."""
+    stock = ask(v1_server, CHAT, "smollm2", **fields)
+    ours = ask(v1_server, CHAT, "smollm2", preset="creative", **fields)
+
+    assert (200, 200) == (stock.status, ours.status)
+    assert stock.text == ours.text

@@ -9,6 +9,7 @@ from typing import Any
 
 from temperament.cli.mode_drawing import draw, switches
 from temperament.cli.output import AddCommand, as_json, table
+from temperament.cli.picking_report import picking_report
 from temperament.errors import PresetError
 from temperament.plan import TARGETS, Decision, Plan, split_preset
 from temperament.plan.split import CHOICES
@@ -35,7 +36,10 @@ def add(command: AddCommand, language: str) -> None:
     )
     for parser in (show_parser, explain_parser):
         parser.add_argument("name", metavar="NAME", help="a preset's name or alias")
-    explain_parser.add_argument("--engine", required=True, choices=sorted(TARGETS))
+    explain_parser.add_argument("--engine", default="vllm", choices=sorted(TARGETS))
+    explain_parser.add_argument(
+        "--request", metavar="FILE", help="a request's body: which rule of auto takes it, and why"
+    )
     for parser in (list_parser, show_parser, check_parser, explain_parser):
         parser.add_argument(
             "--model",
@@ -150,7 +154,10 @@ def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
 
 def explain(arguments: Namespace) -> str:
     """The modes and their switches, the stages of each chain, then the engine's fields."""
-    preset = _catalogue(arguments).resolve(arguments.name)
+    catalogue = _catalogue(arguments)
+    preset = catalogue.resolve(arguments.name)
+    if arguments.request is not None:
+        return picking_report(preset, catalogue, arguments.request, as_data=arguments.json)
     plan = split_preset(preset, TARGETS[arguments.engine], arguments.plan, arguments.platform)
     generation = _generation(preset, arguments)
     if arguments.json:
@@ -269,6 +276,7 @@ def _family(catalogue: Catalogue) -> dict[str, Any] | None:
 def _model_rows(preset: Preset) -> list[tuple[str, str]]:
     """Rows on the values that a preset takes from the model."""
     rows = [("alone", "no other layer counts" if preset.alone else "")]
+    rows += [("pick", f"{rule} -> {rule.preset}") for rule in preset.pick]
     rows += [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
     rows += [("because", reason) for reason in preset.reasons]
     return [row for row in rows if row[1]]
@@ -303,6 +311,7 @@ def _facts(preset: Preset) -> dict[str, Any]:
         "digest": preset.digest,
         "origin": preset.origin,
         "alone": preset.alone,
+        "pick": [rule.plain() for rule in preset.pick],
         "relative": dict(preset.relative),
         "from_model": preset.from_model,
         "temperature_scale": preset.temperature_scale,

@@ -20,6 +20,7 @@ from temperament.presets.groups import FOLDERS
 from temperament.presets.markers import configs as shipped
 from temperament.presets.model_facts import Facts, facts_of
 from temperament.presets.parsing import Parsed, check_modes, parse
+from temperament.presets.picking import pick_problems
 from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
@@ -76,6 +77,13 @@ class Catalogue(Mapping[str, Preset]):
                 "unknown_preset",
             )
         )
+
+    def find(self, name: str) -> Preset | None:
+        """Returns the preset of a name or alias, None if there is none."""
+        try:
+            return self.resolve(name)
+        except UnknownPreset:
+            return None
 
     def for_model(self, model: str | Path | Facts, thinking: bool | None = None) -> Catalogue:
         """Returns the same presets, bound to a model: its name, its folder, or its facts.
@@ -232,6 +240,10 @@ class _Loader:
             if each.complete:
                 presets[name] = self._with_modes(each, presets)
         aliases = self._aliases(presets)
+        for name, each in extended.items():
+            locate = each.definitions[0].document.locate
+            catalogue = Catalogue(presets, aliases)
+            self.problems += pick_problems(presets[name], catalogue.find, [*presets], locate)
         if self.problems:
             raise PresetError(dict.fromkeys(self.problems))
         return Catalogue(presets, aliases)

@@ -21,6 +21,8 @@ from pydantic import (
 from temperament.presets import temperature_scales
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES
+from temperament.presets.pick_fields import PickFields
+from temperament.presets.picking import MAX_PICKS, TEXTS, WORDS
 from temperament.presets.rule_fields import RuleFields, ScheduleFields
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS, STAGES, Parameter
@@ -41,7 +43,17 @@ SETTINGS: frozenset[str] = frozenset(
 # The fields of a mode.
 IN_MODES = frozenset({*PARAMETERS, "temperature_scale", "order", "extends", "fallback"})
 # The fields that a section of `models` can't have: they don't depend on the model.
-NOT_IN_SECTIONS = ("alone", "extends", "aliases", "summary", "models", "modes", "start", "switch")
+NOT_IN_SECTIONS = (
+    "alone",
+    "pick",
+    "extends",
+    "aliases",
+    "summary",
+    "models",
+    "modes",
+    "start",
+    "switch",
+)
 
 # Two parameters that Transformers writes as one pair, under the second name.
 PAIR = ("exponential_decay_start", "exponential_decay_length_penalty")
@@ -55,6 +67,8 @@ ALLOWED: dict[str, str] = {
     "aliases": "a list of texts of 1 to 64 characters without ':', '/', '@' or ','",
     "summary": "a map of en and zh to a sentence each",
     "source": "a text: where the values come from",
+    "pick": f"a list of at most {MAX_PICKS} rules of 'when' (one of {', '.join(WORDS)}, or a map of"
+    f" these to true or false and of {', '.join(TEXTS)} to patterns) and 'preset' (a name)",
     "alone": "true or false: whether the layers below are left out",
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",
     "fallback": "a map of parameters, in a mode that extends a preset of the model's values",
@@ -130,6 +144,10 @@ def model() -> type[BaseModel]:
         "aliases": (tuple[Annotated[str, Field(strict=True, pattern=ALIAS)], ...], ()),
         "summary": (Summary | None, None),
         "source": (Annotated[str, Field(strict=True, max_length=1000)], ""),
+        "pick": (
+            Annotated[tuple[PickFields, ...], Field(max_length=MAX_PICKS)] | None,
+            None,
+        ),
         "alone": (Annotated[bool, Field(strict=True)] | None, None),
         "from_model": (name | None, None),
         "temperature_scale": scale,

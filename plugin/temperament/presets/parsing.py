@@ -96,6 +96,7 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
         aliases=values.get("aliases", ()),
         origin=origin,
         alone=values.get("alone", False),
+        pick=tuple(rule.rule() for rule in values.get("pick") or ()),
         relative=factors,
         from_model=values.get("from_model", ""),
         temperature_scale=values.get("temperature_scale", ""),

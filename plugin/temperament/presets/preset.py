@@ -11,6 +11,7 @@ from typing import Any
 from temperament.presets.chain import Chain
 from temperament.presets.drawn import beyond_scale, drawn, scale_notes
 from temperament.presets.modes import Mode, Rule
+from temperament.presets.picking import PickRule
 from temperament.presets.plain import plain_values
 from temperament.presets.temperature_scales import MODEL, WEIGHTS, Scale, is_scale
 
@@ -25,7 +26,8 @@ class Preset:
     from one mode to another by the rules of `switch`.
 
     Below a preset that stands `alone` no further layer counts: neither a server's default preset
-    nor the model's `generation_config.json`.
+    nor the model's `generation_config.json`. With
+    `pick` a server picks another preset by the request.
 
     `temperature_scale` names the scale that the temperature is on, "" for the weights': `values`
     keep the number that is stated, and `drawn` has the one that text is drawn with. `scales` are
@@ -47,6 +49,7 @@ class Preset:
     aliases: tuple[str, ...] = ()
     origin: str = ""
     alone: bool = False
+    pick: tuple[PickRule, ...] = ()
     relative: Mapping[str, float] = field(default_factory=dict)
     from_model: str = ""
     fallback: Mapping[str, Any] = field(default_factory=dict)
@@ -150,6 +153,8 @@ class Preset:
         parts: list[Any] = [dict(on_weights.values), self.order, dict(self.generation)]
         if self.alone:
             parts.append("alone")
+        if self.pick:
+            parts.append([rule.plain() for rule in self.pick])
         if self.relative or self.from_model:
             parts += [dict(self.relative), self.from_model]
         if self.modes:
@@ -252,6 +257,7 @@ class Preset:
             modes=tuple(modes.values()),
             start=self.start or base.start,
             switch=self.switch or base.switch,
+            pick=self.pick or base.pick,
         )
 
     def _onto(self, mode: Mode) -> Mode:

@@ -45,7 +45,7 @@ def resolve(
     merged = complete(merge(fields, chosen, default), catalogue, where or "preset")
     if merged.depends_on_model:
         merged = catalogue.bind(merged)
-    return require_bound(merged, where).over_model(model_values)
+    return require_one(require_bound(merged, where), where).over_model(model_values)
 
 
 def merge(*layers: Preset | None) -> Preset:
@@ -125,6 +125,17 @@ def require_bound(preset: Preset, where: str = "") -> Preset:
     """Returns `preset`. Raises `PresetError` if it is unbound: its numbers depend on the model."""
     if preset.unbound:
         raise PresetError(Problem(where or preset.origin or "preset", preset.name, preset.unbound))
+    return preset
+
+
+def require_one(preset: Preset, where: str = "") -> Preset:
+    """Returns `preset`. Raises `PresetError` if it leaves its numbers to a request."""
+    if preset.pick:
+        message = (
+            "picks a preset by the request: a server does that, for presets that it has loaded"
+        )
+        place = where or preset.origin or "preset"
+        raise PresetError(Problem(place, preset.name, message, allowed="a preset without 'pick'"))
     return preset
 
 

@@ -22,6 +22,8 @@ def yaml_text(preset: Preset) -> str:
         about["source"] = preset.source
     if preset.alone:
         about["alone"] = True
+    if preset.pick:
+        about["pick"] = [rule.plain() for rule in preset.pick]
     content = about | preset.plain()
     if not content:
         return "# every stage is off: the model's own distribution\n"

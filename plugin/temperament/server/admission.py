@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -19,6 +19,7 @@ from temperament.plan import Choice, PresetPlan, split_preset
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
 from temperament.presets.parsing import too_large
+from temperament.presets.picking import verdicts
 from temperament.presets.resolve import merge, parse_fields, resolve
 from temperament.presets.token_ids import unknown_tokens
 from temperament.server import refusals, trace
@@ -31,6 +32,7 @@ from temperament.server.fields import (
     our_fields,
     sampling_fields,
 )
+from temperament.server.request_facts import facts_of
 from temperament.server.restrictions import Restrictions, inline_size
 from temperament.server.scan import may_be_ours
 from temperament.server.selection import Selection, select
@@ -63,6 +65,16 @@ class Planned:
     preset: Preset
     plan: PresetPlan
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The preset over the default's values, and what the answer's header says."""
+
+    # None: the default alone
+    preset: Preset | None
+    # `name@digest`, or `auto>name@digest` for a preset that was picked; "" without a preset
+    label: str
 
 
 _Key = tuple[str | None, str, Endpoint]
@@ -152,14 +164,14 @@ class Admission:
         if problems:
             with _collecting(problems):
                 if selected and not endpoint.unsupported:
-                    self._checked(body, selection.preset, fields, endpoint)
+                    chosen = self._chosen(body, selection.preset, fields, endpoint)
+                    self._checked(body, chosen.preset, fields, endpoint)
                 else:  # no preset is known, or none can act: the request's fields alone
                     _parse_layer(fields)
             _raise(problems)
-        planned = self._checked(body, selection.preset, fields, endpoint)
-
-        named = selection.preset or self.default
-        label = named.label if named is not None else None
+        chosen = self._chosen(body, selection.preset, fields, endpoint)
+        planned = self._checked(body, chosen.preset, fields, endpoint)
+        label = chosen.label or None
         plan = planned.plan
         new = write_body(
             body,
@@ -178,6 +190,46 @@ class Admission:
             traced = Trace.of(planned.preset, self.tokens(), keeps_ids=body.get(trace.IDS) is True)
             new[trace.IDS] = True
         return Admitted(new, label, traced, model=selection.alias)
+
+    def _chosen(
+        self,
+        body: Mapping[str, Any],
+        named: Preset | None,
+        fields: Mapping[str, Any],
+        endpoint: Endpoint,
+    ) -> Chosen:
+        """Returns the preset that a request is sampled with, over the default's values.
+
+        It is the one that the request names, or what that one, or the default, picks.
+        """
+        chooser = named or self.default
+        if chooser is None or not chooser.pick:
+            return Chosen(named, chooser.label if chooser is not None else "")
+
+        def barred(name: str) -> str:
+            return self._why_barred(self.catalogue.resolve(name), body, fields, endpoint)
+
+        own = replace(chooser, pick=())  # what the chooser sets itself is the layer below
+        for verdict in verdicts(chooser, facts_of(body), barred):
+            if verdict.outcome == "taken":
+                picked = self.catalogue.resolve(verdict.rule.preset)
+                below = own if own.plain() or own.alone else None
+                return Chosen(merge(picked, below), f"{chooser.name}>{picked.label}")
+        return Chosen(None if named is None else own, chooser.label)
+
+    def _why_barred(
+        self,
+        preset: Preset,
+        body: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        endpoint: Endpoint,
+    ) -> str:
+        """Returns why a rule can't pick a preset for this request, "" if it can."""
+        problems = list(self.restrictions.check_name(preset, "preset", self.catalogue))
+        if not problems:
+            with _collecting(problems):
+                self._checked(body, preset, fields, endpoint)
+        return problems[0].message if problems else ""
 
     @property
     def all_are_ours(self) -> bool:
@@ -256,7 +308,7 @@ class Admission:
             preset,
             self.catalogue,
             fields=_parse_layer(fields),
-            default=self.default,
+            default=None if self.default is None else replace(self.default, pick=()),
             model_values=self.model_defaults,
             where=refusals.WHERE,
         )

@@ -113,6 +113,7 @@ def summary(preset: Preset) -> dict[str, Any]:
         # why no request can use it here, if none can
         **({"unbound": unbound} if unbound else {}),
         **({"alone": True} if preset.alone else {}),
+        **({"pick": [rule.plain() for rule in preset.pick]} if preset.pick else {}),
     }
 
 

@@ -187,7 +187,7 @@ def test_show_as_json(run: Any, mixed: Path) -> None:
 
     assert {
         "name", "aliases", "summary", "values", "order", "generation", "chain", "source", "digest",
-        "origin", "alone", "relative", "from_model", "temperature_scale", "drawn", "notes",
+        "origin", "alone", "pick", "relative", "from_model", "temperature_scale", "drawn", "notes",
     } == set(shown)  # fmt: skip
     assert {"5": -100.0, "7": 2.0} == shown["values"]["logit_bias"]
     assert {"stage": "temperature", "values": {"temperature": 0.7}} == shown["chain"][2]
@@ -461,3 +461,44 @@ def test_a_table_is_aligned_in_columns() -> None:
     assert ["A     B", "对话  x", "a     对话", "a b"] == table(
         [("对话", "x"), ("a", "对话"), ("a\n\tb\x1b", "")], ("A", "B")
     ).splitlines()
+
+
+def test_explain_a_request(run: Any, tmp_path: Path) -> None:
+    """With a request's body, `explain` says which rule takes it, and why the others don't."""
+    body = tmp_path / "body.json"
+    body.write_text('{"messages": [], "response_format": {"type": "json_object"}}')
+    label = SHIPPED["data"].label
+
+    assert [
+        f"auto>{label}",
+        "",
+        "RULE  WHEN      PRESET     OUTCOME  WHY",
+        "1     tools     agent      no       no tools",
+        "2     format    data       taken    response_format is json_object",
+        "3     thinking  reasoning  later",
+    ] == run("explain", "auto", "--request", body).out.splitlines()
+    shown = json.loads(run("explain", "auto", "--request", body, "--json").out)
+    assert ("data", f"auto>{label}") == (shown["picked"], shown["label"])
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (None, "auto", "can't be read"),
+        ("[]", "auto", "allowed: a JSON object"),
+        ("{", "auto", "not a request"),
+        ("{}", "chat", "picks nothing: it has no rules"),
+    ],
+)
+def test_explain_what_is_no_request(
+    run: Any, tmp_path: Path, content: str | None, name: str, words: str
+) -> None:
+    """A file without a body, or a preset without rules, is a problem."""
+    body = tmp_path / "body.json"
+    if content is not None:
+        body.write_text(content)
+
+    result = run("explain", name, "--request", body)
+
+    assert 1 == result.code
+    assert words in result.err

@@ -1,0 +1,127 @@
+"""What a request is, read from its body alone, for presets that pick by that.
+
+Only what the body says for certain counts: tools that are offered, a format that is asked for,
+thinking that is switched on. What holds where the body says nothing depends on the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from temperament.presets.picking import MAX_READ, RequestFacts
+
+FENCE = "```"
+_SYSTEM = ("system", "developer")
+
+
+def facts_of(body: Mapping[str, Any]) -> RequestFacts:
+    """Returns what a request for any of the endpoints is.
+
+    Whatever the body's fields are, nothing is raised: vLLM refuses what isn't valid.
+    """
+    words = {
+        "tools": _tools(body),
+        "format": _format(body),
+        "thinking": _thinking(body),
+    }
+    talks = list(_conversations(body))
+    if talks and all(_open_fence(talk[-1][1]) for talk in talks if talk) and all(talks):
+        words["open_fence"] = "the prompt ends inside a fence"
+    shared = _text(body.get("system")) or _text(body.get("instructions"))
+    systems = [shared or _system(talk) for talk in talks]
+    lasts = [talk[-1][1] for talk in talks if talk]
+    texts = {
+        "system": tuple(systems) if systems and all(systems) else (),
+        "last_message": tuple(lasts) if len(lasts) == len(talks) else (),
+    }
+    return RequestFacts({word: said for word, said in words.items() if said}, texts)
+
+
+def _tools(body: Mapping[str, Any]) -> str:
+    tools, choice = body.get("tools"), body.get("tool_choice")
+    if _entry(choice, "type") == "none" or choice == "none":
+        return ""
+    return f"{len(tools)} tools offered" if isinstance(tools, list) and tools else ""
+
+
+def _format(body: Mapping[str, Any]) -> str:
+    outputs = body.get("structured_outputs")
+    if isinstance(outputs, Mapping):
+        for name in ("json", "regex", "choice", "grammar", "json_object", "structural_tag"):
+            if outputs.get(name):
+                return f"structured_outputs.{name}"
+    for path, asked in (
+        ("response_format", body.get("response_format")),
+        ("text.format", _entry(body.get("text"), "format")),
+        ("output_config.format", _entry(body.get("output_config"), "format")),
+    ):
+        kind = _entry(asked, "type")
+        if isinstance(kind, str) and kind != "text":
+            return f"{path} is {kind}"
+    return ""
+
+
+def _thinking(body: Mapping[str, Any]) -> str:
+    template = body.get("chat_template_kwargs")
+    for name in ("enable_thinking", "thinking"):
+        switch = _entry(template, name)
+        if isinstance(switch, bool):
+            return f"chat_template_kwargs.{name}" if switch else ""
+    for path, effort in (
+        ("chat_template_kwargs.reasoning_effort", _entry(template, "reasoning_effort")),
+        ("reasoning_effort", body.get("reasoning_effort")),
+        ("reasoning.effort", _entry(body.get("reasoning"), "effort")),
+    ):
+        if isinstance(effort, str):
+            return f"{path} is {effort}" if effort != "none" else ""
+    kind = _entry(body.get("thinking"), "type")
+    return f"thinking is {kind}" if kind in ("enabled", "adaptive") else ""
+
+
+def _conversations(body: Mapping[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """Yields each conversation of a request: the role and the text of each message."""
+    messages, prompt, given = body.get("messages"), body.get("prompt"), body.get("input")
+    if isinstance(messages, list):
+        several = bool(messages) and all(isinstance(one, list) for one in messages)
+        yield from map(_messages, messages if several else [messages])
+    elif isinstance(given, list):
+        yield _messages(given)
+    elif isinstance(given, str):
+        yield [("user", given)]
+    elif isinstance(prompt, str):
+        yield [("user", prompt)]
+    elif isinstance(prompt, list) and prompt and all(isinstance(one, str) for one in prompt):
+        yield from ([("user", one)] for one in prompt)
+
+
+def _messages(messages: list[Any]) -> list[tuple[str, str]]:
+    return [
+        (str(_entry(message, "role") or ""), _text(_entry(message, "content")))
+        for message in messages
+        if isinstance(message, Mapping) and "role" in message
+    ]
+
+
+def _system(talk: list[tuple[str, str]]) -> str:
+    return "\n".join(text for role, text in talk if role in _SYSTEM)
+
+
+def _text(content: Any) -> str:
+    """Returns the text of a message's content: a text, or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (_entry(part, "text") for part in content)
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _open_fence(text: str) -> bool:
+    """Whether a text ends inside a fence; its last `MAX_READ` characters are read."""
+    lines = text[-MAX_READ:].splitlines()
+    return sum(line.lstrip(" \t").startswith(FENCE) for line in lines) % 2 == 1
+
+
+def _entry(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else None
