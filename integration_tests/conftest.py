@@ -38,6 +38,7 @@ LONG = (
     "test_modes_everywhere.py",
     "test_server_operator.py",
     "test_run_batch.py",
+    "test_every_route.py",
     "test_playground.py",
     "test_matrix.py",
 )
