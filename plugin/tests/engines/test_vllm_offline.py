@@ -94,6 +94,41 @@ class TestSamplingParams:
 
         assert (params.temperature, params.top_p, params.max_tokens) == (0.6, 1.0, 50)
 
+    def test_the_models_own_values(self, tmp_path: Path) -> None:
+        """A model's folder and an `LLM` give the lowest layer, as a server has it."""
+        (tmp_path / "generation_config.json").write_text(
+            '{"temperature": 0.6, "top_k": 20, "do_sample": true, "eos_token_id": 2}'
+        )
+        model_config = SimpleNamespace(
+            model="m",
+            hf_config=PretrainedConfig(),
+            get_vocab_size=lambda: 100,
+            get_diff_sampling_param=lambda: {"temperature": 0.6, "top_k": 20},
+        )
+        llm: Any = SimpleNamespace(model_config=model_config)
+        for model in (str(tmp_path), llm):
+            own = temperament.vllm.sampling_params({"min_p": 0.1}, model=model, plan="residual")
+            none = temperament.vllm.sampling_params("none", model=model)
+            without = temperament.vllm.sampling_params({}, model=model, model_defaults={})
+
+            assert {"temperature": 0.6, "top_k": 20, "min_p": 0.1} == chain(own)
+            assert (1.0, 0, None) == (none.temperature, none.top_k, chain(none))
+            assert (1.0, 0, None) == (without.temperature, without.top_k, chain(without))
+        with pytest.raises(PresetError, match=r"suppress_tokens\.100: no such token"):
+            temperament.vllm.sampling_params({"suppress_tokens": [100]}, model=llm)
+
+    def test_a_model_of_which_only_the_name_is_known(self) -> None:
+        """Nothing is below the preset, and nothing is fetched."""
+        params = temperament.vllm.sampling_params({"min_p": 0.1}, model="Qwen/Qwen3-8B")
+
+        assert (1.0, 0) == (params.temperature, params.top_k)
+
+    def test_a_file_that_is_none(self, tmp_path: Path) -> None:
+        """A generation config that isn't JSON is a problem."""
+        (tmp_path / "generation_config.json").write_text("[")
+        with pytest.raises(PresetError, match="can't be read"):
+            temperament.vllm.sampling_params("chat", model=str(tmp_path))
+
     @pytest.mark.parametrize(
         ("preset", "options", "words"),
         [
