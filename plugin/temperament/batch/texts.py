@@ -26,6 +26,8 @@ class TextTables:
         self.vocabulary = vocabulary
         self._device = torch.device(device)
         self._automata: dict[TextSet, TokenAutomaton] = {}
+        # the most bytes of a text of each set
+        self._longest: dict[TextSet, int] = {}
         # the state of each set in which nothing is matched
         self._roots: dict[TextSet, int] = {}
         # the joined automata, None after a change
@@ -40,7 +42,10 @@ class TextTables:
             return
         if len(self._automata) >= MAX_SETS:
             self._automata = {used: self._automata[used] for used in dict.fromkeys(in_use)}
-        self._automata[texts] = token_automaton([t.encode() for t in texts], self.vocabulary)
+            self._longest = {used: self._longest[used] for used in self._automata}
+        spelled = [one for text in texts for one in self.vocabulary.spellings(text)]
+        self._automata[texts] = token_automaton(spelled, self.vocabulary)
+        self._longest[texts] = max(map(len, spelled), default=0)
         self._joined = None
 
     def texts(self, sets: Sequence[TextSet]) -> Texts:
@@ -48,7 +53,7 @@ class TextTables:
         if self._joined is None:
             self._joined = self._join()
         roots = torch.tensor([self._roots[texts] for texts in sets], dtype=torch.int64)
-        longest = max((len(text.encode()) for texts in sets for text in texts), default=0)
+        longest = max((self._longest[texts] for texts in sets), default=0)
         automata = [self._automata[texts] for texts in set(sets)]
         exceptions = [np.diff(automaton.first_exception).max() for automaton in automata]
         return Texts(

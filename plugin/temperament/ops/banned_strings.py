@@ -1,6 +1,7 @@
 """Banned strings: `x_t = -inf` if one of the texts, begun in the output, would end within t.
 
-Matched on bytes, however the tokenizer cuts them. A special token has no bytes; no text spans it.
+Matched on bytes, however the tokenizer cuts them. A special token matches by
+its name alone, such as `<|im_end|>`.
 Source: `temperament.stages.banned_strings`.
 """
 

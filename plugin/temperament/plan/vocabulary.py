@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from temperament.plan import token_bytes
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """The tokens of a vocabulary by id. A special token has no bytes."""
+    """The tokens of a vocabulary by id. A special token has no bytes of a text."""
 
     tokens: tuple[bytes, ...]
     # the ids of the tokens that end a text
@@ -37,6 +38,31 @@ class TokenBytes:
         return tuple(table)
 
     @cached_property
+    def atomic(self) -> tuple[bytes, ...]:
+        """The bytes of every token; of a special token, bytes that no text has.
+
+        So a text never matches a part of a special token's name.
+        """
+        table = list(self.tokens)
+        for token, _ in self.special:
+            table[token] = _own_bytes(token)
+        return tuple(table)
+
+    def spellings(self, text: str) -> tuple[bytes, ...]:
+        """Returns what to look for in `atomic` for a text.
+
+        That is the text's own bytes, and the text with the names of special tokens in it as these
+        tokens.
+        """
+        plain = text.encode("utf-8", "replace")
+        named = {name: _own_bytes(token) for token, name in self.special if name and name in plain}
+        if not named:
+            return (plain,)
+        longest_first = sorted(named, key=len, reverse=True)
+        pattern = re.compile(b"|".join(map(re.escape, longest_first)))
+        return plain, pattern.sub(lambda match: named[match[0]], plain)
+
+    @cached_property
     def digest(self) -> str:
         """Thirty-two hexadecimal digits that identify the bytes of all tokens."""
         lengths = array("q", map(len, self.spelled)).tobytes()
@@ -53,6 +79,17 @@ class TokenBytes:
         if isinstance(table, EngineError):
             raise table
         return table
+
+
+def _own_bytes(token: int) -> bytes:
+    """Returns bytes that stand for a special token alone: none of them occurs in UTF-8.
+
+    0xFF begins them, and the id follows as seven digits of base 7, which are 0xF8 to 0xFE. A
+    larger id has none.
+    """
+    if token >= 7**7:
+        return b""
+    return bytes([0xFF, *(0xF8 + token // 7**digit % 7 for digit in range(6, -1, -1))])
 
 
 @lru_cache(maxsize=4)

@@ -61,12 +61,13 @@ class TokenAutomaton:
 def token_automaton(texts: Sequence[bytes], vocabulary: TokenBytes) -> TokenAutomaton:
     """Returns the automaton that finds texts (none empty) in a vocabulary's tokens.
 
-    Its events show whether a text ended, not where. A token without bytes, such as a special one,
-    leads to state 0.
+    Its events show whether a text ended, not where. A token without bytes, and a special one that
+    is in none of the texts, leads to state 0. `TokenBytes.spellings` says how texts name special
+    tokens.
     """
     table = byte_automaton([Pattern(text) for text in texts])
     marks = np.array([bool(ended) for ended in table.ends], dtype=np.int64)
-    return run_over_tokens(table.next, marks, vocabulary.tokens, Events(positions=False))
+    return run_over_tokens(table.next, marks, vocabulary.atomic, Events(positions=False))
 
 
 def run_over_tokens(

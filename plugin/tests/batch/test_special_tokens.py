@@ -1,0 +1,98 @@
+"""Special tokens match by their text: in bans and in DRY's breakers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from temperament.batch.request import Request
+from temperament.batch.rows import Rows
+from temperament.plan.vocabulary import TokenBytes
+from tests import rows
+
+# 0 a, 1 b, 2 newline, 3 <|im_end|>, 4 <|im_start|>, 5 to 8: the name of 3 in ordinary tokens
+A, B, NEWLINE, END, START = range(5)
+KNOWN = TokenBytes(
+    (b"a", b"b", b"\n", b"", b"", b"<|", b"im_", b"end", b"|>"),
+    ends=(END,),
+    special=((END, b"<|im_end|>"), (START, b"<|im_start|>")),
+)
+
+
+def after(values: dict[str, Any], output: Sequence[int], prompt: Sequence[int] = ()) -> list[float]:
+    """What a row of zeros becomes."""
+    batch = Rows(1, vocabulary=lambda: KNOWN)
+    batch.write(0, Request(rows.preset(values).chain, ends=(END,)), prompt, output)
+    x = torch.zeros(1, len(KNOWN))
+    return [float(value) for value in batch.run(x, np.zeros(1, np.int64))[0]]
+
+
+def banned(texts: Any, output: Sequence[int] = ()) -> list[int]:
+    """The tokens that are banned."""
+    listed = (texts,) if isinstance(texts, str) else tuple(texts)
+    left = after({"banned_strings": listed}, output)
+    return [token for token, value in enumerate(left) if value == float("-inf")]
+
+
+class TestBans:
+    """`banned_strings`."""
+
+    def test_a_special_token(self) -> None:
+        """Its name bans the token, and its characters in ordinary tokens."""
+        assert [END] == banned("<|im_end|>")
+        assert [END, 8] == banned("<|im_end|>", [5, 6, 7])
+
+    def test_a_part_of_a_name(self) -> None:
+        """A text that is only a part of the name doesn't touch the token."""
+        assert [7] == banned("end")
+        assert [7] == banned(["end", "<|im_start|>x"])
+        assert [END, 7] == banned(["end", "<|im_end|>"])
+
+    def test_across(self) -> None:
+        """A text may go from ordinary tokens through a special one to ordinary ones."""
+        assert [] == banned("a<|im_end|>b")
+        assert [END] == banned("a<|im_end|>", [A])
+        assert [B] == banned("a<|im_end|>b", [A, END])
+        assert [] == banned("a<|im_end|>b", [A, END, A])
+        assert [START] == banned("<|im_end|><|im_start|>", [END])
+        assert [] == banned("<|im_end|><|im_start|>", [END, END, B])
+
+
+class TestBreakers:
+    """DRY's breakers."""
+
+    TURN = [A, B, END, A, B]  # noqa: RUF012 - a constant
+
+    @pytest.mark.parametrize(
+        ("breakers", "lowered"),
+        [
+            ([], [END]),
+            (["<|im_end|>"], []),  # it ends the match, and costs nothing
+            (["<|im_start|>"], [END]),
+            (["end"], [END]),
+        ],
+        ids=str,
+    )
+    def test_a_special_token(self, breakers: list[str], lowered: list[int]) -> None:
+        """A special token is a breaker by its name, and no other text is one for it."""
+        values = {"dry_multiplier": 1.0, "dry_sequence_breakers": tuple(breakers), **SPARED}
+        actual = after(values, self.TURN)
+
+        assert lowered == [token for token, value in enumerate(actual) if value < 0]
+
+    def test_a_repetition_does_not_reach_across(self) -> None:
+        """A match ends at the special token."""
+        history = [A, END, B, NEWLINE, A, END, B]
+        values = {"dry_multiplier": 1.0, "dry_base": 2.0, **SPARED}
+        across = after({**values, "dry_sequence_breakers": ()}, history)
+        broken = after({**values, "dry_sequence_breakers": ("<|im_end|>",)}, history)
+
+        assert -2.0 == across[NEWLINE]
+        assert 0.0 == broken[NEWLINE]
+
+
+SPARED: dict[str, Any] = {}
