@@ -36,8 +36,9 @@ def add(command: AddCommand, language: str) -> None:
     )
     for parser in (show_parser, explain_parser):
         parser.add_argument("name", metavar="NAME", help="a preset's name or alias")
-    explain_parser.add_argument("--engine", default="vllm", choices=sorted(TARGETS))
-    explain_parser.add_argument(
+    asked = explain_parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--engine", choices=sorted(TARGETS))
+    asked.add_argument(
         "--request", metavar="FILE", help="a request's body: which rule of auto takes it, and why"
     )
     for parser in (list_parser, show_parser, check_parser, explain_parser):

@@ -40,9 +40,9 @@ def sampling_params(
     `generation_config.json`, as on a server; from a name alone, or without a model, it isn't known
     and what the preset doesn't set is neutral. `model_defaults` replaces it, `{}` leaves it out. A
     preset may be relative to what the model's vendor recommends. With the `LLM`, token ids that
-    the model doesn't have are refused here; the engine only logs them. `thinking` is
-    whether the model thinks before it answers (as its chat template was told), None for what
-    its family does without being told.
+    the model doesn't have are refused here; the engine only logs them. `thinking` is whether the
+    model thinks before it answers (as its chat template was told), None for what its family does
+    without being told.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
     that vLLM can't honour, and what `SamplingParams` raises for any other field.
