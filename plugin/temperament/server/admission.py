@@ -16,6 +16,7 @@ from typing import Any
 
 from temperament.errors import Problem, RequestError, TemperamentError
 from temperament.plan import Choice, PresetPlan, split_preset
+from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
 from temperament.presets.parsing import too_large
@@ -39,6 +40,7 @@ from temperament.server.selection import Selection, select
 from temperament.server.thinking import RequestThinking
 from temperament.server.trace import Trace
 
+EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens
 MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
 MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the memory
 
@@ -52,7 +54,7 @@ class Admitted:
     label: str | None
     # set if the request asks for the modes of the answer
     trace: Trace | None = None
-    # the fields of another program's body that aren't honoured, "" if there are none
+    # what isn't honoured: fields of another program's body, stages that can't see the prompt
     warning: str = ""
     # the model's name in the answer, "" if vLLM's name stays
     model: str = ""
@@ -189,7 +191,9 @@ class Admission:
             assert self.tokens is not None
             traced = Trace.of(planned.preset, self.tokens(), keeps_ids=body.get(trace.IDS) is True)
             new[trace.IDS] = True
-        return Admitted(new, label, traced, model=selection.alias)
+        embedded = body.get(EMBEDDINGS) is not None
+        warning = blind_to_embeddings(planned.preset, EMBEDDINGS) if embedded else ""
+        return Admitted(new, label, traced, warning, selection.alias)
 
     def _chosen(
         self,

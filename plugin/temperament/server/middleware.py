@@ -170,7 +170,8 @@ async def _admit(
         if all(body.get(name) == value for name, value in translated.items()):
             return None
         admitted = Admitted({**body, **translated}, None)
-    return replace(admitted, warning=sillytavern_request.header_text(notes))
+    warnings = filter(None, (admitted.warning, sillytavern_request.header_text(notes)))
+    return replace(admitted, warning="; ".join(warnings))
 
 
 def _encode(body: dict[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """The processor alone, on ids and scores; `integration_tests` run it in a real model."""
 
+import warnings
 from collections.abc import Sequence
 from random import Random
 from types import SimpleNamespace
@@ -68,6 +69,7 @@ class TestSteps:
 
         assert rows.same_bits(actual, expected(scores(2), PENALTIES, [[PAD, 1], [4, 5]], [[], []]))
 
+    @pytest.mark.filterwarnings("ignore:repetition_penalty")
     def test_no_ids_at_all(self) -> None:
         """`generate` from embeddings begins without ids."""
         processor = PresetLogitsProcessor(PENALTIES, TOKENIZER)
@@ -75,6 +77,15 @@ class TestSteps:
         actual = processor(torch.tensor([[1], [2]]), scores(2))
 
         assert rows.same_bits(actual, expected(scores(2), PENALTIES, [[], []], [[1], [2]]))
+
+    def test_a_prompt_in_embeddings_is_not_seen(self) -> None:
+        """Stages that read the prompt say that they can't see it; others say nothing."""
+        nothing = torch.zeros(2, 0, dtype=torch.int64)
+        with pytest.warns(UserWarning, match="penalty: can't see a prompt in inputs_embeds"):
+            PresetLogitsProcessor({"repetition_penalty": 1.2}, TOKENIZER)(nothing, scores(2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            PresetLogitsProcessor({"frequency_penalty": 1.0}, TOKENIZER)(nothing, scores(2))
 
     def test_beams_may_change_places(self) -> None:
         """The history is that of the ids in the row, not that of the row's number."""
@@ -116,7 +127,7 @@ class TestSteps:
         for count in (1, 3, 2):
             after = processor(torch.ones(count, 2, dtype=torch.int64), scores(count))
 
-            assert rows.same_bits(after, scores(count) / 1.5)
+            assert rows.same_bits(after, scores(count) / 0.8)
 
     def test_the_scores_stay_as_they_are(self) -> None:
         """The scores passed in don't change; half precision is computed in float32."""
@@ -125,7 +136,7 @@ class TestSteps:
         after = PresetLogitsProcessor("creative")(ids([1], [2]), passed)
 
         assert torch.equal(before, passed)
-        assert rows.same_bits(after, before.float() / 1.5)
+        assert rows.same_bits(after, before.float() / 0.8)
 
 
 class TestRows:

@@ -124,3 +124,28 @@ class TestOperators:
         sampled(server)
         with pytest.raises(RequestError, match=r"1\.0, its value when it isn't set"):
             sampled(server, preset="none")
+
+
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        ({}, ""),
+        ({"temperature": 0.5, "frequency_penalty": 1}, ""),
+        ({"repetition_penalty": 1.1}, "repetition_penalty: can't see a prompt in prompt_embeds"),
+        (
+            {"no_repeat_ngram_size": 2, "repetition_penalty": 1.2},
+            "no_repeat_ngram_size, repetition_penalty: can't see a prompt in prompt_embeds",
+        ),
+    ],
+    ids=str,
+)
+def test_a_prompt_in_embeddings(admission: Admission, fields: dict[str, Any], warning: str) -> None:
+    """The answer's warning names the stages that can't see such a prompt."""
+    body = {"model": "m", "preset": "chat", "prompt_embeds": "AAAA", **fields}
+    admitted = admission.admit(body, None, ENDPOINTS["/v1/completions"])
+    with_text = admission.admit({**body, "prompt_embeds": None}, None, ENDPOINTS["/v1/completions"])
+    assert admitted is not None
+    assert with_text is not None
+
+    assert warning == admitted.warning
+    assert "" == with_text.warning

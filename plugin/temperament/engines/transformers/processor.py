@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from temperament.batch.request import (
 from temperament.batch.rows import TOKENS, Rows
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
+from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
@@ -164,6 +166,10 @@ class PresetLogitsProcessor(LogitsProcessor):
         self._has_modes = any(request.switching is not None for request in requests)
         self._slots = np.arange(count, dtype=np.int64)
         self._prompt_length = input_ids.shape[1]
+        if not self._prompt_length:
+            for blind in {blind_to_embeddings(preset, "inputs_embeds") for preset in self.presets}:
+                if blind:
+                    warnings.warn(blind, stacklevel=2)
         self._start = torch.zeros(count, dtype=torch.int64, device=input_ids.device)
         if self._pad is not None and self._prompt_length:
             text = input_ids != self._pad
