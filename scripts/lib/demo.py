@@ -34,11 +34,7 @@ def waiting(seconds: float) -> None:
         print(f"\rvllm serve is starting: {seconds:3.0f} s", end="", file=sys.stderr, flush=True)
 
 
-# A preset's name, or a whole preset.
-Named = str | dict[str, str]
-
-
-def ask(server: Server, preset: Named, prompt: str) -> tuple[str, str]:
+def ask(server: Server, preset: str, prompt: str) -> tuple[str, str]:
     """The answer under this preset, and the preset that the server reports."""
     raw = server.client().chat.completions.with_raw_response.create(
         model="smollm2",
