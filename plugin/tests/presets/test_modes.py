@@ -185,7 +185,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
      ["preset: modes.b: no rule leads here from 'a', where a text begins",
       "preset: modes.c: no rule leads here from 'a', where a text begins"]),
     ("an empty text", {**TWO, "switch": [{"on": {"text": ["x", ""]}, "to": "b"}]},
-     ["preset: switch.0.on.text.1: not allowed; given: ''; allowed: a text or a list of 1 to 32"
+     ["preset: switch.0.on.text.1: not allowed; given: ''; allowed: a text or a list of 1 to 64"
       " texts of 1 to 128 characters"]),
     ("a rule that an earlier one hides", {**TWO, "switch": [
         RULE, {"from": "a", "on": {"text": "ax"}, "to": "b"}]},

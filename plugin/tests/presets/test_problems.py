@@ -10,6 +10,7 @@ from temperament.cli import main
 from temperament.errors import PresetError
 from temperament.presets import Catalogue
 from temperament.presets.fields import MOVABLE
+from temperament.presets.groups import FOLDERS as PRESET_FOLDERS
 from temperament.presets.markers import configs as shipped
 from temperament.presets.parsing import parse_preset
 from temperament.presets.source import MAX_BYTES, MAX_DEPTH
@@ -29,7 +30,7 @@ NAME = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
 MANY = repr(["x"] * 16)[:-1]
 SHIPPED = shipped() / "presets"
 NAMES = ", ".join(
-    path.stem for home in (SHIPPED, shipped() / "modes") for path in sorted(home.glob("*.yaml"))
+    path.stem for folder in PRESET_FOLDERS for path in sorted((shipped() / folder).glob("*.yaml"))
 )
 
 # One file `bad.yaml`, and what stands behind its name in every problem that is told.
