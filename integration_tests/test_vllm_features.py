@@ -1,0 +1,304 @@
+"""vLLM's features beside presets: modes switch and stages follow the history all the same.
+
+docs/vllm-features.md has a row for each feature. What is drawn is forced, so that every answer
+shows whether the preset acted: a preset with modes writes three times A, then B; one with a history
+writes letters of which none occurs twice, in prompt and text together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from integration_tests.harness.ask import CHAT, COMPLETIONS, Answer, post
+from integration_tests.harness.models import model_path
+from integration_tests.harness.server import ON_SHARED_CORES, Server
+
+KINDS = ("modes", "history")
+LETTERS = "ABCDEFGH"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server, its model's name and its tokenizer."""
+
+    server: Server
+    model: str
+    tokenizer: Any
+
+    @property
+    def letters(self) -> dict[str, int]:
+        """The token of each letter."""
+        return {letter: self.tokenizer.convert_tokens_to_ids(letter) for letter in LETTERS}
+
+    def preset(self, kind: str) -> dict[str, Any]:
+        """The preset of a kind, as the fields of a request."""
+        letters = self.letters
+        if kind == "history":
+            return {
+                "allowed_token_ids": list(letters.values()),
+                "no_repeat_ngram_size": 1,
+                "temperature": 1.5,
+            }
+        return {
+            "preset": {
+                "modes": {
+                    "first": {"logit_bias": {str(letters["A"]): 100}},
+                    "second": {"logit_bias": {str(letters["B"]): 100}},
+                },
+                "switch": [{"from": "first", "on": {"tokens": 3}, "to": "second"}],
+            }
+        }
+
+    def complete(self, kind: str, prompt: Any = "Q", length: int = 6, **fields: Any) -> Answer:
+        """The answer to a request for a completion with the preset of a kind."""
+        words = {"model": self.model, "prompt": prompt, "max_tokens": length, "ignore_eos": True}
+        return post(self.server, COMPLETIONS, {**words, **self.preset(kind), **fields})
+
+
+def shows(kind: str, text: str, without: str = "") -> bool:
+    """Whether a text is one that the preset of a kind writes, without letters of the prompt."""
+    if kind == "modes":
+        return text == "AAABBB"[: len(text)]
+    return len(set(text)) == len(text) > 0 and set(text) <= set(LETTERS) - set(without)
+
+
+def several_samples(served: Served, kind: str) -> None:
+    """`n`: each sample has modes and a history of its own."""
+    answer = served.complete(kind, n=3, seed=1)
+
+    assert [True] * 3 == [shows(kind, choice["text"]) for choice in answer.json["choices"]]
+
+
+def echo(served: Served, kind: str) -> None:
+    """`echo`: the prompt stands before the text, and counts as prompt."""
+    text = served.complete(kind, "C:", 5, echo=True).text
+
+    assert text.startswith("C:")
+    assert shows(kind, text[2:], without="C")
+
+
+def prompt_logprobs(served: Served, kind: str) -> None:
+    """`prompt_logprobs`: the prompt's are the model's own, those of the text the preset's."""
+    own, plain = (
+        post(
+            served.server, COMPLETIONS, {**words, "model": served.model, "prompt": "One two three"}
+        )
+        for words in (
+            {**served.preset(kind), "prompt_logprobs": 1, "max_tokens": 6, "ignore_eos": True},
+            {"prompt_logprobs": 1, "max_tokens": 1, "temperature": 1},
+        )
+    )
+
+    assert shows(kind, own.text)
+    assert plain.json["choices"][0]["prompt_logprobs"] == own.json["choices"][0]["prompt_logprobs"]
+
+
+def prefix_caching(served: Served, kind: str) -> None:
+    """A prompt that is cached counts as one that isn't."""
+    prompt = [served.letters["C"], *served.tokenizer.encode(" of", add_special_tokens=False) * 400]
+    first = served.complete(kind, prompt)
+    before = hits(served.server)
+    second = served.complete(kind, prompt)
+
+    assert before < hits(served.server)
+    assert [True, True] == [shows(kind, one.text, without="C") for one in (first, second)]
+
+
+def hits(server: Server) -> float:
+    """How many tokens of prompts came from the cache so far."""
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    name = "vllm:prefix_cache_hits_total"
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def structured_outputs(served: Served, kind: str) -> None:
+    """A grammar: of the tokens that it allows, the preset draws."""
+    answer = served.complete(kind, structured_outputs={"regex": "[A-H]{6}"})
+
+    assert 6 == len(answer.text)
+    assert shows(kind, answer.text)
+
+
+def beam_search(served: Served, kind: str) -> None:
+    """Beam search doesn't sample, so a preset beside it is refused."""
+    answer = served.complete(kind, use_beam_search=True)
+
+    assert 400 == answer.status
+    assert "use_beam_search: beam search doesn't sample" in answer.message
+
+
+FEATURES = [
+    several_samples,
+    echo,
+    prompt_logprobs,
+    prefix_caching,
+    structured_outputs,
+    beam_search,
+]
+Feature = Callable[[Served, str], None]
+
+
+@cache
+def tokenizer_of(name: str) -> Any:
+    """The tokenizer of a model of the harness."""
+    return AutoTokenizer.from_pretrained(model_path(name))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_on_v1(v1_server: Server, feature: Feature, kind: str) -> None:
+    """The feature works with the preset on the V1 runner."""
+    feature(Served(v1_server, "smollm2", tokenizer_of("smollm2")), kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("feature", FEATURES[:4])
+def test_on_v2(v2_server: Server, feature: Feature, kind: str) -> None:
+    """The same on the V2 runner, but for grammars and beam search."""
+    feature(Served(v2_server, "tiny", tokenizer_of("tiny")), kind)
+
+
+# The marks of the reasoning parser's format, each one token of the model.
+MARKS = ("<think>", "</think>")
+LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "peft_type": "LORA"}
+
+
+def make_model(folder: Path) -> None:
+    """Writes the tiny model with a token for each of the `MARKS`, and an adapter beside it."""
+    tokenizer = AutoTokenizer.from_pretrained(model_path("tiny"))
+    tokenizer.add_tokens(list(MARKS))
+    model = LlamaForCausalLM.from_pretrained(model_path("tiny"))
+    torch.manual_seed(0)
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    adapter, width = folder / "poet", model.config.hidden_size
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps(LORA))
+    names = [f"base_model.model.model.layers.{n}.self_attn.q_proj" for n in range(2)]
+    tensors = {f"{name}.lora_A.weight": torch.randn(8, width) for name in names}
+    tensors |= {f"{name}.lora_B.weight": torch.randn(width, 8) for name in names}
+    save_file(tensors, adapter / "adapter_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with a reasoning parser, an adapter and prompts read in parts."""
+    folder = tmp_path_factory.mktemp("features")
+    make_model(folder)
+    args = [
+        *("--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "1024"),
+        *("--reasoning-parser", "deepseek_r1"),
+        *("--enable-lora", "--lora-modules", f"poet={folder / 'poet'}"),
+        *("--max-num-batched-tokens", "64", "--max-num-seqs", "8"),
+    ]
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    with Server(folder / "model", "v1", args, env=ON_SHARED_CORES) as server:
+        yield Served(server, "tiny", tokenizer)
+
+
+class TestWithArgumentsOfTheStart:
+    """Features that a server is started with."""
+
+    def chat(self, served: Served, preset: dict[str, Any], **fields: Any) -> Answer:
+        """The answer to a chat whose prompt ends in an open block of thinking."""
+        messages = [{"role": "user", "content": "<think>"}]
+        words = {"model": "tiny", "messages": messages, "max_tokens": 7, "ignore_eos": True}
+        return post(served.server, CHAT, {**words, **preset, **fields})
+
+    def thinking(self, served: Served, kind: str) -> dict[str, Any]:
+        """A preset that thinks in As and answers in Bs, or writes all tokens once."""
+        letters = served.letters
+        end = served.tokenizer.convert_tokens_to_ids("</think>")
+        if kind == "history":
+            some = [letters[letter] for letter in "ABCDEF"]
+            return {"allowed_token_ids": [*some, end], "no_repeat_ngram_size": 1}
+        biases = {"think": letters["A"], "close": end, "answer": letters["B"]}
+        return {
+            "preset": {
+                "modes": {
+                    name: {"logit_bias": {str(token): 100}} for name, token in biases.items()
+                },
+                "switch": [
+                    {"from": "think", "on": {"tokens": 3}, "to": "close"},
+                    {"from": ["think", "close"], "on": {"token": end}, "to": "answer"},
+                ],
+            }
+        }
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_reasoning_parser(self, served: Served, kind: str) -> None:
+        """The parts of an answer are told apart, and both are the preset's."""
+        answer = self.chat(served, self.thinking(served, kind))
+        message = answer.json["choices"][0]["message"]
+        parts = [message["reasoning"] or "", message["content"] or ""]
+
+        if kind == "modes":
+            assert ["AAA", "BBB"] == parts
+        else:
+            assert shows(kind, "".join(parts))
+            assert 6 == len("".join(parts))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_include_reasoning(self, served: Served, kind: str) -> None:
+        """Thinking that is left out of the answer was written by the preset all the same."""
+        words = self.thinking(served, kind)
+        answer = self.chat(served, {**words, "seed": 3}, include_reasoning=False)
+        whole = self.chat(served, {**words, "seed": 3})
+        message = answer.json["choices"][0]["message"]
+
+        assert not message.get("reasoning")
+        assert whole.json["choices"][0]["message"]["content"] == message["content"]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_thinking_budget(self, served: Served, kind: str) -> None:
+        """vLLM ends thinking that is too long, and the preset goes on from there.
+
+        The prompt's tokens after its mark count, so the first token of the answer is the end.
+        """
+        answer = self.chat(served, self.thinking(served, kind), thinking_token_budget=1)
+        message = answer.json["choices"][0]["message"]
+
+        assert not message["reasoning"]
+        if kind == "modes":
+            assert "BBBBBB" == message["content"]
+        else:
+            assert shows(kind, message["content"])
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_adapters(self, served: Served, kind: str) -> None:
+        """The preset acts on an adapter's logits; an adapter's name takes a preset as suffix."""
+        greedy = {"model": "poet", "preset": {"top_k": 1}, "min_p": None}
+        answer = served.complete(kind, model="poet")
+        poet, own = (
+            post(
+                served.server,
+                COMPLETIONS,
+                {**greedy, "model": name, "prompt": "Q", "max_tokens": 8, "ignore_eos": True},
+            )
+            for name in ("poet", "tiny")
+        )
+        suffix = {"model": "poet:chat", "prompt": "Q", "max_tokens": 2}
+
+        assert shows(kind, answer.text)
+        assert poet.text != own.text
+        assert str(post(served.server, COMPLETIONS, suffix).label).startswith("chat@")
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_chunked_prefill(self, served: Served, kind: str) -> None:
+        """A prompt that is read in parts counts as a whole."""
+        prompt = [served.letters["C"], *served.tokenizer.encode(" of") * 300]
+        answer = served.complete(kind, prompt)
+
+        assert shows(kind, answer.text, without="C")
