@@ -84,7 +84,7 @@ def test_it_goes_on_where_it_ended(
     kept = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
 
     names = [cell.name for cell in matrix.CELLS]
-    assert (first, second) == (1, 0)
+    assert (1, 0) == (first, second)
     assert [cell.name for cell in matrix.CELLS if cell.python == "3.11"] == some
     assert {"install": "failed: no such wheel"} == before[some[1]]["checks"]
     assert [name for name in names if name not in some[2:]] == installed[len(some) :]

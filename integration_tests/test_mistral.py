@@ -92,7 +92,7 @@ def complete(server: Server, **fields: Any) -> Answer:
     """Returns the completion of the prompt, greedy unless the fields say otherwise."""
     fields = {"temperature": 0.0, "max_tokens": 24, "return_token_ids": True, **fields}
     answer = ask(server, COMPLETIONS, "mistral", text=PROMPT, **fields)
-    assert answer.status == 200, answer.json
+    assert 200 == answer.status, answer.json
     return answer
 
 
@@ -173,9 +173,9 @@ def test_every_shipped_preset(server: Server) -> None:
     for name, preset in catalogue.items():
         answer = ask(server, COMPLETIONS, "mistral", text=PROMPT, max_tokens=2, preset=name)
         if preset.unbound:
-            assert answer.status == 400, name
+            assert 400 == answer.status, name
         else:
-            assert answer.status == 200, (name, answer.json)
+            assert 200 == answer.status, (name, answer.json)
             assert answer.label is not None and answer.label.startswith(f"{name}@")
 
 

@@ -260,7 +260,7 @@ def test_two_presets_differ(open_tab: Callable[..., Tab], local_url: str) -> Non
     another = tab.generate()
     tab.picture("two-presets")
 
-    assert greedy == ["1.0000", *["removed"] * 9]
+    assert ["1.0000", *["removed"] * 9] == greedy
     assert "removed" not in lively
     assert one != other
     assert [one, other] == again
@@ -444,7 +444,7 @@ def test_a_server_offers_the_page(
     names: dict[str, Any] = {"client": v1_server.client()}
     exec(f"answer = {request}", names)
 
-    assert greedy == ["1.0000", *["removed"] * 9]
+    assert ["1.0000", *["removed"] * 9] == greedy
     assert "removed" not in lively
     assert one.strip()
     assert one != other
@@ -460,7 +460,7 @@ def test_alone_before_a_server(open_tab: Callable[..., Tab], v1_server: Server) 
         greedy = tab.shares(0, "temperature")
         one, other = tab.generate(8)
 
-    assert greedy == ["1.0000", *["removed"] * 9]
+    assert ["1.0000", *["removed"] * 9] == greedy
     assert one.strip()
     assert one != other
     expect(tab.page.locator("#model")).to_have_text("smollm2")

@@ -50,7 +50,7 @@ class Tree:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert 0 == done.returncode, done.stdout + done.stderr
         return done.stdout
 
     def follow(self, page: str) -> None:
@@ -68,7 +68,7 @@ class Tree:
                 file = self.root / path
                 line = f"    {before}\n"
                 lines = file.read_text(encoding="utf-8")
-                assert lines.count(line) == 1
+                assert 1 == lines.count(line)
                 file.write_text(lines.replace(line, line + block), encoding="utf-8")
             else:
                 self.run(*block.split())

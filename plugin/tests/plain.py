@@ -30,9 +30,9 @@ def softmax(x: Row) -> Row:
     return [mass / total for mass in masses]
 
 
-def keep(x: Row, wanted: Callable[[int], bool]) -> Row:
+def keep(x: Row, stays: Callable[[int], bool]) -> Row:
     """Removes the tokens that aren't wanted."""
-    return [value if wanted(token) else REMOVED for token, value in enumerate(x)]
+    return [value if stays(token) else REMOVED for token, value in enumerate(x)]
 
 
 def nats(p: Row) -> float:

@@ -76,8 +76,10 @@ def values(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:
 def token_bytes(vocabulary: int) -> TokenBytes:
     """Tokens of no to four bytes over a small alphabet, the last of which ends a text."""
     random = Random(vocabulary)
-    made = [bytes(random.choices(b"ab\n", k=random.randint(1, 4))) for _ in range(vocabulary - 1)]
-    return TokenBytes((*made, b""), (vocabulary - 1,))
+    spelled = [
+        bytes(random.choices(b"ab\n", k=random.randint(1, 4))) for _ in range(vocabulary - 1)
+    ]
+    return TokenBytes((*spelled, b""), (vocabulary - 1,))
 
 
 def neutral(stage: Stage, random: Random, vocabulary: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def table_tests(definition: Callable[..., Row], table: Sequence[Case]) -> tuple[
         values = {first: case.value, **case.others}
         actual = rows.apply(case.before, values, case.prompt, case.output, case.context)
 
-        assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
+        assert pytest.approx(case.after, rel=1e-6, abs=0) == actual
 
     @each_case
     def test_the_reference(case: Case) -> None:
@@ -104,6 +104,6 @@ def table_tests(definition: Callable[..., Row], table: Sequence[Case]) -> tuple[
         best, expected_best = max(actual), max(case.after)
         if abs(best - expected_best) > 1e30 or min(x for x in actual if x > X) < -1e30:
             actual = [x - best + expected_best if best - x < 1e30 else X for x in actual]
-        assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
+        assert pytest.approx(case.after, rel=1e-6, abs=0) == actual
 
     return test_the_op, test_the_reference

@@ -105,10 +105,10 @@ def test_every_error_is_a_value_error_with_problems(kind: type[TemperamentError]
 def test_at_most_a_hundred_problems_are_told() -> None:
     """After 100 problems the error says that there are more."""
     problems = [Problem("a", "b", str(number)) for number in range(MOST + 5)]
-    told = PresetError(problems).problems
+    reported = PresetError(problems).problems
 
-    assert told[:MOST] == tuple(problems[:MOST])
-    assert [str(problem) for problem in told[MOST:]] == ["and more problems"]
+    assert reported[:MOST] == tuple(problems[:MOST])
+    assert ["and more problems"] == [str(problem) for problem in reported[MOST:]]
 
 
 def test_a_value_of_megabytes_is_not_written_out() -> None:

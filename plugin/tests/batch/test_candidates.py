@@ -193,9 +193,9 @@ def test_chains_of_one_width_share_their_steps() -> None:
         chain = Chain.of({"temperature": 1 + row, "top_k": k, "top_p": 0.9, "min_p": 0.1 * row})
         batch.write(row, Request(chain))
     steps = batch.table.steps(np.arange(6), 5000)
+    on_candidates = [step for step in steps if isinstance(step, CandidateSteps)]
 
-    assert all(isinstance(step, CandidateSteps) for step in steps)
-    assert [(step.width, len(step.opening), len(step.rest)) for step in steps] == [  # type: ignore[union-attr]
-        (64, 2, 2),
-        (256, 2, 2),
+    assert on_candidates == steps
+    assert [(64, 2, 2), (256, 2, 2)] == [
+        (step.width, len(step.opening), len(step.rest)) for step in on_candidates
     ]

@@ -114,8 +114,8 @@ def test_any_growth_is_the_definition(seed: int, verbs: list[int]) -> None:
             np.array(ends),
         )
 
-        wanted = definition([[*text, 0] for text in batch], [0] * len(slots), ends)
-        assert torch.equal(found.length.long(), wanted)
+        expected = definition([[*text, 0] for text in batch], [0] * len(slots), ends)
+        assert torch.equal(found.length.long(), expected)
 
 
 def test_a_step_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,14 +25,14 @@ def mixed(random: Random, count: int) -> list[Preset]:
         if not stage.needs & {"state", "ends", "vocabulary"}
         and all(parameter.kind is not TEXTS for parameter in stage.parameters)
     ]
-    made = []
+    drawn = []
     for row in range(count):
         values: dict[str, Any] = {}
         for stage in random.sample(usable, random.randint(1, 6)):
             values |= rows.values(stage, random, VOCABULARY)
         movable = [stage.name for stage in STAGES if stage.movable]
-        made.append(Preset(str(row), values, tuple(random.sample(movable, len(movable)))))
-    return made
+        drawn.append(Preset(str(row), values, tuple(random.sample(movable, len(movable)))))
+    return drawn
 
 
 class TestProcess:

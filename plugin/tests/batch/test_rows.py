@@ -209,7 +209,7 @@ class TestTable:
         column = step.arguments["temperature"]
         values = column.values.tolist()
 
-        assert (min(values), max(values)) == (column.low, column.high)
+        assert (column.low, column.high) == (min(values), max(values))
         assert torch.tensor([(0.1, 3.0)[slot] for slot in order]).tolist() == values
 
     def test_needs_are_known_for_every_slot(self) -> None:

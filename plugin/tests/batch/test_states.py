@@ -43,7 +43,7 @@ class Text:
         self.request = Request(Chain.of(KINDS[number % len(KINDS)]), seed=number)
         self.prompt = random.choices(range(VOCABULARY), k=random.randint(0, 5))
         self.output: list[int] = []
-        self.given: list[Tensor] = []
+        self.inputs: list[Tensor] = []
         self.after: list[Tensor] = []
 
     def alone(self) -> list[Tensor]:
@@ -51,7 +51,7 @@ class Text:
         batch = Rows(1)
         batch.write(0, self.request, self.prompt)
         after = []
-        for logits, token in zip(self.given, self.output, strict=True):
+        for logits, token in zip(self.inputs, self.output, strict=True):
             after.append(batch.run(logits[None].clone(), np.zeros(1, np.int64))[0])
             if batch.follows(0):
                 batch.log.append(torch.tensor([token]), np.zeros(1, np.int64))
@@ -101,7 +101,7 @@ def test_a_text_is_the_same_in_any_batch(seed: int, verbs: list[int]) -> None:
             after = batch.run(logits.clone(), np.array(slots))
             for row, slot in enumerate(slots):
                 text = running[slot]
-                text.given.append(logits[row])
+                text.inputs.append(logits[row])
                 text.after.append(after[row])
                 text.output.append(draw(after[row], random))
                 if batch.follows(slot):
@@ -187,9 +187,9 @@ def test_mirostat_settles() -> None:
     _, p = drawn_over([{"mirostat": v, "mirostat_tau": t} for v, t in kinds], steps)
     surprise = -p.log2()
 
-    for (_, tau), own in zip(kinds, surprise.T, strict=True):
-        assert abs(own.mean() - tau) < 0.05 * tau
-        assert (abs(own.view(4, 500).mean(1)[1:] - tau) < 0.1 * tau).all()
+    for (_, tau), column in zip(kinds, surprise.T, strict=True):
+        assert abs(column.mean() - tau) < 0.05 * tau
+        assert (abs(column.view(4, 500).mean(1)[1:] - tau) < 0.1 * tau).all()
 
 
 def test_adaptive_p_finds_its_target() -> None:
@@ -200,8 +200,8 @@ def test_adaptive_p_finds_its_target() -> None:
     targets = [0.1, 0.2, 0.3, 0.4]
     p, _ = drawn_over([{"adaptive_target": t} for t in targets], list((shares * noise).log()))
 
-    for target, own in zip(targets, p.T, strict=True):
-        assert abs(own.mean() - target) < 0.05
+    for target, column in zip(targets, p.T, strict=True):
+        assert abs(column.mean() - target) < 0.05
 
 
 class TestOddSteps:

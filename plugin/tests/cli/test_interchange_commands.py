@@ -24,9 +24,9 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 class Ran:
     """What a command printed, and its code."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
         try:
-            self.code = main(list(words))
+            self.code = main(list(arguments))
         except SystemExit as error:
             self.code = int(error.code or 0)
         printed = capsys.readouterr()
@@ -59,10 +59,10 @@ class TestImportAndExport:
         ran = Ran(capsys, "import", "generation_config.json")
 
         assert "top_k: 50\n" == ran.out
-        assert ran.err.splitlines() == [
+        assert [
             "left: eos_token_id = 2: belongs to the model, not to a preset",
             "default: top_k = 50: not in the file: Transformers' default",
-        ]
+        ] == ran.err.splitlines()
 
     def test_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
         """With the notes beside the text."""
@@ -79,7 +79,7 @@ class TestImportAndExport:
         assert {"temperature": 0.5, "seed": 3, "max_tokens": 4} == brought["preset"]
 
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("arguments", "message"),
         [
             (("import", "none.json"), "none.json: can't be read"),
             (("export", "chat", "--to", "ollma"), "did you mean 'ollama'"),
@@ -89,10 +89,10 @@ class TestImportAndExport:
         ],
     )
     def test_what_is_wrong(
-        self, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+        self, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
     ) -> None:
         """Is told, and the code is 1."""
-        ran = Ran(capsys, *words)
+        ran = Ran(capsys, *arguments)
 
         assert (1, "") == (ran.code, ran.out)
         assert message in ran.err
@@ -101,9 +101,9 @@ class TestImportAndExport:
         """Its own values."""
         ran = Ran(capsys, "export", "warmer", "--to", "sglang", "--model", "Qwen/Qwen3-8B")
 
-        assert json.loads(ran.out) == {
+        assert {
             "temperature": 0.72, "top_k": 20, "top_p": 0.95, "min_p": 0.0
-        }  # fmt: skip
+        } == json.loads(ran.out)  # fmt: skip
 
 
 class TestFilesOfOnesOwn:
@@ -128,7 +128,7 @@ class TestFilesOfOnesOwn:
         assert "# mine\ntop_p: 0.8  # the nucleus\ntop_k: 5\n" == Path("p.yaml").read_text()
 
     @pytest.mark.parametrize(
-        ("words", "message"),
+        ("arguments", "message"),
         [
             (("set", "p.yaml", "top_p=2"), "p.yaml:1: top_p: not allowed"),
             (("set", "p.yaml", "top_p"), "not NAME=VALUE"),
@@ -139,11 +139,11 @@ class TestFilesOfOnesOwn:
         ],
     )
     def test_what_is_wrong(
-        self, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+        self, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
     ) -> None:
         """Is told, and no file is touched."""
         Path("p.yaml").write_text("top_p: 0.9\n")
-        ran = Ran(capsys, *words)
+        ran = Ran(capsys, *arguments)
 
         assert (1, "") == (ran.code, ran.out)
         assert message in ran.err

@@ -45,9 +45,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     for name in ("TEMPERAMENT_PRESETS", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
 
-    def call(*words: str | Path) -> Result:
+    def call(*arguments: str | Path) -> Result:
         try:
-            code = main([str(word) for word in words])
+            code = main([str(word) for word in arguments])
         except SystemExit as error:
             code = int(error.code or 0)
         printed = capsys.readouterr()
@@ -111,8 +111,8 @@ def test_summaries_are_in_the_language_of_the_reader(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    for words in (("list",), ("show", "chat"), ("explain", "chat", "--engine", "vllm")):
-        out = run(*words, *option).out
+    for arguments in (("list",), ("show", "chat"), ("explain", "chat", "--engine", "vllm")):
+        out = run(*arguments, *option).out
         assert expected == "".join(
             language for language in ("en", "zh") if SHIPPED["chat"].summary[language] in out
         )
@@ -220,8 +220,8 @@ def test_check_counts_what_is_right(run: Any, tmp_path: Path, mixed: Path) -> No
     count = len(SHIPPED)
     (tmp_path / "chat.yaml").write_text("extends: chat\ntop_k: 3")
 
-    for words, presets in (((), count), ((mixed,), count + 1), ((tmp_path, mixed), count + 1)):
-        result = run("check", *words)
+    for arguments, presets in (((), count), ((mixed,), count + 1), ((tmp_path, mixed), count + 1)):
+        result = run("check", *arguments)
         assert (0, f"{presets} presets, no problems\n", "") == (
             result.code,
             result.out,
@@ -244,8 +244,8 @@ def test_a_broken_preset_ends_every_command_with_1(run: Any, tmp_path: Path) -> 
     """No command works on half a catalogue."""
     (tmp_path / "bad.yaml").write_text("top_p: 2")
 
-    for words in (("list",), ("show", "chat"), ("explain", "chat", "--engine", "vllm")):
-        result = run("--presets", tmp_path, *words)
+    for arguments in (("list",), ("show", "chat"), ("explain", "chat", "--engine", "vllm")):
+        result = run("--presets", tmp_path, *arguments)
         assert (1, "") == (result.code, result.out)
         assert "bad.yaml:1: top_p: not allowed" in result.err
 
@@ -275,10 +275,10 @@ def test_explain_tells_who_does_what(run: Any, mixed: Path) -> None:
 def test_explain_tells_what_becomes_of_the_rest(run: Any, tmp_path: Path) -> None:
     """Each field beside the stages: where it goes on vLLM, offline and as a server, or why not."""
     (tmp_path / "p.yaml").write_text("max_new_tokens: 9\nguidance_scale: 1.5\nmax_length: 20")
-    words = ("explain", "p", "--presets", tmp_path, "--engine")
-    shown = run(*words, "vllm").out
-    rows = json.loads(run(*words, "vllm", "--json", "--lang", "zh").out)["generation"]
-    other = json.loads(run(*words, "transformers", "--json").out)["generation"]
+    arguments = ("explain", "p", "--presets", tmp_path, "--engine")
+    shown = run(*arguments, "vllm").out
+    rows = json.loads(run(*arguments, "vllm", "--json", "--lang", "zh").out)["generation"]
+    other = json.loads(run(*arguments, "transformers", "--json").out)["generation"]
 
     assert ["PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON"] == shown.splitlines()[-7].split()
     assert "needs a second forward pass" in shown
@@ -295,7 +295,7 @@ def test_explain_tells_what_becomes_of_the_rest(run: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (("--engine", "vllm"), ["native"]),
         (("--engine", "vllm", "--platform", "cpu"), ["native"]),
@@ -305,22 +305,22 @@ def test_explain_tells_what_becomes_of_the_rest(run: Any, tmp_path: Path) -> Non
     ],
 )
 def test_explain_follows_engine_platform_and_plan(
-    run: Any, words: tuple[str, ...], expected: list[str]
+    run: Any, arguments: tuple[str, ...], expected: list[str]
 ) -> None:
     """The answer is that of `plan.split` for the engine, platform and plan that were given."""
-    explained = json.loads(run("explain", "creative", *words, "--json").out)
+    explained = json.loads(run("explain", "creative", *arguments, "--json").out)
 
     assert expected == [stage["side"] for stage in explained["stages"]]
     assert SHIPPED["creative"].label == explained["preset"]
-    assert words[1] == explained["engine"]
+    assert arguments[1] == explained["engine"]
 
 
 def test_explain_on_a_slow_platform(run: Any, tmp_path: Path) -> None:
     """`--platform cpu` takes from vLLM what it does slowly there; `--plan native` gives it back."""
     (tmp_path / "p.yaml").write_text("top_p: 0.9\npresence_penalty: 1")
-    words = ("explain", "p", "--engine", "vllm", "--json", "--presets", tmp_path)
-    slow = json.loads(run(*words, "--platform", "cpu").out)
-    forced = json.loads(run(*words, "--platform", "cpu", "--plan", "native").out)
+    arguments = ("explain", "p", "--engine", "vllm", "--json", "--presets", tmp_path)
+    slow = json.loads(run(*arguments, "--platform", "cpu").out)
+    forced = json.loads(run(*arguments, "--platform", "cpu", "--plan", "native").out)
 
     assert ["residual", "residual"] == [stage["side"] for stage in slow["stages"]]
     assert ["native", "native"] == [stage["side"] for stage in forced["stages"]]
@@ -352,10 +352,10 @@ def test_presets_may_be_added_before_and_after_the_command(run: Any, tmp_path: P
         )
         paths.append(path)
     first, second, third = paths
-    words = ("--presets", first, "--presets", second, "show", "mine", "--json")
+    arguments = ("--presets", first, "--presets", second, "show", "mine", "--json")
 
-    assert {"temperature": 1.3, "top_k": 2} == json.loads(run(*words).out)["values"]
-    assert {"temperature": 1.3, "top_k": 3} == json.loads(run(*words, "--presets", third).out)[
+    assert {"temperature": 1.3, "top_k": 2} == json.loads(run(*arguments).out)["values"]
+    assert {"temperature": 1.3, "top_k": 3} == json.loads(run(*arguments, "--presets", third).out)[
         "values"
     ]
 
@@ -370,7 +370,7 @@ def test_presets_of_the_environment_are_listed(
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         (),
         ("lst",),
@@ -388,26 +388,28 @@ def test_presets_of_the_environment_are_listed(
     ],
     ids=" ".join,
 )
-def test_misuse_ends_with_2(run: Any, words: tuple[str, ...]) -> None:
+def test_misuse_ends_with_2(run: Any, arguments: tuple[str, ...]) -> None:
     """A command that isn't one tells its usage on stderr; no option is guessed from a part."""
-    result = run(*words)
+    result = run(*arguments)
 
     assert (2, "") == (result.code, result.out)
     assert result.err.startswith("usage: temperament")
 
 
-@pytest.mark.parametrize("words", [("--help",), ("list", "-h"), ("explain", "-h"), ("--version",)])
-def test_help_ends_with_0(run: Any, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("list", "-h"), ("explain", "-h"), ("--version",)]
+)
+def test_help_ends_with_0(run: Any, arguments: tuple[str, ...]) -> None:
     """Help and version go to stdout."""
-    result = run(*words)
+    result = run(*arguments)
 
     assert (0, "") == (result.code, result.err)
     assert result.out
 
 
-def start(*words: str, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "temperament.cli", *words],
+        [sys.executable, "-m", "temperament.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -20,9 +20,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(studio_commands, "local_model", lambda folder: KnownSource())
 
-    def call(*words: str | Path) -> tuple[int, str, str]:
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
         try:
-            code = main([str(word) for word in words])
+            code = main([str(word) for word in arguments])
         except SystemExit as error:
             code = int(error.code or 0)
         printed = capsys.readouterr()
@@ -33,8 +33,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_inspect_prints_a_table(run: Any, tmp_path: Path) -> None:
     """Each preset has its stages; a figure is drawn where it is asked for."""
-    words = ("inspect", "creative", "code", "--model", "m", "--prompt", "a")
-    code, out, err = run(*words, "--png", tmp_path / "i.png", "--svg", tmp_path / "i.svg")
+    arguments = ("inspect", "creative", "code", "--model", "m", "--prompt", "a")
+    code, out, err = run(*arguments, "--png", tmp_path / "i.png", "--svg", tmp_path / "i.svg")
 
     assert (0, "") == (code, err)
     assert "creative@" in out
@@ -45,11 +45,21 @@ def test_inspect_prints_a_table(run: Any, tmp_path: Path) -> None:
 def test_inspect_prints_json(run: Any, tmp_path: Path) -> None:
     """`--json` gives the numbers, of a preset of one's own too."""
     (tmp_path / "mine.yaml").write_text("top_k: 2", encoding="utf-8")
-    words = ("--presets", tmp_path, "inspect", "mine", "--model", "m", "--prompt", "a", "--json")
-    told = json.loads(run(*words, "--top", "3")[1])
+    arguments = (
+        "--presets",
+        tmp_path,
+        "inspect",
+        "mine",
+        "--model",
+        "m",
+        "--prompt",
+        "a",
+        "--json",
+    )
+    report = json.loads(run(*arguments, "--top", "3")[1])
 
-    assert 3 == len(told["tokens"])
-    assert ["", "top_k"] == [stage["stage"] for stage in told["presets"][0]["stages"]]
+    assert 3 == len(report["tokens"])
+    assert ["", "top_k"] == [stage["stage"] for stage in report["presets"][0]["stages"]]
 
 
 def test_every_unknown_preset_is_told(run: Any) -> None:
@@ -65,8 +75,8 @@ def test_every_unknown_preset_is_told(run: Any) -> None:
 def test_plot_draws_any_logits(run: Any, tmp_path: Path) -> None:
     """A file of logits and a prompt's: the figures that are asked for, in either kind."""
     np.save(tmp_path / "l.npy", np.random.RandomState(0).normal(size=20))
-    words = ("plot", "--logits", tmp_path / "l.npy", "--out", tmp_path / "one")
-    _, out, _ = run(*words, "--figure", "kept", "--figure", "map", "--format", "svg")
+    arguments = ("plot", "--logits", tmp_path / "l.npy", "--out", tmp_path / "one")
+    _, out, _ = run(*arguments, "--figure", "kept", "--figure", "map", "--format", "svg")
     code, _, err = run("plot", "--model", "m", "--prompt", "a", "--out", tmp_path / "all")
 
     assert f"{tmp_path}/one/kept.svg\n{tmp_path}/one/map.svg\n" == out
@@ -106,7 +116,7 @@ def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ("inspect", "chat", "--prompt", "a"),
         ("inspect", "chat", "--model", "m"),
@@ -118,9 +128,9 @@ def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_misuse_ends_with_2(run: Any, words: tuple[str, ...]) -> None:
+def test_misuse_ends_with_2(run: Any, arguments: tuple[str, ...]) -> None:
     """A command that isn't one tells its usage."""
-    code, out, err = run(*words)
+    code, out, err = run(*arguments)
 
     assert (2, "") == (code, out)
     assert err.startswith("usage: temperament")

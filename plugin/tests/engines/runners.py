@@ -109,7 +109,7 @@ class V2Runner:
         committed = [len(row.prompt) + len(row.output) for row in rows]
         ends = dict(zip(slots.tolist(), committed, strict=True))
         positions = [ends[row.slot] - 1 + place for row, place in layout]
-        tokens = {row.slot: own for row, own in zip(rows, fed, strict=True)}
+        tokens = {row.slot: row_tokens for row, row_tokens in zip(rows, fed, strict=True)}
         context: Any = SimpleNamespace(
             expanded_idx_mapping=torch.tensor([row.slot for row, _ in layout], dtype=torch.int32),
             idx_mapping=torch.from_numpy(slots),
@@ -120,6 +120,8 @@ class V2Runner:
                 dtype=torch.int32,
             ),
             pos=torch.tensor(positions),
-            seq_lens_upper_bound_np=np.array([len(own) for own in fed], dtype=np.int32),
+            seq_lens_upper_bound_np=np.array(
+                [len(row_tokens) for row_tokens in fed], dtype=np.int32
+            ),
         )
         return self.batch.apply(logits, context)

@@ -150,10 +150,10 @@ def test_an_error_in_a_stage_costs_its_request_its_preset_alone(
     running = engine(chains)
     steps = [running.step(logits), running.step(logits)]
 
-    for done, wanted in zip(steps, expected, strict=True):
+    for done, expected_step in zip(steps, expected, strict=True):
         assert rows.same_bits(done[1], logits[1])
-        assert rows.same_bits(done, wanted)
-    assert running.meter.fallbacks == {stage.name: 1}
+        assert rows.same_bits(done, expected_step)
+    assert {stage.name: 1} == running.meter.fallbacks
     [line] = log()
     assert f"preset-{next(iter(chains[1]))}@1 goes on without" in line
     assert "ZeroDivisionError: put in by the test" in line
@@ -187,17 +187,17 @@ def test_an_error_of_the_batch_alone_costs_nobody_anything(
     expected = engine(chains).step(logits)
     original = OPS["min_p"]
 
-    def breaks_in_company(given: Tensor, **arguments: Any) -> Tensor:
-        if len(given) > running_rows:
+    def breaks_in_company(logits: Tensor, **arguments: Any) -> Tensor:
+        if len(logits) > running_rows:
             raise RuntimeError("too many rows")
-        return original(given, **arguments)
+        return original(logits, **arguments)
 
     running = engine(chains)
     running_rows = 3 if isinstance(running, V2) and running.requests[0].drafts else 1
     monkeypatch.setitem(OPS, "min_p", breaks_in_company)
 
     assert rows.same_bits(running.step(logits), expected)
-    assert running.meter.fallbacks == {"min_p": 1}
+    assert {"min_p": 1} == running.meter.fallbacks
     assert "nobody goes on without" in log()[0]
 
 

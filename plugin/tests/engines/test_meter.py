@@ -34,14 +34,14 @@ def test_counts_stand_in_the_registry(tmp_path: Path) -> None:
     counts.fallback("dry")
     read_ = read(tmp_path)
 
-    assert read_['temperament_step_seconds_bucket{le="0.0001"}'] == 0
-    assert read_['temperament_step_seconds_bucket{le="0.0003"}'] == 1
-    assert read_['temperament_step_seconds_bucket{le="+Inf"}'] == 2
-    assert read_["temperament_step_seconds_count"] == 2
-    assert read_["temperament_step_seconds_sum"] == pytest.approx(0.0502)
-    assert read_["temperament_mode_switches_total"] == 4
-    assert read_['temperament_fallbacks_total{stage="xtc"}'] == 2
-    assert read_['temperament_fallbacks_total{stage="dry"}'] == 1
+    assert 0 == read_['temperament_step_seconds_bucket{le="0.0001"}']
+    assert 1 == read_['temperament_step_seconds_bucket{le="0.0003"}']
+    assert 2 == read_['temperament_step_seconds_bucket{le="+Inf"}']
+    assert 2 == read_["temperament_step_seconds_count"]
+    assert pytest.approx(0.0502) == read_["temperament_step_seconds_sum"]
+    assert 4 == read_["temperament_mode_switches_total"]
+    assert 2 == read_['temperament_fallbacks_total{stage="xtc"}']
+    assert 1 == read_['temperament_fallbacks_total{stage="dry"}']
 
 
 def test_what_was_counted_before_there_was_a_folder_is_not_lost(
@@ -58,10 +58,10 @@ def test_what_was_counted_before_there_was_a_folder_is_not_lost(
     folder.mkdir()
     counts.step(0.5, 7)
 
-    assert read(folder)["temperament_step_seconds_count"] == 2
-    assert read(folder)["temperament_step_seconds_sum"] == 2.5
-    assert read(folder)["temperament_mode_switches_total"] == 7
-    assert read(folder)['temperament_fallbacks_total{stage="batch"}'] == 1
+    assert 2 == read(folder)["temperament_step_seconds_count"]
+    assert 2.5 == read(folder)["temperament_step_seconds_sum"]
+    assert 7 == read(folder)["temperament_mode_switches_total"]
+    assert 1 == read(folder)['temperament_fallbacks_total{stage="batch"}']
 
 
 def test_a_folder_that_takes_no_file_is_left_alone(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_folder_that_takes_no_file_is_left_alone(tmp_path: Path) -> None:
     counts.step(0.1, 0)
     counts.fallback("dry")
 
-    assert counts.fallbacks == {"dry": 1}
+    assert {"dry": 1} == counts.fallbacks
 
 
 def test_processes_of_one_server_share_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,4 +50,4 @@ def test_only_our_processor_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     model.generate(ids, max_new_tokens=1, pad_token_id=0, **kwargs)
 
     assert len(built[0]) == len(ASKED)
-    assert built[1] == ["PresetLogitsProcessor"]
+    assert ["PresetLogitsProcessor"] == built[1]

@@ -167,15 +167,15 @@ class TestGenerateKwargs:
         kwargs = adapter.generate_kwargs("creative")
         processor = kwargs.pop("logits_processor")
 
-        assert kwargs == {
+        assert {
             **arguments._NEUTRAL,
             "do_sample": True,
             "typical_p": 1.0,
             "epsilon_cutoff": 0.0,
             "eta_cutoff": 0.0,
             **({"top_h": None} if hasattr(GenerationConfig(), "top_h") else {}),
-        }
-        assert [type(one) for one in processor] == [PresetLogitsProcessor]
+        } == kwargs
+        assert [PresetLogitsProcessor] == [type(one) for one in processor]
 
     def test_the_model_is_the_lowest_layer(self) -> None:
         """The model's file sets what the preset doesn't."""
@@ -183,15 +183,15 @@ class TestGenerateKwargs:
         model = SimpleNamespace(generation_config=config, config=PretrainedConfig())
         (processor,) = adapter.generate_kwargs("creative", model=model)["logits_processor"]
 
-        assert dict(processor.presets[0].values) == {"temperature": 1.5, "top_k": 3, "min_p": 0.2}
+        assert {"temperature": 1.5, "top_k": 3, "min_p": 0.2} == dict(processor.presets[0].values)
 
     def test_lengths_and_stops(self) -> None:
         """max_tokens is passed as max_new_tokens, and stop with the tokenizer."""
         presets = [{"max_tokens": 5, "stop": ["a", "b"]}] * 2
         kwargs = adapter.generate_kwargs(presets, TOKENIZER)
 
-        assert kwargs["max_new_tokens"] == 5
-        assert kwargs["stop_strings"] == ["a", "b"]
+        assert 5 == kwargs["max_new_tokens"]
+        assert ["a", "b"] == kwargs["stop_strings"]
         assert kwargs["tokenizer"] is TOKENIZER
 
     @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ class TestGenerateKwargs:
         with pytest.raises(EngineError) as caught:
             adapter.generate_kwargs([{"seed": 1, "stop": "a"}, {"max_tokens": 3}])
 
-        assert len(caught.value.problems) == 3
+        assert 3 == len(caught.value.problems)
 
     def test_an_empty_catalogue_is_a_catalogue(self) -> None:
         """An empty catalogue knows no preset, not even the shipped ones."""

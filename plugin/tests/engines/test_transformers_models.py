@@ -35,10 +35,10 @@ def llama() -> Any:
     return LlamaForCausalLM(config).eval()
 
 
-def text(model: Any, preset: Any, own: dict[str, Any], **arguments: Any) -> list[int]:
+def text(model: Any, preset: Any, settings: dict[str, Any], **arguments: Any) -> list[int]:
     """The greedy text of a model whose generation config has these values of its own."""
     model.generation_config = GenerationConfig(
-        pad_token_id=0, bos_token_id=1, eos_token_id=END, **own
+        pad_token_id=0, bos_token_id=1, eos_token_id=END, **settings
     )
     preset = {"temperature": 0, **preset}
     kwargs = generate_kwargs(preset, model=model, catalogue=NOTHING)
@@ -70,33 +70,33 @@ class TestOverriding:
 
     def test_a_neutral_value_undoes_the_models(self, llama: Any, plain: list[int]) -> None:
         """The text is that of a model without the value."""
-        for own, neutral in self.cases(plain):
-            assert plain != text(llama, {}, own), own
-            assert plain == text(llama, neutral, own), own
+        for settings, neutral in self.cases(plain):
+            assert plain != text(llama, {}, settings), settings
+            assert plain == text(llama, neutral, settings), settings
 
     def test_what_a_preset_does_not_set_stays(self, llama: Any, plain: list[int]) -> None:
         """A preset that sets something else leaves the model's values in force."""
-        for own, _ in self.cases(plain):
-            model = text(llama, {"top_k": 30}, own)
+        for settings, _ in self.cases(plain):
+            model = text(llama, {"top_k": 30}, settings)
             llama.generation_config = GenerationConfig(
-                pad_token_id=0, bos_token_id=1, eos_token_id=END, **own
+                pad_token_id=0, bos_token_id=1, eos_token_id=END, **settings
             )
             stock = llama.generate(PROMPT, max_new_tokens=NEW, do_sample=False)
 
-            assert stock[0, PROMPT.shape[1] :].tolist() == model, own
+            assert stock[0, PROMPT.shape[1] :].tolist() == model, settings
 
     def test_another_value(self, llama: Any, plain: list[int]) -> None:
         """A preset's own value acts alone, and the model's other values beside it."""
         first = plain[0]
-        own = {"suppress_tokens": [first], "no_repeat_ngram_size": 1}
+        settings = {"suppress_tokens": [first], "no_repeat_ngram_size": 1}
         other = text(llama, {}, {"no_repeat_ngram_size": 1, "suppress_tokens": [3]})
 
-        assert other == text(llama, {"suppress_tokens": [3]}, own)
+        assert other == text(llama, {"suppress_tokens": [3]}, settings)
 
     def test_one_row_overrides(self, llama: Any, plain: list[int]) -> None:
         """In a batch the model's value stays in force for the rows that don't set the field."""
-        own = {"suppress_tokens": [plain[0]]}
-        suppressed = text(llama, {}, own)
+        settings = {"suppress_tokens": [plain[0]]}
+        suppressed = text(llama, {}, settings)
         presets: list[Any] = [{"temperature": 0}, {"temperature": 0, "suppress_tokens": []}]
         kwargs = generate_kwargs(presets, model=llama, catalogue=NOTHING)
         done = llama.generate(PROMPT.repeat(2, 1), **kwargs, max_new_tokens=NEW)

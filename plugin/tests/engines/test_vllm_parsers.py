@@ -97,7 +97,7 @@ def test_the_file_has_no_other_parser() -> None:
 def test_the_marks_of_silent_parsers_stand_in_their_modules() -> None:
     """The source of an entry contains each of its marks, for the parsers that can't be asked."""
     document = yaml.safe_load((configs() / "markers.yaml").read_text(encoding="utf-8"))
-    assert document["version"] == "vLLM 0.32.0"
+    assert "vLLM 0.32.0" == document["version"]
     for part, names in SILENT.items():
         for name in names - {"openai_gptoss", "openai"}:  # openai_harmony reads that format
             marks = formats()[part][name]
@@ -114,7 +114,7 @@ def test_a_suffix_of_the_tokenizer() -> None:
     marks = parser_marks("tool_call", "hy_v3", Tokenizer(token_suffix=":x"))
 
     assert marks is not None
-    assert marks.start[0] == "<tool_calls:x>"
+    assert "<tool_calls:x>" == marks.start[0]
 
 
 def test_a_response_template() -> None:
@@ -134,8 +134,8 @@ def test_a_response_template() -> None:
     }
     tokenizer = Tokenizer(response_template=template)
 
-    assert ask("tool_call", "hf", tokenizer).start == ("<call>",)  # type: ignore[union-attr]
-    assert ask("reasoning", "hf", tokenizer).end == ("</thoughts>",)  # type: ignore[union-attr]
+    assert ("<call>",) == ask("tool_call", "hf", tokenizer).start  # type: ignore[union-attr]
+    assert ("</thoughts>",) == ask("reasoning", "hf", tokenizer).end  # type: ignore[union-attr]
 
 
 class OperatorsToolParser(ToolParser):
@@ -171,8 +171,8 @@ def test_the_parsers_of_a_server(operators: None) -> None:
     args = Namespace(enable_auto_tool_choice=True, tool_call_parser="operators")
     marks = server_marks(_config("operators"), args)
 
-    assert {part: (m.start, m.end) for part, m in marks.items()} == {
-        "tool_call": (("<<call",), ("call>>",))
+    assert {"tool_call": (("<<call",), ("call>>",))} == {
+        part: (m.start, m.end) for part, m in marks.items()
     }
 
 
@@ -180,4 +180,4 @@ def test_a_server_without_tool_calls(operators: None) -> None:
     """Without --enable-auto-tool-choice the tool parser is not in use."""
     args = Namespace(enable_auto_tool_choice=False, tool_call_parser="hermes")
 
-    assert server_marks(_config("qwen3"), args).keys() == {"reasoning"}
+    assert {"reasoning"} == server_marks(_config("qwen3"), args).keys()

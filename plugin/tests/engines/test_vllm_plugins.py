@@ -54,16 +54,16 @@ class TestAllOfThem:
         assert expected == plugins.all_of_them({})
 
     @pytest.mark.parametrize(
-        ("given", "expected"),
+        ("value", "expected"),
         [
             ("resolver", "resolver,temperament"),
             ("resolver,temperament", "resolver,temperament"),
             ("", "temperament"),
         ],
     )
-    def test_a_choice_stays(self, given: str, expected: str) -> None:
+    def test_a_choice_stays(self, value: str, expected: str) -> None:
         """What an operator left out stays out."""
-        assert expected == plugins.all_of_them({"VLLM_PLUGINS": given})
+        assert expected == plugins.all_of_them({"VLLM_PLUGINS": value})
 
 
 class TestServe:

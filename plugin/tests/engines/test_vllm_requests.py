@@ -118,7 +118,7 @@ class TestRequestOf:
         request = request_of(params({KEY: TEXT}, seed=7), 3, 100)
 
         assert request.chain == CHAIN
-        assert (request.seed, request.limit, request.ends) == (7, 9, (1, 2))
+        assert (7, 9, (1, 2)) == (request.seed, request.limit, request.ends)
 
     @pytest.mark.parametrize(
         ("encoded", "field", "expected"),

@@ -42,9 +42,9 @@ class V1:
         config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
         self.batch = V1Batch(config, torch.device("cpu"), Meter())
 
-    def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:
+    def join(self, rows: list[int], params: list[Any], outputs: list[list[int]]) -> None:
         """Request i takes row rows[i]."""
-        added = sorted(zip(rows, given, PROMPTS, outputs, strict=True), key=lambda one: one[0])
+        added = sorted(zip(rows, params, PROMPTS, outputs, strict=True), key=lambda one: one[0])
         self.batch.update(BatchUpdate(batch_size=len(rows), removed=[], added=added, moved=[]))
 
     def leave(self, rows: list[int]) -> None:
@@ -65,13 +65,13 @@ class V2:
     def __init__(self) -> None:
         self.runner = V2Runner(drafts=0)
 
-    def join(self, rows: list[int], given: list[Any], outputs: list[list[int]]) -> None:
+    def join(self, rows: list[int], params: list[Any], outputs: list[list[int]]) -> None:
         """Request i takes slot rows[i]; tokens are written when all have joined, as vLLM does."""
         runner = self.runner
         for i, slot in enumerate(rows):
             runner.prompts[slot] = len(PROMPTS[i])
             runner.filled[slot] = len(PROMPTS[i]) + len(outputs[i])
-            runner.batch.add(slot, given[i])
+            runner.batch.add(slot, params[i])
         self._write(rows, outputs)
 
     def leave(self, rows: list[int]) -> None:
@@ -80,8 +80,8 @@ class V2:
     def step(self, rows: list[int], logits: torch.Tensor, outputs: list[list[int]]) -> torch.Tensor:
         """Returns [requests, vocab] logits, in the order of the requests."""
         self._write(rows, outputs)
-        own = [Row(slot, {}, PROMPTS[i], outputs[i], []) for i, slot in enumerate(rows)]
-        return self.runner.step(own, logits.clone())
+        batch_rows = [Row(slot, {}, PROMPTS[i], outputs[i], []) for i, slot in enumerate(rows)]
+        return self.runner.step(batch_rows, logits.clone())
 
     def _write(self, rows: list[int], outputs: list[list[int]]) -> None:
         for i, slot in enumerate(rows):
@@ -100,7 +100,7 @@ def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: b
     torch.manual_seed(0)
     engine = runner()
     outputs: list[list[int]] = [[], [], []]
-    runs = [temperament.Run(MIROSTAT, prompt_ids=[own], catalogue=NOTHING) for own in PROMPTS]
+    runs = [temperament.Run(MIROSTAT, prompt_ids=[prompt], catalogue=NOTHING) for prompt in PROMPTS]
     rows, one = [0, 1, 2], params()
     engine.join(rows, [one if shared else params() for _ in PROMPTS], outputs)
     for step in range(STEPS):
@@ -112,9 +112,9 @@ def test_requests_that_are_alike_keep_their_own(runner: type[V1 | V2], shared: b
         logits = torch.randn(3, VOCABULARY) * 3
         done = engine.step(rows, logits, outputs)
         for i, run in enumerate(runs):
-            wanted = run.run(logits[i : i + 1])[0]
+            expected = run.run(logits[i : i + 1])[0]
 
-            assert torch.equal(done[i].view(torch.int32), wanted.view(torch.int32)), (step, i)
+            assert torch.equal(done[i].view(torch.int32), expected.view(torch.int32)), (step, i)
             token = int(done[i].argmax())
             outputs[i].append(token)
             run.accept(torch.tensor([token]))

@@ -73,7 +73,7 @@ class TestV1:
         """Entries with the same seed draw the same token."""
         tokens = drawn(v1([sampling_params(DRAWS, seed=7)] * SLOTS).apply(equal_logits(SLOTS)))
 
-        assert len(set(tokens)) == 1
+        assert 1 == len(set(tokens))
 
 
 def test_v2() -> None:
@@ -138,7 +138,7 @@ class TestLoopsOfOnesOwn:
         second = drawn(temperament.process(logits, unseeded, catalogue=NOTHING))
         third = drawn(temperament.process(logits, DRAWS, seeds=[-1] * self.ROWS, catalogue=NOTHING))
 
-        assert len({*map(tuple, (first, second, third))}) == 3
+        assert 3 == len({*map(tuple, (first, second, third))})
         assert all(len(set(tokens)) > 1 for tokens in (first, second, third))
 
     @pytest.mark.parametrize("seeds", [None, [-1], [-1] * 8])

@@ -96,7 +96,7 @@ class Runner:
         logits = torch.randn(len(self.rows), VOCABULARY) * 3
         done = self.batch.apply(logits.clone())
         for row, (chain, prompt, output, _) in enumerate(self.rows):
-            wanted = temperament.process(
+            expected = temperament.process(
                 logits[row : row + 1],
                 chain,
                 prompt_ids=[prompt],
@@ -104,7 +104,7 @@ class Runner:
                 catalogue=NOTHING,
             )[0]
 
-            assert torch.equal(done[row].view(torch.int32), wanted.view(torch.int32)), row
+            assert torch.equal(done[row].view(torch.int32), expected.view(torch.int32)), row
             if self.random.random() < 0.9:  # a part of a prompt draws none
                 output.extend(self.ids(1, 2) if self.random.random() < 0.9 else self.ids(2, 4))
 
@@ -145,9 +145,9 @@ def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
             BatchUpdate(batch_size=size, removed=removed, added=[(row, *one)], moved=[])
         )
 
-    own: tuple[Any, list[int], list[int]] = (sampling_params(ENTROPY), [3, 4], [])
-    outputs = [own[2]]
-    joins(0, own, [])
+    first_request: tuple[Any, list[int], list[int]] = (sampling_params(ENTROPY), [3, 4], [])
+    outputs = [first_request[2]]
+    joins(0, first_request, [])
     for step in range(40):
         if runner.random.random() < 0.3:  # another one joins, perhaps in another's place
             other: tuple[Any, list[int], list[int]] = (sampling_params(MODES), [5, 6], [])
@@ -155,7 +155,7 @@ def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
             joins(1, other, [])
         elif runner.random.random() < 0.2:  # preempted
             outputs[1:] = []
-            joins(0, own, [1])
+            joins(0, first_request, [1])
             runner.batch.apply(torch.randn(1, VOCABULARY) * float(runner.random.choice([0.1, 9])))
         scale = 0.3 if step // 5 % 2 else 6.0
         logits = torch.randn(1, VOCABULARY) * scale

@@ -49,9 +49,9 @@ def check(runner: V2Runner, rows: list[Row]) -> None:
     logits = torch.randn(len(layout), VOCABULARY) * 3
     done = runner.step(rows, logits.clone())
     for number, (row, place) in enumerate(layout):
-        wanted = alone(row, place, logits[number])
+        expected = alone(row, place, logits[number])
 
-        assert torch.equal(done[number].view(torch.int32), wanted.view(torch.int32)), (row, place)
+        assert torch.equal(done[number].view(torch.int32), expected.view(torch.int32)), (row, place)
 
 
 def some_rows(drafts: list[int], generator: np.random.Generator) -> list[Row]:
@@ -113,11 +113,11 @@ class TestSeveralRowsOfARequest:
         runner.add(row)
         done = runner.step([row], torch.zeros(3, VOCABULARY))
 
-        assert [sorted(done[i].nonzero().flatten().tolist()) for i in range(3)] == [
+        assert [
             [2],
             [2, 7],
             [2, 7, 8],
-        ]
+        ] == [sorted(done[i].nonzero().flatten().tolist()) for i in range(3)]
 
 
 class TestSlots:

@@ -76,11 +76,11 @@ def presets(draw: st.DrawFn) -> Preset:
         movable = [stage.name for stage in stages if stage.name in MOVABLE]
         if movable:
             values["order"] = draw(st.permutations(movable))
-    for name, made in (
+    for name, strategy in (
         ("max_tokens", st.integers(1, 999)),
         ("stop", st.lists(st.sampled_from(["END", "\n\n", "用户:"]), min_size=1, unique=True)),
         ("seed", st.integers(0, 2**31)),
     ):
         if draw(st.integers(0, 3)) == 0:
-            values[name] = draw(made)
+            values[name] = draw(strategy)
     return as_preset(values, Catalogue({}))

@@ -24,9 +24,9 @@ MORE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def preset(**words: Any) -> Preset:
+def preset(**values: Any) -> Preset:
     """One of the words that both sides have."""
-    return as_preset({**WORDS, **words}, NOTHING)
+    return as_preset({**WORDS, **values}, NOTHING)
 
 
 class TestTransformers:
@@ -38,10 +38,10 @@ class TestTransformers:
         del theirs["max_tokens"]
         GenerationConfig(do_sample=True, **theirs).save_pretrained(tmp_path)
         text = (tmp_path / "generation_config.json").read_text(encoding="utf-8")
-        words = dict(read(text, format_name="transformers").preset)
-        words.pop("order", None)
+        read_back = dict(read(text, format_name="transformers").preset)
+        read_back.pop("order", None)
 
-        assert {**WORDS, **MORE} == words
+        assert {**WORDS, **MORE} == read_back
 
     @pytest.mark.parametrize("more", [{}, MORE, {"temperature": 0}], ids=["few", "more", "greedy"])
     def test_what_it_reads(self, tmp_path: Path, more: dict[str, Any]) -> None:
@@ -50,35 +50,35 @@ class TestTransformers:
         (tmp_path / "generation_config.json").write_text(text, encoding="utf-8")
         config = GenerationConfig.from_pretrained(tmp_path)
         config.validate(strict=True)
-        wanted = {**WORDS, **more, "max_new_tokens": 77}
-        del wanted["max_tokens"]
+        expected = {**WORDS, **more, "max_new_tokens": 77}
+        del expected["max_tokens"]
         if more.get("temperature") == 0:
             assert config.do_sample is False
-            wanted = {name: wanted[name] for name in ("repetition_penalty", "max_new_tokens")}
+            expected = {name: expected[name] for name in ("repetition_penalty", "max_new_tokens")}
 
-        assert {name: getattr(config, name) for name in wanted} == wanted
+        assert expected == {name: getattr(config, name) for name in expected}
 
 
 class TestVllm:
     """vLLM's own parser of arguments, and its own request."""
 
-    def parsed(self, *words: str) -> Any:
+    def parsed(self, *arguments: str) -> Any:
         """What `vllm serve MODEL` makes of its command line."""
         from vllm.entrypoints.cli.serve import ServeSubcommand
         from vllm.utils.argparse_utils import FlexibleArgumentParser
 
         parser = FlexibleArgumentParser()
         ServeSubcommand().subparser_init(parser.add_subparsers(dest="subparser"))
-        return parser.parse_args(["serve", "MODEL", *words])
+        return parser.parse_args(["serve", "MODEL", *arguments])
 
     def test_override_generation_config(self) -> None:
         """The exported JSON, as an argument."""
         text, _ = export(preset(), "vllm")
         arguments = self.parsed("--override-generation-config", text)
-        wanted = {**WORDS, "max_new_tokens": WORDS["max_tokens"]}
-        del wanted["max_tokens"]
+        expected = {**WORDS, "max_new_tokens": WORDS["max_tokens"]}
+        del expected["max_tokens"]
 
-        assert arguments.override_generation_config == wanted
+        assert expected == arguments.override_generation_config
         assert read(text, format_name="vllm").preset.items() >= WORDS.items()
 
     def test_a_config_file(self, tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ class TestVllm:
         text, _ = export(preset(), "vllm-config")
         (tmp_path / "serve.yaml").write_text(text, encoding="utf-8")
         arguments = self.parsed("--config", str(tmp_path / "serve.yaml"))
-        said = arguments.override_generation_config
+        passed = arguments.override_generation_config
 
-        assert {**said, "max_tokens": said["max_new_tokens"]}.items() >= WORDS.items()
+        assert {**passed, "max_tokens": passed["max_new_tokens"]}.items() >= WORDS.items()
 
     def test_an_extra_body(self) -> None:
         """The exported fields, in a request."""

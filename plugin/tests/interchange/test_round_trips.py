@@ -22,10 +22,10 @@ SHIPPED = [
 def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
     """(what comes back, the parameters that were told to be lost, all notes)."""
     text, notes = export(preset, name)
-    made, _ = parse_preset("back", read(text, format_name=name).preset)
+    returned, _ = parse_preset("back", read(text, format_name=name).preset)
     lost = {note.name for note in notes if note.kind == "lost"}
     lost |= gone(lost)
-    return made, lost, [str(note) for note in notes]
+    return returned, lost, [str(note) for note in notes]
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -33,15 +33,15 @@ def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
 @examples(40)
 def test_the_chain_comes_back(name: str, preset: Preset) -> None:
     """Each value and the order, unless a note of its own says that it is lost."""
-    made, lost, notes = back(preset, name)
-    before, after = preset.chain.values, made.chain.values
-    kept = [stage for stage in movable(preset.chain.names) if stage in made.chain.names]
-    again = [stage for stage in movable(made.chain.names) if stage in kept]
+    returned, lost, notes = back(preset, name)
+    before, after = preset.chain.values, returned.chain.values
+    kept = [stage for stage in movable(preset.chain.names) if stage in returned.chain.names]
+    again = [stage for stage in movable(returned.chain.names) if stage in kept]
 
-    assert {k: v for k, v in before.items() if after.get(k) != v and k not in lost} == {}
-    assert {k: v for k, v in after.items() if k not in before and k not in lost} == {}
+    assert {} == {k: v for k, v in before.items() if after.get(k) != v and k not in lost}
+    assert {} == {k: v for k, v in after.items() if k not in before and k not in lost}
     assert "order" in lost or same_order(kept, again)
-    assert [note for note in notes if "would give it back" in note or "would run" in note] == []
+    assert [] == [note for note in notes if "would give it back" in note or "would run" in note]
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -49,20 +49,20 @@ def test_the_chain_comes_back(name: str, preset: Preset) -> None:
 @examples(15)
 def test_the_rest_comes_back(name: str, preset: Preset) -> None:
     """So do a limit, texts that end, and a seed."""
-    made, lost, _ = back(preset, name)
+    returned, lost, _ = back(preset, name)
 
-    assert {
+    assert {} == {
         key: value
         for key, value in preset.generation.items()
-        if made.generation.get(key) != value and key not in lost
-    } == {}
+        if returned.generation.get(key) != value and key not in lost
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in BY_NAME if name != "litellm-deepseek"])
 @pytest.mark.parametrize("preset", SHIPPED, ids=lambda preset: preset.name)
 def test_shipped_presets_lose_nothing(name: str, preset: Preset) -> None:
     """Every format but that of a closed API can say what the shipped presets say."""
-    made, lost, _ = back(preset, name)
+    returned, lost, _ = back(preset, name)
 
     assert lost <= {"order"}
-    assert made.chain.values == preset.chain.values
+    assert returned.chain.values == preset.chain.values

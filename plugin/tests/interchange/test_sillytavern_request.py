@@ -76,10 +76,10 @@ class TestTranslate:
 
         assert CLIENTS == {note.name for note in notes}
         assert expected.items() <= sampling.items()
-        assert parse_preset("request", sampling)[0].chain.names == (
+        assert (
             "suppress_tokens", "repetition_penalty", "dry", "banned_strings", "temperature",
             "top_p", "min_p", "top_n_sigma", "xtc",
-        )  # fmt: skip
+        ) == parse_preset("request", sampling)[0].chain.names  # fmt: skip
 
     def test_a_body_for_the_web_ui(self) -> None:
         """Units, ranges and the order are converted; what asks for nothing is left out."""

@@ -182,4 +182,4 @@ class TestReproducible:
             together.accept(tokens)
 
         assert texts[1] != texts[3]  # other logits
-        assert len({tuple(text) for text in texts}) == 4
+        assert 4 == len({tuple(text) for text in texts})

@@ -145,7 +145,7 @@ class TestTokens:
                 batch.prompts = [[0, 1, 2, 3]] * 4
                 if parameter.numeric and not (parameter.low_open and end == parameter.low):
                     number = int(end) if parameter.integer else end
-                    batch.values = [{**own, parameter.name: number} for own in batch.values]
+                    batch.values = [{**row, parameter.name: number} for row in batch.values]
                 after = batch.run()
 
                 assert not after.isnan().any(), end
@@ -167,7 +167,7 @@ class TestTokens:
 
     def test_a_batch_may_be_empty(self, stage: Stage) -> None:
         """No rows in, no rows out."""
-        assert Batch(stage, 4, 1000, 50, seed=5).run([]).shape == (0, 1000)
+        assert (0, 1000) == Batch(stage, 4, 1000, 50, seed=5).run([]).shape
 
     def test_ids_outside_the_vocabulary_raise_nothing(self, stage: Stage) -> None:
         """Placeholders and tokens of other modalities stand in histories."""
@@ -197,13 +197,13 @@ def test_candidates_and_the_whole_row_agree(stage: Stage, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("others", [False, True], ids=["all rows", "some rows"])
 def test_no_stage_synchronises(stage: Stage, others: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off the CPU nothing reads data back: no `.item()`, no `.cpu()`, no indexing with a mask."""
-    given: list[Any] = []
-    monkeypatch.setattr("temperament.batch.rows.execute", lambda *args: given.extend(args))
+    recorded: list[Any] = []
+    monkeypatch.setattr("temperament.batch.rows.execute", lambda *args: recorded.extend(args))
     batch = Batch(stage, 8, 5000, 100, seed=7)
     if others:
         batch.values[3] = {}
     batch.run()
-    done = execute(*(on_meta(argument) for argument in given))
+    done = execute(*(on_meta(argument) for argument in recorded))
 
     assert done.shape == batch.logits.shape
 

@@ -25,7 +25,7 @@ def differs(values: dict[str, Any], prompt: list[int], output: list[int]) -> boo
     actual = rows.run(x, chain, prompt, output, context)
     expected = reference.chain(x, chain, prompt, output, context)
 
-    assert actual == pytest.approx(expected, rel=1e-6, abs=1e-5)
+    assert pytest.approx(expected, rel=1e-6, abs=1e-5) == actual
     return actual != x
 
 
@@ -88,11 +88,11 @@ def test_sequences(seed: int, length: int) -> None:
     random = Random(seed)
     prompt, output = texts(random, length)
     few = [*{*prompt, *output} & set(range(SIZE)), 0]
-    words = tuple(
+    banned = tuple(
         {tuple(random.choices(few, k=random.randint(1, 3))) for _ in range(random.randint(1, 5))}
     )
-    differs({"bad_words_ids": words}, prompt, output)
-    biases = tuple((word, random.choice([-2.0, 0.5, 1.0])) for word in words)
+    differs({"bad_words_ids": banned}, prompt, output)
+    biases = tuple((word, random.choice([-2.0, 0.5, 1.0])) for word in banned)
     differs({"sequence_bias": biases}, prompt, output)
 
 

@@ -28,19 +28,19 @@ def mixed(count: int, flat: int, vocabulary: int = VOCABULARY) -> Tensor:
 def test_every_way_gives_the_same(count: int, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit what sorting all of every row gives, in a batch and alone."""
     logits = mixed(count, flat)
-    words = {"top_p": 0.9}
-    done = process(logits, words)
-    alone = torch.cat([process(logits[i : i + 1], words) for i in range(count)])
+    values = {"top_p": 0.9}
+    done = process(logits, values)
+    alone = torch.cat([process(logits[i : i + 1], values) for i in range(count)])
     monkeypatch.setattr(cut, "CANDIDATES", VOCABULARY)
-    sorted_ = process(logits, words)
+    sorted_ = process(logits, values)
     kept = (done > -torch.inf).sum(1)
 
     assert rows.same_bits(done, sorted_)
     assert rows.same_bits(alone, sorted_)
     if count == 48 and not flat:
-        assert [int((kept[i::4] > low).sum()) for i, low in enumerate((0, 128, 1024, 16384))] == [
-            12
-        ] * 4
+        assert [12] * 4 == [
+            int((kept[i::4] > low).sum()) for i, low in enumerate((0, 128, 1024, 16384))
+        ]
 
 
 @pytest.mark.parametrize("count", [1, 5, 24])
@@ -52,11 +52,11 @@ def test_typical_p_finds_the_same_everywhere(count: int, monkeypatch: pytest.Mon
     logits[0, 7] = torch.nan
     logits[1 % count, ::2] = -torch.inf
     logits[-1] = -torch.inf
-    words = {"typical_p": 0.9}
-    done = process(logits, words)
-    alone = torch.cat([process(logits[i : i + 1], words) for i in range(len(logits))])
+    values = {"typical_p": 0.9}
+    done = process(logits, values)
+    alone = torch.cat([process(logits[i : i + 1], values) for i in range(len(logits))])
     monkeypatch.setattr(typical_p, "NEAREST", (WIDE,))  # more than groups allow
-    sorted_ = process(logits, words)
+    sorted_ = process(logits, values)
     kept = (done > -torch.inf).sum(1)
 
     assert rows.same_bits(done, sorted_)

@@ -50,10 +50,10 @@ class TestNumbers:
     def test_gumbel_is_the_definition(self, seed: int, position: int, token: int) -> None:
         """To the last bits of the logarithm."""
         tokens = torch.tensor([[1, token, 2]])
-        made = noise([seed], [position]).gumbel(TOKEN, tokens)[0, 1].item()
+        drawn = noise([seed], [position]).gumbel(TOKEN, tokens)[0, 1].item()
 
-        wanted = plain.gumbel(seed, position, TOKEN, token)
-        assert made == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+        expected = plain.gumbel(seed, position, TOKEN, token)
+        assert pytest.approx(expected, rel=1e-12, abs=1e-12) == drawn
 
     def test_gumbel_of_a_token_is_the_same_in_any_company(self) -> None:
         """At any place of a tensor of any size: bit for bit."""
@@ -69,14 +69,14 @@ class TestNumbers:
 
     def test_known_values(self) -> None:
         """A change of these changes every text that a seed gives: say so in the changelog."""
-        made = noise([0, 1, 42, 2**63 - 1], [0, 0, 7, 123])
+        drawn = noise([0, 1, 42, 2**63 - 1], [0, 0, 7, 123])
 
-        assert made.uniform(XTC).tolist() == [
+        assert [
             0.33805245419550545,
             0.5297145054178648,
             0.07962950129898871,
             0.12604543178457006,
-        ]
+        ] == drawn.uniform(XTC).tolist()
 
     def test_gumbel_is_finite(self) -> None:
         """Neither logarithm is of 0, at the ends of the range too."""
@@ -101,14 +101,14 @@ class TestChance:
 
     COUNT = 200_000
 
-    def made(self, across: str) -> Noise:
+    def drawn(self, across: str) -> Noise:
         seeds, positions = ACROSS[across]
         return Noise(seeds(self.COUNT), positions(self.COUNT))
 
     @pytest.mark.parametrize("draw", [XTC, TOKEN])
     def test_uniform(self, across: str, draw: int) -> None:
         """A thousand cells of equal size hold equally many."""
-        u = self.made(across).uniform(draw)
+        u = self.drawn(across).uniform(draw)
         counts = torch.histc(u, 1000, 0, 1)
 
         assert abs(chi_square(counts, self.COUNT / 1000)) < 4
@@ -118,7 +118,7 @@ class TestChance:
     @pytest.mark.parametrize("lag", [1, 2, 3, 7, 64])
     def test_neighbours(self, across: str, lag: int) -> None:
         """No correlation, and pairs fill the square evenly."""
-        u = self.made(across).uniform(XTC)
+        u = self.drawn(across).uniform(XTC)
         one, other = u[:-lag], u[lag:]
         cells = (one * 32).long() * 32 + (other * 32).long()
 
@@ -127,17 +127,17 @@ class TestChance:
 
     def test_draws(self, across: str) -> None:
         """What one stage draws says nothing of what another does."""
-        made = self.made(across)
+        drawn = self.drawn(across)
 
-        assert abs(correlation(made.uniform(XTC), made.uniform(TOKEN))) < 4
+        assert abs(correlation(drawn.uniform(XTC), drawn.uniform(TOKEN))) < 4
 
     def test_tokens(self, across: str) -> None:
         """Gumbel noise of neighbouring tokens: independent, and of its distribution."""
-        made = self.made(across).select(torch.arange(20_000))
-        g = made.gumbel(TOKEN, torch.arange(10).expand(20_000, 10))
+        drawn = self.drawn(across).select(torch.arange(20_000))
+        g = drawn.gumbel(TOKEN, torch.arange(10).expand(20_000, 10))
         u = (-(-g).exp()).exp()
 
         assert abs(chi_square(torch.histc(u, 1000, 0, 1), u.numel() / 1000)) < 4
         assert abs(correlation(u[:, :-1], u[:, 1:])) < 4
         assert abs(correlation(u[:-1], u[1:])) < 4
-        assert abs(correlation(u[:, 0], made.uniform(XTC))) < 4
+        assert abs(correlation(u[:, 0], drawn.uniform(XTC))) < 4

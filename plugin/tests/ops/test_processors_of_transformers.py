@@ -29,10 +29,10 @@ def pick(random: Random) -> list[int]:
     return random.sample(range(SIZE), random.randint(1, 6))
 
 
-def words(random: Random) -> tuple[tuple[int, ...], ...]:
+def sequences(random: Random) -> tuple[tuple[int, ...], ...]:
     """Sequences of few tokens, so that they are often completed."""
-    made = {tuple(random.choices(range(4), k=random.randint(1, 3))) for _ in range(4)}
-    return tuple(sorted(made))
+    chosen = {tuple(random.choices(range(4), k=random.randint(1, 3))) for _ in range(4)}
+    return tuple(sorted(chosen))
 
 
 def prompt_of(ids: list[int], length: int) -> Tensor:
@@ -59,14 +59,14 @@ CASES: dict[str, tuple[Callable[[Random], dict[str, Any]], Make]] = {
     ),
     "sequence_bias": (
         lambda random: {
-            "sequence_bias": tuple((word, random.uniform(-5, 5)) for word in words(random))
+            "sequence_bias": tuple((word, random.uniform(-5, 5)) for word in sequences(random))
         },
         lambda v, ids, n: theirs.SequenceBiasLogitsProcessor(
             [[list(word), bias] for word, bias in v["sequence_bias"]]
         ),
     ),
     "bad_words_ids": (
-        lambda random: {"bad_words_ids": words(random)},
+        lambda random: {"bad_words_ids": sequences(random)},
         lambda v, ids, n: theirs.NoBadWordsLogitsProcessor(
             [list(word) for word in v["bad_words_ids"]], eos_token_id=list(ENDS)
         ),
@@ -149,16 +149,16 @@ def test_the_same(stage: str) -> None:
         x, ids, length = some_row(random)
         values = values_of(random)
         processor = make(values, ids, length)
-        wanted = processor(torch.tensor([ids]), x.clone())[0]
-        wanted[x[0] == -math.inf] = -math.inf
-        if not (wanted > -math.inf).any():
+        expected = processor(torch.tensor([ids]), x.clone())[0]
+        expected[x[0] == -math.inf] = -math.inf
+        if not (expected > -math.inf).any():
             continue
         context = RowContext(limit=5, ends=ENDS)
         after = rows.run(x[0].tolist(), Chain.of(values), ids[:length], ids[length:], context)
         actual = torch.tensor(after)
         changed += not rows.same_bits(actual, x[0])
 
-        assert torch.equal(actual > -math.inf, wanted > -math.inf)
-        assert (actual.softmax(-1) - wanted.softmax(-1)).abs().max() <= 1e-5
+        assert torch.equal(actual > -math.inf, expected > -math.inf)
+        assert (actual.softmax(-1) - expected.softmax(-1)).abs().max() <= 1e-5
 
     assert changed > 20

@@ -72,8 +72,8 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
     assert [x > REMOVED for x in in_float32(actual)] == [x > REMOVED for x in expected]
     size = max(abs(x) for x in actual if x > REMOVED)
     allowed = max(1e-5, size * 2.0**-22)
-    for got, wanted in zip(plain.softmax(actual), plain.softmax(expected), strict=True):
-        assert abs(got - wanted) <= allowed
+    for actual_p, expected_p in zip(plain.softmax(actual), plain.softmax(expected), strict=True):
+        assert abs(actual_p - expected_p) <= allowed
 
 
 @every_stage

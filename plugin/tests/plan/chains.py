@@ -14,9 +14,9 @@ from temperament.stages import FLOAT32_TINY, PARAMETERS, Parameter
 from temperament.stages.kinds import FLAG, INTEGER, TOKEN_BIAS
 
 
-def chain_of(words: Mapping[str, Any]) -> Chain:
+def chain_of(values: Mapping[str, Any]) -> Chain:
     """The chain of a preset with these words."""
-    return parse_preset("x", words, where="test")[0].chain
+    return parse_preset("x", values, where="test")[0].chain
 
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:

@@ -40,8 +40,8 @@ def some_preset(random: Random, vocabulary: TokenBytes, start: str = "one") -> P
     """Three modes, and rules of every kind that the tokens alone decide."""
 
     def texts() -> list[str]:
-        made = [some_text(random) for _ in range(random.randint(1, 2))]
-        return [*made, made[0][random.randrange(len(made[0])) :]]
+        several = [some_text(random) for _ in range(random.randint(1, 2))]
+        return [*several, several[0][random.randrange(len(several[0])) :]]
 
     def trigger() -> dict[str, Any]:
         match random.randrange(8):
@@ -75,12 +75,12 @@ def some_preset(random: Random, vocabulary: TokenBytes, start: str = "one") -> P
 
 def _ends(rule: Rule, text: bytes, since: int) -> bool:
     """Whether one of a rule's texts ends where a text ends; a whole line's, all behind `since`."""
-    for wanted in rule.on.texts:
-        own = wanted.encode()
+    for ending in rule.on.texts:
+        encoded = ending.encode()
         before = rb"(?:\A|\n)[ \t]*" if rule.on.at_line_start or rule.on.end_of else b""
         behind = rb"[ \t\r]*\n\Z" if rule.on.end_of else rb"\Z"
-        for begin in range(since if rule.on.end_of else 0, len(text) - len(own) + 1):
-            if re.match(re.escape(own) + behind, text[begin:]) and re.search(
+        for begin in range(since if rule.on.end_of else 0, len(text) - len(encoded) + 1):
+            if re.match(re.escape(encoded) + behind, text[begin:]) and re.search(
                 before + rb"\Z", text[:begin]
             ):
                 return True
@@ -119,15 +119,15 @@ def search(
 
     for count, token in enumerate(output, 1):
         spelling, switched = vocabulary.spelled[token], False
-        said = [rule for rule in preset.switch
+        on_token = [rule for rule in preset.switch
                 if token in (rule.on.token, names.get(str(rule.on.token)))]  # fmt: skip
         for byte in range(1, len(spelling) + 1):
             text += spelling[byte - 1 : byte]
             last = byte == len(spelling)
-            rules = [r for r in preset.switch if _ends(r, text, since) or (last and r in said)]
+            rules = [r for r in preset.switch if _ends(r, text, since) or (last and r in on_token)]
             switched |= take(rules, count, byte)
         if not spelling:
-            switched |= take(said, count, 0)
+            switched |= take(on_token, count, 0)
         if not switched:
             past = output[:count]
             rules = [

@@ -110,7 +110,7 @@ def test_the_modes_of_the_text_are_those_of_a_plain_search(page: Path) -> None:
         expected.append(f"`{mode}`")
 
     assert expected == [mode for *_, mode in rows]
-    assert [before for _, before, _, _ in rows] == ["1", *(after for _, _, after, _ in rows[:-1])]
+    assert ["1", *(after for _, _, after, _ in rows[:-1])] == [before for _, before, _, _ in rows]
 
 
 def test_the_languages_show_the_same_tables() -> None:

@@ -39,7 +39,7 @@ DOCUMENT = {
 NOTHING = Catalogue({})
 
 
-def made(**values: Any) -> Preset:
+def preset_of(**values: Any) -> Preset:
     """A preset of these values."""
     return as_preset(values, NOTHING)
 
@@ -124,7 +124,9 @@ class TestWritten:
 
     def test_names_and_forms(self) -> None:
         """A preset has one name for a field, and vLLM's request has vLLM's."""
-        preset = made(max_new_tokens=9, stop_strings="x", num_return_sequences=2, eos_token_id=4)
+        preset = preset_of(
+            max_new_tokens=9, stop_strings="x", num_return_sequences=2, eos_token_id=4
+        )
 
         assert {
             "max_tokens": 9,
@@ -140,7 +142,7 @@ class TestArguments:
 
     def test_names_and_forms(self) -> None:
         """One name in the preset, Transformers' own in the call."""
-        preset = made(
+        preset = preset_of(
             max_tokens=9, stop="x", num_beams=2, eos_token_id=4, decoder_start_token_id=3,
             generation_kwargs={"prefill_chunk_size": 4}, dola_layers=[],
         )  # fmt: skip
@@ -171,7 +173,7 @@ class TestArguments:
     )
     def test_do_sample(self, rows: list[dict[str, Any]], expected: bool) -> None:
         """A batch is drawn unless no row is; its greedy rows have temperature 0."""
-        presets = [made(**row) for row in rows]
+        presets = [preset_of(**row) for row in rows]
 
         assert expected == generation_arguments(presets, None, None, None)["do_sample"]
         assert [
@@ -193,10 +195,10 @@ class TestArguments:
     def test_what_a_call_cant_do(self, rows: list[dict[str, Any]], message: str) -> None:
         """Told, not dropped."""
         with pytest.raises(EngineError, match=message):
-            generation_arguments([made(**row) for row in rows], None, None, None)
+            generation_arguments([preset_of(**row) for row in rows], None, None, None)
 
     @pytest.mark.parametrize("name", ["custom_generate", "trust_remote_code", "top_k", "num_beams"])
     def test_a_preset_brings_no_code(self, name: str) -> None:
         """`generation_kwargs` holds neither fields of a preset nor what would run code."""
         with pytest.raises(ValueError, match="generation_kwargs"):
-            made(generation_kwargs={name: 1})
+            preset_of(generation_kwargs={name: 1})

@@ -34,7 +34,7 @@ TEXTBOOK = {
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("values", "expected"),
     [
         ({}, []),
         ({"temperature": 1.3}, ["temperature native"]),
@@ -128,14 +128,14 @@ TEXTBOOK = {
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_vllm_keeps_what_it_does_the_same(words: dict[str, Any], expected: list[str]) -> None:
+def test_vllm_keeps_what_it_does_the_same(values: dict[str, Any], expected: list[str]) -> None:
     """A stage is native where vLLM takes its value, in an order with the same result."""
 
-    assert expected == sides(split(chain_of(words), VLLM))
+    assert expected == sides(split(chain_of(values), VLLM))
 
 
 @pytest.mark.parametrize(
-    ("words", "choice", "platform", "expected"),
+    ("values", "choice", "platform", "expected"),
     [
         (
             {"temperature": 0.7, "top_p": 0.9},
@@ -184,11 +184,11 @@ def test_vllm_keeps_what_it_does_the_same(words: dict[str, Any], expected: list[
     ids=lambda value: str(value)[:60],
 )
 def test_a_choice_may_be_forced(
-    words: dict[str, Any], choice: Any, platform: str | None, expected: list[str]
+    values: dict[str, Any], choice: Any, platform: str | None, expected: list[str]
 ) -> None:
     """`auto` looks at the platform, `residual` takes all, `native` all that stays the same."""
 
-    assert expected == sides(split(chain_of(words), VLLM, choice, platform))
+    assert expected == sides(split(chain_of(values), VLLM, choice, platform))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -214,7 +214,7 @@ def test_messages_have_three_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "target", "choice", "expected"),
+    ("values", "target", "choice", "expected"),
     [
         ({"temperature": 0.7}, VLLM, "auto", ["vllm does the same, in the same order"]),
         ({"temperature": 0.7}, VLLM, "residual", ["forced: plan is residual"]),
@@ -244,10 +244,10 @@ def test_messages_have_three_fields() -> None:
     ids=lambda value: str(value)[:60],
 )
 def test_every_decision_has_its_reason(
-    words: dict[str, Any], target: Target, choice: Any, expected: list[str]
+    values: dict[str, Any], target: Target, choice: Any, expected: list[str]
 ) -> None:
     """The reason names the engine and what it would do else."""
-    plan = split(chain_of(words), target, choice)
+    plan = split(chain_of(values), target, choice)
 
     assert expected == [decision.reason for decision in plan.decisions]
 
@@ -284,10 +284,10 @@ def test_native_fields_are_those_of_the_chain_or_neutral() -> None:
     st.sampled_from([None, "cpu", "cuda"]),
 )
 def test_a_plan_is_the_chain(
-    words: dict[str, Any], target: Target, choice: Any, platform: str | None
+    values: dict[str, Any], target: Target, choice: Any, platform: str | None
 ) -> None:
     """The decisions are the chain, in order; every field of the engine is told, no other."""
-    chain = chain_of(words)
+    chain = chain_of(values)
     plan = split(chain, target, choice, platform)
 
     assert chain.steps == tuple(decision.step for decision in plan.decisions)

@@ -31,7 +31,7 @@ class TestBytes:
         tokenizer = byte_fallback()
 
         assert f" {TEXT}" == joined(tokenizer, TEXT).decode()
-        assert len(tokenizer.encode("你", add_special_tokens=False)) == 4  # a space, three bytes
+        assert 4 == len(tokenizer.encode("你", add_special_tokens=False))  # a space, three bytes
 
     def test_word_piece(self) -> None:
         """WordPiece tokens join to words with a space before each, as the tokenizer joins them."""

@@ -16,9 +16,9 @@ from tests.plan.chains import ANY_PRESET, chain_of
 
 
 @given(ANY_PRESET, st.text())
-def test_the_wire_carries_a_chain_unchanged(words: dict[str, Any], label: str) -> None:
+def test_the_wire_carries_a_chain_unchanged(values: dict[str, Any], label: str) -> None:
     """What a worker decodes is equal to what was encoded, in one line of ASCII."""
-    chain = chain_of(words)
+    chain = chain_of(values)
     text = encode(chain, label)
 
     assert (chain, label) == (decode(text).chain, decode(text).name)

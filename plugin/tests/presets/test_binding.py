@@ -65,12 +65,12 @@ class TestRecommended:
 
     def test_sections(self) -> None:
         """A section of `models` applies by the model's name or by its family's."""
-        words = {"temperature": 0.9, "models": {"qwen3*": {"top_k": 7}, "*-8b": {"min_p": 0.1}}}
+        fields = {"temperature": 0.9, "models": {"qwen3*": {"top_k": 7}, "*-8b": {"min_p": 0.1}}}
 
         assert {"temperature": 0.9, "top_k": 7, "min_p": 0.1} == preset_for(
-            "Qwen/Qwen3-8B", **words
+            "Qwen/Qwen3-8B", **fields
         ).values
-        assert {"temperature": 0.9} == preset_for("gpt-oss-20b", **words).values
+        assert {"temperature": 0.9} == preset_for("gpt-oss-20b", **fields).values
 
     def test_wrong_sections(self) -> None:
         """Problems in sections are reported with their path."""

@@ -215,7 +215,7 @@ def test_a_preset_may_be_given_as_name_values_or_preset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
+    ("value", "path"),
     [
         ("nobody", "preset"),
         ({"extends": "nobody"}, "extends"),
@@ -228,10 +228,10 @@ def test_a_preset_may_be_given_as_name_values_or_preset() -> None:
     ],
     ids=lambda value: str(type(value)),
 )
-def test_what_is_no_preset_is_refused(given: object, path: str) -> None:
+def test_what_is_no_preset_is_refused(value: object, path: str) -> None:
     """Unknown names and wrong values from Python are reported like those of files."""
     with pytest.raises(PresetError) as caught:
-        as_preset(given, SHIPPED)  # type: ignore[arg-type]
+        as_preset(value, SHIPPED)  # type: ignore[arg-type]
 
     assert [path] == [problem.path for problem in caught.value.problems]
 

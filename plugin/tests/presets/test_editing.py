@@ -71,8 +71,8 @@ class TestSetValues:
         """A new file begins with the line by which editors find the schema."""
         text = editing.new("creative", {"top_p": 0.9})
 
-        assert text.splitlines() == [
+        assert [
             "# yaml-language-server: $schema=./preset.schema.json",
             "extends: creative",
             "top_p: 0.9",
-        ]
+        ] == text.splitlines()

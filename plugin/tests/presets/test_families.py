@@ -100,8 +100,8 @@ class TestFamilies:
         folder = tmp_path / "weights"
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(config))
-        for given in (folder, folder / "config.json"):
-            family = family_of(facts_of(given))
+        for place in (folder, folder / "config.json"):
+            family = family_of(facts_of(place))
 
             assert expected == (family.name if family is not None else None)
 

@@ -67,17 +67,17 @@ class TestModels:
 
     def test_by_the_family(self) -> None:
         """A family's file names its formats."""
-        assert texts("Qwen/Qwen3-8B") == [("<tool_call>",), ("</tool_call>",)]
-        assert texts("deepseek-ai/DeepSeek-V4-Pro")[1] == ("</｜DSML｜tool_calls>",)
-        assert texts("openbmb/MiniCPM5-1B")[0] == ("<function",)
-        assert texts("google/gemma-4-31B-it", "reasoning") == [("<|channel>",), ("<channel|>",)]
+        assert [("<tool_call>",), ("</tool_call>",)] == texts("Qwen/Qwen3-8B")
+        assert ("</｜DSML｜tool_calls>",) == texts("deepseek-ai/DeepSeek-V4-Pro")[1]
+        assert ("<function",) == texts("openbmb/MiniCPM5-1B")[0]
+        assert [("<|channel>",), ("<channel|>",)] == texts("google/gemma-4-31B-it", "reasoning")
 
     def test_by_the_parser(self) -> None:
         """The marks of a server's parsers come before those of the family."""
         marks = {"tool_call": Marks(("<<",), (">>",))}
 
-        assert texts(Facts("Qwen/Qwen3-8B", marks=marks)) == [("<<",), (">>",)]
-        assert texts(Facts("Qwen/Qwen3-8B", marks=marks), "reasoning")[0] == ("<think>",)
+        assert [("<<",), (">>",)] == texts(Facts("Qwen/Qwen3-8B", marks=marks))
+        assert ("<think>",) == texts(Facts("Qwen/Qwen3-8B", marks=marks), "reasoning")[0]
 
     def test_an_unknown_model(self) -> None:
         """The marks of all formats stay where neither the family nor a parser is known."""
@@ -90,12 +90,12 @@ class TestModels:
         preset = SHIPPED.for_model("meta-llama/Llama-3.3-70B-Instruct")["reasoning"]
         plan = split_preset(preset, VLLM)
 
-        assert preset.never == (
+        assert (
             "never switches on reasoning.start: the model writes no reasoning",
             "never switches on reasoning.end: the model writes no reasoning",
-        )
-        assert [mode.name for mode in preset.modes] == ["answer", "think"]
-        assert list(plan.plans) == ["answer"]
+        ) == preset.never
+        assert ["answer", "think"] == [mode.name for mode in preset.modes]
+        assert ["answer"] == list(plan.plans)
         assert not plan.residual
         assert list(preset.never) == warnings(preset)
 
@@ -113,11 +113,11 @@ class TestModels:
         """A format without a mark at its end is no reason for a warning."""
         preset = SHIPPED.for_model("mistralai/Ministral-3-8B-Instruct-2512")["agent"]
 
-        assert preset.never == ()
+        assert () == preset.never
         assert preset.notes[-1] == (
             "tool_call.end has no mark: a tool_call lasts to the end of the text"
         )
-        assert list(split_preset(preset, VLLM).plans) == ["text", "call"]
+        assert ["text", "call"] == list(split_preset(preset, VLLM).plans)
 
     def test_a_rule_of_a_request(self) -> None:
         """A marker in an inline preset becomes the model's marks too, once."""
@@ -128,7 +128,7 @@ class TestModels:
         catalogue = SHIPPED.for_model("Qwen/Qwen3-8B")
         preset = as_preset(data, catalogue)
 
-        assert preset.switch[0].on.texts == ("<tool_call>",)
+        assert ("<tool_call>",) == preset.switch[0].on.texts
         assert catalogue.bind(preset) == preset
 
     def test_an_inherited_preset(self) -> None:
@@ -137,16 +137,16 @@ class TestModels:
             {"extends": "agent", "top_p": 0.5}, SHIPPED.for_model("google/gemma-4-31B-it")
         )
 
-        assert preset.never == ()
-        assert preset.switch[0].on.texts == ("<|tool_call>",)
+        assert () == preset.never
+        assert ("<|tool_call>",) == preset.switch[0].on.texts
 
     def test_most_families_name_their_formats(self) -> None:
         """The families whose formats no source says are listed here."""
         unknown = {family.name for family in families() if not family.marks}
 
-        assert unknown == {
+        assert {
             "gemma-3", "glm-z1", "internvl", "lfm2", "phi-4", "phi-4-reasoning", "smollm2",
-        }  # fmt: skip
+        } == unknown  # fmt: skip
 
 
 def test_rules_of_one_mark() -> None:
@@ -161,4 +161,4 @@ def test_rules_of_one_mark() -> None:
     }
     preset = as_preset(data, Catalogue.load(environment=False).for_model("Qwen/Qwen3-8B"))
 
-    assert list(split_preset(preset, VLLM).plans) == ["text", "call"]
+    assert ["text", "call"] == list(split_preset(preset, VLLM).plans)

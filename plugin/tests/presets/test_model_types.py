@@ -10,9 +10,9 @@ from temperament.presets.markers import configs
 
 TYPES = sorted(
     {
-        own["model_type"]
+        entry["model_type"]
         for file in (configs() / "models").iterdir()
-        for own in yaml.safe_load(file.read_text(encoding="utf-8")).get("config", ())
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8")).get("config", ())
     }
 )
 

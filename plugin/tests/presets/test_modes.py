@@ -19,13 +19,13 @@ NOTHING = Catalogue({})
 TWO: dict[str, Any] = {"modes": {"a": {}, "b": {"temperature": 0.5}}}
 
 
-def made(words: dict[str, Any]) -> Preset:
-    return as_preset(words, NOTHING)
+def preset_of(fields: dict[str, Any]) -> Preset:
+    return as_preset(fields, NOTHING)
 
 
-def problems(words: dict[str, Any]) -> list[str]:
+def problems(fields: dict[str, Any]) -> list[str]:
     with pytest.raises(PresetError) as caught:
-        made(words)
+        preset_of(fields)
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -47,18 +47,18 @@ TRIGGERS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("trigger", "text"), TRIGGERS, ids=lambda value: str(value)[:30])
 def test_every_trigger(trigger: Any, text: str) -> None:
     """A rule is valid by the JSON schema too, and its plain form gives the same rule."""
-    words = {**TWO, "switch": [{"from": "a", "on": trigger, "to": "b"}]}
-    jsonschema.validate(words, json_schema())
-    (rule,) = made(words).switch
+    fields = {**TWO, "switch": [{"from": "a", "on": trigger, "to": "b"}]}
+    jsonschema.validate(fields, json_schema())
+    (rule,) = preset_of(fields).switch
 
     assert str(rule.on) == text
-    again = made({**TWO, "switch": [rule.plain()]}).switch[0]
+    again = preset_of({**TWO, "switch": [rule.plain()]}).switch[0]
     assert again.plain() == rule.plain()
 
 
 def test_a_marker_is_its_texts() -> None:
     """A marker in a rule becomes its texts."""
-    preset = made({**TWO, "switch": [{"on": "reasoning.end", "to": "b"}]})
+    preset = preset_of({**TWO, "switch": [{"on": "reasoning.end", "to": "b"}]})
 
     assert preset.switch[0].on.texts == markers()["reasoning.end"]
     assert {"</think>", "[/THINK]", "<channel|>"} < set(markers()["reasoning.end"])
@@ -69,10 +69,10 @@ class TestValues:
 
     def test_a_mode_lies_over_its_preset(self) -> None:
         """A mode's values and order replace the preset's."""
-        words = {"top_k": 5, "top_p": 0.5, "order": ["top_k", "top_p"],
+        fields = {"top_k": 5, "top_p": 0.5, "order": ["top_k", "top_p"],
                  "modes": {"a": {"top_p": 0.7}, "b": {"order": ["top_p", "top_k"]}},
                  "switch": [{"on": {"text": "x"}, "to": "b"}]}  # fmt: skip
-        a, b = made(words).chains.values()
+        a, b = preset_of(fields).chains.values()
 
         assert "Chain(top_k=5, top_p=0.7)" == repr(a)
         assert "Chain(top_p=0.5, top_k=5)" == repr(b)
@@ -86,8 +86,8 @@ class TestValues:
             "c": {"extends": "creative"},
         }
         rules = [{"on": {"text": "x"}, "to": "b"}, {"on": {"text": "y"}, "to": "c"}]
-        words = {"modes": modes, "switch": rules}
-        chains = as_preset(words, catalogue).chains
+        fields = {"modes": modes, "switch": rules}
+        chains = as_preset(fields, catalogue).chains
 
         assert "Chain(temperature=0.0)" == repr(chains["code"])
         assert "Chain(temperature=0.0, top_p=0.9)" == repr(chains["b"])
@@ -95,10 +95,10 @@ class TestValues:
 
     def test_an_override_holds_in_every_mode(self) -> None:
         """A value of a higher layer applies in every mode."""
-        base = made({**TWO, "switch": [{"on": {"text": "x"}, "to": "b"}]})
-        chains = made({"temperature": 0.9}).over(base).chains
+        base = preset_of({**TWO, "switch": [{"on": {"text": "x"}, "to": "b"}]})
+        chains = preset_of({"temperature": 0.9}).over(base).chains
 
-        assert [repr(chain) for chain in chains.values()] == ["Chain(temperature=0.9)"] * 2
+        assert ["Chain(temperature=0.9)"] * 2 == [repr(chain) for chain in chains.values()]
 
     def test_extends_merges_modes(self, tmp_path: Path) -> None:
         """Modes of a child change only their values; rules stay; top-level values apply in all."""
@@ -116,7 +116,7 @@ class TestValues:
     def test_the_digest_covers_modes(self) -> None:
         """The digest depends on the modes' values and order, on the start and on the rules."""
         rule = {"on": {"text": "x"}, "to": "b"}
-        words = [
+        fields = [
             {**TWO, "switch": [rule]},
             {**TWO, "switch": [rule], "start": "auto"},
             {**TWO, "switch": [{"on": {"text": "y"}, "to": "b"}]},
@@ -124,13 +124,15 @@ class TestValues:
             {"modes": {"b": {}, "a": {}}, "switch": [{"on": {"text": "x"}, "to": "a"}]},
         ]
 
-        assert len({made(one).digest for one in words}) == len(words)
+        assert len({preset_of(one).digest for one in fields}) == len(fields)
 
     def test_do_sample_false_is_greedy_in_every_mode(self) -> None:
         """With `do_sample: false` every mode is greedy."""
-        preset = made({**TWO, "do_sample": False, "switch": [{"on": {"text": "x"}, "to": "b"}]})
+        preset = preset_of(
+            {**TWO, "do_sample": False, "switch": [{"on": {"text": "x"}, "to": "b"}]}
+        )
 
-        assert {repr(chain) for chain in preset.chains.values()} == {"Chain(temperature=0.0)"}
+        assert {"Chain(temperature=0.0)"} == {repr(chain) for chain in preset.chains.values()}
 
 
 class TestSchedules:
@@ -138,13 +140,13 @@ class TestSchedules:
 
     def test_a_schedule_is_kept(self) -> None:
         """A schedule is linear by default."""
-        preset = made({"temperature": {"from": 1.3, "to": 0.7, "over": 200}})
+        preset = preset_of({"temperature": {"from": 1.3, "to": 0.7, "over": 200}})
 
         assert preset.values["temperature"] == Schedule(1.3, 0.7, 200, "linear")
         assert ("temperature",) == preset.chain.names
 
     @pytest.mark.parametrize(
-        ("words", "expected"),
+        ("fields", "expected"),
         [
             ({"temperature": {"from": 1, "to": -1, "over": 5}}, "'to' is outside the range: -1"),
             ({"top_p": {"from": 1.5, "to": 0, "over": 5}}, "'from' is outside the range: 1.5"),
@@ -158,9 +160,9 @@ class TestSchedules:
         ],
         ids=str,
     )  # fmt: skip
-    def test_what_is_no_schedule(self, words: dict[str, Any], expected: str) -> None:
+    def test_what_is_no_schedule(self, fields: dict[str, Any], expected: str) -> None:
         """A schedule has all its fields, and both ends are in the parameter's range."""
-        assert any(expected in problem for problem in problems(words))
+        assert any(expected in problem for problem in problems(fields))
 
 
 RULE = {"from": "a", "on": {"text": "x"}, "to": "b"}
@@ -228,14 +230,14 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "expected"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
-def test_what_cannot_be(words: dict[str, Any], expected: list[str]) -> None:
+@pytest.mark.parametrize(("fields", "expected"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_what_cannot_be(fields: dict[str, Any], expected: list[str]) -> None:
     """Every problem of modes is reported at once, with its path."""
-    found = problems(words)
+    found = problems(fields)
 
     assert len(found) == len(expected)
-    for one, wanted in zip(sorted(found), sorted(expected), strict=True):
-        assert one.startswith(wanted)
+    for one, beginning in zip(sorted(found), sorted(expected), strict=True):
+        assert one.startswith(beginning)
 
 
 def test_a_file_tells_the_line(tmp_path: Path) -> None:

@@ -764,6 +764,6 @@ def test_there_is_an_end_to_it(tmp_path: Path, content: str, expected: str) -> N
 
 def test_a_request_has_no_more_values_than_a_file() -> None:
     """The limit of values applies to requests too."""
-    for words in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
+    for fields in ({"bad_words_ids": [[1, 2, 3]] * 4096}, {"stop": ["a" * 300_000]}):
         with pytest.raises(PresetError, match="request: too large; allowed: at most 12288 values"):
-            parse_preset("request", words, where="request")
+            parse_preset("request", fields, where="request")

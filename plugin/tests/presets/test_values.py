@@ -124,7 +124,7 @@ GOOD: list[tuple[str, str, Any]] = [
 ]
 
 
-def made(text: str) -> Preset:
+def read_preset(text: str) -> Preset:
     document = parse(text.encode(), "x.yaml")
     assert [] == document.problems
     return parse_preset("x", document.data, where=document.locate)[0]
@@ -133,7 +133,7 @@ def made(text: str) -> Preset:
 @pytest.mark.parametrize(("text", "field", "expected"), GOOD)
 def test_a_value_means_what_it_says(text: str, field: str, expected: Any) -> None:
     """Every spelling and every end of a range is read as the value that was meant."""
-    read = made(text)
+    read = read_preset(text)
     values = {**read.values, **read.generation}
     actual = values[field] if field in values else getattr(read, field)
 
@@ -148,13 +148,13 @@ def test_rules_take_whole_numbers_as_floats() -> None:
         " {on: {repeat: {span: 3.0, times: 2.0}}, to: a},"
         " {on: {entropy: {above: 2, for: 3.0}}, to: a}]"
     )
-    preset = made(text)
+    preset = read_preset(text)
 
-    assert preset.modes[0].values == {
+    assert {
         "top_k": 5,
         "exponential_decay_length_penalty": 1.5,
         "exponential_decay_start": 3,
-    }
+    } == preset.modes[0].values
     assert [rule.on for rule in preset.switch] == [
         Trigger(tokens=4),
         Trigger(token=7),
@@ -181,8 +181,10 @@ def test_the_greatest_depth_is_allowed() -> None:
 
 def test_a_preset_overrides_only_what_it_names() -> None:
     """`over` keeps the base's values, order and generation where the upper preset sets none."""
-    base = made("temperature: 0.7\ntop_p: 0.9\norder: [top_p, temperature]\nseed: 3\nstop: a")
-    upper = made("top_p: 1\nmin_p: 0.1\nseed: 4\naliases: [other]")
+    base = read_preset(
+        "temperature: 0.7\ntop_p: 0.9\norder: [top_p, temperature]\nseed: 3\nstop: a"
+    )
+    upper = read_preset("top_p: 1\nmin_p: 0.1\nseed: 4\naliases: [other]")
     both = upper.over(base)
 
     assert {"temperature": 0.7, "top_p": 1.0, "min_p": 0.1} == both.values
@@ -194,9 +196,9 @@ def test_a_preset_overrides_only_what_it_names() -> None:
 
 def test_an_upper_order_replaces_the_lower_one() -> None:
     """An upper order replaces the lower one; they are not mixed."""
-    base = made("order: [top_p, temperature]")
+    base = read_preset("order: [top_p, temperature]")
 
-    assert ("min_p",) == made("order: [min_p]").over(base).order
+    assert ("min_p",) == read_preset("order: [min_p]").over(base).order
 
 
 @pytest.mark.parametrize(
@@ -252,23 +254,25 @@ def test_an_upper_order_replaces_the_lower_one() -> None:
 def test_a_chain_has_its_stages_in_order(text: str, expected: tuple[str, ...]) -> None:
     """Neutral stages vanish, `order` moves what it names, biases and penalties stand first."""
 
-    assert expected == made(text).chain.names
+    assert expected == read_preset(text).chain.names
 
 
 def test_a_chain_reads_like_what_one_would_type() -> None:
     """`repr` shows each parameter with its value."""
 
-    assert "Chain(temperature=0.5, top_k=3)" == repr(made("top_k: 3\ntemperature: 0.5").chain)
-    assert not made("").chain
+    assert "Chain(temperature=0.5, top_k=3)" == repr(
+        read_preset("top_k: 3\ntemperature: 0.5").chain
+    )
+    assert not read_preset("").chain
 
 
 def test_equal_sampling_has_equal_digests() -> None:
     """The digest depends on values, order and generation, not on names, spelling or texts."""
-    plain = made("temperature: 1\ntop_k: 5")
+    plain = read_preset("temperature: 1\ntop_k: 5")
     same = [
-        made("top_k: 5\ntemperature: 1.0\nsummary: {en: Text.}\naliases: [b]\nsource: s"),
+        read_preset("top_k: 5\ntemperature: 1.0\nsummary: {en: Text.}\naliases: [b]\nsource: s"),
         parse_preset("y", {"top_k": 5, "temperature": 1}, where="request")[0],
-        made("temperature: 1").over(made("top_k: 5")),
+        read_preset("temperature: 1").over(read_preset("top_k: 5")),
     ]
     others = [
         "temperature: 1",
@@ -278,9 +282,9 @@ def test_equal_sampling_has_equal_digests() -> None:
     ]
 
     assert [plain.digest] * 3 == [each.digest for each in same]
-    assert plain.digest not in [made(text).digest for text in others]
+    assert plain.digest not in [read_preset(text).digest for text in others]
     assert f"x@{plain.digest}" == plain.label
-    assert {plain: 1} == {made("temperature: 1\ntop_k: 5"): 1}
+    assert {plain: 1} == {read_preset("temperature: 1\ntop_k: 5"): 1}
 
 
 SCHEMA = json_schema()

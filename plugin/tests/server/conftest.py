@@ -23,14 +23,14 @@ def catalogue() -> Catalogue:
         "bias": {"logit_bias": {5: 150}},
         "turned": {"order": ["top_p", "temperature"], "top_p": 0.5},
     }
-    made = {name: named(name, values, shipped) for name, values in more.items()}
-    return Catalogue({**shipped, **made}, shipped.aliases)
+    parsed = {name: named(name, values, shipped) for name, values in more.items()}
+    return Catalogue({**shipped, **parsed}, shipped.aliases)
 
 
 def named(name: str, values: dict[str, object], catalogue: Catalogue) -> Preset:
     """Returns a preset of these values under a name."""
-    made = as_preset(values, catalogue)
-    return Preset(name, made.values, made.order, made.generation)
+    preset = as_preset(values, catalogue)
+    return Preset(name, preset.values, preset.order, preset.generation)
 
 
 @pytest.fixture

@@ -43,14 +43,14 @@ def changed(admission: Admission, body: dict[str, Any], path: str = CHAT) -> dic
     """Returns the rewritten body, with its residual chain, if there is one, under `chain`."""
     admitted = admission.admit(body, None, ENDPOINTS[path])
     assert admitted is not None
-    made = dict(admitted.body)
-    xargs = dict(made.pop("vllm_xargs", {}))
+    written = dict(admitted.body)
+    xargs = dict(written.pop("vllm_xargs", {}))
     if "temperament" in xargs:
-        made["chain"] = json.loads(xargs.pop("temperament"))
-        made["chain"].pop("preset")
+        written["chain"] = json.loads(xargs.pop("temperament"))
+        written["chain"].pop("preset")
     if xargs:
-        made["vllm_xargs"] = xargs
-    return made
+        written["vllm_xargs"] = xargs
+    return written
 
 
 def defaults(admission: Admission, **values: Any) -> Admission:
@@ -89,7 +89,7 @@ class TestAdmit:
         assert json.dumps(body) == before
 
     @pytest.mark.parametrize(
-        ("body", "wanted"),
+        ("body", "expected"),
         [
             ({"preset": "chat"}, {**NEUTRAL, "temperature": 0.6}),
             ({"model": "m:chat", "n": 2}, {**NEUTRAL, "temperature": 0.6, "model": "m", "n": 2}),
@@ -171,13 +171,13 @@ class TestAdmit:
         ids=str,
     )
     def test_sampling_fields(
-        self, admission: Admission, body: dict[str, Any], wanted: dict[str, Any]
+        self, admission: Admission, body: dict[str, Any], expected: dict[str, Any]
     ) -> None:
         """vLLM gets every sampling field: native stages have values, all others are neutral."""
-        assert changed(admission, body) == wanted
+        assert expected == changed(admission, body)
 
     @pytest.mark.parametrize(
-        ("path", "body", "wanted"),
+        ("path", "body", "expected"),
         [
             (CHAT, {}, {"max_completion_tokens": 7, "stop": ["END", "。"], "seed": 3}),
             (BATCH, {}, {"max_completion_tokens": 7, "stop": ["END", "。"], "seed": 3}),
@@ -212,25 +212,25 @@ class TestAdmit:
         ids=str,
     )
     def test_generation_fields(
-        self, admission: Admission, path: str, body: dict[str, Any], wanted: dict[str, Any]
+        self, admission: Admission, path: str, body: dict[str, Any], expected: dict[str, Any]
     ) -> None:
         """The request's generation fields go to vLLM unchanged, under the name that vLLM reads."""
-        made = changed(admission, {"preset": "fields", **body}, path)
+        written = changed(admission, {"preset": "fields", **body}, path)
 
-        assert made == {**NEUTRAL, "temperature": 0.5, **wanted}
+        assert {**NEUTRAL, "temperature": 0.5, **expected} == written
 
     def test_messages(self, admission: Admission) -> None:
         """/v1/messages carries three sampling fields; the others are a chain; `stop` is renamed."""
         body = {"model": "m", "max_tokens": 4, "min_p": 0.1, "stop": "x"}
 
-        assert changed(admission, body, MESSAGES) == {
+        assert {
             **NEUTRAL_MESSAGES,
             "model": "m",
             "max_tokens": 4,
             "stop": "x",
             "stop_sequences": ["x"],
             "chain": {"min_p": 0.1, "order": ["min_p"]},
-        }
+        } == changed(admission, body, MESSAGES)
 
     def test_labels(self, admission: Admission, catalogue: Catalogue) -> None:
         """The label names the preset, even if the request overrides its values."""
@@ -254,8 +254,8 @@ class TestPrecedence:
         chain = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.1}
 
         assert changed(admission, {})["chain"].items() >= chain.items()
-        made = changed(admission, {"preset": "chat"})
-        assert made["chain"].items() >= {**chain, "temperature": 0.6}.items()
+        written = changed(admission, {"preset": "chat"})
+        assert written["chain"].items() >= {**chain, "temperature": 0.6}.items()
         assert changed(admission, {"preset": "neutral"}) == NEUTRAL
         label = admission.admit({}, None, ENDPOINTS[CHAT])
         assert label is not None and label.label == catalogue["cuts"].label
@@ -267,8 +267,8 @@ class TestPrecedence:
 
         assert admission.admit({}, None, ENDPOINTS[CHAT]) is None
         assert changed(admission, body)["chain"].items() >= {"temperature": 0.6}.items()
-        assert changed(admission, body)["repetition_penalty"] == 1.1
-        assert changed(admission, {"preset": "neutral"})["temperature"] == 1.0
+        assert 1.1 == changed(admission, body)["repetition_penalty"]
+        assert 1.0 == changed(admission, {"preset": "neutral"})["temperature"]
 
     def test_all_of_them(self, admission: Admission, catalogue: Catalogue) -> None:
         """A request's field wins over the preset, the default preset and the model's value."""
@@ -277,16 +277,16 @@ class TestPrecedence:
         named = Preset("n", {"top_p": 0.6, "min_p": 0.1})
         catalogue = Catalogue({**catalogue, "n": named})
         admission = replace(admission, default=default, catalogue=catalogue, choice="residual")
-        made = changed(admission, {"preset": "n", "min_p": 0.05})
+        written = changed(admission, {"preset": "n", "min_p": 0.05})
 
-        wanted = {"temperature": 0.6, "top_k": 8, "top_p": 0.6, "min_p": 0.05}
-        assert made["chain"].items() >= wanted.items()
+        expected = {"temperature": 0.6, "top_k": 8, "top_p": 0.6, "min_p": 0.05}
+        assert written["chain"].items() >= expected.items()
 
     def test_a_schedule_alone(self, admission: Admission) -> None:
         """vLLM reads numbers: a schedule makes a request ours, whatever its field."""
-        words = {"from": 0.2, "to": 0.9, "over": 5, "curve": "linear"}
+        schedule = {"from": 0.2, "to": 0.9, "over": 5, "curve": "linear"}
 
-        assert changed(admission, {"temperature": words})["chain"]["temperature"] == words
+        assert changed(admission, {"temperature": schedule})["chain"]["temperature"] == schedule
 
     def test_beam_search_on_a_server_with_a_default(
         self, admission: Admission, catalogue: Catalogue
@@ -315,9 +315,9 @@ class TestPlan:
     ) -> None:
         """The operator's choice and the platform decide where a chain runs, not what it means."""
         admission = replace(admission, choice=choice, platform=platform)
-        made = changed(admission, {"preset": "chat", "top_k": 5})
+        written = changed(admission, {"preset": "chat", "top_k": 5})
 
-        assert made.get("chain", {}).get("order", []) == residual
+        assert written.get("chain", {}).get("order", []) == residual
         assert admission.plan(Preset("p", {"top_k": 5}), ENDPOINTS[CHAT]).native["top_k"] == (
             0 if residual else 5
         )
@@ -327,7 +327,7 @@ class TestRefusals:
     """Requests that are refused."""
 
     @pytest.mark.parametrize(
-        ("path", "body", "words"),
+        ("path", "body", "message"),
         [
             (CHAT, {"preset": "chat", "temperature": -1}, "temperature: not allowed; given: -1"),
             (CHAT, {"order": []}, "order"),
@@ -341,12 +341,14 @@ class TestRefusals:
         ],
         ids=str,
     )
-    def test_each(self, admission: Admission, path: str, body: dict[str, Any], words: str) -> None:
+    def test_each(
+        self, admission: Admission, path: str, body: dict[str, Any], message: str
+    ) -> None:
         """A problem says where it is and what the value was."""
         with pytest.raises(TemperamentError) as error:
             admission.admit(body, None, ENDPOINTS[path])
 
-        assert words in str(error.value)
+        assert message in str(error.value)
 
     def test_all_at_once(self, admission: Admission) -> None:
         """Three wrong values are reported as three problems."""
@@ -354,7 +356,7 @@ class TestRefusals:
             changed(admission, {"preset": "chat", "temperature": -1, "top_k": "x", "order": 5})
 
         paths = {problem.path for problem in error.value.problems}
-        assert paths == {"temperature", "top_k", "order"}
+        assert {"temperature", "top_k", "order"} == paths
 
     def test_names_and_values_at_once(self, admission: Admission) -> None:
         """A wrong preset, `vllm_xargs`, a locked field and wrong values are found together."""
@@ -369,7 +371,7 @@ class TestRefusals:
         with pytest.raises(RequestError) as error:
             changed(replace(admission, restrictions=locked), body)
 
-        assert [problem.path for problem in error.value.problems] == [
+        assert [
             "preset.dry_multiplier",
             "preset.min_p",
             "preset.extends",
@@ -377,7 +379,7 @@ class TestRefusals:
             "dry_multiplier",
             "temperature",
             "top_k",
-        ]
+        ] == [problem.path for problem in error.value.problems]
 
     def test_what_cannot_be_honoured_at_once(self, admission: Admission) -> None:
         """An unknown token, a bound, a state that may be lost and a trace are found together."""
@@ -394,14 +396,14 @@ class TestRefusals:
         with pytest.raises(RequestError) as error:
             changed(server, body)
 
-        assert [problem.path for problem in error.value.problems] == [
+        assert [
             "num_beams",
             "suppress_tokens.100",
             "mirostat",
             "temperature",
             "max_tokens",
             "preset_trace",
-        ]
+        ] == [problem.path for problem in error.value.problems]
 
     def test_beam_search_at_once(self, admission: Admission) -> None:
         """A preset and a locked field beside beam search are found together, before all else."""
@@ -411,7 +413,7 @@ class TestRefusals:
             changed(server, body)
 
         paths = [problem.path for problem in error.value.problems]
-        assert paths == ["use_beam_search", "top_k"]
+        assert ["use_beam_search", "top_k"] == paths
 
     def test_a_value_of_the_models_that_an_endpoint_cannot_override(
         self, admission: Admission
@@ -420,7 +422,7 @@ class TestRefusals:
         admission = defaults(admission, repetition_penalty=1.1)
 
         assert "repetition_penalty" not in changed(admission, {"preset": "chat"}, MESSAGES)
-        assert changed(admission, {"preset": "chat"})["repetition_penalty"] == 1.1
+        assert 1.1 == changed(admission, {"preset": "chat"})["repetition_penalty"]
         for other in (1.0, 1.3):
             request = {"preset": "chat", "repetition_penalty": other}
             with pytest.raises(TemperamentError, match="repetition_penalty: the model's generati"):
@@ -503,16 +505,16 @@ class TestSeeds:
 
     NOISY: ClassVar = {"preset": "chat", "xtc_probability": 0.5}
 
-    def chain(self, admission: Admission, *words: Any, **fields: Any) -> tuple[Any, Any]:
+    def chain(self, admission: Admission, *arguments: Any, **fields: Any) -> tuple[Any, Any]:
         """Returns the seed in the chain and the engine's."""
-        body = changed(admission, {**self.NOISY, **fields}, *words)
+        body = changed(admission, {**self.NOISY, **fields}, *arguments)
         return body["chain"].get("seed"), body.get("seed")
 
     @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES, MESSAGES])
     def test_a_request_without_a_seed(self, admission: Admission, path: str) -> None:
         """Nothing is sent: each prompt and each sample gets a seed where it enters the engine."""
-        assert self.chain(admission, path) == (None, None)
-        assert self.chain(admission, path, n=3) == (None, None)
+        assert (None, None) == self.chain(admission, path)
+        assert (None, None) == self.chain(admission, path, n=3)
 
     @pytest.mark.parametrize("path", [CHAT, COMPLETIONS, RESPONSES])
     def test_minus_one(self, admission: Admission, path: str) -> None:
@@ -520,27 +522,27 @@ class TestSeeds:
         seeded = {"preset": {"seed": 7, "xtc_probability": 0.5}}
         unseeded = {"preset": {"seed": -1, "xtc_probability": 0.5}}
 
-        assert self.chain(admission, path, seed=-1) == (None, -1)
-        assert self.chain(admission, path, **seeded, seed=-1) == (None, -1)
-        assert self.chain(admission, path, **unseeded) == (None, -1)
+        assert (None, -1) == self.chain(admission, path, seed=-1)
+        assert (None, -1) == self.chain(admission, path, **seeded, seed=-1)
+        assert (None, -1) == self.chain(admission, path, **unseeded)
 
     def test_minus_one_on_an_endpoint_without_a_seed(self, admission: Admission) -> None:
         """A preset's -1 is no seed there either, whether the chain draws or not."""
         for draws in (True, False):
             preset = {"seed": -1, "reproducible": draws, "xtc_probability": 0.5}
 
-            assert self.chain(admission, MESSAGES, preset=preset) == (None, None)
+            assert (None, None) == self.chain(admission, MESSAGES, preset=preset)
 
     def test_a_request_with_a_seed(self, admission: Admission) -> None:
         """The request's seed is vLLM's and the noise's."""
-        assert self.chain(admission, seed=5) == (None, 5)
+        assert (None, 5) == self.chain(admission, seed=5)
 
     def test_an_endpoint_without_a_seed(self, admission: Admission) -> None:
         """A preset's seed is in the chain there, if the chain draws the token."""
         catalogue = Catalogue({"chat": as_preset({"seed": 7, "reproducible": True}, Catalogue({}))})
         admission = replace(admission, catalogue=catalogue)
 
-        assert self.chain(admission, MESSAGES) == (7, None)
+        assert (7, None) == self.chain(admission, MESSAGES)
 
 
 def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
@@ -549,11 +551,11 @@ def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
     chat = changed(server, {"preset": "chat"})
     messages = changed(server, {"preset": "chat"}, MESSAGES)
 
-    assert chat["repetition_penalty"] == 1.0
-    assert chat["chain"]["repetition_penalty"] == 1.3
-    assert chat["chain"]["temperature"] == 0.6
+    assert 1.0 == chat["repetition_penalty"]
+    assert 1.3 == chat["chain"]["repetition_penalty"]
+    assert 0.6 == chat["chain"]["temperature"]
     assert "chain" not in messages
-    assert messages["temperature"] == 0.6
+    assert 0.6 == messages["temperature"]
 
 
 class TestUnreadableTokenizer:

@@ -72,11 +72,17 @@ class Exchange:
         ]
         self.sent: list[Message] = []
         self.app = Echo()
-        own = [(b"content-length", str(len(raw)).encode()), *headers]
-        self.given = {"type": "http", "method": "POST", "path": path, "headers": own, **scope}
+        all_headers = [(b"content-length", str(len(raw)).encode()), *headers]
+        self.scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "headers": all_headers,
+            **scope,
+        }
         self.registry = CollectorRegistry()
         middleware = PresetMiddleware(self.app, Served(admission), Metrics(self.registry))
-        asyncio.run(middleware(self.given, self.receive, self.send))
+        asyncio.run(middleware(self.scope, self.receive, self.send))
 
     async def receive(self) -> Message:
         """Returns the request's next piece, then that the client has disconnected."""
@@ -115,19 +121,19 @@ class TestChanges:
         """The application gets the rewritten body, however it was split; the answer is labelled."""
         done = Exchange(admission, {"model": "m", "preset": "chat"}, pieces=pieces)
 
-        assert done.body["temperature"] == 0.6
+        assert 0.6 == done.body["temperature"]
         assert "preset" not in done.body
         lengths = [value for name, value in done.app.scope["headers"] if name == b"content-length"]
         assert lengths == [str(len(done.app.raw or b"")).encode()]
         assert done.headers[b"x-sampling-preset"] == catalogue["chat"].label.encode()
-        assert done.headers[b"content-type"] == b"text/event-stream"
+        assert b"text/event-stream" == done.headers[b"content-type"]
 
     def test_the_answer_streams(self, admission: Admission) -> None:
         """The answer's pieces are passed on one by one; a client that disconnects is noticed."""
         done = Exchange(admission, {"preset": "chat"})
 
-        assert [message.get("body") for message in done.sent] == [None, b"one", b"two"]
-        assert done.app.after == {"type": "http.disconnect"}
+        assert [None, b"one", b"two"] == [message.get("body") for message in done.sent]
+        assert {"type": "http.disconnect"} == done.app.after
 
     @pytest.mark.parametrize("name", ["temperature", "top_p", "frequency_penalty", "min_p"])
     def test_a_schedule_in_a_large_body(self, admission: Admission, name: str) -> None:
@@ -148,7 +154,7 @@ class TestChanges:
         """The header's name may be ASCII, UTF-8 or percent-encoded."""
         done = Exchange(admission, {}, headers=[(b"x-sampling-preset", header)])
 
-        assert done.body["temperature"] == 0.6
+        assert 0.6 == done.body["temperature"]
 
     @pytest.mark.parametrize(
         ("path", "root"),
@@ -158,7 +164,7 @@ class TestChanges:
         """A proxy's prefix and a slash at the end of the path don't matter."""
         done = Exchange(admission, {"preset": "chat"}, path=path, root_path=root)
 
-        assert done.body["temperature"] == 0.6
+        assert 0.6 == done.body["temperature"]
 
     def test_odd_but_valid_json(self, admission: Admission) -> None:
         """NaN, huge numbers, surrogate pairs and other fields pass unchanged."""
@@ -167,8 +173,8 @@ class TestChanges:
         )
         done = Exchange(admission, raw)
 
-        assert str(done.body["a"]) == "nan"
-        assert (done.body["b"], done.body["c"], done.body["d"]) == (float("inf"), "💡", "海")
+        assert "nan" == str(done.body["a"])
+        assert (float("inf"), "💡", "海") == (done.body["b"], done.body["c"], done.body["d"])
 
 
 class TestPasses:
@@ -195,7 +201,7 @@ class TestPasses:
         done = Exchange(admission, raw)
 
         assert done.app.raw == raw
-        assert done.app.scope is done.given
+        assert done.app.scope is done.scope
         assert b"x-sampling-preset" not in done.headers
 
     @pytest.mark.parametrize(
@@ -214,13 +220,13 @@ class TestPasses:
         """The bodies of other methods and paths aren't read."""
         done = Exchange(admission, {"preset": "nope"}, **scope)
 
-        assert done.app.scope is done.given
+        assert done.app.scope is done.scope
 
     def test_before_the_start(self) -> None:
         """Until the server has started, every request passes."""
         done = Exchange(None, {"preset": "nope"})
 
-        assert done.body == {"preset": "nope"}
+        assert {"preset": "nope"} == done.body
 
     def test_a_client_that_goes_early(self, admission: Admission) -> None:
         """If the client disconnects before its body is complete, the application isn't called."""
@@ -240,7 +246,7 @@ class TestPasses:
         scope: Scope = {"type": "http", "method": "POST", "path": CHAT, "headers": []}
         asyncio.run(middleware(scope, receive, send))
 
-        assert app.scope == {}
+        assert {} == app.scope
 
 
 class TestSillyTavern:
@@ -261,16 +267,16 @@ class TestSillyTavern:
         """A header lists what isn't honoured; vLLM gets the rest under our names."""
         done = Exchange(admission, self.BODY)
         body = json.loads(done.app.raw or b"")
-        told = done.headers[b"x-sampling-warning"].decode()
+        warning = done.headers[b"x-sampling-warning"].decode()
 
-        assert done.status == 200
+        assert 200 == done.status
         assert body.keys() >= {"prompt", "stop", "vllm_xargs"}
         assert not body.keys() & {"typical", "guidance_scale", "api_type", "stopping_strings"}
-        assert [part.partition(":")[0] for part in told.split("; ")] == [
+        assert [
             "guidance_scale",
             "api_type",
             "truncation_length",
-        ]
+        ] == [part.partition(":")[0] for part in warning.split("; ")]
 
     def test_fields_that_vllm_reads_by_other_names(self, admission: Admission) -> None:
         """A body with nothing for Temperament still gets vLLM's names for its fields."""
@@ -294,7 +300,7 @@ class TestSillyTavern:
         """A body without SillyTavern's marks that can't be honoured is refused."""
         done = Exchange(admission, {"prompt": "x", "guidance_scale": 1.5})
 
-        assert done.status == 400
+        assert 400 == done.status
         assert "second forward pass" in done.error["error"]["message"]
 
 
@@ -305,10 +311,10 @@ class TestRefusals:
         """The application isn't called."""
         done = Exchange(admission, {"preset": "caht"})
 
-        assert done.status == 400
+        assert 400 == done.status
         assert done.app.raw is None
-        assert done.error["error"]["code"] == 400
-        assert done.error["error"]["param"] == "preset"
+        assert 400 == done.error["error"]["code"]
+        assert "preset" == done.error["error"]["param"]
         assert "did you mean 'chat'" in done.error["error"]["message"]
         assert done.headers[b"content-length"] == str(len(done.sent[1]["body"])).encode()
 
@@ -316,12 +322,12 @@ class TestRefusals:
         """On /v1/messages."""
         done = Exchange(admission, {"preset": "caht"}, path=MESSAGES)
 
-        assert done.status == 400
-        assert done.error["type"] == "error"
-        assert done.error["error"].keys() == {"type", "message"}
+        assert 400 == done.status
+        assert "error" == done.error["type"]
+        assert {"type", "message"} == done.error["error"].keys()
 
     @pytest.mark.parametrize(
-        ("headers", "words"),
+        ("headers", "message"),
         [
             ([(b"x-sampling-preset", b"")], "given: ''"),
             ([(b"x-sampling-preset", b"chat%0d%0aSet-Cookie: a")], r"'chat\r\nSet-Cookie: a'"),
@@ -331,13 +337,13 @@ class TestRefusals:
         ids=str,
     )
     def test_headers(
-        self, admission: Admission, headers: list[tuple[bytes, bytes]], words: str
+        self, admission: Admission, headers: list[tuple[bytes, bytes]], message: str
     ) -> None:
         """An odd header is an unknown name; the message shows no control characters."""
         done = Exchange(admission, {}, headers=headers)
 
-        assert done.status == 400
-        assert words in done.error["error"]["message"]
+        assert 400 == done.status
+        assert message in done.error["error"]["message"]
 
     @pytest.mark.parametrize("half", [r'"\udfff\ud800"', r'["a", "\ud83d"]', r'{"\uDC00": 1}'])
     def test_half_of_a_character(self, admission: Admission, half: str) -> None:
@@ -345,7 +351,7 @@ class TestRefusals:
         raw = f'{{"preset": "chat", "stop": {half}, "user": "\\ud83d\\udca1", "a": {half}}}'
         done = Exchange(admission, raw.encode())
 
-        assert done.status == 400
+        assert 400 == done.status
         message = done.error["error"]["message"]
         assert "stop: half of a character" in message
         assert "a: half of a character" in message
@@ -355,7 +361,7 @@ class TestRefusals:
         """Lone surrogates and quotes in a value don't break the error's JSON."""
         done = Exchange(admission, b'{"preset": "\\ud800\\"\\u0000\\u2028"}')
 
-        assert done.status == 400
+        assert 400 == done.status
         assert "unknown preset" in done.error["error"]["message"]
 
 
@@ -379,7 +385,7 @@ class TestMetrics:
         done = Exchange(admission, body)
         count = done.registry.get_sample_value("temperament_requests_total", {"preset": preset})
 
-        assert count == 1
+        assert 1 == count
 
     @pytest.mark.parametrize(
         ("body", "reasons"),
@@ -407,7 +413,7 @@ class TestMetrics:
             if sample.name == "temperament_refusals_total"
         }
 
-        assert done.status == 400
+        assert 400 == done.status
         assert reasons == sorted(counted)
 
 
@@ -464,8 +470,8 @@ class TestModelNames:
         raw, headers = answer_of(server, Fixed(self.MODELS), path="/v1/models")
         found = {one["id"]: one for one in json.loads(raw)["data"]}
 
-        assert list(found) == ["m", "poet", "m:chat", "m:code", "poet:chat", "poet:code"]
-        assert found["m:chat"] == {"id": "m:chat", "root": "/m", "parent": "m"}
+        assert ["m", "poet", "m:chat", "m:code", "poet:chat", "poet:code"] == list(found)
+        assert {"id": "m:chat", "root": "/m", "parent": "m"} == found["m:chat"]
         assert int(headers[b"content-length"]) == len(raw)
 
     @pytest.mark.parametrize("answer", [b"no JSON", {"data": None}, {"error": 1}, [1]], ids=str)
@@ -482,7 +488,7 @@ class TestModelNames:
         assert json.loads(raw) == self.MODELS
 
     @pytest.mark.parametrize(
-        ("answer", "wanted"),
+        ("answer", "expected"),
         [
             ({"model": "m", "choices": []}, {"model": "m:chat", "choices": []}),
             ({"response": {"model": "m"}}, {"response": {"model": "m:chat"}}),
@@ -493,28 +499,28 @@ class TestModelNames:
     )
     @pytest.mark.parametrize("streams", [False, True])
     def test_an_answer_has_the_name_that_was_asked_for(
-        self, admission: Admission, answer: Any, wanted: Any, streams: bool
+        self, admission: Admission, answer: Any, expected: Any, streams: bool
     ) -> None:
         """The answer's model is MODEL:PRESET, in one object and in each event of a stream."""
         text = json.dumps(answer)
         raw = f"event: x\ndata: {text}\n\ndata: {text}\n\ndata: [DONE]\n\n" if streams else text
         kind = b"text/event-stream; charset=utf-8" if streams else b"application/json"
-        made, _ = answer_of(
+        passed, _ = answer_of(
             admission, Fixed(raw.encode(), kind), {"model": "m:chat", "messages": []}
         )
-        lines = made.decode().splitlines() if streams else [f"data: {made.decode()}"]
+        lines = passed.decode().splitlines() if streams else [f"data: {passed.decode()}"]
         data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
 
-        assert [json.loads(one) for one in data if one != "[DONE]"] == [wanted] * (1 + streams)
-        assert not streams or made.startswith(b"event: x\ndata: {")
-        assert not streams or made.endswith(b"data: [DONE]\n\n")
+        assert [json.loads(one) for one in data if one != "[DONE]"] == [expected] * (1 + streams)
+        assert not streams or passed.startswith(b"event: x\ndata: {")
+        assert not streams or passed.endswith(b"data: [DONE]\n\n")
 
     def test_another_way_of_naming_leaves_it(self, admission: Admission) -> None:
         """The answer passes unchanged."""
         raw = b'{"model":  "m"}'
-        made, _ = answer_of(admission, Fixed(raw), {"model": "m", "preset": "chat"})
+        passed, _ = answer_of(admission, Fixed(raw), {"model": "m", "preset": "chat"})
 
-        assert made == raw
+        assert passed == raw
 
 
 def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) -> None:
@@ -544,7 +550,7 @@ def test_nothing_is_read_of_what_authentication_refuses(admission: Admission) ->
             }
             asyncio.run(app(scope, receive, send))
 
-            assert sent[-2]["status"] == 401
+            assert 401 == sent[-2]["status"]
     assert not [s for m in registry.collect() for s in m.samples if "requests" in s.name]
 
 
@@ -553,7 +559,7 @@ def test_a_body_that_is_nested_too_deeply(admission: Admission) -> None:
     done = Exchange(admission, b'{"preset": "chat", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")
 
     assert done.app.raw is None
-    assert done.sent[0]["status"] == 400
+    assert 400 == done.sent[0]["status"]
     assert b"nested too deeply" in done.sent[1]["body"]
 
 

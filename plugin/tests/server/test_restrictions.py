@@ -37,9 +37,9 @@ def paths(admission: Admission, body: dict[str, Any]) -> list[str]:
     return [problem.partition(":")[0] for problem in refused(admission, body)]
 
 
-def restricted(admission: Admission, **words: Any) -> Admission:
+def restricted(admission: Admission, **options: Any) -> Admission:
     """Returns a server with these restrictions."""
-    return replace(admission, restrictions=Restrictions(**words))
+    return replace(admission, restrictions=Restrictions(**options))
 
 
 def modes_of(**first: Any) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class TestInline:
     """A preset in the request itself."""
 
     @pytest.mark.parametrize(
-        "words",
+        "fields",
         [
             {},
             {"temperature": 0.5, "min_p": 0.1},
@@ -132,18 +132,18 @@ class TestInline:
         ],
         ids=str,
     )
-    def test_draws_as_one_of_a_file(self, admission: Admission, words: dict[str, Any]) -> None:
+    def test_draws_as_one_of_a_file(self, admission: Admission, fields: dict[str, Any]) -> None:
         """An inline preset samples as a file of its content, and its label has the digest."""
-        made = admission.admit({"preset": words}, None, CHAT)
-        wanted = as_preset(words, admission.catalogue)
-        named = {**admission.catalogue, "mine": replace(wanted, name="mine")}
+        admitted = admission.admit({"preset": fields}, None, CHAT)
+        expected = as_preset(fields, admission.catalogue)
+        named = {**admission.catalogue, "mine": replace(expected, name="mine")}
         server = replace(admission, catalogue=Catalogue(named))
         by_name = server.admit({"preset": "mine"}, None, CHAT)
 
-        assert made is not None and by_name is not None
-        assert made.label == f"inline@{wanted.digest}"
-        assert by_name.label == f"mine@{wanted.digest}"
-        plain = [str(one.body).replace(one.label or "", "") for one in (made, by_name)]
+        assert admitted is not None and by_name is not None
+        assert f"inline@{expected.digest}" == admitted.label
+        assert f"mine@{expected.digest}" == by_name.label
+        plain = [str(one.body).replace(one.label or "", "") for one in (admitted, by_name)]
         assert plain[0] == plain[1]
 
     def test_two_are_not_taken_for_each_other(self, admission: Admission) -> None:
@@ -152,14 +152,14 @@ class TestInline:
             admission.admit({"preset": {"temperature": t}}, None, CHAT) for t in (0.5, 0.25, 0.5)
         ]
 
-        assert [one.body["temperature"] for one in values if one] == [0.5, 0.25, 0.5]
+        assert [0.5, 0.25, 0.5] == [one.body["temperature"] for one in values if one]
 
     def test_the_requests_own_fields_win(self, admission: Admission) -> None:
         """Fields of the body win over an inline preset, as over a named one."""
-        made = admission.admit({"preset": {"temperature": 0.5}, "temperature": 0.9}, None, CHAT)
+        admitted = admission.admit({"preset": {"temperature": 0.5}, "temperature": 0.9}, None, CHAT)
 
-        assert made is not None
-        assert made.body["temperature"] == 0.9
+        assert admitted is not None
+        assert 0.9 == admitted.body["temperature"]
 
     def test_switched_off(self, admission: Admission) -> None:
         """`inline: false` refuses presets in requests, not fields of the body."""
@@ -182,16 +182,16 @@ class TestInline:
     @pytest.mark.parametrize("inside", [True, False])
     def test_too_many_states(self, admission: Admission, inside: bool) -> None:
         """The texts in a request are limited, since each byte is a state; a file may have more."""
-        words: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "modes": {"a": {}, "b": {"banned_strings": ["x" * 100]}},
             "switch": [
                 {"from": ["a"], "on": {"text": ["y" * 100]}, "to": "b"},
                 {"from": ["b"], "on": {"text": ["z" * (MAX_STATES - 200)]}, "to": "a"},
             ],
         }
-        admission.admit({"preset": words} if inside else words, None, CHAT)
-        words["switch"][1]["on"]["text"].append("ab")
-        [problem] = refused(admission, {"preset": words} if inside else words)
+        admission.admit({"preset": fields} if inside else fields, None, CHAT)
+        fields["switch"][1]["on"]["text"].append("ab")
+        [problem] = refused(admission, {"preset": fields} if inside else fields)
 
         assert problem == (
             f"{'preset.' if inside else ''}switch: too much for a request; a preset file may have"
@@ -204,14 +204,14 @@ class TestInline:
             "temperature": 0.5, "top_p": 0.9, "min_p": 0.1, "top_k": 3, "typical_p": 0.9,
             "xtc_probability": 0.5, "eta_cutoff": 0.1, "epsilon_cutoff": 0.1, "top_a": 0.2,
         }  # fmt: skip
-        words = {
+        fields = {
             "modes": dict.fromkeys("abcdefgh", values),
             "switch": [
                 {"from": [one], "on": {"tokens": 5}, "to": other}
                 for one, other in zip("abcdefgh", "bcdefgha", strict=True)
             ],
         }
-        [problem] = refused(admission, {"preset": words})
+        [problem] = refused(admission, {"preset": fields})
 
         assert problem.startswith("preset.modes: too much for a request")
         assert problem.endswith(f"72 stages in all of its modes together; at most {MAX_STAGES}")
@@ -240,7 +240,7 @@ class TestLocked:
         restricted(admission, locked=CAP).admit(body, None, CHAT)
 
     @pytest.mark.parametrize(
-        ("body", "place", "given"),
+        ("body", "place", "value"),
         [
             ({"preset": "chat", "temperature_scale": "weights"}, "temperature", "1.3"),
             ({"temperature": 1.1}, "temperature", "1.1"),
@@ -261,12 +261,12 @@ class TestLocked:
         ids=str,
     )
     def test_beyond_a_cap(
-        self, admission: Admission, body: dict[str, Any], place: str, given: str
+        self, admission: Admission, body: dict[str, Any], place: str, value: str
     ) -> None:
         """A value out of bounds is refused, whichever layer it comes from."""
         found = refused(restricted(admission, locked=CAP), body)[0]
 
-        assert found.startswith(f"{place}: out of this server's bounds; {given}")
+        assert found.startswith(f"{place}: out of this server's bounds; {value}")
         assert found.endswith("; at most 1")
 
     @pytest.mark.parametrize(
@@ -368,11 +368,11 @@ class TestLocked:
         )
         for body in bodies:
             assert refused(server, body)
-        made = server.admit({"max_tokens": 5, "stop": "x", "seed": 3, "n": 2}, None, CHAT)
+        admitted = server.admit({"max_tokens": 5, "stop": "x", "seed": 3, "n": 2}, None, CHAT)
 
-        assert made is not None
-        assert made.body["temperature"] == 0.6
-        assert made.label == f"chat@{catalogue['chat'].digest}"
+        assert admitted is not None
+        assert 0.6 == admitted.body["temperature"]
+        assert f"chat@{catalogue['chat'].digest}" == admitted.label
 
     def test_how_many_and_how_long(self, admission: Admission) -> None:
         """Each spelling of a length is bounded; a request without one is beyond every bound."""
@@ -382,10 +382,10 @@ class TestLocked:
             server.admit(body, None, CHAT)
         server.admit({"max_tokens": 3}, None, MESSAGES)
 
-        assert refused(server, {"max_tokens": 11, "n": 3}) == [
+        assert [
             "max_tokens: out of this server's bounds; 11; at most 10",
             "num_return_sequences: out of this server's bounds; 3; at most 2",
-        ]
+        ] == refused(server, {"max_tokens": 11, "n": 3})
         assert refused(server, {"max_completion_tokens": 11, "max_tokens": 1})
         assert refused(server, {"max_tokens": "many"})
         assert "inf, its value when it isn't set" in refused(server, {})[0]
@@ -402,7 +402,7 @@ class TestSettings:
     """Mistakes in an operator's settings."""
 
     @pytest.mark.parametrize(
-        ("allow", "locked", "words"),
+        ("allow", "locked", "message"),
         [
             (["chta"], {}, "allow.0: no such preset; given: 'chta'"),
             (["answers*", "x*"], {}, "allow.1: no such preset; given: 'x*'"),
@@ -420,12 +420,12 @@ class TestSettings:
         ids=str,
     )
     def test_wrong_ones(
-        self, catalogue: Catalogue, allow: Any, locked: dict[str, Bounds], words: str
+        self, catalogue: Catalogue, allow: Any, locked: dict[str, Bounds], message: str
     ) -> None:
         """Every mistake is reported, with its path."""
         [problem] = problems(allow, locked, catalogue, "here")
 
-        assert words in str(problem)
+        assert message in str(problem)
 
     def test_right_ones(self, catalogue: Catalogue) -> None:
         """Settings without a mistake have no problems."""
@@ -439,8 +439,6 @@ def test_all_problems_at_once(admission: Admission) -> None:
     server = restricted(admission, allow=("chat",), inline=False)
 
     assert [
-        p.partition(":")[0] for p in refused(server, {"preset": {"a": 1}, "model": "m:no"})
-    ] == [
         "model",
         "preset",
-    ]
+    ] == [p.partition(":")[0] for p in refused(server, {"preset": {"a": 1}, "model": "m:no"})]

@@ -32,17 +32,17 @@ class TestList:
         answer = client(replace(admission, default=catalogue["cuts"])).get("/v1/presets").json()
         presets = {preset["name"]: preset for preset in answer["data"]}
 
-        assert answer["default"] == "cuts"
+        assert "cuts" == answer["default"]
         assert presets.keys() == catalogue.keys()
         assert presets["chat"]["digest"] == catalogue["chat"].digest
-        assert presets["chat"]["summary"]["zh"] == "通用对话。"
-        assert presets["bias"]["parameters"] == {"logit_bias": {"5": 150.0}}
-        assert presets["turned"]["order"] == ["top_p", "temperature"]
-        assert presets["fields"]["generation"] == {
+        assert "通用对话。" == presets["chat"]["summary"]["zh"]
+        assert {"logit_bias": {"5": 150.0}} == presets["bias"]["parameters"]
+        assert ["top_p", "temperature"] == presets["turned"]["order"]
+        assert {
             "max_tokens": 7,
             "stop": ["END", "。"],
             "seed": 3,
-        }
+        } == presets["fields"]["generation"]
 
     def test_both_temperatures(self, admission: Admission) -> None:
         """The drawn number is among the parameters, the file's beside it with its scale."""
@@ -65,7 +65,7 @@ class TestOne:
     @pytest.mark.parametrize("name", ["chat", "CHAT", "对话", "%E5%AF%B9%E8%AF%9D"])
     def test_names(self, admission: Admission, name: str) -> None:
         """A preset is found by its name and by each alias."""
-        assert client(admission).get(f"/v1/presets/{name}").json()["name"] == "chat"
+        assert "chat" == client(admission).get(f"/v1/presets/{name}").json()["name"]
 
     def test_plans(self, admission: Admission) -> None:
         """Each endpoint that takes presets has a plan, over the lower layers, with the reasons."""
@@ -76,26 +76,26 @@ class TestOne:
 
         assert {path for path, e in ENDPOINTS.items() if not e.unsupported} == plans.keys()
         assert preset["plan"] == plans["/v1/chat/completions"]
-        assert preset["plan"]["native"]["repetition_penalty"] == 1.1
-        assert preset["plan"]["residual"] == ["top_p", "temperature"]
-        assert [stage["runs"] for stage in preset["plan"]["stages"]] == [
+        assert 1.1 == preset["plan"]["native"]["repetition_penalty"]
+        assert ["top_p", "temperature"] == preset["plan"]["residual"]
+        assert [
             "native",
             "residual",
             "residual",
-        ]
-        assert preset["plan"]["stages"][1]["reason"] == "vllm applies temperature before top_p"
+        ] == [stage["runs"] for stage in preset["plan"]["stages"]]
+        assert "vllm applies temperature before top_p" == preset["plan"]["stages"][1]["reason"]
         # There vLLM fills in the model's penalty by itself, before our slot.
-        assert plans["/v1/messages"]["residual"] == ["top_p", "temperature"]
+        assert ["top_p", "temperature"] == plans["/v1/messages"]["residual"]
 
     def test_unknown(self, admission: Admission) -> None:
         """An unknown name is answered 404, with the nearest names."""
         answer = client(admission).get("/v1/presets/caht")
 
-        assert answer.status_code == 404
+        assert 404 == answer.status_code
         assert "did you mean 'chat'" in answer.json()["error"]["message"]
 
 
 def test_before_the_start() -> None:
     """Until the server has started, the routes answer 503."""
     for path in "/v1/presets", "/v1/presets/chat":
-        assert client(None).get(path).status_code == 503
+        assert 503 == client(None).get(path).status_code

@@ -24,7 +24,7 @@ class TestSelect:
     """`select`."""
 
     @pytest.mark.parametrize(
-        ("body", "header", "wanted"),
+        ("body", "header", "expected"),
         [
             ({}, None, (None, None)),
             ({"model": "m"}, None, (None, "m")),
@@ -50,10 +50,10 @@ class TestSelect:
         ids=str,
     )
     def test_names(
-        self, catalogue: Catalogue, body: dict[str, Any], header: str | None, wanted: Any
+        self, catalogue: Catalogue, body: dict[str, Any], header: str | None, expected: Any
     ) -> None:
         """Each way names a preset; a suffix counts only after a served model's name."""
-        assert chosen(catalogue, body, header) == wanted
+        assert expected == chosen(catalogue, body, header)
 
     @pytest.mark.parametrize(
         ("body", "header", "places"),

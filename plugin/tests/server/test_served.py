@@ -33,10 +33,10 @@ def file(tmp_path: Path) -> Path:
 
 def started(file: Path) -> tuple[Served, list[bool]]:
     """Returns a server that has read the file, and the results of its reloads."""
-    told: list[bool] = []
-    made = Served(on_reload=told.append)
-    made.start(lambda: Admission(Catalogue.load([file.parent], environment=False)))
-    return made, told
+    reloads: list[bool] = []
+    served_presets = Served(on_reload=reloads.append)
+    served_presets.start(lambda: Admission(Catalogue.load([file.parent], environment=False)))
+    return served_presets, reloads
 
 
 def temperature(server: Served) -> object:
@@ -53,33 +53,33 @@ class TestReload:
     def test_what_has_changed_holds(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A changed preset is in use after a reload, and the log names it."""
         caplog.set_level(logging.INFO, logger=LOG.name)
-        server, told = started(file)
+        server, reloads = started(file)
         file.write_text("temperature: 0.75\n")
         (file.parent / "new.yaml").write_text("top_p: 0.5\n")
 
-        assert temperature(server) == 0.5
+        assert 0.5 == temperature(server)
         assert server.reload(LOG)
-        assert temperature(server) == 0.75
-        assert told == [True]
-        assert caplog.messages == ["temperament: presets read again; changed: mine, new"]
+        assert 0.75 == temperature(server)
+        assert [True] == reloads
+        assert ["temperament: presets read again; changed: mine, new"] == caplog.messages
 
     @pytest.mark.parametrize("text", ["temperature: hot\n", "{", "tempreature: 1\n"])
     def test_a_broken_file_changes_nothing(
         self, file: Path, text: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A broken file changes nothing, and its problem is reported until it is mended."""
-        server, told = started(file)
+        server, reloads = started(file)
         loaded = server.loaded
         file.write_text(text)
 
         assert not server.reload(LOG)
-        assert temperature(server) == 0.5
+        assert 0.5 == temperature(server)
         assert server.loaded == loaded
         assert "mine.yaml:1" in str(server.problems[0])
         assert "the presets stay as they were" in caplog.text
         file.write_text("temperature: 0.25\n")
         assert server.reload(LOG)
-        assert (temperature(server), server.problems, told) == (0.25, (), [False, True])
+        assert (0.25, (), [False, True]) == (temperature(server), server.problems, reloads)
 
     def test_a_start_with_a_broken_file(self, file: Path) -> None:
         """A problem at the first load is raised."""
@@ -90,13 +90,13 @@ class TestReload:
 
     def test_a_folder_that_is_gone(self, file: Path) -> None:
         """A missing file is treated as a broken one."""
-        server, told = started(file)
+        server, reloads = started(file)
         file.unlink()
         file.parent.rmdir()
 
         assert not server.reload(LOG)
-        assert told == [False]
-        assert temperature(server) == 0.5
+        assert [False] == reloads
+        assert 0.5 == temperature(server)
 
     def test_a_request_that_runs_keeps_its_plan(self, file: Path) -> None:
         """A request that was admitted before a reload keeps its preset."""
@@ -129,22 +129,22 @@ class TestWatch:
     ) -> None:
         """A changed file, or a file in a folder, leads to a reload; nothing else does."""
         monkeypatch.setattr(served, "CHECK_INTERVAL", 0.01)
-        server, told = started(file)
+        server, reloads = started(file)
 
         async def run() -> None:
             server.watch([file.parent], LOG)
             await asyncio.sleep(0.1)
-            assert told == []
+            assert [] == reloads
             change(file)
             for _ in range(300):
                 await asyncio.sleep(0.01)
-                if told:
+                if reloads:
                     break
             await asyncio.sleep(0.1)
 
         asyncio.run(run())
 
-        assert told == [True]
+        assert [True] == reloads
 
     def test_nothing_to_watch(self) -> None:
         """Without an operator's files nothing is watched."""
@@ -179,22 +179,22 @@ class TestRoutes:
         broken = client.post("/v1/presets/reload")
         listed = client.get("/v1/presets").json()
 
-        assert broken.status_code == 400
+        assert 400 == broken.status_code
         assert "mine.yaml:1: temperature: not allowed" in broken.json()["error"]["message"]
         assert "mine.yaml:1: temperature" in listed["problems"][0]
         file.write_text("temperature: 0.75\n")
-        assert client.post("/v1/presets/reload").json() == {
+        assert {
             "object": "reload",
             "loaded": server.loaded,
-        }
+        } == client.post("/v1/presets/reload").json()
         listed = client.get("/v1/presets").json()
-        assert listed["problems"] == []
+        assert [] == listed["problems"]
         assert listed["loaded"] == server.loaded
-        assert client.get("/v1/presets/mine").json()["parameters"] == {"temperature": 0.75}
+        assert {"temperature": 0.75} == client.get("/v1/presets/mine").json()["parameters"]
 
     def test_before_the_start(self) -> None:
         """Until the server has started, the answer is 503."""
         app = FastAPI()
         app.include_router(router(Served(), LOG))
 
-        assert TestClient(app).post("/v1/presets/reload").status_code == 503
+        assert 503 == TestClient(app).post("/v1/presets/reload").status_code

@@ -18,7 +18,7 @@ class TestRead:
     """`read`."""
 
     @pytest.mark.parametrize(
-        ("config", "wanted"),
+        ("config", "expected"),
         [
             ({}, Settings()),
             (None, Settings()),
@@ -32,12 +32,12 @@ class TestRead:
         ],
         ids=str,
     )
-    def test_settings(self, config: Any, wanted: Settings) -> None:
+    def test_settings(self, config: Any, expected: Settings) -> None:
         """The plugin's settings are read, others ignored."""
-        assert read(config) == wanted
+        assert expected == read(config)
 
     @pytest.mark.parametrize(
-        ("content", "words"),
+        ("content", "message"),
         [
             ({"defualt": "chat"}, "defualt: .*; did you mean 'default'?"),
             ({"default": 5}, "default: .*given: 5"),
@@ -50,14 +50,14 @@ class TestRead:
         ],
         ids=str,
     )
-    def test_problems(self, content: Any, words: str) -> None:
+    def test_problems(self, content: Any, message: str) -> None:
         """All mistakes are reported at once, each with its path."""
-        with pytest.raises(PresetError, match=f"^additional_config.temperament: {words}"):
+        with pytest.raises(PresetError, match=f"^additional_config.temperament: {message}"):
             read({"temperament": content})
         with pytest.raises(PresetError) as error:
             read({"temperament": {"defualt": 1, "plan": 2, "presets": 3}})
 
-        assert len(error.value.problems) == 3
+        assert 3 == len(error.value.problems)
 
 
 @pytest.mark.parametrize("page", ["operators.md", "operators.zh-CN.md"])
@@ -65,8 +65,8 @@ def test_the_documents_example(page: str, catalogue: Catalogue) -> None:
     """The settings that docs/operators.md shows are valid."""
     text = (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8")
     [block] = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)
-    made = read(json.loads(block))
+    parsed = read(json.loads(block))
 
-    assert made.advertise
-    assert made.locked["logit_bias"] == Bounds()
-    assert not list(problems(made.allow, made.locked, catalogue, "here"))
+    assert parsed.advertise
+    assert parsed.locked["logit_bias"] == Bounds()
+    assert not list(problems(parsed.allow, parsed.locked, catalogue, "here"))

@@ -40,8 +40,8 @@ CHAT = "/v1/chat/completions"
 def admission(**more: Any) -> Admission:
     nothing = Catalogue({})
     presets = {
-        name: as_preset(words, nothing)
-        for name, words in (("mixed", WORDS), ("plain", {"top_k": 3}), ("entropy", ENTROPY))
+        name: as_preset(fields, nothing)
+        for name, fields in (("mixed", WORDS), ("plain", {"top_k": 3}), ("entropy", ENTROPY))
     }
     return Admission(Catalogue(presets), vocabulary=128, tokens=lambda: TOKENS, **more)
 
@@ -71,9 +71,11 @@ def answered(body: dict[str, Any], parts: list[bytes], kind: bytes) -> tuple[Any
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": CHAT, "headers": []}
-    made = admission()
+    configured = admission()
     asyncio.run(
-        PresetMiddleware(app, Served(made), Metrics(CollectorRegistry()))(scope, receive, send)
+        PresetMiddleware(app, Served(configured), Metrics(CollectorRegistry()))(
+            scope, receive, send
+        )
     )
     return sent, asked
 
@@ -97,22 +99,22 @@ def test_one_answer() -> None:
     raw = json.dumps(answer).encode()
     sent, asked = answered(BODY, [raw[:30], raw[30:]], b"application/json")
     headers = dict(sent[0]["headers"])
-    made = json.loads(sent[1]["body"])
+    returned = json.loads(sent[1]["body"])
 
     assert asked["return_token_ids"] is True
     assert "preset_trace" not in asked
-    assert list(decode(asked["vllm_xargs"][KEY]).chains) == ["text", "code"]
+    assert ["text", "code"] == list(decode(asked["vllm_xargs"][KEY]).chains)
     assert int(headers[b"content-length"]) == len(sent[1]["body"])
-    assert [c["index"] for c in made["choices"]] == [0, 1]
-    assert "prompt_token_ids" not in made
-    first, second = (choice["preset_trace"] for choice in made["choices"])
+    assert [0, 1] == [c["index"] for c in returned["choices"]]
+    assert "prompt_token_ids" not in returned
+    first, second = (choice["preset_trace"] for choice in returned["choices"])
     assert [(s["mode"], s["text"]) for s in first["spans"]] == SPANS
-    assert first["switches"] == [
+    assert [
         {"token": 5, "from": "text", "to": "code", "on": "'```' at a line's start"},
         {"token": 12, "from": "code", "to": "text", "on": "'```' alone in a line"},
-    ]
-    assert [(s["mode"], s["start"], s["end"]) for s in second["spans"]] == [("text", 0, 1)]
-    assert "token_ids" not in made["choices"][0]
+    ] == first["switches"]
+    assert [("text", 0, 1)] == [(s["mode"], s["start"], s["end"]) for s in second["spans"]]
+    assert "token_ids" not in returned["choices"][0]
 
 
 def test_a_client_that_asks_for_ids_gets_them() -> None:
@@ -121,10 +123,10 @@ def test_a_client_that_asks_for_ids_gets_them() -> None:
               "prompt_token_ids": [1]}  # fmt: skip
     body = {**BODY, "return_token_ids": True}
     sent, _ = answered(body, [json.dumps(answer).encode()], b"application/json")
-    made = json.loads(sent[1]["body"])
+    returned = json.loads(sent[1]["body"])
 
-    assert made["prompt_token_ids"] == [1]
-    assert made["choices"][0]["token_ids"] == ids("x")
+    assert [1] == returned["prompt_token_ids"]
+    assert returned["choices"][0]["token_ids"] == ids("x")
 
 
 @pytest.mark.parametrize("cut", [7, 50, 10_000])
@@ -142,14 +144,14 @@ def test_a_stream(cut: int) -> None:
     sent, _ = answered({**BODY, "stream": True}, parts, b"text/event-stream; charset=utf-8")
     body = b"".join(message["body"] for message in sent[1:])
     *events, done, end = body.split(b"\n\n")
-    made = [json.loads(event.removeprefix(b"data: ")) for event in events]
+    passed = [json.loads(event.removeprefix(b"data: ")) for event in events]
 
-    assert (done, end) == (b"data: [DONE]", b"")
-    assert len(made) == len(chunks)
-    assert not any("token_ids" in c for one in made for c in one["choices"])
-    traces = [c["preset_trace"] for one in made for c in one["choices"] if "preset_trace" in c]
-    assert [[(s["mode"], s["text"]) for s in trace["spans"]] for trace in traces] == [SPANS]
-    assert "preset_trace" in made[-2]["choices"][0]
+    assert (b"data: [DONE]", b"") == (done, end)
+    assert len(passed) == len(chunks)
+    assert not any("token_ids" in c for one in passed for c in one["choices"])
+    traces = [c["preset_trace"] for one in passed for c in one["choices"] if "preset_trace" in c]
+    assert [SPANS] == [[(s["mode"], s["text"]) for s in trace["spans"]] for trace in traces]
+    assert "preset_trace" in passed[-2]["choices"][0]
 
 
 def test_the_prompt_tells_the_first_mode() -> None:
@@ -160,7 +162,7 @@ def test_the_prompt_tells_the_first_mode() -> None:
     sent, _ = answered(BODY, [json.dumps(answer).encode()], b"application/json")
     spans = json.loads(sent[1]["body"])["choices"][0]["preset_trace"]["spans"]
 
-    assert [(s["mode"], s["text"]) for s in spans] == [("code", "y\n```\n"), ("text", "z")]
+    assert [("code", "y\n```\n"), ("text", "z")] == [(s["mode"], s["text"]) for s in spans]
 
 
 @pytest.mark.parametrize("raw", [b"not json", b'{"error": {}}', b"[1]"])
@@ -197,23 +199,23 @@ class TestModesInARequest:
     def test_an_override_holds_in_every_mode(self) -> None:
         """What the modes don't share is residual, with vLLM's fields neutral."""
         body = {"preset": "mixed", "min_p": 0.1}
-        made = admission().admit(body, None, ENDPOINTS[CHAT])
-        assert made is not None
-        chains = decode(made.body["vllm_xargs"][KEY]).chains
+        admitted = admission().admit(body, None, ENDPOINTS[CHAT])
+        assert admitted is not None
+        chains = decode(admitted.body["vllm_xargs"][KEY]).chains
 
-        assert made.body["temperature"] == 1.0
-        assert {repr(chain) for chain in chains.values()} == {
+        assert 1.0 == admitted.body["temperature"]
+        assert {
             "Chain(temperature=1.2, min_p=0.1)",
             "Chain(temperature=0.0)",  # which leaves one token, so nothing for min_p to do
-        }
+        } == {repr(chain) for chain in chains.values()}
 
     def test_modes_of_its_own(self) -> None:
         """A request may bring modes and rules of its own."""
-        made = admission().admit(dict(WORDS), None, ENDPOINTS[CHAT])
-        assert made is not None
+        admitted = admission().admit(dict(WORDS), None, ENDPOINTS[CHAT])
+        assert admitted is not None
 
-        assert list(decode(made.body["vllm_xargs"][KEY]).chains) == ["text", "code"]
-        assert not {"modes", "switch", "start"} & made.body.keys()
+        assert ["text", "code"] == list(decode(admitted.body["vllm_xargs"][KEY]).chains)
+        assert not {"modes", "switch", "start"} & admitted.body.keys()
 
     @pytest.mark.parametrize(
         ("body", "why"),

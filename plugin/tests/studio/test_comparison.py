@@ -30,18 +30,18 @@ from tests.studio.known import preset
 def test_distinct(samples: list[list[int]], n: int, expected: float) -> None:
     """Different n-grams over all, over all samples; n-grams don't cross from one to the next."""
 
-    assert text_measures.distinct(samples, n) == pytest.approx(expected, nan_ok=True)
+    assert pytest.approx(expected, nan_ok=True) == text_measures.distinct(samples, n)
 
 
 def test_bleu() -> None:
     """1 for the reference itself, 0 without a token in common, and in between by hand."""
     reference = [1, 2, 3, 4, 5, 6]
 
-    assert text_measures.bleu(reference, [reference]) == pytest.approx(1)
-    assert text_measures.bleu([7, 8], [reference]) == 0
+    assert pytest.approx(1) == text_measures.bleu(reference, [reference])
+    assert 0 == text_measures.bleu([7, 8], [reference])
     # 5 of 6 tokens, (3 + 1) of (5 + 1) pairs, (1 + 1) of (4 + 1), (0 + 1) of (3 + 1)
-    assert text_measures.bleu([1, 2, 9, 4, 5, 6], [reference]) == pytest.approx(
-        (5 / 6 * 4 / 6 * 2 / 5 * 1 / 4) ** 0.25
+    assert pytest.approx((5 / 6 * 4 / 6 * 2 / 5 * 1 / 4) ** 0.25) == text_measures.bleu(
+        [1, 2, 9, 4, 5, 6], [reference]
     )
 
 
@@ -49,7 +49,7 @@ def test_a_short_candidate_pays() -> None:
     """Half as long as its reference, a text loses a factor of e."""
     short = text_measures.bleu([1, 2, 3, 4], [[1, 2, 3, 4, 5, 6, 7, 8]])
 
-    assert short == pytest.approx(math.exp(-1))
+    assert pytest.approx(math.exp(-1)) == short
 
 
 def test_an_empty_candidate() -> None:
@@ -62,8 +62,8 @@ def test_self_bleu() -> None:
     """Equal samples 1, samples with nothing in common 0; one alone has none."""
     text = [1, 2, 3, 4, 5]
 
-    assert text_measures.self_bleu([text, text, text]) == pytest.approx(1)
-    assert text_measures.self_bleu([text, [6, 7, 8]]) == 0
+    assert pytest.approx(1) == text_measures.self_bleu([text, text, text])
+    assert 0 == text_measures.self_bleu([text, [6, 7, 8]])
     assert math.isnan(text_measures.self_bleu([text]))
 
 
@@ -109,13 +109,13 @@ def test_the_report(collected: list[Collected]) -> None:
         found["self-BLEU"].differences[0].value,
         found["loops"].differences[0].low,
     ]
-    assert found["distinct-1"].estimates[0].value == pytest.approx(1 / 24)
+    assert pytest.approx(1 / 24) == found["distinct-1"].estimates[0].value
     assert [1.0, 0.0] == [estimate.value for estimate in found["loops"].estimates]
     assert [12.0, 20.0] == [estimate.value for estimate in found["length"].estimates]
     assert [105.0, 55.0] == [estimate.value for estimate in found["speed"].estimates]
     surprise = found["surprise"].estimates[1]
     assert surprise.low < surprise.value < surprise.high
-    assert surprise.value == pytest.approx(3, abs=0.1)
+    assert pytest.approx(3, abs=0.1) == surprise.value
     assert found["self-BLEU"].differences[1].high < 0
 
 
@@ -143,11 +143,11 @@ def test_the_figure_and_the_json(collected: list[Collected], tmp_path: Path) -> 
     """Each measure is drawn and told."""
     compared = report.compare(collected)
     draw_comparison.draw(collected, compared, str(tmp_path / "c.png"))
-    told = report.as_json(collected, compared)
+    written = report.as_json(collected, compared)
 
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    assert (30, 2) == (told["prompts"], told["samples"])
-    assert 105.0 == told["measures"]["speed"]["estimates"][0]["value"]
+    assert (30, 2) == (written["prompts"], written["samples"])
+    assert 105.0 == written["measures"]["speed"]["estimates"][0]["value"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n  \n", b"\xff"])

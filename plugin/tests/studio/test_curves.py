@@ -31,7 +31,7 @@ def test_the_distributions_are_softmax_at_each_temperature() -> None:
 
     assert (3, 50) == tuple(shares.shape)
     for row, temperature in zip(shares, (0.5, 1.0, 1.5), strict=True):
-        assert row.tolist() == pytest.approx((NORMAL.double() / temperature).softmax(-1).tolist())
+        assert pytest.approx((NORMAL.double() / temperature).softmax(-1).tolist()) == row.tolist()
     assert shares[0].max() > shares[1].max() > shares[2].max()
 
 
@@ -41,7 +41,7 @@ def test_the_entropy_rises_with_temperature() -> None:
     by_temperature = dict(zip(curve.x.tolist(), curve.y.tolist(), strict=True))
 
     assert 0 == by_temperature[0]
-    assert by_temperature[1] == pytest.approx(entropy(PROBABILITIES))
+    assert pytest.approx(entropy(PROBABILITIES)) == by_temperature[1]
     assert bool((curve.y.diff() > -1e-12).all())
     assert by_temperature[2] < math.log(5)
 
@@ -68,8 +68,8 @@ def test_the_map_is_temperature_first_then_top_p() -> None:
 
     assert [0.5, 1.0, 1.5, 2.0] == heat.temperature.tolist()
     assert [0.25, 0.5, 0.75, 1.0] == heat.top_p.tolist()
-    assert float(heat.entropy[2, 0]) == pytest.approx(entropy(k / sum(kept) for k in kept))
-    assert float(heat.entropy[3, 1]) == pytest.approx(entropy(PROBABILITIES))
+    assert pytest.approx(entropy(k / sum(kept) for k in kept)) == float(heat.entropy[2, 0])
+    assert pytest.approx(entropy(PROBABILITIES)) == float(heat.entropy[3, 1])
 
 
 def test_a_grid_in_parts_is_the_grid_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,15 +45,15 @@ def test_the_models_own_values_lie_below() -> None:
 
 def test_the_json(looked: Inspection) -> None:
     """The numbers of every stage, and the probabilities of the shown tokens, as plain JSON."""
-    told = json.loads(json.dumps(as_json(looked)))
-    first, second = told["presets"]
+    written = json.loads(json.dumps(as_json(looked)))
+    first, second = written["presets"]
     model, temperature, top_k, top_p = first["stages"]
 
-    assert [{"id": 0, "text": "cat"}, {"id": 1, "text": "dog"}] == told["tokens"][:2]
-    assert (1.0, [2, 3], "known") == (told["seen"], told["prompt_ids"], told["model"])
-    assert model["probabilities"] == pytest.approx([0.4, 0.3, 0.15, 0.1])
-    assert temperature["probabilities"] == pytest.approx(
-        [p**2 / 0.285 for p in (0.4, 0.3, 0.15, 0.1)]
+    assert [{"id": 0, "text": "cat"}, {"id": 1, "text": "dog"}] == written["tokens"][:2]
+    assert (1.0, [2, 3], "known") == (written["seen"], written["prompt_ids"], written["model"])
+    assert pytest.approx([0.4, 0.3, 0.15, 0.1]) == model["probabilities"]
+    assert (
+        pytest.approx([p**2 / 0.285 for p in (0.4, 0.3, 0.15, 0.1)]) == temperature["probabilities"]
     )
     assert (2, ["fish", "horse"]) == (top_k["removed"], top_k["removed_tokens"])
     assert [None] == top_k["probabilities"][3:]

@@ -28,14 +28,14 @@ def client(known: KnownSource) -> TestClient:
 def ask(client: TestClient, path: str, **body: Any) -> Any:
     """An answer's JSON."""
     answer = client.post(f"/v1/playground/{path}", json=body)
-    assert answer.status_code == 200, answer.text
+    assert 200 == answer.status_code, answer.text
     return answer.json()
 
 
 def problems(client: TestClient, path: str, **body: Any) -> list[tuple[str, str]]:
     """The places of a refusal's problems."""
     answer = client.post(f"/v1/playground/{path}", json=body)
-    assert answer.status_code == 400
+    assert 400 == answer.status_code
     return [(problem["where"], problem["path"]) for problem in answer.json()["problems"]]
 
 
@@ -47,7 +47,7 @@ class TestPage:
         """Each comes from the package, and allows nothing from elsewhere."""
         answer = client.get(f"/playground/{name}")
 
-        assert answer.status_code == 200
+        assert 200 == answer.status_code
         assert answer.headers["content-type"].startswith(routes.FILES[name])
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "http" not in answer.text.replace("HTTP", "")
@@ -63,7 +63,7 @@ class TestPage:
     def test_no_other_file_is_served(self, client: TestClient, name: str) -> None:
         """A path out of the folder is no file."""
 
-        assert client.get(f"/playground/{name}").status_code == 404
+        assert 404 == client.get(f"/playground/{name}").status_code
 
     def test_the_root_leads_to_the_page(self, client: TestClient) -> None:
         """`/` and `/playground` go where the page is."""
@@ -79,12 +79,12 @@ class TestAbout:
 
     def test_every_stage_and_preset(self, client: TestClient) -> None:
         """All parameters of all stages, and all presets with their values."""
-        told = client.get("/v1/playground/about").json()
-        names = [p["name"] for stage in told["stages"] for p in stage["parameters"]]
+        answer = client.get("/v1/playground/about").json()
+        names = [p["name"] for stage in answer["stages"] for p in stage["parameters"]]
 
-        assert ("known", list(PARAMETERS)) == (told["model"], names)
-        assert list(CATALOGUE) == [entry["name"] for entry in told["presets"]]
-        assert all(stage["summary"]["en"] and stage["summary"]["zh"] for stage in told["stages"])
+        assert ("known", list(PARAMETERS)) == (answer["model"], names)
+        assert list(CATALOGUE) == [entry["name"] for entry in answer["presets"]]
+        assert all(stage["summary"]["en"] and stage["summary"]["zh"] for stage in answer["stages"])
 
     @pytest.mark.parametrize("parameter", [p for p in PARAMETERS.values() if p.numeric])
     def test_a_slider_stays_in_the_range(self, parameter: Any) -> None:
@@ -109,10 +109,10 @@ class TestInspect:
     def test_two_sides(self, client: TestClient) -> None:
         """Each side has its ways, on the same tokens."""
         sides = [{"top_k": 2}, {"temperature": 2, "order": ["temperature"]}]
-        told = ask(client, "inspect", prompt="a", sides=sides, top=3)
-        (one,), (other,) = told["sides"]
+        answer = ask(client, "inspect", prompt="a", sides=sides, top=3)
+        (one,), (other,) = answer["sides"]
 
-        assert 3 == len(told["tokens"])
+        assert 3 == len(answer["tokens"])
         assert ["", "top_k"] == [stage["stage"] for stage in one["stages"]]
         assert ["", "temperature"] == [stage["stage"] for stage in other["stages"]]
         assert [True, True, False] == [p is not None for p in one["stages"][1]["probabilities"]]
@@ -122,9 +122,11 @@ class TestInspect:
         modes = {"calm": {"temperature": 0.5}, "wild": {"temperature": 2}}
         rule = {"from": "calm", "on": {"tokens": 5}, "to": "wild"}
         side = {"modes": modes, "start": "calm", "switch": [rule]}
-        told = ask(client, "inspect", prompt="a", sides=[side, {}])
+        answer = ask(client, "inspect", prompt="a", sides=[side, {}])
 
-        assert [["calm", "wild"], [""]] == [[way["mode"] for way in side] for side in told["sides"]]
+        assert [["calm", "wild"], [""]] == [
+            [way["mode"] for way in side] for side in answer["sides"]
+        ]
 
     def test_the_model_is_asked_once_for_a_prompt(
         self, client: TestClient, known: KnownSource
@@ -168,8 +170,8 @@ class TestInspect:
     def test_a_body_that_is_no_object(self, client: TestClient, body: bytes) -> None:
         """Anything but a JSON object is refused."""
 
-        assert client.post("/v1/playground/inspect", content=body).status_code == 400
-        assert client.post("/v1/playground/generate", content=body).status_code == 400
+        assert 400 == client.post("/v1/playground/inspect", content=body).status_code
+        assert 400 == client.post("/v1/playground/generate", content=body).status_code
 
 
 class TestGenerate:
@@ -200,14 +202,14 @@ class TestCopy:
     def test_each_form(self, client: TestClient) -> None:
         """All four, from one preset."""
         side = {"temperature": 0.7, "top_p": 0.9}
-        told = ask(client, "copy", prompt="a 'b'", side=side, name="mine", seed=3, max_tokens=9)
+        answer = ask(client, "copy", prompt="a 'b'", side=side, name="mine", seed=3, max_tokens=9)
 
-        assert {"yaml", "extra_body", "generate", "serve"} == told.keys()
-        assert "temperature: 0.7" in told["yaml"]
-        assert "model='models/known'" in told["extra_body"]
-        assert "vllm serve models/known --additional-config '{" in told["serve"]
+        assert {"yaml", "extra_body", "generate", "serve"} == answer.keys()
+        assert "temperature: 0.7" in answer["yaml"]
+        assert "model='models/known'" in answer["extra_body"]
+        assert "vllm serve models/known --additional-config '{" in answer["serve"]
         for name in ("extra_body", "generate"):
-            compile(told[name], name, "exec")
+            compile(answer[name], name, "exec")
 
     @pytest.mark.parametrize("name", ["", "Ü", "a/b", "../x", None, "x" * 65])
     def test_a_name_that_is_none(self, client: TestClient, name: Any) -> None:
@@ -217,9 +219,9 @@ class TestCopy:
 
     def test_what_a_preset_says_of_its_own_stands_in_the_call(self) -> None:
         """Its own limit, seed and stop texts, in the places that the client has for them."""
-        said = preset(max_tokens=7, seed=5, stop=["END"], top_k=3)
+        chosen = preset(max_tokens=7, seed=5, stop=["END"], top_k=3)
         forms = copying.texts(
-            said, name="n", model="m", served="m", prompt="p", chat=True, seed=1, max_tokens=2
+            chosen, name="n", model="m", served="m", prompt="p", chat=True, seed=1, max_tokens=2
         )
 
         assert (
@@ -273,8 +275,8 @@ class TestServer:
                 log.append("close")
 
         app = FastAPI()
-        made = routes.Playground(opened, CATALOGUE, "m")
-        app.include_router(routes.data(lambda: made))
+        page = routes.Playground(opened, CATALOGUE, "m")
+        app.include_router(routes.data(lambda: page))
         client = TestClient(app)
         ask(client, "inspect", prompt="a", sides=[{}])
         problems(client, "inspect", prompt="", sides=[{}])

@@ -106,7 +106,7 @@ class TestLogits:
         """They hold all of the mass."""
         logits = on_server(Fake(), lambda server: server.logits([1, 2]))
 
-        assert logits.row.exp().tolist() == pytest.approx(PROBABILITIES)
+        assert pytest.approx(PROBABILITIES) == logits.row.exp().tolist()
         assert (1.0, False) == (logits.seen, logits.absolute)
 
     def test_raw_logits_are_recognised(self) -> None:
@@ -114,7 +114,7 @@ class TestLogits:
         logits = on_server(Fake(shift=3.0), lambda server: server.logits([1, 2]))
 
         assert logits.absolute
-        assert logits.row.softmax(-1).tolist() == pytest.approx(PROBABILITIES)
+        assert pytest.approx(PROBABILITIES) == logits.row.softmax(-1).tolist()
 
     def test_raw_logits_of_some_tokens_are_refused(self) -> None:
         """The mass of the tokens that are missing can't be known."""
@@ -131,8 +131,8 @@ class TestLogits:
         first, second = on_server(fake, work)
 
         assert [pytest.approx(0.4)] == [p for p in first.row.exp().tolist() if p]
-        assert first.seen == pytest.approx(0.4)
-        assert second.seen == pytest.approx(0.4)
+        assert pytest.approx(0.4) == first.seen
+        assert pytest.approx(0.4) == second.seen
         assert [-1, 20, 5, 1, 1] == [body["logprobs"] for body in fake.completions]
 
     def test_the_servers_defaults_are_undone(self) -> None:
@@ -142,7 +142,7 @@ class TestLogits:
         on_server(fake, lambda server: server.logits([1, 2]))
         body = fake.completions[-1]
 
-        assert (body["dry_multiplier"], body["temperature"], body["top_p"]) == (0.0, 1.0, 1.0)
+        assert (0.0, 1.0, 1.0) == (body["dry_multiplier"], body["temperature"], body["top_p"])
 
 
 class TestTexts:
@@ -269,7 +269,7 @@ class TestWithoutThePlugin:
         chosen = preset(top_k=3, modes=modes, start="one", switch=[rule])
         _, body = completed(Fake(plugin=False), chosen)
 
-        assert (body["top_p"], body["top_k"]) == (0.9, 3)
+        assert (0.9, 3) == (body["top_p"], body["top_k"])
         assert not {"modes", "start", "switch"} & body.keys()
 
     @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ class TestSettings:
         """Temperature from 0.05 to 2, top_p from 0.05 to 1, top_k and min_p too."""
         ends = {name: (values[0], values[-1]) for name, values in sweep.VALUES.items()}
 
-        assert ends["temperature"] == (0.05, 2.0)
-        assert ends["top_p"] == (0.05, 1.0)
+        assert (0.05, 2.0) == ends["temperature"]
+        assert (0.05, 1.0) == ends["top_p"]
         assert {"top_k", "min_p"} <= set(ends)
         assert all(list(v) == sorted(set(v)) for v in sweep.VALUES.values())
 
@@ -92,7 +92,7 @@ class TestMeasure:
             (("min_p", 0.5), entropy([4 / 7, 3 / 7])),
             (("top_p", 0.05), 0),
         ):
-            assert row[sweep.column(*setting)] == pytest.approx(expected, abs=2e-5)
+            assert pytest.approx(expected, abs=2e-5) == row[sweep.column(*setting)]
 
     def test_it_goes_on_where_it_was_interrupted(self, tmp_path: Path) -> None:
         """What the file has isn't asked again; a line that was cut off is."""
@@ -118,10 +118,10 @@ class TestMeasure:
             asyncio.run(entropies.measure(other, contexts.load(1), path))
 
 
-def made(entropies: Any, kinds: tuple[str, ...]) -> Measured:
+def measured_by(entropies: Any, kinds: tuple[str, ...]) -> Measured:
     """Contexts whose entropy is known at each setting."""
     rows = [[entropies(row, s) for s in sweep.SETTINGS] for row in range(len(kinds))]
-    return Measured("made", kinds, np.array(rows, dtype=np.float64))
+    return Measured("simulated", kinds, np.array(rows, dtype=np.float64))
 
 
 def powers(row: int, setting: dict[str, float]) -> float:
@@ -134,7 +134,7 @@ def powers(row: int, setting: dict[str, float]) -> float:
 class TestAnalysis:
     """Statistics of entropies that are known."""
 
-    measured = made(powers, contexts.KINDS * 4)
+    measured = measured_by(powers, contexts.KINDS * 4)
 
     def test_elasticities_of_powers_are_their_exponents(self) -> None:
         """`H = x^a` has the elasticity a everywhere, with no doubt about it."""
@@ -142,9 +142,9 @@ class TestAnalysis:
         for name, exponent in (("temperature", 2), ("top_p", 3), ("top_k", 0.1)):
             line = sample.elasticities(name)
 
-            assert line.value == pytest.approx(exponent)
-            assert line.low == pytest.approx(exponent)
-            assert line.high == pytest.approx(exponent)
+            assert pytest.approx(exponent) == line.value
+            assert pytest.approx(exponent) == line.low
+            assert pytest.approx(exponent) == line.high
 
     def test_equal_entropies(self) -> None:
         """Where `T^2 = p^3` they are equal: p = T^(2/3); what no setting reaches is None."""
@@ -154,36 +154,36 @@ class TestAnalysis:
 
         assert found is not None
         assert falling is not None
-        assert found.value == pytest.approx(0.7 ** (2 / 3), abs=2e-3)
-        assert falling.value == pytest.approx(1)
+        assert pytest.approx(0.7 ** (2 / 3), abs=2e-3) == found.value
+        assert pytest.approx(1) == falling.value
         assert sample.equal("top_k", 0.9) is None
 
     def test_the_same_number(self) -> None:
         """At 0.5 temperature leaves a quarter and top_p an eighth, in every context."""
         sample = analysis.Sample(self.measured)
 
-        assert sample.relative("temperature", 0.5).value == pytest.approx(0.25)
-        assert sample.difference(0.5).value == pytest.approx(0.125 - 0.25)
+        assert pytest.approx(0.25) == sample.relative("temperature", 0.5).value
+        assert pytest.approx(0.125 - 0.25) == sample.difference(0.5).value
         assert 1.0 == sample.lower(0.5)
 
     def test_the_interval_is_that_of_the_mean(self) -> None:
         """Within a kind, the bootstrap's spread is the standard error of the mean."""
         random = np.random.default_rng(1)
         values = random.normal(5, 1, 400)
-        measured = made(lambda row, _: values[row], ("prose",) * 400)
+        measured = measured_by(lambda row, _: values[row], ("prose",) * 400)
         line = analysis.Sample(measured).entropies("top_p")
 
-        assert line.value[0] == pytest.approx(values.mean())
-        assert (line.high - line.low)[0] == pytest.approx(2 * 1.96 / 20, rel=0.1)
+        assert pytest.approx(values.mean()) == line.value[0]
+        assert pytest.approx(2 * 1.96 / 20, rel=0.1) == (line.high - line.low)[0]
         assert analysis.Sample(measured).entropies("top_p").low[0] == line.low[0]
 
     def test_kinds_are_resampled_within_themselves(self) -> None:
         """Kinds that differ, each without spread, leave no doubt about the mean."""
-        measured = made(lambda row, _: float(row % 5), contexts.KINDS * 4)
+        measured = measured_by(lambda row, _: float(row % 5), contexts.KINDS * 4)
         line = analysis.Sample(measured).entropies("top_p")
 
-        assert line.low == pytest.approx(2)
-        assert line.high == pytest.approx(2)
+        assert pytest.approx(2) == line.low
+        assert pytest.approx(2) == line.high
 
     def test_the_groups(self) -> None:
         """All, every kind, and thirds by the context's own entropy."""
@@ -198,13 +198,13 @@ class TestAnalysis:
     def test_what_explains_the_match(self) -> None:
         """A match that follows from the entropy alone is explained by it, and not by the kind."""
         random = np.random.default_rng(2)
-        own = random.uniform(1, 3, 100)
+        rates = random.uniform(1, 3, 100)
 
         def entropies(row: int, setting: dict[str, float]) -> float:
             [(name, value)] = setting.items()
-            return float(own[row] * (value ** own[row] if name == "top_p" else value))
+            return float(rates[row] * (value ** rates[row] if name == "top_p" else value))
 
-        shares = analysis.explained(made(entropies, contexts.KINDS * 20))
+        shares = analysis.explained(measured_by(entropies, contexts.KINDS * 20))
 
         assert shares["entropy"].value > 0.97
         assert shares["kind"].value < 0.2
@@ -214,7 +214,7 @@ class TestAnalysis:
 def test_five_contexts_are_enough() -> None:
     """A resample of one context alone has no variance to explain, and doesn't count."""
     kinds = contexts.KINDS
-    measured = made(lambda row, setting: powers(row, setting) * (1 + row / 10), kinds)
+    measured = measured_by(lambda row, setting: powers(row, setting) * (1 + row / 10), kinds)
 
     shares = analysis.explained(measured)
     assert all(math.isfinite(part) for e in shares.values() for part in (e.value, e.low, e.high))
@@ -229,8 +229,8 @@ def test_the_elasticity_of_temperature_has_a_closed_form() -> None:
     mean = (shares * shares.log()).sum()
     variance = float((shares * (shares.log() - mean) ** 2).sum())
 
-    assert math.log(high / low) / math.log(0.701 / 0.699) == pytest.approx(
-        variance / middle, rel=1e-3
+    assert pytest.approx(variance / middle, rel=1e-3) == math.log(high / low) / math.log(
+        0.701 / 0.699
     )
 
 
@@ -262,10 +262,10 @@ class TestDocument:
 
     def test_its_numbers_are_those_of_its_entropies(self, models: list[Measured]) -> None:
         """numbers.json follows from the files of entropies, intervals and all."""
-        told = json.loads((DOCS / "numbers.json").read_text(encoding="utf-8"))
+        written = json.loads((DOCS / "numbers.json").read_text(encoding="utf-8"))
         again = json.loads(json.dumps([analysis.numbers(measured) for measured in models]))
 
-        assert list(flat(told)) == [
+        assert list(flat(written)) == [
             part if isinstance(part, str) else pytest.approx(part, abs=2e-4) for part in flat(again)
         ]
 
@@ -280,11 +280,11 @@ class TestDocument:
             assert whole.difference(0.5).low < 0 < whole.difference(0.5).high
             assert 0.54 <= round(whole.relative("temperature", 0.7).value, 3) < 0.555
             assert all(whole.difference(x).high < 0 and whole.lower(x) >= 0.9 for x in (0.9, 0.95))
-            assert round(sure.relative("top_p", 0.7).value, 2) == 0.14
+            assert 0.14 == round(sure.relative("top_p", 0.7).value, 2)
             assert 0.32 <= round(sure.relative("temperature", 0.7).value, 2) <= 0.35
             assert 0.63 <= round(open_.relative("top_p", 0.7).value, 2) <= 0.65
             assert 0.61 <= round(open_.relative("temperature", 0.7).value, 2) <= 0.62
-            assert whole.difference(1.0).value == pytest.approx(0)
+            assert pytest.approx(0) == whole.difference(1.0).value
         one, other = (analysis.Sample(measured).equals("top_p").value for measured in models)
         assert np.nanmax(abs(one - other)[3:]) < 0.035
 

@@ -24,11 +24,11 @@ def test_the_numbers_of_each_stage() -> None:
     assert {"top_k": 3} == dict(after.values)
     assert [3, 4] == after.removed.tolist()
     assert [True, True, True, False, False] == after.kept.tolist()
-    assert after.removed_mass == pytest.approx(0.15)
-    assert after.moved == pytest.approx(0.15)
-    assert before.entropy == pytest.approx(-sum(p * math.log(p) for p in PROBABILITIES))
-    assert after.probabilities.tolist() == pytest.approx(
-        [0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]
+    assert pytest.approx(0.15) == after.removed_mass
+    assert pytest.approx(0.15) == after.moved
+    assert pytest.approx(-sum(p * math.log(p) for p in PROBABILITIES)) == before.entropy
+    assert (
+        pytest.approx([0.4 / 0.85, 0.3 / 0.85, 0.15 / 0.85, 0, 0]) == after.probabilities.tolist()
     )
 
 
@@ -58,8 +58,8 @@ def test_the_first_is_the_models_own() -> None:
 )
 def test_the_last_is_what_an_engine_draws_from(values: dict[str, object]) -> None:
     """Stage by stage gives, bit for bit, what the whole chain gives at once."""
-    given = {"prompt_ids": [0, 1, 0], "output_ids": [1, 2]}
-    snapshots = walk(LOGITS, preset(**values).chain, seed=7, **given)  # type: ignore[arg-type]
+    context = {"prompt_ids": [0, 1, 0], "output_ids": [1, 2]}
+    snapshots = walk(LOGITS, preset(**values).chain, seed=7, **context)  # type: ignore[arg-type]
     at_once = process(
         LOGITS[None],
         values,

@@ -44,9 +44,9 @@ def some_texts(random: Random) -> tuple[str, ...]:
 
 def step_of(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, bool]:
     """(next state, hit) of a token from a state, found by a walk through the exceptions."""
-    own = slice(automaton.first_exception[state], automaton.first_exception[state + 1])
+    exceptions = slice(automaton.first_exception[state], automaton.first_exception[state + 1])
     for number, place in zip(
-        automaton.exception_token[own], range(own.start, own.stop), strict=True
+        automaton.exception_token[exceptions], range(exceptions.start, exceptions.stop), strict=True
     ):
         if number == token:
             return int(automaton.exception_next[place]), bool(automaton.exception_hit[place])
@@ -86,14 +86,14 @@ def test_every_state_and_token(seed: int) -> None:
             for byte in spelling:
                 state = int(table.next[state, byte])
                 hit |= bool(table.ends[state])
-            assert step_of(automaton, first, token) == (state, hit)
+            assert (state, hit) == step_of(automaton, first, token)
 
 
 def test_no_texts_and_no_tokens() -> None:
     """No texts and no vocabulary give an automaton that finds nothing."""
     nothing = token_automaton([], TokenBytes((b"a", b"")))
-    assert (nothing.states, nothing.next.tolist(), nothing.hit.tolist()) == (1, [0, 0], [False] * 2)
-    assert token_automaton([b"ab"], TokenBytes(())).states == 3
+    assert (1, [0, 0], [False] * 2) == (nothing.states, nothing.next.tolist(), nothing.hit.tolist())
+    assert 3 == token_automaton([b"ab"], TokenBytes(())).states
 
 
 def test_the_longest_texts_that_a_preset_may_have() -> None:
@@ -109,10 +109,10 @@ def test_the_longest_texts_that_a_preset_may_have() -> None:
 
 def history(ids: list[list[int]], starts: list[int]) -> History:
     longest = max(map(len, ids), default=0) + 2
-    tokens = torch.tensor([[0] * s + own + [0] * (longest - len(own) - s)
-                           for s, own in zip(starts, ids, strict=True)])  # fmt: skip
+    tokens = torch.tensor([[0] * s + row_ids + [0] * (longest - len(row_ids) - s)
+                           for s, row_ids in zip(starts, ids, strict=True)])  # fmt: skip
     begin = torch.tensor(starts)
-    return History(tokens, begin, begin, begin + torch.tensor([len(own) for own in ids]))
+    return History(tokens, begin, begin, begin + torch.tensor([len(row_ids) for row_ids in ids]))
 
 
 class TestTables:
@@ -125,19 +125,19 @@ class TestTables:
         random = Random(seed)
         vocabulary = some_vocabulary(random)
         size = len(vocabulary)
-        made = TextTables(vocabulary)
+        text_tables = TextTables(vocabulary)
         used: list[tuple[str, ...]] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tables, "MAX_SETS", most)
             for _ in range(random.randint(1, 8)):
                 chosen = random.choice([some_texts(random), ()])
                 used = [*random.sample(used, random.randint(0, len(used))), chosen]
-                made.add(chosen, used[:-1])
-        made.add(used[-1])
+                text_tables.add(chosen, used[:-1])
+        text_tables.add(used[-1])
         starts = [random.randint(0, 1) for _ in used]
         ids = [random.choices([*range(size), -1, size, 2**31], k=random.randint(0, 12))
                for _ in used]  # fmt: skip
-        given_ids, texts = history(ids, starts), made.texts(used)
+        given_ids, texts = history(ids, starts), text_tables.texts(used)
         last_hit = texts.last_hit(given_ids)
         every = torch.arange(size + 3).expand(len(used), -1)
         ends = texts.ending(given_ids, given_ids.start, size + 3)
@@ -145,14 +145,14 @@ class TestTables:
         next_ = texts.completes(given_ids, row_of.flatten(), every.flatten()).view(every.shape)
 
         assert torch.equal(ends, next_)
-        for row, (own, start) in enumerate(zip(ids, starts, strict=True)):
-            *before, all_of_it = spelt(own, vocabulary.tokens)
+        for row, (row_ids, start) in enumerate(zip(ids, starts, strict=True)):
+            *before, all_of_it = spelt(row_ids, vocabulary.tokens)
 
             def found(token: int, text: bytes, row: int = row) -> bool:
                 known = vocabulary.tokens[token] if 0 <= token < size else b""
                 return bool(known) and completes(text, known, used[row])
 
-            places = [start + i for i, token in enumerate(own) if found(token, before[i])]
+            places = [start + i for i, token in enumerate(row_ids) if found(token, before[i])]
             assert int(last_hit[row]) == max(places, default=-1)
             assert torch.where(ends[row])[0].tolist() == [
                 token for token in range(size) if found(token, all_of_it)
@@ -161,39 +161,39 @@ class TestTables:
     def test_sets_out_of_use_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Sets out of use are dropped when there are too many, and not before."""
         monkeypatch.setattr(tables, "MAX_SETS", 3)
-        made = TextTables(TokenBytes((b"a", b"b")))
+        text_tables = TextTables(TokenBytes((b"a", b"b")))
         for number, texts in enumerate((("a",), ("b",), ("ab",))):
-            made.add(texts)
-            assert len(made) == number + 1
-        made.add(("ba",), in_use=[("b",), ("b",)])
+            text_tables.add(texts)
+            assert len(text_tables) == number + 1
+        text_tables.add(("ba",), in_use=[("b",), ("b",)])
 
-        assert len(made) == 2
-        assert made.texts([("b",), ("ba",)]).window == 1
+        assert 2 == len(text_tables)
+        assert 1 == text_tables.texts([("b",), ("ba",)]).window
 
     def test_fewer_logits_than_tokens(self) -> None:
         """The mask is as wide as the logits, which may be fewer than the tokens."""
-        made = TextTables(TokenBytes((b"a", b"b", b"ab")))
-        made.add(("b",))
-        texts = made.texts([("b",)])
+        text_tables = TextTables(TokenBytes((b"a", b"b", b"ab")))
+        text_tables.add(("b",))
+        texts = text_tables.texts([("b",)])
 
-        assert texts.ending(history([[]], [0]), torch.tensor([0]), 2).tolist() == [[False, True]]
+        assert [[False, True]] == texts.ending(history([[]], [0]), torch.tensor([0]), 2).tolist()
 
     def test_a_set_is_built_once(self) -> None:
         """A set that is added again is not built again."""
-        made = TextTables(TokenBytes((b"a",)))
+        text_tables = TextTables(TokenBytes((b"a",)))
         for _ in range(3):
-            made.add(("a",))
+            text_tables.add(("a",))
 
-        assert len(made) == 1
+        assert 1 == len(text_tables)
 
     def test_no_vocabulary(self) -> None:
         """Without a vocabulary no text ever ends."""
-        made = TextTables(TokenBytes(()))
-        made.add(("ab",))
-        texts = made.texts([("ab",)])
+        text_tables = TextTables(TokenBytes(()))
+        text_tables.add(("ab",))
+        texts = text_tables.texts([("ab",)])
         past = history([[0, 1]], [0])
 
-        assert texts.last_hit(past).tolist() == [-1]
+        assert [-1] == texts.last_hit(past).tolist()
         assert not texts.ending(past, past.start, 3).any()
         assert not texts.completes(past, torch.tensor([0]), torch.tensor([1])).any()
 
@@ -208,5 +208,5 @@ def test_a_byte_automaton_of_texts_that_contain_each_other() -> None:
         if table.ends[state]:
             found.append(place)
 
-    assert found == [3, 5]
+    assert [3, 5] == found
     assert table.next.dtype == np.int16

@@ -89,10 +89,10 @@ def test_the_prompt_is_read_from_its_last_turn_on() -> None:
     """Earlier turns don't count; a special token that is a marker begins no turn."""
     special = ((0, b"<|turn|>"), (1, b"<think>"))
     vocabulary = TokenBytes((b"", b"", *BYTES.tokens[2:]), (), special)
-    words = {"modes": {"answer": {}, "think": {"top_k": 5}}, "start": "auto",
+    fields = {"modes": {"answer": {}, "think": {"top_k": 5}}, "start": "auto",
              "switch": [{"from": "answer", "on": "reasoning.start", "to": "think"},
                         {"from": "think", "on": "reasoning.end", "to": "answer"}]}  # fmt: skip
-    switching = Switching.of(as_preset(words, NOTHING))
+    switching = Switching.of(as_preset(fields, NOTHING))
     assert switching is not None
 
     def mode(*prompt: int) -> str:
@@ -100,33 +100,33 @@ def test_the_prompt_is_read_from_its_last_turn_on() -> None:
         text.read_prompt(prompt)
         return switching.modes[text.mode]
 
-    assert mode(0, *b"hi") == "answer"
-    assert mode(1, 0, *b"hi") == "answer"
-    assert mode(0, *b"hi", 1, *b"so") == "think"
-    assert mode(0, *b"<think>", *b"a</think>") == "answer"
-    assert mode() == "answer"
+    assert "answer" == mode(0, *b"hi")
+    assert "answer" == mode(1, 0, *b"hi")
+    assert "think" == mode(0, *b"hi", 1, *b"so")
+    assert "answer" == mode(0, *b"<think>", *b"a</think>")
+    assert "answer" == mode()
 
 
 def test_back_has_a_bound() -> None:
     """The oldest of too many modes are forgotten; without a mode before, `back` does nothing."""
-    words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
+    fields = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
         {"from": ["a", "b"], "on": {"text": "("}, "to": "b"},
         {"from": ["a", "b"], "on": {"text": ")"}, "to": "back"}]}  # fmt: skip
-    switching = Switching.of(as_preset(words, NOTHING))
+    switching = Switching.of(as_preset(fields, NOTHING))
     assert switching is not None
     text = Tracer(mode_automaton(switching, BYTES))
     text.read(b")" + b"(" * (MAX_DEPTH + 3))
-    assert (text.mode, len(text.stack), len(text.switches)) == (1, MAX_DEPTH, MAX_DEPTH + 3)
+    assert (1, MAX_DEPTH, MAX_DEPTH + 3) == (text.mode, len(text.stack), len(text.switches))
     text.read(b")" * (MAX_DEPTH + 3))
 
-    assert (text.mode, text.stack, len(text.switches)) == (1, [], 2 * MAX_DEPTH + 3)
+    assert (1, [], 2 * MAX_DEPTH + 3) == (text.mode, text.stack, len(text.switches))
 
 
 def test_before_the_last_token() -> None:
     """A token that may complete the trigger is drawn in the new mode, and is its own if it does."""
-    words = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
+    fields = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
         {"from": "a", "on": {"text": "xyz"}, "to": "b", "effect": "before"}]}  # fmt: skip
-    switching = Switching.of(as_preset(words, NOTHING))
+    switching = Switching.of(as_preset(fields, NOTHING))
     assert switching is not None
     text = Tracer(mode_automaton(switching, BYTES))
     drawn = []
@@ -134,9 +134,9 @@ def test_before_the_last_token() -> None:
         drawn.append(text.drawn_in)
         text.read([byte])
 
-    assert drawn == [0, 0, 1, 0, 1, 1]
-    assert [(s.token, s.byte) for s in text.switches] == [(4, 1)]
-    assert spans(text) == [("a", 0, 4), ("b", 4, 6)]
+    assert [0, 0, 1, 0, 1, 1] == drawn
+    assert [(4, 1)] == [(s.token, s.byte) for s in text.switches]
+    assert [("a", 0, 4), ("b", 4, 6)] == spans(text)
 
 
 def test_the_shipped_coding_assistant() -> None:
@@ -153,9 +153,9 @@ def test_the_shipped_coding_assistant() -> None:
                                                              switching.modes[s.target])
         ]  # fmt: skip
 
-        assert len(fences) == 6
+        assert 6 == len(fences)
     found = Tracer(mode_automaton(switching, TokenBytes(BYTES.tokens)))
     found.read(raw)
     inside = [raw[a:b].decode() for mode, a, b in spans(found) if mode == "fence"]
 
-    assert inside == ["\na `b`\n```\n", "py\nc\n  ```\n", "\ne\n~~~\n"]
+    assert ["\na `b`\n```\n", "py\nc\n  ```\n", "\ne\n~~~\n"] == inside

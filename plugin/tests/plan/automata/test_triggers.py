@@ -74,7 +74,7 @@ class TestCache:
         monkeypatch.setattr(triggers, "_Builder", lambda *_: pytest.fail("built again"))
 
         assert same(trigger_automaton(KEY, LETTERS), first)
-        assert len(list(home.iterdir())) == 1
+        assert 1 == len(list(home.iterdir()))
 
     def test_other_content_is_another_table(self, home: Path) -> None:
         """Another text, flag or vocabulary is stored in another file."""
@@ -83,7 +83,7 @@ class TestCache:
         trigger_automaton((Pattern(b"b"),), LETTERS)
         trigger_automaton((Pattern(b"a"),), TokenBytes((b"a", b"b")))
 
-        assert len(list(home.iterdir())) == 4
+        assert 4 == len(list(home.iterdir()))
 
     @pytest.mark.parametrize("wrong", [b"", b"nonsense", b"PK\x03\x04", "cut", "other"])
     def test_a_file_that_can_not_be_read_is_built_anew(self, home: Path, wrong: Any) -> None:
@@ -113,9 +113,9 @@ class TestCache:
         for thread in work:
             thread.join()
 
-        assert len(built) == 8
+        assert 8 == len(built)
         assert all(same(one, built[0]) for one in built)
-        assert [file.suffix for file in home.iterdir()] == [".npz"]
+        assert [".npz"] == [file.suffix for file in home.iterdir()]
 
     def test_the_folder_is_bounded(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beyond its limit the folder loses the files that were not used for longest."""
@@ -126,7 +126,7 @@ class TestCache:
             time.sleep(0.02)
             cache.load("0")
 
-        assert sorted(file.stem for file in home.iterdir()) == ["0", "3"]
+        assert ["0", "3"] == sorted(file.stem for file in home.iterdir())
 
     def test_memory_is_bounded(self, home: Path) -> None:
         """The latest automata are kept; on a device also those in use."""
@@ -134,13 +134,13 @@ class TestCache:
         held = mode_automaton(switching_on("held"), LETTERS)
         automata.add(held, [held])
         for number in range(100):
-            made = mode_automaton(switching_on(f"a{number}"), LETTERS)
-            automata.add(made, [held, made])
+            automaton = mode_automaton(switching_on(f"a{number}"), LETTERS)
+            automata.add(automaton, [held, automaton])
 
         assert trigger_automaton.cache_info().currsize == triggers.KEPT
         assert mode_automaton.cache_info().currsize == mode_automaton.cache_info().maxsize == 64
-        assert automata.tables.root.shape == (KEPT,)
-        assert automata.number(held) == 0
+        assert (KEPT,) == automata.tables.root.shape
+        assert 0 == automata.number(held)
 
     def test_a_folder_that_can_not_be_written(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,33 +157,33 @@ class TestWhatCanNeverMatch:
 
     def test_texts(self) -> None:
         """One text of a rule suffices; a text alone in its line needs a token with a newline."""
-        assert problems({"text": "ab"}, LETTERS) == []
-        assert problems({"text": ["xyz", "b"]}, LETTERS) == []
-        assert problems({"text": "abc"}, LETTERS) == [
+        assert [] == problems({"text": "ab"}, LETTERS)
+        assert [] == problems({"text": ["xyz", "b"]}, LETTERS)
+        assert [
             "switch.0.on: can never match: the tokens of this vocabulary don't spell it;"
             " given: ['abc']"
-        ]
+        ] == problems({"text": "abc"}, LETTERS)
         no_lines = TokenBytes((b"a", b"b"))
-        assert len(problems({"end_of": "a"}, no_lines)) == 1
-        assert problems({"text": "a", "at_line_start": True}, no_lines) == []
-        assert len(problems({"text": "a", "at_line_start": True}, TokenBytes((b"ba",)))) == 1
+        assert 1 == len(problems({"end_of": "a"}, no_lines))
+        assert [] == problems({"text": "a", "at_line_start": True}, no_lines)
+        assert 1 == len(problems({"text": "a", "at_line_start": True}, TokenBytes((b"ba",))))
 
     def test_tokens(self) -> None:
         """An id must be below the vocabulary's size, and a name must be that of an added token."""
-        assert problems({"token": 3}, LETTERS) == []
-        assert problems({"token": "<end>"}, LETTERS) == []
-        assert problems({"token": 4}, LETTERS) == [
-            "switch.0.on.token: no such token; given: 4; allowed: ids below 4"
-        ]
-        assert problems({"token": "<ent>"}, LETTERS) == [
+        assert [] == problems({"token": 3}, LETTERS)
+        assert [] == problems({"token": "<end>"}, LETTERS)
+        assert ["switch.0.on.token: no such token; given: 4; allowed: ids below 4"] == problems(
+            {"token": 4}, LETTERS
+        )
+        assert [
             "switch.0.on.token: no such token; given: '<ent>'; did you mean '<end>'?"
-        ]
+        ] == problems({"token": "<ent>"}, LETTERS)
 
     def test_special_tokens_count_as_they_are_written(self) -> None:
         """A special token's name counts as its text."""
         special = TokenBytes((b"a", b""), (), ((1, b"</think>"),))
 
-        assert problems({"text": "</think>"}, special) == []
+        assert [] == problems({"text": "</think>"}, special)
 
 
 def test_too_many_states() -> None:
@@ -200,17 +200,17 @@ def test_a_large_vocabulary() -> None:
     letters = b"abcdefghijklmnopqrstuvwxyz `<>/\n"
     tokens = tuple(bytes(random.choices(letters, k=random.randint(1, 9))) for _ in range(262_144))
     vocabulary = TokenBytes(tokens)
-    words = {"modes": {"a": {}, "b": {}}, "switch": [
+    fields = {"modes": {"a": {}, "b": {}}, "switch": [
         {"from": "a", "on": {"text": "```", "at_line_start": True}, "to": "b"},
         {"from": "b", "on": {"end_of": "```"}, "to": "back"},
         {"from": "a", "on": {"text": "<think>"}, "to": "b"},
         {"from": "b", "on": {"text": "</think>"}, "to": "a"},
     ]}  # fmt: skip
-    switching = Switching.of(as_preset(words, Catalogue({})))
+    switching = Switching.of(as_preset(fields, Catalogue({})))
     assert switching is not None
     table = mode_automaton(switching, vocabulary).triggers
     automaton = table.tokens
 
-    assert table.size == 262_144
+    assert 262_144 == table.size
     assert automaton.next.nbytes + automaton.event.nbytes < 2_000_000
     assert len(automaton.exception_token) < len(automaton.next)
