@@ -109,38 +109,38 @@ def test_openai(v1_server: Server, greedy: Callable[..., str]) -> None:
 
     call = line("openai", v1_server)[:-1] + f", max_tokens={TOKENS}"
     client = v1_server.client()
-    own = names(v1_server, client=client)
-    wanted = greedy(CHAT)
-    assert wanted == eval(f"{call})", own).choices[0].message.content
+    scope = names(v1_server, client=client)
+    expected = greedy(CHAT)
+    assert expected == eval(f"{call})", scope).choices[0].message.content
 
-    stream = eval(f"{call}, stream=True)", own)
-    assert wanted == "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    stream = eval(f"{call}, stream=True)", scope)
+    assert expected == "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
-    raw = eval(f"{call})".replace(".create", ".with_raw_response.create"), own)
+    raw = eval(f"{call})".replace(".create", ".with_raw_response.create"), scope)
     assert raw.headers[HEADER].startswith("code@")
 
     async def later() -> Any:
         async with AsyncOpenAI(base_url=client.base_url, api_key="none") as asynchronous:
-            own["client"] = asynchronous
-            answer = await eval(f"{call})", own)
-            chunks = [chunk async for chunk in await eval(f"{call}, stream=True)", own)]
+            scope["client"] = asynchronous
+            answer = await eval(f"{call})", scope)
+            chunks = [chunk async for chunk in await eval(f"{call}, stream=True)", scope)]
         return answer.choices[0].message.content, chunks
 
     text, chunks = asyncio.run(later())
-    assert wanted == text
-    assert wanted == "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert expected == text
+    assert expected == "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 def test_openai_responses(v1_server: Server, greedy: Callable[..., str]) -> None:
     """The client answers in one piece and as a stream."""
     call = line("openai, responses", v1_server)[:-1] + f", max_output_tokens={TOKENS}"
-    own = names(v1_server, client=v1_server.client())
-    wanted = greedy(RESPONSES)
-    assert wanted == eval(f"{call})", own).output_text
+    scope = names(v1_server, client=v1_server.client())
+    expected = greedy(RESPONSES)
+    assert expected == eval(f"{call})", scope).output_text
 
-    events = eval(f"{call}, stream=True)", own)
+    events = eval(f"{call}, stream=True)", scope)
     pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
-    assert wanted == "".join(pieces)
+    assert expected == "".join(pieces)
 
 
 def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
@@ -148,15 +148,15 @@ def test_anthropic(v1_server: Server, greedy: Callable[..., str]) -> None:
     from anthropic import Anthropic
 
     call = re.sub(r"max_tokens=\d+", f"max_tokens={TOKENS}", line("anthropic", v1_server))
-    own = names(v1_server, client=Anthropic(base_url=v1_server.url, api_key="none"))
-    wanted = greedy(MESSAGES)
-    assert wanted == eval(call, own).content[0].text
+    scope = names(v1_server, client=Anthropic(base_url=v1_server.url, api_key="none"))
+    expected = greedy(MESSAGES)
+    assert expected == eval(call, scope).content[0].text
 
-    raw = eval(call.replace(".create", ".with_raw_response.create"), own)
+    raw = eval(call.replace(".create", ".with_raw_response.create"), scope)
     assert raw.headers[HEADER].startswith("code@")
 
-    with eval(call.replace(".create", ".stream"), own) as stream:
-        assert wanted == "".join(stream.text_stream)
+    with eval(call.replace(".create", ".stream"), scope) as stream:
+        assert expected == "".join(stream.text_stream)
 
 
 def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
@@ -181,21 +181,21 @@ def test_langchain_openai(v1_server: Server, greedy: Callable[..., str]) -> None
 
     call = line("langchain-openai", v1_server)
     call = call.replace("ChatOpenAI(", f"ChatOpenAI(max_tokens={TOKENS}, ")
-    own = names(v1_server, ChatOpenAI=ChatOpenAI)
-    wanted = greedy(CHAT)
+    scope = names(v1_server, ChatOpenAI=ChatOpenAI)
+    expected = greedy(CHAT)
 
-    assert wanted == eval(call, own).content
-    chunks = eval(call.replace(".invoke(", ".stream("), own)
-    assert wanted == "".join(chunk.content for chunk in chunks)
+    assert expected == eval(call, scope).content
+    chunks = eval(call.replace(".invoke(", ".stream("), scope)
+    assert expected == "".join(chunk.content for chunk in chunks)
 
 
 def test_llm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:
     """The command takes a model with a preset from its list of models."""
     command = line("llm", v1_server).replace("llm -m", f"llm -o max_tokens {TOKENS} -m")
     # The package that the test model comes in is a plugin of llm, here without its library.
-    said = run(command, tmp_path, LLM_USER_PATH=str(tmp_path), LLM_LOAD_PLUGINS="")
+    printed = run(command, tmp_path, LLM_USER_PATH=str(tmp_path), LLM_LOAD_PLUGINS="")
 
-    assert greedy(CHAT).strip() == said.strip()
+    assert greedy(CHAT).strip() == printed.strip()
 
 
 def test_lm_eval(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) -> None:

@@ -49,12 +49,12 @@ def containers(manifest: Path) -> Iterator[dict[str, Any]]:
 def commands(manifest: Path) -> Iterator[list[str]]:
     """The commands of a manifest's containers; of a shell script, its last program."""
     for container in containers(manifest):
-        words = [*container["command"], *container["args"]]
-        if words[:2] == ["sh", "-c"]:
-            script = words[2].partition("exec ")[2]
+        arguments = [*container["command"], *container["args"]]
+        if arguments[:2] == ["sh", "-c"]:
+            script = arguments[2].partition("exec ")[2]
             values = {"$RANK": "0", "$headless": "--headless", "$NAMESPACE": "default"}
-            words = [values.get(word, word) for word in shlex.split(script)]
-        yield words
+            arguments = [values.get(word, word) for word in shlex.split(script)]
+        yield arguments
 
 
 @cache
@@ -67,14 +67,14 @@ def serve_parser() -> ArgumentParser:
     return parser
 
 
-def check(words: list[str]) -> None:
+def check(arguments: list[str]) -> None:
     """Exits if the program's parser doesn't know an argument."""
-    words = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S+", word)]
-    if words[:2] == ["vllm", "serve"]:
-        serve_parser().parse_args(words[2:])
+    arguments = [word for word in arguments if not re.fullmatch(r"[A-Z_]+=\S+", word)]
+    if arguments[:2] == ["vllm", "serve"]:
+        serve_parser().parse_args(arguments[2:])
     else:
-        assert "vllm-router" == words[0], words
-        parse_router_args(words[1:])
+        assert "vllm-router" == arguments[0], arguments
+        parse_router_args(arguments[1:])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -89,12 +89,12 @@ def test_commands_are_known(page: Path) -> None:
 
 def test_an_unknown_word_is_noticed() -> None:
     """A command with a misspelt argument fails the check."""
-    for words in (
+    for arguments in (
         ["vllm", "serve", "M", "--tensor-parallel", "x"],
         ["vllm-router", "--polcy", "x"],
     ):
         with pytest.raises(SystemExit):
-            check(words)
+            check(arguments)
 
 
 def test_both_languages_show_the_same_commands() -> None:
@@ -103,7 +103,7 @@ def test_both_languages_show_the_same_commands() -> None:
 
 
 def test_every_file_is_told_of() -> None:
-    """The pages link each file of the folder, and no others."""
+    """The pages link each file of the deployment folder, and no others."""
     names = {path.name for path in (DOCS / "deployment").iterdir()}
     for page in PAGES:
         assert names == set(re.findall(r"\(deployment/([^)]+)\)", page.read_text(encoding="utf-8")))
@@ -126,8 +126,8 @@ class TestManifests:
 
     def test_its_programs_know_their_words(self, manifest: Path) -> None:
         """The programs' parsers accept the arguments of the containers."""
-        for words in commands(manifest):
-            check(words)
+        for arguments in commands(manifest):
+            check(arguments)
 
     def test_what_is_named_is_there(self, manifest: Path) -> None:
         """Selectors find their pods, mounts their volumes, volumes their ConfigMaps."""
@@ -152,13 +152,13 @@ class TestManifests:
 
 
 def test_the_presets_of_the_manifest_are_good(tmp_path: Path) -> None:
-    """They load, and the server's options name one of them."""
+    """The presets of the manifest load, and the server's options name one of them."""
     [presets] = [one for one in documents(DOCS / "deployment" / "server.yaml") if "data" in one]
     for name, text in presets["data"].items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     catalogue = Catalogue.load([tmp_path])
-    [words] = commands(DOCS / "deployment" / "server.yaml")
-    parsed = serve_parser().parse_args(words[2:])
+    [arguments] = commands(DOCS / "deployment" / "server.yaml")
+    parsed = serve_parser().parse_args(arguments[2:])
     chosen = settings.read(parsed.additional_config)
 
     assert ["/presets"] == [*map(str, chosen.presets)]

@@ -23,9 +23,9 @@ OURS = "^/v1/presets"
 
 def test_in_process() -> None:
     """Hostile bodies and files are rewritten or refused in little time, and never raise."""
-    said = parse(["--count", "1200", "--seed", "3"])
-    report = Report("", said.seed)
-    run(said, report)
+    options = parse(["--count", "1200", "--seed", "3"])
+    report = Report("", options.seed)
+    run(options, report)
 
     assert [] == report.failures
     assert min(report.passed, report.refused, report.untouched, report.drawn) > 50
@@ -33,9 +33,9 @@ def test_in_process() -> None:
 
 def test_over_http(v1_server: Server) -> None:
     """A real server answers hostile requests with 200 or 4xx, and works afterwards."""
-    said = parse(["--http", "200", "--seed", "3"])
-    report = Report("", said.seed)
-    over_http(v1_server, "smollm2", said, report)
+    options = parse(["--http", "200", "--seed", "3"])
+    report = Report("", options.seed)
+    over_http(v1_server, "smollm2", options, report)
 
     assert [] == report.failures
     assert {"200", "400"} <= report.http.keys()

@@ -56,17 +56,17 @@ Texts = list[list[int]]
 def requests_at(folder: Path, chat: bool = True) -> Requests:
     """A request for each preset, each with another seed."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    made = []
-    for seed, (text, words) in enumerate(CASES * SEEDS):
+    bodies = []
+    for seed, (text, fields) in enumerate(CASES * SEEDS):
         messages = [{"role": "user", "content": text}]
         ids = (
             tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
             if chat
             else tokenizer(text)["input_ids"][:20]
         )
-        preset = {**words, "reproducible": True, "seed": 3000 + seed}
-        made.append({"ids": ids, "preset": preset, "overrides": {"max_tokens": TOKENS}})
-    return made
+        preset = {**fields, "reproducible": True, "seed": 3000 + seed}
+        bodies.append({"ids": ids, "preset": preset, "overrides": {"max_tokens": TOKENS}})
+    return bodies
 
 
 @cache
@@ -119,7 +119,7 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
     """Transformers, V1 alone, and V1 preempted in a mixed batch switch and write alike."""
     requests = requests_at(smollm2_path)
     count = len(requests)
-    wanted = by_transformers(smollm2_path, requests)
+    expected = by_transformers(smollm2_path, requests)
     # Others without modes among them, in a cache of few blocks: requests are preempted.
     plain = {"temperature": 1.0, "reproducible": True, "seed": 1}
     mixed = [one for r in requests for one in (r, {**r, "preset": plain})]
@@ -130,15 +130,18 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
     )  # fmt: skip
     texts = [samples[0] for samples in done]
     alone, among_others = texts[:count], texts[count::2]
-    apart = {"Transformers, V1": parted(wanted, alone), "alone, mixed": parted(alone, among_others)}
+    apart = {
+        "Transformers, V1": parted(expected, alone),
+        "alone, mixed": parted(alone, among_others),
+    }
     print(f"\nparted, of {count} each: {apart}; {preemptions} preemptions")
-    places = switches(smollm2_path, requests, wanted)
+    places = switches(smollm2_path, requests, expected)
     print(f"switches: {[len(own) for own in places]}")
 
     assert preemptions > 0
     assert sum(map(len, places)) > 10
     assert {0} == set(apart.values())
-    for one, other in ((wanted, alone), (alone, among_others)):
+    for one, other in ((expected, alone), (alone, among_others)):
         pairs = common(one, other)
         sides = [[pair[side] for pair in pairs] for side in (0, 1)]
         assert switches(smollm2_path, requests, sides[0]) == switches(
@@ -149,12 +152,12 @@ def test_the_same_text_and_switches_everywhere(smollm2_path: Path) -> None:
 def test_the_same_text_on_the_second_runner(tiny_path: Path) -> None:
     """V2 gives the same tokens as Transformers on a tiny model, and so the same switches."""
     requests = requests_at(tiny_path, chat=False)
-    wanted = by_transformers(tiny_path, requests)
+    expected = by_transformers(tiny_path, requests)
     done, _ = generate(tiny_path, requests, runner="v2", dtype="float32", max_model_len=128)
     texts = [samples[0] for samples in done]
-    print(f"\nparted: Transformers against V2 {parted(wanted, texts)} of {len(requests)}")
+    print(f"\nparted: Transformers against V2 {parted(expected, texts)} of {len(requests)}")
 
-    assert 0 == parted(wanted, texts)
+    assert 0 == parted(expected, texts)
 
 
 class Listener(LogitsProcessor):
@@ -176,7 +179,7 @@ def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, 
     tokenizer, model = loaded(smollm2_path)
     vocabulary, catalogue = TokenBytes.of(tokenizer), Catalogue.load()
     beams = rows == "num_beams"
-    words: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "modes": {"dull": {"top_k": 3}, "word": {"top_k": 50}, "line": {"top_k": 20}},
         "switch": [
             {"from": "dull", "on": {"text": [" the", " and", " a"]}, "to": "word"},
@@ -186,14 +189,14 @@ def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, 
         ],
         rows: 3,
     }
-    switching = Switching.of(as_preset(words, catalogue))
+    switching = Switching.of(as_preset(fields, catalogue))
     assert switching is not None
     text = "Write a poem of four lines about the sea and the wind."
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
     )
     ids = torch.tensor([prompt])
-    kwargs = temperament.transformers.generate_kwargs(words, tokenizer)
+    kwargs = temperament.transformers.generate_kwargs(fields, tokenizer)
     listener = Listener(kwargs.pop("logits_processor")[0])
     torch.manual_seed(5)
     model.generate(
@@ -201,17 +204,17 @@ def test_every_row_of_a_prompt_has_the_mode_of_its_own_text(smollm2_path: Path, 
         pad_token_id=tokenizer.eos_token_id, logits_processor=LogitsProcessorList([listener]),
         **kwargs,
     )  # fmt: skip
-    found, wanted = [], []
+    found, expected = [], []
     for tokens, mode in listener.seen:
-        own = Tracer(mode_automaton(switching, vocabulary))
-        own.read(tokens[len(prompt) :])
+        tracer = Tracer(mode_automaton(switching, vocabulary))
+        tracer.read(tokens[len(prompt) :])
         found.append(mode)
-        wanted.append(own.drawn_in)
+        expected.append(tracer.drawn_in)
     texts = [tokens for tokens, _ in listener.seen]
     moved = sum(later[:-1] != earlier for earlier, later in zip(texts, texts[3:], strict=False))
 
-    assert wanted == found
-    assert {0, 1, 2} == set(wanted)
+    assert expected == found
+    assert {0, 1, 2} == set(expected)
     assert (moved > 0) == beams
 
 
@@ -248,23 +251,23 @@ class TestTraces:
 
     def test_a_stream_has_the_same(self, v1_server: Server) -> None:
         """A stream has the same text, and the trace in its last chunk."""
-        words: dict[str, Any] = {"preset": "coding-assistant", "reproducible": True, "seed": 11}
-        asked = {"messages": FENCED["messages"], **words, "max_tokens": 70}
-        text, wanted, _ = trace_of(v1_server, CHAT, **asked)
+        sampling: dict[str, Any] = {"preset": "coding-assistant", "reproducible": True, "seed": 11}
+        asked = {"messages": FENCED["messages"], **sampling, "max_tokens": 70}
+        text, expected, _ = trace_of(v1_server, CHAT, **asked)
         fields = {**body(CHAT, "smollm2"), **asked, "stream": True, "preset_trace": True}
         with httpx.stream("POST", f"{v1_server.url}{CHAT}", json=fields, timeout=120) as answer:
             lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
         choices = [c for one in lines if one != "[DONE]" for c in json.loads(one)["choices"]]
 
         assert text == "".join(c["delta"].get("content") or "" for c in choices)
-        assert [wanted] == [c["preset_trace"] for c in choices if "preset_trace" in c]
+        assert [expected] == [c["preset_trace"] for c in choices if "preset_trace" in c]
         assert "preset_trace" in choices[-1]
 
     def test_a_prompt_inside_a_fence_goes_on_in_code(self, v1_server: Server) -> None:
         """With `start: auto` a completion begins in the mode in which its prompt ends."""
         prompt = "Here it is:\n```python\ndef add(a, b):\n"
-        words = {**WITHOUT_VALUES, "start": "auto", "temperature": 0, "max_tokens": 20}
-        _, trace, _ = trace_of(v1_server, COMPLETIONS, prompt=prompt, **words)
+        sampling = {**WITHOUT_VALUES, "start": "auto", "temperature": 0, "max_tokens": 20}
+        _, trace, _ = trace_of(v1_server, COMPLETIONS, prompt=prompt, **sampling)
 
         assert "code" == trace["spans"][0]["mode"]
 
@@ -309,11 +312,11 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_modes_are_refused(v1_server: Server, name: str) -> None:
     """Bad modes are answered 400, with every problem at once."""
-    fields, words = BAD[name]
+    fields, expected = BAD[name]
     answer = post(v1_server, CHAT, {**body(CHAT, "smollm2"), **fields})
 
     assert 400 == answer.status, answer.json
-    assert all(word in answer.message for word in words), answer.message
+    assert all(word in answer.message for word in expected), answer.message
 
 
 def test_good_modes_among_bad_ones(v1_server: Server) -> None:
@@ -329,9 +332,9 @@ def test_the_command(smollm2_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     from temperament.cli import main
 
     run: Callable[[list[str]], int] = main
-    words = ["trace", "json-extraction", "--model", str(smollm2_path), "--prompt", CASES[1][0]]
+    arguments = ["trace", "json-extraction", "--model", str(smollm2_path), "--prompt", CASES[1][0]]
 
-    assert 0 == run([*words, "--max-tokens", "24", "--color", "always"])
+    assert 0 == run([*arguments, "--max-tokens", "24", "--color", "always"])
     printed = capsys.readouterr().out
     assert "object → value" in printed
     assert "\033[" in printed

@@ -99,5 +99,5 @@ class TestSamplingParams:
         assert REQUESTS[name][2] == (tokens == greedy)
 
     def test_several_samples(self, texts: dict[str, list[list[int]]]) -> None:
-        """vLLM draws `n` different samples."""
+        """vLLM draws `n` different samples of a prompt that has a preset."""
         assert 3 == len({tuple(tokens) for tokens in texts["several"]})

@@ -280,8 +280,8 @@ class Hub:
                 ids = torch.tensor([prompt])
                 inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             calls.listen(model, "model", stack)
-            made = generate_kwargs(preset, self.tokenizer, model=model, **kwargs)
-            answer = model.generate(**inputs, **{**options, **made})
+            arguments = generate_kwargs(preset, self.tokenizer, model=model, **kwargs)
+            answer = model.generate(**inputs, **{**options, **arguments})
         compiled = getattr(model, "_compiled_call", None) is not None
         seen: dict[str, Any] = {"calls": calls.lengths, "compiled": compiled}
         if torch.is_tensor(answer):
@@ -376,10 +376,10 @@ APART = ("remove_invalid_values",)
 def in_vllm(hub: Hub, tiny_path: Path) -> dict[str, tuple[Any, Any]]:
     """Name -> vLLM's samples without the value and with it; all in one batch."""
     asked = [name for name in names("vllm", "native", "ours") if name not in APART]
-    made = cases(hub.greedy[0], hub.greedy[1], hub.prompt)
+    by_name = cases(hub.greedy[0], hub.greedy[1], hub.prompt)
     requests = []
     for name in asked:
-        case = made[name]
+        case = by_name[name]
         base = {k: v for k, v in case.base.items() if k not in REFUSED}
         ids = hub.prompt[-1:] if case.setting == "one token" else hub.prompt
         overrides: dict[str, Any] = {"ignore_eos": True}
@@ -435,9 +435,9 @@ class TestVllmOffline:
         """`vllm serve` and `LLM` have the option that the table names."""
         from vllm import EngineArgs
 
-        given = REFERENCE_FLAG.match(ENTRY_POINTS["server"].route(BY_NAME[name].field).where)
-        assert given is not None
-        argument = given[1].replace("-", "_")
+        found = REFERENCE_FLAG.match(ENTRY_POINTS["server"].route(BY_NAME[name].field).where)
+        assert found is not None
+        argument = found[1].replace("-", "_")
 
         assert argument in EngineArgs.__dataclass_fields__
         assert f"LLM({argument}=" in ENTRY_POINTS["vllm"].route(BY_NAME[name].field).where
@@ -472,12 +472,12 @@ class TestServer:
             if BY_NAME[name].default is not None
         }
         fields = {"temperature": 0, "max_tokens": 8}
-        plain, given = (
+        plain, changed = (
             ask(v1_server, COMPLETIONS, "smollm2", **fields, **more) for more in ({}, neutral)
         )
 
-        assert 200 == given.status
-        assert plain.text == given.text
+        assert 200 == changed.status
+        assert plain.text == changed.text
 
     @pytest.mark.parametrize(
         ("values", "length"),

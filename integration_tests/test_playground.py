@@ -48,13 +48,13 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def serving(*words: str) -> Iterator[str]:
+def serving(*arguments: str) -> Iterator[str]:
     """`temperament playground` with more words; the URL of its root."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "temperament.cli", "playground", "--port", str(port), *words],
+        [sys.executable, "-m", "temperament.cli", "playground", "--port", str(port), *arguments],
         env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
@@ -121,14 +121,14 @@ class Tab:
 
     def control(self, place: int, parameter: str) -> Locator:
         """A parameter's control, its group and its stage opened as a user opens them."""
-        wanted = self.page.locator(f'[data-parameter="{parameter}"]')
-        control = self.side(place).locator(wanted)
+        field = self.page.locator(f'[data-parameter="{parameter}"]')
+        control = self.side(place).locator(field)
         if not control.is_visible():
-            group = self.side(place).locator("details.group", has=wanted)
+            group = self.side(place).locator("details.group", has=field)
             if group.get_attribute("open") is None:
                 group.locator("summary").click()
             if not control.is_visible():
-                self.side(place).locator(".stage", has=wanted).locator(".stage-name").click()
+                self.side(place).locator(".stage", has=field).locator(".stage-name").click()
         return control
 
     def slide(self, place: int, parameter: str, value: str) -> None:
@@ -269,7 +269,7 @@ def test_two_presets_differ(open_tab: Callable[..., Tab], local_url: str) -> Non
 
 
 def test_generated_text_is_coloured(open_tab: Callable[..., Tab], local_url: str) -> None:
-    """By how unlikely each token was, and by its mode."""
+    """The page colours each token by its probability and by its mode."""
     tab = open_tab(local_url)
     tab.page.locator("#prompt").fill('She opened the door and said, "')
     tab.choose(0, "story")
@@ -295,7 +295,7 @@ def test_generated_text_is_coloured(open_tab: Callable[..., Tab], local_url: str
 
 
 def test_errors_are_shown_in_place(open_tab: Callable[..., Tab], local_url: str) -> None:
-    """A value out of range below its box, an empty prompt below the prompt; then they vanish."""
+    """An error is shown below the box that it is about, and vanishes once that is right."""
     tab = open_tab(local_url)
     tab.set(0, "top_p", "3")
     tab.set(1, "repetition_penalty", "-1")
@@ -380,19 +380,19 @@ def forms(open_tab: Callable[..., Tab], tmp_path: Path) -> Callable[[str], dict[
         side = tab.side(0)
         side.locator("details.copy summary").click()
         side.locator("input.name").fill("poems")
-        made = {}
+        copied = {}
         for form in ("yaml", "extra_body", "generate", "serve"):
             side.locator("select.form").select_option(form)
             tab.page.wait_for_timeout(600)
             side.locator(".to-clipboard").click()
             expect(tab.page.locator("#announcement")).to_have_text("Copied")
-            made[form] = str(tab.page.evaluate("navigator.clipboard.readText()"))
+            copied[form] = str(tab.page.evaluate("navigator.clipboard.readText()"))
         tab.picture("copy")
         with tab.page.expect_download() as download:
             side.locator(".save").click()
         assert "poems.yaml" == download.value.suggested_filename
         download.value.save_as(tmp_path / "poems.yaml")
-        return made
+        return copied
 
     return make
 
@@ -412,19 +412,19 @@ def test_what_is_copied_runs(
     forms: Callable[[str], dict[str, str]], local_url: str, smollm2_path: Path, tmp_path: Path
 ) -> None:
     """The file is the preset, the call of `generate` generates, the flags start a server."""
-    made = forms(local_url)
+    copied = forms(local_url)
     saved = Catalogue.load([tmp_path / "poems.yaml"], environment=False)["poems"]
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path)
     names: dict[str, Any] = {
         "tokenizer": tokenizer,
         "model": AutoModelForCausalLM.from_pretrained(smollm2_path),
     }
-    exec(made["generate"].replace('"max_tokens": 40', '"max_tokens": 8'), names)
+    exec(copied["generate"].replace('"max_tokens": 40', '"max_tokens": 8'), names)
 
-    assert made["yaml"] == (tmp_path / "poems.yaml").read_text(encoding="utf-8")
+    assert copied["yaml"] == (tmp_path / "poems.yaml").read_text(encoding="utf-8")
     assert WANTED.digest == saved.digest
     assert 1 == names["outputs"].shape[0]
-    assert f"vllm serve {smollm2_path}" in made["serve"]
+    assert f"vllm serve {smollm2_path}" in copied["serve"]
 
 
 def test_a_server_offers_the_page(

@@ -114,7 +114,7 @@ def test_every_page_with_code_is_tested() -> None:
 
 
 def test_the_tables_are_up_to_date() -> None:
-    """`scripts/generate_docs` would change nothing."""
+    """The documents' tables are those that `scripts/generate_docs` writes."""
     done = shell("./scripts/generate_docs --check", ROOT)
 
     assert 0 == done.returncode, done.stderr

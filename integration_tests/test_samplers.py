@@ -65,14 +65,14 @@ def generate(
 ) -> tuple[list[list[int]], Watch]:
     """(the tokens of each row, the surprises of the steps)."""
     tokenizer, model = smollm2.tokenizer, smollm2.model
-    given = tokenizer(list(prompts), return_tensors="pt", padding=True)
+    inputs = tokenizer(list(prompts), return_tensors="pt", padding=True)
     kwargs = generate_kwargs(presets, tokenizer, seeds=seeds)
     watch = Watch()
     kwargs["logits_processor"].append(watch)
     done = model.generate(
-        **given, **kwargs, max_new_tokens=tokens, pad_token_id=tokenizer.pad_token_id
+        **inputs, **kwargs, max_new_tokens=tokens, pad_token_id=tokenizer.pad_token_id
     )
-    return done[:, given["input_ids"].shape[1] :].tolist(), watch
+    return done[:, inputs["input_ids"].shape[1] :].tolist(), watch
 
 
 def longest_repeat(ids: Sequence[int]) -> int:
@@ -150,7 +150,7 @@ class TestHistory:
     def test_ngrams_as_transformers_bans_them(self, smollm2: SimpleNamespace, beams: int) -> None:
         """Greedy text and beams are those of Transformers' own n-gram processor."""
         tokenizer = smollm2.tokenizer
-        given = tokenizer([LOOPING, "One, two, three, one"], return_tensors="pt", padding=True)
+        inputs = tokenizer([LOOPING, "One, two, three, one"], return_tensors="pt", padding=True)
         options = {
             "num_beams": beams,
             "do_sample": False,
@@ -159,16 +159,16 @@ class TestHistory:
         }
         # Padding is no text for us, but for Transformers' own processor it is.
         for row in range(2):
-            text = {name: part[row][given["attention_mask"][row].bool()][None]
-                    for name, part in given.items()}  # fmt: skip
+            text = {name: part[row][inputs["attention_mask"][row].bool()][None]
+                    for name, part in inputs.items()}  # fmt: skip
             ours = PresetLogitsProcessor({"no_repeat_ngram_size": 3}, tokenizer)
-            made = smollm2.model.generate(
+            generated = smollm2.model.generate(
                 **text, **options, logits_processor=LogitsProcessorList([ours])
             )
             theirs = smollm2.model.generate(**text, **options, no_repeat_ngram_size=3)
 
-            assert theirs.tolist() == made.tolist()
-            ids = made[0].tolist()
+            assert theirs.tolist() == generated.tolist()
+            ids = generated[0].tolist()
             prompt = text["input_ids"].shape[1]
             grams = [tuple(ids[place : place + 3]) for place in range(len(ids) - 2)]
             new = grams[max(0, prompt - 2) :]

@@ -101,7 +101,7 @@ class TestServeConfigs:
         assert f"configs/serve/{name}.yaml" in path.read_text(encoding="utf-8")
 
     def test_there_is_one_for_each(self) -> None:
-        """Each scenario has a file."""
+        """Each scenario of the README has a preset file."""
         files = (ROOT / "configs" / "serve").iterdir()
 
         assert {file.name for file in files} >= {f"{name}.yaml" for name in SCENARIOS}
@@ -111,7 +111,7 @@ class TestPrecedence:
     """The layers: the request, its preset, the server's default, the model's values."""
 
     @pytest.mark.parametrize(
-        ("fields", "wanted", "label"),
+        ("fields", "values", "label"),
         [
             ({}, {**MODEL, "temperature": 0.6}, "chat"),
             ({"preset": "chat"}, {**MODEL, "temperature": 0.6}, "chat"),
@@ -153,7 +153,7 @@ class TestPrecedence:
         logits: torch.Tensor,
         prompt: list[int],
         fields: dict[str, Any],
-        wanted: dict[str, Any],
+        values: dict[str, Any],
         label: str,
     ) -> None:
         """The server draws from the distribution of the resolved values."""
@@ -163,7 +163,7 @@ class TestPrecedence:
         top = answer.json["choices"][0]["logprobs"]["top_logprobs"][0]
         drawn = {int(token.removeprefix("token_id:")): exp(p) for token, p in top.items()}
 
-        expected = temperament.process(logits, wanted, prompt_ids=[prompt]).softmax(-1)[0].topk(20)
+        expected = temperament.process(logits, values, prompt_ids=[prompt]).softmax(-1)[0].topk(20)
         for token, p in zip(expected.indices.tolist(), expected.values.tolist(), strict=True):
             assert pytest.approx(p, abs=1e-3) == drawn.get(token, 0.0)
         assert answer.label and answer.label.startswith(f"{label}@")

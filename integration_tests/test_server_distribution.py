@@ -115,7 +115,7 @@ class Answers:
         """Fails unless the case's distributions are those of `process`, within `TOLERANCE`."""
         fields = dict(CASES[case][0])
         drawn = self.drawn[path, case]
-        wanted = temperament.process(
+        expected = temperament.process(
             self.logits[path, case],
             {"extends": fields.pop("preset"), **fields},
             prompt_ids=[drawn.prompt] * STEPS,
@@ -124,16 +124,16 @@ class Answers:
         greedy = fields.get("temperature", Catalogue.load()[preset_of(case)].values["temperature"])
         assert STEPS == len(drawn.output)
         for row, (token, top) in enumerate(zip(drawn.output, drawn.top, strict=True)):
-            assert wanted[row, token] > 0
+            assert expected[row, token] > 0
             if greedy == 0 and not CASES[case][1]:
                 # vLLM takes the arg max, and shows the distribution at temperature 1.
-                assert 1 == wanted[row, token]
+                assert 1 == expected[row, token]
                 continue
-            likeliest = wanted[row].topk(TOP)
+            likeliest = expected[row].topk(TOP)
             for other, p in zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True):
                 assert pytest.approx(p, abs=TOLERANCE) == top.get(other, 0.0)
             for other, p in top.items():
-                assert pytest.approx(wanted[row, other].item(), abs=TOLERANCE) == p
+                assert pytest.approx(expected[row, other].item(), abs=TOLERANCE) == p
 
 
 def preset_of(case: str) -> str:
@@ -187,10 +187,10 @@ ASK: dict[str, Callable[[Server, str, list[int], dict[str, Any]], Drawn]] = {
 def ask_all(server: Server, path: Path, model: str) -> Answers:
     """Sends every case to both endpoints, 16 at a time."""
     prompt = AutoTokenizer.from_pretrained(path)(PROMPT)["input_ids"]
-    wanted = [(endpoint, case) for endpoint in ASK for case in CASES]
+    asked = [(endpoint, case) for endpoint in ASK for case in CASES]
     with ThreadPoolExecutor(16) as pool:
-        answers = pool.map(lambda w: ASK[w[0]](server, model, prompt, CASES[w[1]][0]), wanted)
-        drawn = dict(zip(wanted, answers, strict=True))
+        answers = pool.map(lambda w: ASK[w[0]](server, model, prompt, CASES[w[1]][0]), asked)
+        drawn = dict(zip(asked, answers, strict=True))
     reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     logits: dict[tuple[str, str], torch.Tensor] = {}
     for endpoint in ASK:  # all prompts of an endpoint are equal

@@ -154,7 +154,7 @@ class TestRestrictions:
 
     @pytest.mark.parametrize("path", ENDPOINTS)
     @pytest.mark.parametrize(
-        ("fields", "words"),
+        ("fields", "message"),
         [
             ({"preset": "creative"}, "doesn't allow this preset"),
             ({"temperature": 1.31}, "out of this server's bounds; given: 1.31; allowed: at most"),
@@ -163,15 +163,15 @@ class TestRestrictions:
         ],
         ids=str,
     )
-    def test_beyond(self, server: Server, path: str, fields: dict[str, Any], words: str) -> None:
+    def test_beyond(self, server: Server, path: str, fields: dict[str, Any], message: str) -> None:
         """A request beyond the restrictions is answered 400 with the reason."""
         answer = ask(server, path, "tiny", **fields)
 
         assert 400 == answer.status
-        assert words in answer.message
+        assert message in answer.message
 
     def test_locked(self, server: Server) -> None:
-        """A locked field is refused."""
+        """A request that sets a locked field is refused."""
         answer = ask(server, CHAT, "tiny", preset="mine", seed=3)
 
         assert 400 == answer.status

@@ -181,7 +181,7 @@ class TestStructuredOutputs:
 
 
 def test_a_response_format(v1_server: Server) -> None:
-    """OpenAI's own spelling of a JSON schema."""
+    """A request with a preset may ask for a `response_format` with a JSON schema."""
     answer = v1_server.client().chat.completions.create(
         model="smollm2:creative",
         messages=MESSAGE,

@@ -30,10 +30,10 @@ order: [top_k, top_p, temperature]
 """
 
 
-def program(*words: str | Path) -> str:
+def program(*arguments: str | Path) -> str:
     """What the command prints in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "temperament.cli", *map(str, words)],
+        [sys.executable, "-m", "temperament.cli", *map(str, arguments)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -43,11 +43,11 @@ def program(*words: str | Path) -> str:
     return done.stdout
 
 
-def command(*words: str | Path) -> str:
+def command(*arguments: str | Path) -> str:
     """What the command prints in this process, which has imported torch already."""
     printed = io.StringIO()
     with redirect_stdout(printed):
-        status = main([*map(str, words)])
+        status = main([*map(str, arguments)])
     assert 0 == status
     return printed.getvalue()
 
@@ -61,12 +61,12 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def inspect(presets: Path, *words: str | Path) -> Any:
+def inspect(presets: Path, *arguments: str | Path) -> Any:
     """The JSON of `inspect creative mixed penalised`."""
     return json.loads(
         command(
             "--presets", presets, "inspect", "creative", "mixed", "penalised", "--prompt", PROMPT,
-            "--json", *words,
+            "--json", *arguments,
         )
     )  # fmt: skip
 

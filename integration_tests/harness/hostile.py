@@ -156,12 +156,12 @@ _TEXTS.update({id(value): text(value) for value in VALUES})
 
 def plain(random: Random) -> Fields:
     """A body that every endpoint would read."""
-    words: Fields = {"model": random.choice(["m", "m", "m:chat", "m:code"])}
-    words |= {"messages": [{"role": "user", "content": "Say a colour."}], "max_tokens": 2}
-    words |= {"prompt": "Say a colour.", "input": "Say a colour."}
+    body: Fields = {"model": random.choice(["m", "m", "m:chat", "m:code"])}
+    body |= {"messages": [{"role": "user", "content": "Say a colour."}], "max_tokens": 2}
+    body |= {"prompt": "Say a colour.", "input": "Say a colour."}
     if random.random() < 0.6:
-        words["preset"] = random.choice(PRESETS)
-    return words
+        body["preset"] = random.choice(PRESETS)
+    return body
 
 
 def grid() -> list[Callable[[], Request]]:
@@ -175,8 +175,8 @@ def grid() -> list[Callable[[], Request]]:
 
 def _cell(number: int, place: int) -> Request:
     random = Random(number * 1000 + place)
-    words = plain(random) | {FIELDS[number]: VALUES[place]}
-    return Request("every field with every value", text(words).encode(), random.choice(PATHS))
+    body = plain(random) | {FIELDS[number]: VALUES[place]}
+    return Request("every field with every value", text(body).encode(), random.choice(PATHS))
 
 
 def request(random: Random, big: float = 0.002) -> Request:
@@ -187,24 +187,24 @@ def request(random: Random, big: float = 0.002) -> Request:
         value = random.choice(BIG)(random.choice([1, 10]) * MEBIBYTE)
         raw = text(plain(random)).encode()[:-1] + b"," + json.dumps(name).encode() + b":" + value
         return Request("mebibytes", raw + b"}", path)
-    made = random.choice(_REQUESTS)
-    raw, headers = made(random)
-    return Request(made.__name__.strip("_").replace("_", " "), raw, path, headers)
+    kind = random.choice(_REQUESTS)
+    raw, headers = kind(random)
+    return Request(kind.__name__.strip("_").replace("_", " "), raw, path, headers)
 
 
 Made = tuple[bytes, tuple[tuple[bytes, bytes], ...]]
 
 
 def _hostile_values(random: Random) -> Made:
-    words = plain(random)
+    body = plain(random)
     for _ in range(random.randint(1, 4)):
-        words[random.choice(FIELDS)] = _value(random)
-    return text(words).encode(), ()
+        body[random.choice(FIELDS)] = _value(random)
+    return text(body).encode(), ()
 
 
 def _spoilt_presets(random: Random) -> Made:
-    words = plain(random) | _spoilt(preset(random, VOCABULARY), random)
-    return text(words).encode(), ()
+    body = plain(random) | _spoilt(preset(random, VOCABULARY), random)
+    return text(body).encode(), ()
 
 
 def _good_presets(random: Random) -> Made:
@@ -212,9 +212,9 @@ def _good_presets(random: Random) -> Made:
 
 
 def _inline_presets(random: Random) -> Made:
-    words = preset(random, VOCABULARY)
-    words = _spoilt(words, random) if random.random() < 0.7 else words
-    return text(plain(random) | {"preset": words}).encode(), ()
+    body = preset(random, VOCABULARY)
+    body = _spoilt(body, random) if random.random() < 0.7 else body
+    return text(plain(random) | {"preset": body}).encode(), ()
 
 
 def _names_twice(random: Random) -> Made:
@@ -225,35 +225,37 @@ def _names_twice(random: Random) -> Made:
 
 
 def _hostile_names(random: Random) -> Made:
-    words, name = plain(random), random.choice([v for v in VALUES if isinstance(v, str)])
+    body, name = plain(random), random.choice([v for v in VALUES if isinstance(v, str)])
     headers: tuple[tuple[bytes, bytes], ...] = ()
     match random.randrange(4):
         case 0:
-            words["preset"] = name
+            body["preset"] = name
         case 1:
-            words["model"] = f"m:{name}"
+            body["model"] = f"m:{name}"
         case 2:
-            said = random.choice([name.encode("utf-8", "replace"), random.randbytes(20), b"%ff%00"])
-            headers = ((b"x-sampling-preset", said),) * random.randint(1, 3)
+            header = random.choice(
+                [name.encode("utf-8", "replace"), random.randbytes(20), b"%ff%00"]
+            )
+            headers = ((b"x-sampling-preset", header),) * random.randint(1, 3)
         case _:
-            words["vllm_xargs"] = {random.choice(["preset", "temperament", "x"]): _value(random)}
-    return text(words).encode(), headers
+            body["vllm_xargs"] = {random.choice(["preset", "temperament", "x"]): _value(random)}
+    return text(body).encode(), headers
 
 
 def _broken_text(random: Random) -> Made:
-    words = plain(random) | preset(random, VOCABULARY)
-    raw = text(words).encode()
+    body = plain(random) | preset(random, VOCABULARY)
+    raw = text(body).encode()
     for _ in range(random.randint(1, 3)):
         raw = _broken(raw, random)
     return raw, ()
 
 
 def _other_encodings(random: Random) -> Made:
-    words = plain(random) | preset(random, VOCABULARY)
+    body = plain(random) | preset(random, VOCABULARY)
     if random.random() < 0.3:
-        words["messages"] = [{"role": "user", "content": "a" * 70_000}]
+        body["messages"] = [{"role": "user", "content": "a" * 70_000}]
     coding = random.choice(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig"])
-    return json.dumps(words, ensure_ascii=False).encode(coding), ()
+    return json.dumps(body, ensure_ascii=False).encode(coding), ()
 
 
 def _not_maps(random: Random) -> Made:
@@ -261,12 +263,12 @@ def _not_maps(random: Random) -> Made:
 
 
 def _other_programs(random: Random) -> Made:
-    words = plain(random) | {name: _value(random) for name in random.sample(sorted(MARKERS), 3)}
+    body = plain(random) | {name: _value(random) for name in random.sample(sorted(MARKERS), 3)}
     more = ("dry_sequence_breakers", "sampler_priority", "samplers", "sampler_order", "mirostat_mode",
             "rep_pen_range", "typical", "temperature_last", "dynatemp_min", "logit_bias", "nsigma",
             "banned_strings", "json_schema", "grammar", "early_stopping", "seed")  # fmt: skip
-    words |= {name: _value(random) for name in random.sample(more, random.randint(0, 5))}
-    return text(words).encode(), ()
+    body |= {name: _value(random) for name in random.sample(more, random.randint(0, 5))}
+    return text(body).encode(), ()
 
 
 _REQUESTS = (
@@ -286,9 +288,9 @@ def _value(random: Random) -> Any:
     return value
 
 
-def _spoilt(words: Fields, random: Random) -> Fields:
+def _spoilt(body: Fields, random: Random) -> Fields:
     """Fields in which something, somewhere, is wrong."""
-    spoilt: Fields = json.loads(json.dumps(words))
+    spoilt: Fields = json.loads(json.dumps(body))
     for _ in range(random.randint(1, 3)):
         inside: Any = spoilt
         while inside:
@@ -381,18 +383,18 @@ NAMES = ("hostile.yaml", "hostile.yml", "Hostile.yaml", "a b.yaml", ".yaml", "é
 
 def file_grid() -> list[Callable[[], File]]:
     """Every field with every value as files, each hostile document, and each kind of size."""
-    made: list[Callable[[], File]] = [
+    files: list[Callable[[], File]] = [
         partial(_field, name, place)
         for number, name in enumerate(IN_FILES)
         for place, value in enumerate(VALUES)
         if len(text(value)) < 10_000 or (number + place) % 8 == 0  # YAML takes its time
     ]
-    made += [
+    files += [
         partial(File, "tags, aliases, syntax", document.encode("utf-8", "surrogatepass"))
         for document in YAML
     ]
     sizes = (200, 20_000, 60_000, 250_000, 10 * MEBIBYTE)
-    return [*made, *(partial(_sized, make, size) for size in sizes for make in WIDE)]
+    return [*files, *(partial(_sized, make, size) for size in sizes for make in WIDE)]
 
 
 def _field(name: str, place: int) -> File:
@@ -408,11 +410,11 @@ def file(random: Random) -> File:
     name = random.choice(NAMES) if random.random() < 0.05 else "hostile.yaml"
     match random.randrange(8):
         case 0 | 1:
-            words = _spoilt(preset(random, VOCABULARY), random)
-            return File("spoilt presets", text(words).encode(), name)
+            body = _spoilt(preset(random, VOCABULARY), random)
+            return File("spoilt presets", text(body).encode(), name)
         case 2:
-            words = preset(random, VOCABULARY)
-            return File("good presets", text(words).encode(), name)
+            body = preset(random, VOCABULARY)
+            return File("good presets", text(body).encode(), name)
         case 3:
             raw = text(preset(random, VOCABULARY)).encode()
             return File("broken text", _broken(_broken(raw, random), random), name)
@@ -424,7 +426,7 @@ def file(random: Random) -> File:
             pairs = [(random.choice(IN_FILES), _value(random)) for _ in range(random.randint(1, 6))]
             return File("hostile values", text(Pairs(pairs)).encode(), name)
         case 6:
-            words = preset(random, VOCABULARY)
-            sections = {p: _spoilt(words, random) for p in ("smollm*", "*", "")}
-            return File("sections", text({**words, "models": sections}).encode(), name)
+            body = preset(random, VOCABULARY)
+            sections = {p: _spoilt(body, random) for p in ("smollm*", "*", "")}
+            return File("sections", text({**body, "models": sections}).encode(), name)
     return File("random bytes", random.randbytes(random.randint(0, 400)), name)

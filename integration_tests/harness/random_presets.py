@@ -32,58 +32,58 @@ class Vocabulary:
 def preset(random: Random, vocabulary: Vocabulary, *stages: Stage) -> Fields:
     """The words of a valid preset, with these stages and some others."""
     while True:
-        words = _preset(random, vocabulary, stages)
+        fields = _preset(random, vocabulary, stages)
         try:
-            as_preset(words, NOTHING)
+            as_preset(fields, NOTHING)
         except TemperamentError:  # rules that take each other's place, modes that none leads to
             continue
-        return words
+        return fields
 
 
 def presets(seed: int, count: int, vocabulary: Vocabulary) -> dict[str, Fields]:
     """So many presets by name, all different, every stage in turn among them."""
-    made: dict[str, Fields] = {}
+    found: dict[str, Fields] = {}
     digests: set[str] = set()
-    while len(made) < count:
-        number = len(made)
+    while len(found) < count:
+        number = len(found)
         stage = STAGES[number % len(STAGES)]
-        words = preset(Random(f"{seed} {number} {len(digests)}"), vocabulary, stage)
-        digest = as_preset(words, NOTHING).digest
+        fields = preset(Random(f"{seed} {number} {len(digests)}"), vocabulary, stage)
+        digest = as_preset(fields, NOTHING).digest
         if digest not in digests:
             digests.add(digest)
-            made[f"p{number:03d}"] = words
-    return made
+            found[f"p{number:03d}"] = fields
+    return found
 
 
 def write(folder: Path, presets: dict[str, Fields]) -> None:
     """One file a preset; JSON is YAML too."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, words in presets.items():
-        (folder / f"{name}.yaml").write_text(json.dumps(words, indent=1), encoding="utf-8")
+    for name, fields in presets.items():
+        (folder / f"{name}.yaml").write_text(json.dumps(fields, indent=1), encoding="utf-8")
 
 
-def remembers(made: Preset) -> bool:
+def remembers(sampled: Preset) -> bool:
     """Whether what is drawn depends on more than the tokens so far and the last logits."""
-    stages = {step.stage for chain in made.chains.values() for step in chain.steps}
+    stages = {step.stage for chain in sampled.chains.values() for step in chain.steps}
     state = any("state" in stage.needs for stage in STAGES if stage.name in stages)
-    return state or any(rule.on.kind == "entropy" for rule in made.switch)
+    return state or any(rule.on.kind == "entropy" for rule in sampled.switch)
 
 
 def _preset(random: Random, vocabulary: Vocabulary, stages: Sequence[Stage]) -> Fields:
-    words: Fields = {}
+    fields: Fields = {}
     for stage in (*stages, *random.sample(STAGES, int(random.triangular(0, 9, 2)))):
-        words |= _values(stage, random, vocabulary)
+        fields |= _values(stage, random, vocabulary)
     if random.random() < 0.3:
-        words["order"] = random.sample(MOVABLE, random.randint(1, len(MOVABLE)))
+        fields["order"] = random.sample(MOVABLE, random.randint(1, len(MOVABLE)))
     if random.random() < 0.3:
-        words["seed"] = random.randrange(2**63)
+        fields["seed"] = random.randrange(2**63)
     if random.random() < 0.1:
-        words["stop"] = [random.choice(vocabulary.texts) for _ in range(random.randint(1, 3))]
+        fields["stop"] = [random.choice(vocabulary.texts) for _ in range(random.randint(1, 3))]
     if random.random() < 0.1:
-        words["max_tokens"] = random.randint(1, 24)
+        fields["max_tokens"] = random.randint(1, 24)
     if random.random() < 0.35:
-        words |= _modes(random, vocabulary)
-    return words
+        fields |= _modes(random, vocabulary)
+    return fields
 
 
 def _values(stage: Stage, random: Random, vocabulary: Vocabulary) -> Fields:

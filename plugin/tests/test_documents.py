@@ -264,7 +264,7 @@ class TestPenalties:
         assert [0.25, 1.5, 0.5, 0.0, -1.75] == logits[0].tolist()
 
     def test_zero_is_off(self) -> None:
-        """Penalties of 0 change nothing."""
+        """Penalties of 0 change no logit (documents 001 and 003)."""
         logits = process(
             torch.tensor([SCORES]),
             {"frequency_penalty": 0.0, "presence_penalty": 0.0},

@@ -112,7 +112,7 @@ def test_the_configs_are_found_beside_the_code(wheel: Path, tmp_path: Path) -> N
 
 
 def test_the_version_stands_once(wheel: Path) -> None:
-    """The wheel's version is `temperament.__version__`."""
+    """The wheel's version is that of `temperament.__version__`."""
     metadata = f"temperament-{temperament.__version__}.dist-info/METADATA"
     lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
 

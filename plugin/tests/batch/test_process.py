@@ -40,7 +40,7 @@ class TestProcess:
 
     @pytest.mark.parametrize("seed", range(10))
     def test_mixed_presets_give_what_each_row_gives_alone(self, seed: int) -> None:
-        """Different stages in different orders in one batch: bit for bit."""
+        """Rows with different stages in different orders have the bits that they have alone."""
         random = Random(seed)
         presets = mixed(random, 9)
         logits = rows.logits(9, VOCABULARY, random)
@@ -99,7 +99,7 @@ class TestProcess:
         assert rows.same_bits(after, expected)
 
     def test_an_empty_catalogue_is_a_catalogue(self) -> None:
-        """It knows no name, not even the shipped ones."""
+        """An empty catalogue knows no name, not even the shipped ones."""
         with pytest.raises(UnknownPreset):
             process(torch.zeros(1, 5), "creative", catalogue=Catalogue({}))
 
@@ -118,7 +118,7 @@ class TestProcess:
         ],
     )
     def test_what_is_wrong_is_said(self, presets: Any, options: Any, message: str) -> None:
-        """As a `PresetError`, before any logits are touched."""
+        """What is wrong is a `PresetError`, raised before any logits are touched."""
         with pytest.raises(PresetError) as caught:
             process(torch.zeros(3, 5), presets, **options)
 
@@ -322,7 +322,7 @@ class TestInputs:
         "seeds", [range(5, 7), np.array([5, 6]), torch.tensor([5, 6]), [np.int32(5), 6]]
     )
     def test_seeds_may_be_any_integers(self, seeds: Any) -> None:
-        """They draw what a list of them draws."""
+        """Seeds in an array or a tensor draw what a list of them draws."""
         logits = torch.zeros(2, 100)
         values = {"reproducible": True}
 
@@ -343,7 +343,7 @@ class TestRun:
 
     @pytest.mark.parametrize("seed", range(10))
     def test_steps_are_what_process_gives_for_the_tokens_so_far(self, seed: int) -> None:
-        """Bit for bit, whatever was drawn."""
+        """Each step has the bits that `process` gives for the tokens so far."""
         random = Random(seed)
         presets = mixed(random, 5)
         prompts = rows.ids(5, VOCABULARY, 20, random)
@@ -371,7 +371,7 @@ class TestRun:
         assert rows.same_bits(begun.run(logits), followed.run(logits))
 
     def test_the_number_of_rows(self) -> None:
-        """It is told by `rows`, the ids or the presets."""
+        """The number of rows is that of `rows`, of the ids or of the presets."""
         assert 2 == len(Run(["code", "chat"]).presets)
         assert (3, 5) == Run("code", rows=3).run(torch.zeros(3, 5)).shape
         assert (2, 5) == Run("code", prompt_ids=[[1], [2]]).run(torch.zeros(2, 5)).shape
@@ -388,7 +388,7 @@ class TestRun:
         ids=str,
     )
     def test_token_ids_beyond_the_vocabulary(self, values: dict[str, Any]) -> None:
-        """They are refused at the first logits, which say how many tokens there are."""
+        """Token ids beyond the vocabulary are refused at the first logits, which show its size."""
         run = Run(values, rows=1, catalogue=rows.NOTHING)
         with pytest.raises(PresetError, match="no such token"):
             run.run(torch.zeros(1, 5))

@@ -54,7 +54,7 @@ class TestImportAndExport:
         )  # fmt: skip
 
     def test_notes_go_to_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """So that stdout is the file."""
+        """Notes go to stderr, so that stdout is the file."""
         Path("generation_config.json").write_text('{"do_sample": true, "eos_token_id": 2}')
         ran = Ran(capsys, "import", "generation_config.json")
 
@@ -65,7 +65,7 @@ class TestImportAndExport:
         ] == ran.err.splitlines()
 
     def test_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """With the notes beside the text."""
+        """With `--json` the notes are beside the text."""
         shown = json.loads(Ran(capsys, "export", "reasoning", "--to", "webui", "--json").out)
         one = json.loads(
             Ran(capsys, "export", "reasoning", "--to", "sglang", "--mode", "think", "--json").out
@@ -98,7 +98,7 @@ class TestImportAndExport:
         assert message in ran.err
 
     def test_for_a_model(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """Its own values."""
+        """A preset that is exported for a model has that model's numbers."""
         ran = Ran(capsys, "export", "warmer", "--to", "sglang", "--model", "Qwen/Qwen3-8B")
 
         assert {
@@ -178,7 +178,7 @@ class TestModels:
         assert Ran(capsys, "list", "--model", ".").out.startswith("Qwen3\n")
 
     def test_check_warns(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A temperature that no vendor recommends has a warning where nothing cuts."""
+        """`check --model` warns of temperatures that no vendor recommends, where nothing cuts."""
         unknown = Ran(capsys, "check", "--model", "someone/something")
         known = Ran(capsys, "check", "--model", "Qwen/Qwen3-8B")
 

@@ -68,7 +68,7 @@ def columns(text: str) -> int:
 
 
 def test_list_shows_every_preset(run: Any) -> None:
-    """Name, aliases, parameters and summary of each, the summaries one below the other."""
+    """`list` shows the name, aliases, parameters and summary of each preset."""
     result = run("list")
     head, *lines = result.out.splitlines()
     chat = next(line for line in lines if line.startswith("chat "))
@@ -150,7 +150,7 @@ def test_list_as_json(run: Any, mixed: Path) -> None:
 
 
 def test_show_tells_all(run: Any, mixed: Path) -> None:
-    """One preset, found by an alias: values, chain, when it stops, source, digest and file."""
+    """`show` finds a preset by an alias and prints its values, chain, source, digest and file."""
     preset = Catalogue.load([mixed], environment=False)["mixed"]
     values = (
         "logit_bias={5: -100.0, 7: 2.0}, presence_penalty=0.5, temperature=0.7, top_p=0.9,"
@@ -182,7 +182,7 @@ def test_show_of_an_empty_preset(run: Any, tmp_path: Path) -> None:
 
 
 def test_show_as_json(run: Any, mixed: Path) -> None:
-    """All fields, with biases as a map and the chain as stages."""
+    """`show --json` has all fields, with biases as a map and the chain as stages."""
     shown = json.loads(run("show", "mixed", "--json", "--presets", mixed).out)
 
     assert {
@@ -251,7 +251,7 @@ def test_a_broken_preset_ends_every_command_with_1(run: Any, tmp_path: Path) -> 
 
 
 def test_explain_tells_who_does_what(run: Any, mixed: Path) -> None:
-    """Each stage with its values, side, reason and source; then the engine's own fields."""
+    """`explain` lists each stage with values, side, reason and source, then other fields."""
     label = Catalogue.load([mixed], environment=False)["mixed"].label
     lines = run("explain", "mixed", "--engine", "vllm", "--presets", mixed).out.splitlines()
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]

@@ -161,7 +161,7 @@ class TestTokenIds:
         ids=str,
     )
     def test_generate(self, llama: Any, preset: dict[str, Any], path: str) -> None:
-        """Refused by `generate_kwargs` with a model, else by the first step."""
+        """A token id beyond the vocabulary is refused by `generate_kwargs`, or at a step."""
         with pytest.raises(PresetError, match="no such token") as error:
             generate_kwargs(preset, model=llama, catalogue=NOTHING)
         assert path == error.value.problems[0].path

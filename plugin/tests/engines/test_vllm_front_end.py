@@ -85,7 +85,7 @@ class TestAround:
 def test_a_start_that_reads_presets(
     arguments: list[str], environment: dict[str, str], log: Any
 ) -> None:
-    """It is neither refused nor reported."""
+    """A start that reads presets is neither refused nor reported."""
     front_end.check(config(default="chat", allow=[], locked={"*": {}}), arguments, environment)
 
     assert [] == log.messages

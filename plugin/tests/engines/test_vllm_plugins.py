@@ -34,7 +34,7 @@ class TestLeftOut:
     """`left_out`."""
 
     def test_without_the_variable(self) -> None:
-        """vLLM loads all of them."""
+        """Without `VLLM_PLUGINS` vLLM leaves out no plugin."""
         assert [] == plugins.left_out({})
 
     def test_an_allowlist(self) -> None:

@@ -97,7 +97,7 @@ class TestValidate:
         assert isinstance(error.value, ValueError)
 
     def test_changes_nothing(self) -> None:
-        """`validate` doesn't change the parameters."""
+        """`validate` leaves the request's parameters as they are."""
         sampling_params = params({KEY: TEXT}, top_k=-1)
         before = repr(sampling_params)
         validate(sampling_params)
@@ -110,7 +110,7 @@ class TestRequestOf:
 
     @pytest.mark.parametrize("extra", [None, {}, {"other": 1}])
     def test_nothing(self, extra: Any) -> None:
-        """Without a chain nothing runs."""
+        """A request without a chain runs no stage."""
         assert not request_of(params(extra), 0, 100).chain
 
     def test_a_chain(self) -> None:
@@ -125,7 +125,7 @@ class TestRequestOf:
         [(None, None, 3), (None, 7, 7), (5, None, 5), (None, 0, 0)],
     )
     def test_the_seed(self, encoded: int | None, field: int | None, expected: int) -> None:
-        """It is the engine's field, else the chain's, else that of a request without a seed."""
+        """The noise has the engine's seed, else the chain's, else that of an unseeded request."""
         request = request_of(params({KEY: encode(CHAIN, "hot@1", encoded)}, seed=field), 3, 100)
 
         assert expected == request.seed

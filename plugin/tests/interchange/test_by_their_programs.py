@@ -72,7 +72,7 @@ class TestVllm:
         return parser.parse_args(["serve", "MODEL", *arguments])
 
     def test_override_generation_config(self) -> None:
-        """The exported JSON, as an argument."""
+        """vLLM's parser reads the exported JSON as an argument."""
         text, _ = export(preset(), "vllm")
         arguments = self.parsed("--override-generation-config", text)
         expected = {**WORDS, "max_new_tokens": WORDS["max_tokens"]}
@@ -82,7 +82,7 @@ class TestVllm:
         assert read(text, format_name="vllm").preset.items() >= WORDS.items()
 
     def test_a_config_file(self, tmp_path: Path) -> None:
-        """The exported YAML, as `--config`."""
+        """vLLM reads the exported YAML as a `--config` file."""
         text, _ = export(preset(), "vllm-config")
         (tmp_path / "serve.yaml").write_text(text, encoding="utf-8")
         arguments = self.parsed("--config", str(tmp_path / "serve.yaml"))
@@ -91,7 +91,7 @@ class TestVllm:
         assert {**passed, "max_tokens": passed["max_new_tokens"]}.items() >= WORDS.items()
 
     def test_an_extra_body(self) -> None:
-        """The exported fields, in a request."""
+        """vLLM's request has the exported fields."""
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
         text, _ = export(preset(), "vllm-extra-body")

@@ -52,12 +52,12 @@ class TestRead:
         ],
     )
     def test_an_unknown_format_is_refused(self, format_name: str, text: str, message: str) -> None:
-        """The error lists the formats."""
+        """An unknown format is refused, and the error lists the formats."""
         with pytest.raises(PresetError, match=message):
             read(text, format_name=format_name)
 
     def test_an_unknown_field_is_noted(self) -> None:
-        """It is lost, and its note has its name and value."""
+        """An unknown field is left out, and its note has its name and value."""
         [note] = read('{"temperature": 1, "hotness": 3}', format_name="sglang").notes
 
         assert ("lost", "hotness", 3) == (note.kind, note.name, note.value)
@@ -111,7 +111,7 @@ class TestExport:
 
 
 def test_a_bound_preset_has_the_models_numbers() -> None:
-    """The vendor's values are written."""
+    """A preset that is bound to a model is exported with the vendor's values."""
     catalogue = Catalogue.load(environment=False).for_model("qwen3-8b")
     text, _ = export(catalogue["recommended"], "webui")
 

@@ -48,7 +48,7 @@ def test_the_chain_comes_back(name: str, preset: Preset) -> None:
 @given(preset=presets())
 @examples(15)
 def test_the_rest_comes_back(name: str, preset: Preset) -> None:
-    """So do a limit, texts that end, and a seed."""
+    """A limit, stop texts and a seed come back too."""
     returned, lost, _ = back(preset, name)
 
     assert {} == {

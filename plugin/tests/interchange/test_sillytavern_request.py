@@ -56,7 +56,7 @@ class TestIsRequest:
         ],
     )
     def test_by_its_fields(self, body: dict[str, Any], expected: bool) -> None:
-        """Two that nobody else sends."""
+        """A request is SillyTavern's if it has two fields that nobody else sends."""
         assert expected == is_request(body)
 
 
@@ -105,7 +105,7 @@ class TestTranslate:
         ids=str,
     )
     def test_what_isnt_honoured_is_named(self, more: dict[str, Any], named: str) -> None:
-        """In the header, with the reason."""
+        """The header names what isn't honoured, with the reason."""
         _, notes = translate({**BODY, **more})
 
         assert {note.name for note in notes} == CLIENTS | {named}
@@ -113,7 +113,7 @@ class TestTranslate:
         assert header_text(notes).isascii()
 
     def test_dynamic_temperature(self) -> None:
-        """Two temperatures in place of their middle."""
+        """SillyTavern's range of temperatures replaces the temperature, which is its middle."""
         changed, _ = translate(
             {**BODY, "dynamic_temperature": True, "dynatemp_low": 0.5, "dynatemp_high": 1.5,
              "dynatemp_range": 0.5, "dynatemp_exponent": 2, "temperature": 1.0}
@@ -129,7 +129,7 @@ class TestTranslate:
         assert 20 == translate({**BODY, "ban_eos_token": True})[0]["min_new_tokens"]
 
     def test_the_body_that_was_given_stays(self) -> None:
-        """A new one is made."""
+        """The caller's body stays as it is, and the result is a new one."""
         body = dict(BODY)
         translate(body)
 
@@ -149,6 +149,6 @@ class TestTranslate:
     ],
 )
 def test_a_value_of_another_kind(name: str, value: object) -> None:
-    """It is refused, by its own name."""
+    """A value of another kind is refused under the client's name of the field."""
     with pytest.raises(RequestError, match=f"request: {name}: not allowed"):
         translate({"api_type": "mancer", "dry_multiplier": 1, name: value})

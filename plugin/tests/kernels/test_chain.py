@@ -145,7 +145,7 @@ def test_chains_of_several_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("blocks")
 def test_a_row_is_the_same_alone_and_in_any_batch() -> None:
-    """Bit for bit."""
+    """A row has the same bits alone and in any batch."""
     batch = Batch(random_chains(6, 300, Random(3)), 300, seed=2)
     together = batch.run()
     order = Random(1).sample(range(6), 6)

@@ -64,7 +64,7 @@ def agree(one: Tensor, other: Tensor) -> bool:
 @pytest.mark.parametrize("stage", CUTS)
 @pytest.mark.parametrize("vocabulary", [2, 11, 90, 1000, 5000])
 def test_the_same_tokens_stay(stage: str, vocabulary: int) -> None:
-    """With the class that `generate` uses for this field."""
+    """The tokens that stay are those of the class that `generate` uses for the field."""
     if stage == "top_h" and not hasattr(theirs, "TopHLogitsWarper"):
         pytest.skip("this Transformers has no top_h")
     random = Random(f"{stage} {vocabulary}")
@@ -82,7 +82,7 @@ def test_the_same_tokens_stay(stage: str, vocabulary: int) -> None:
 
 @pytest.mark.parametrize("vocabulary", [1, 2, 1000, 5000])
 def test_the_same_log_probabilities(vocabulary: int) -> None:
-    """`renormalize_logits`."""
+    """`renormalize_logits` gives the log-probabilities that Transformers gives."""
     random = Random(vocabulary)
     for _ in range(50):
         x = distinct(vocabulary, random)

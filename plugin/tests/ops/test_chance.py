@@ -26,7 +26,7 @@ class TestXtc:
     @pytest.mark.parametrize("probability", [0.02, 0.5, 0.9])
     @pytest.mark.parametrize("across", ["seeds", "positions"])
     def test_rate(self, probability: float, across: str) -> None:
-        """Within four standard deviations, over seeds and over the positions of one text."""
+        """The rate is within four standard deviations, over seeds and over positions of a text."""
         x = logs(0.5, 0.3, 0.2).expand(COUNT, 3)
         values = {"xtc_probability": probability, "xtc_protect_structure": False}
         preset = rows.preset(values)
@@ -46,7 +46,7 @@ class TestXtc:
         assert (after[~fired] == x[~fired]).all()
 
     def test_zero_and_one(self) -> None:
-        """Never, and always."""
+        """A stage with probability 0 never acts, and one with 1 always does."""
         x = logs(0.5, 0.3, 0.2).expand(COUNT, 3)
         for probability in (0.0, 1.0):
             values = {"xtc_probability": probability, "xtc_protect_structure": False}
@@ -90,7 +90,7 @@ class TestReproducible:
     X = torch.randn(40, generator=torch.Generator().manual_seed(0)) * 1.5
 
     def test_over_seeds(self) -> None:
-        """One position of many seeds."""
+        """One position of many seeds draws from the distribution."""
         x = self.X.expand(COUNT, 40)
         after = process(x, {"reproducible": True}, seeds=range(COUNT), catalogue=rows.NOTHING)
 
@@ -98,7 +98,7 @@ class TestReproducible:
 
     @pytest.mark.parametrize("seed", [0, 1, 2**62])
     def test_over_positions(self, seed: int) -> None:
-        """Many positions of one seed."""
+        """Many positions of one seed draw from the distribution."""
         chain = Chain.of({"reproducible": True})
         batch = Rows(COUNT)
         for row in range(COUNT):
@@ -108,7 +108,7 @@ class TestReproducible:
         assert abs(far_from(torch.bincount(drawn(after), minlength=40), self.X.softmax(0))) < 4
 
     def test_in_a_mixed_batch(self) -> None:
-        """With cuts and temperatures before it, other presets beside it: each its own odds."""
+        """Beside other presets, and after cuts and temperatures, each row keeps its own odds."""
         presets = [
             rows.preset({"reproducible": True, "temperature": 1.5, "top_k": 12}),
             rows.preset({"top_p": 0.5}),
@@ -146,7 +146,7 @@ class TestReproducible:
 
     @pytest.mark.parametrize("kept", [1, 3, 200, 1000])
     def test_the_same_token_whatever_is_cut(self, kept: int) -> None:
-        """As long as it is kept itself: its noise is its own. And as the definition says."""
+        """Cuts don't change the draw if its token stays, since each token has its own noise."""
         x = torch.randn(50, 1000, generator=torch.Generator().manual_seed(1))
         free = drawn(process(x, {"reproducible": True}, seeds=range(50), catalogue=rows.NOTHING))
         values = {"reproducible": True, "top_k": kept}
@@ -162,7 +162,7 @@ class TestReproducible:
             assert row_free.index(max(row_free)) == free[row]
 
     def test_a_run_gives_what_process_gives(self) -> None:
-        """Step by step in one `Run`, or each step anew, in a batch or alone: the same tokens."""
+        """`Run` draws the tokens that `process` draws, in a batch or alone."""
         generator = torch.Generator().manual_seed(2)
         steps = torch.randn(12, 4, 50, generator=generator)
         preset = {"reproducible": True, "temperature": 1.3, "xtc_probability": 0.5,

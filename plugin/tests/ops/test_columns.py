@@ -22,7 +22,7 @@ STATELESS = [
 @pytest.mark.parametrize("stage", STATELESS, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("vocabulary", [1, 2, 3, 1000, 5000])
 def test_neutral_columns_change_nothing(stage: Stage, vocabulary: int) -> None:
-    """In a batch beside rows that use the stage; -0.0, NaN and rows of -inf are among them."""
+    """Neutral values beside rows that use the stage keep every bit: -0.0, NaN, all -inf."""
     random = Random(f"{stage.name} {vocabulary}")
     x = rows.logits(16, vocabulary, random)
     x[2] = -torch.inf

@@ -72,13 +72,13 @@ class TestTransformers:
         assert_same(ours(x, [{name: v} for v in values], prompts), torch.cat(expected))
 
     def test_temperature(self, seed: int) -> None:
-        """`TemperatureLogitsWarper`."""
+        """The result is that of Transformers' `TemperatureLogitsWarper`."""
         from transformers import TemperatureLogitsWarper
 
         self.compare(TemperatureLogitsWarper, "temperature", numbers(0.3, 3, seed), seed)
 
     def test_top_k(self, seed: int) -> None:
-        """`TopKLogitsWarper`; a k above the vocabulary too."""
+        """The kept tokens are those of `TopKLogitsWarper`, for a k above the vocabulary too."""
         from transformers import TopKLogitsWarper
 
         values = [1, 2, 1500, 2000, 5000, *map(int, numbers(1, 100, seed)[5:])]
@@ -92,13 +92,13 @@ class TestTransformers:
         self.compare(TopPLogitsWarper, "top_p", values, seed)
 
     def test_min_p(self, seed: int) -> None:
-        """`MinPLogitsWarper`."""
+        """The kept tokens are those of Transformers' `MinPLogitsWarper`."""
         from transformers import MinPLogitsWarper
 
         self.compare(MinPLogitsWarper, "min_p", numbers(0.001, 1, seed), seed)
 
     def test_repetition_penalty(self, seed: int) -> None:
-        """`RepetitionPenaltyLogitsProcessor`; rewards too."""
+        """The result is that of `RepetitionPenaltyLogitsProcessor`, for rewards below 1 too."""
         from transformers import RepetitionPenaltyLogitsProcessor
 
         ids = [Random(row).choices(range(VOCABULARY), k=100) for row in range(COUNT)]
@@ -134,7 +134,7 @@ class TestVllm:
     """The whole batch at once."""
 
     def test_top_k_and_top_p(self, seed: int) -> None:
-        """`apply_top_k_top_p`: top_k, then top_p over what it left."""
+        """Our top_k and top_p together keep what vLLM's `apply_top_k_top_p` keeps."""
         sampler = pytest.importorskip("vllm.v1.sample.ops.topk_topp_sampler")
         x = logits(seed)
         k, p = [int(k) for k in numbers(1, 500, seed)], numbers(0.05, 0.99, seed + 1)
@@ -152,7 +152,7 @@ class TestVllm:
             assert_same(ours(x, values), expected)
 
     def test_penalties(self, seed: int) -> None:
-        """`apply_all_penalties`: repetition, then frequency and presence."""
+        """Our three penalties together give what vLLM's `apply_all_penalties` gives."""
         penalties = pytest.importorskip("vllm.v1.sample.ops.penalties")
         x = logits(seed)
         random = Random(seed)
@@ -168,7 +168,7 @@ class TestVllm:
         assert_same(ours(x, values, prompts, outputs), expected)
 
     def test_min_p(self, seed: int) -> None:
-        """`MinPLogitsProcessor`."""
+        """The kept tokens are those of vLLM's `MinPLogitsProcessor`."""
         builtin = pytest.importorskip("vllm.v1.sample.logits_processor.builtin")
         config = SimpleNamespace(scheduler_config=SimpleNamespace(max_num_seqs=COUNT))
         processor = builtin.MinPLogitsProcessor(config, torch.device("cpu"), False)

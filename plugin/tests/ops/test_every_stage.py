@@ -56,7 +56,7 @@ class TestRows:
 
     @pytest.mark.parametrize("vocabulary", [1000, 1023, 32003, 49152])
     def test_a_row_is_the_same_in_any_batch(self, stage: Stage, vocabulary: int) -> None:
-        """Alone, in twos, in sevens, all together and in another order: bit for bit."""
+        """Alone, in twos, in sevens and in another order, a row has the same bits."""
         count = 64 if vocabulary < 2000 else 21
         batch = Batch(stage, count, vocabulary, 400, seed=vocabulary)
         order = Random(vocabulary).sample(range(count), count)
@@ -69,7 +69,7 @@ class TestRows:
                 assert rows.same_bits(batch.run(some), together[some]), size
 
     def test_a_row_is_the_same_on_any_number_of_threads(self, stage: Stage) -> None:
-        """One or many: bit for bit."""
+        """A row has the same bits on one thread and on many."""
         batch = Batch(stage, 5, 40_000, 400, seed=1)
         results = []
         for number in (1, 2, 7):
@@ -89,7 +89,7 @@ class TestRows:
         assert rows.same_bits(batch.logits, before)
 
     def test_logits_are_changed_where_they_lie(self, stage: Stage) -> None:
-        """Also in a view of wider ones, as a runner cuts off the vocabulary's padding."""
+        """Logits are changed in place, in a view of wider ones too, as runners cut off padding."""
         batch = Batch(stage, 16, 1000, 100, seed=2)
         expected = batch.run()
         whole = torch.full((16, 1003), 7.0)
@@ -135,7 +135,7 @@ class TestTokens:
             assert after.isfinite().any(-1).all()
 
     def test_extreme_values_leave_a_finite_token(self, stage: Stage) -> None:
-        """The least and the largest value of each range, over a text with every token in it."""
+        """The least and the largest value of each range leave a finite token."""
         for parameter in stage.parameters:
             for end in (parameter.low, FLOAT32_TINY, parameter.high):
                 batch = Batch(stage, 4, 4, 0, seed=8)
@@ -166,7 +166,7 @@ class TestTokens:
         assert rows.same_bits(actual[1:], expected[1:])
 
     def test_a_batch_may_be_empty(self, stage: Stage) -> None:
-        """No rows in, no rows out."""
+        """A batch of no rows gives no rows."""
         assert (0, 1000) == Batch(stage, 4, 1000, 50, seed=5).run([]).shape
 
     def test_ids_outside_the_vocabulary_raise_nothing(self, stage: Stage) -> None:
@@ -221,14 +221,14 @@ def test_no_stage_synchronises(stage: Stage, others: bool, monkeypatch: pytest.M
     ids=["item", "cpu", "tolist", "bool", "mask", "where"],
 )
 def test_a_synchronisation_would_be_noticed(synchronises: Callable[[Tensor], Any]) -> None:
-    """The test above can fail."""
+    """Each way to read data back raises on tensors without data, so the test above can fail."""
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
         synchronises(torch.empty(4, 100, device="meta"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_logits_of_any_float_type(dtype: torch.dtype) -> None:
-    """They are computed in float32, and returned so."""
+    """Logits of any float type are computed in float32, and returned as that."""
     x = rows.logits(4, 1000, Random(0)).to(dtype)
     chain = rows.preset({"temperature": 0.7, "top_k": 40, "top_p": 0.9, "min_p": 0.05})
     after = process(x, chain, catalogue=rows.NOTHING)

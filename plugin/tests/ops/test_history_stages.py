@@ -43,7 +43,7 @@ def texts(random: Random, length: int) -> tuple[list[int], list[int]]:
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30))
 @examples(240)
 def test_dry(seed: int, length: int) -> None:
-    """Any range, allowed length and breakers."""
+    """DRY is as its definition for any range, allowed length and breakers."""
     random = Random(seed)
     values = {
         "dry_multiplier": random.choice([0.5, 1.0]),
@@ -58,7 +58,7 @@ def test_dry(seed: int, length: int) -> None:
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), size=st.integers(1, 6))
 @examples(160)
 def test_ngrams(seed: int, length: int, size: int) -> None:
-    """No n-gram twice, and none of the prompt's."""
+    """The bans on n-grams remove what their definitions remove, in any text."""
     prompt, output = texts(Random(seed), length)
     differs({"no_repeat_ngram_size": size}, prompt, output)
     differs({"encoder_no_repeat_ngram_size": size}, prompt, output)
@@ -67,7 +67,7 @@ def test_ngrams(seed: int, length: int, size: int) -> None:
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), window=st.integers(0, 40))
 @examples(250)
 def test_repetition_range(seed: int, length: int, window: int) -> None:
-    """The last tokens of prompt and output."""
+    """The repetition range is that of the definition, in any text."""
     prompt, output = texts(Random(seed), length)
     differs({"repetition_penalty": 2.0, "repetition_range": window}, prompt, output)
 

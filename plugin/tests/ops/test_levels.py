@@ -26,7 +26,7 @@ def mixed(count: int, flat: int, vocabulary: int = VOCABULARY) -> Tensor:
 @pytest.mark.parametrize("flat", [0, 3, 40])
 @pytest.mark.parametrize("count", [1, 5, 8, 9, 48])
 def test_every_way_gives_the_same(count: int, flat: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit what sorting all of every row gives, in a batch and alone."""
+    """Each way has the bits of sorting every row, in a batch and alone."""
     logits = mixed(count, flat)
     values = {"top_p": 0.9}
     done = process(logits, values)
@@ -45,7 +45,7 @@ def test_every_way_gives_the_same(count: int, flat: int, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("count", [1, 5, 24])
 def test_typical_p_finds_the_same_everywhere(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among the nearest tokens or among all, in a batch and alone; ties and odd rows too."""
+    """The nearest tokens and all tokens give the same bits, with ties and odd rows too."""
     logits = mixed(count, 0, WIDE)
     logits[1::4] *= 1.3  # of which some hundreds are kept
     logits = torch.cat([logits, (logits * 4).round() / 4])
@@ -71,7 +71,7 @@ def test_typical_p_finds_the_same_everywhere(count: int, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("count", [1, 3, 128, 300])
 @pytest.mark.parametrize("vocabulary", [2, 1000, 20_000, 20_011])
 def test_the_largest(vocabulary: int, count: int) -> None:
-    """By groups of columns or on the whole, with ties, infinities and NaN: what sorting gives."""
+    """The largest by groups of columns are those of sorting, with ties, infinities and NaN."""
     logits = torch.randn(6, vocabulary, generator=torch.Generator().manual_seed(count))
     logits[1] = (logits[1] * 2).round()
     logits[2, ::3] = -torch.inf

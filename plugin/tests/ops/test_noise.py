@@ -40,7 +40,7 @@ class TestNumbers:
     @given(seed=SEEDS, position=st.integers(0, 2**31), draw=st.sampled_from([XTC, TOKEN]))
     @examples(400)
     def test_uniform_is_the_definition(self, seed: int, position: int, draw: int) -> None:
-        """Bit for bit, whatever stands beside it."""
+        """Uniform noise has the definition's bits, in any batch."""
         several = noise([5, seed, 2**63 - 1], [0, position, 7]).uniform(draw)
 
         assert several[1].item() == plain.uniform(seed, position, draw)
@@ -48,7 +48,7 @@ class TestNumbers:
     @given(seed=SEEDS, position=st.integers(0, 2**31), token=st.integers(0, 2**20))
     @examples(400)
     def test_gumbel_is_the_definition(self, seed: int, position: int, token: int) -> None:
-        """To the last bits of the logarithm."""
+        """Gumbel noise agrees with the definition to the last bits of the logarithm."""
         tokens = torch.tensor([[1, token, 2]])
         drawn = noise([seed], [position]).gumbel(TOKEN, tokens)[0, 1].item()
 
@@ -56,7 +56,7 @@ class TestNumbers:
         assert pytest.approx(expected, rel=1e-12, abs=1e-12) == drawn
 
     def test_gumbel_of_a_token_is_the_same_in_any_company(self) -> None:
-        """At any place of a tensor of any size: bit for bit."""
+        """A token's noise has the same bits at any place of a tensor of any size."""
         random = Random(0)
         everything = noise([3], [4]).gumbel(TOKEN, torch.arange(5000)[None])
         for count in (1, 2, 3, 7, 64, 1023):
@@ -117,7 +117,7 @@ class TestChance:
 
     @pytest.mark.parametrize("lag", [1, 2, 3, 7, 64])
     def test_neighbours(self, across: str, lag: int) -> None:
-        """No correlation, and pairs fill the square evenly."""
+        """Neighbouring draws have no correlation, and pairs fill the square evenly."""
         u = self.drawn(across).uniform(XTC)
         one, other = u[:-lag], u[lag:]
         cells = (one * 32).long() * 32 + (other * 32).long()
@@ -132,7 +132,7 @@ class TestChance:
         assert abs(correlation(drawn.uniform(XTC), drawn.uniform(TOKEN))) < 4
 
     def test_tokens(self, across: str) -> None:
-        """Gumbel noise of neighbouring tokens: independent, and of its distribution."""
+        """The noise of neighbouring tokens is independent, and has the Gumbel distribution."""
         drawn = self.drawn(across).select(torch.arange(20_000))
         g = drawn.gumbel(TOKEN, torch.arange(10).expand(20_000, 10))
         u = (-(-g).exp()).exp()

@@ -80,7 +80,7 @@ def assert_same_distribution(actual: Row, expected: Row) -> None:
 @given(x=LOGITS, seed=st.integers(0, 2**32), length=st.integers(0, 12))
 @examples(100)
 def test_short_rows(stage: Stage, x: Row, seed: int, length: int) -> None:
-    """Rows of a few tokens, with many ties, and a history of a few tokens."""
+    """Op and definition agree on rows of a few tokens, with many ties and short histories."""
     random = Random(seed)
     chain = Chain.of(rows.values(stage, random, len(x)))
     prompt, output = rows.ids(2, len(x), length, random)

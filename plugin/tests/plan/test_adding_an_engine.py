@@ -97,7 +97,7 @@ class TestToy:
     def test_explain_knows_it(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """One line in `TARGETS`, and the command line explains plans for it."""
+        """With one line in `TARGETS` the command line explains plans for the engine."""
         monkeypatch.setitem(TARGETS, "toy", TOY)
         assert 0 == main(["explain", "chat", "--engine", "toy", "--json"])
 

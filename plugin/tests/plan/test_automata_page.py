@@ -69,7 +69,7 @@ def test_the_states_are_those_of_the_automaton(page: Path) -> None:
 
 @every_page
 def test_each_token_leads_where_its_bytes_lead(page: Path) -> None:
-    """From every state, by the row of state 0 and its exceptions; a star is an end within it."""
+    """Each token of the page leads where its bytes lead, and a star is an end within it."""
     by_bytes = automaton(page).triggers.bytes
     for _, spelled, plain, exceptions in table(page, "tokens"):
         listed = dict(re.findall(r"(\d+) → (\d+\*?)", exceptions))
@@ -84,7 +84,7 @@ def test_each_token_leads_where_its_bytes_lead(page: Path) -> None:
 
 @every_page
 def test_what_ends_in_a_token_ends_in_its_text(page: Path) -> None:
-    """At the start of a line, with the rest that the page shows."""
+    """What the page says ends in a token is what a search finds in its text."""
     text = {"A": rb"(?m)^[ \t]*(~~)", "B": rb"(?m)^[ \t]*(~~[ \t\r]*\n)", "C": rb"(!!)"}
     expected = []
     for spelled in vocabulary(page).tokens:

@@ -193,7 +193,7 @@ class TestArguments:
         ids=str,
     )
     def test_what_a_call_cant_do(self, rows: list[dict[str, Any]], message: str) -> None:
-        """Told, not dropped."""
+        """What a call can't do is refused with the reason, not dropped."""
         with pytest.raises(EngineError, match=message):
             generation_arguments([preset_of(**row) for row in rows], None, None, None)
 

@@ -136,7 +136,7 @@ class TestTransformers:
     """Tokenizers of Transformers."""
 
     def test_metaspace_without_byte_fallback(self) -> None:
-        """T5's `▁` is a space."""
+        """T5's `▁` is a space in the bytes of its tokens."""
         assert [b" the", b" quick", b" ", b"x"] == spelled(t5(), "the quick x")
 
     def test_end_of_word_mark(self) -> None:
@@ -270,7 +270,7 @@ class TestRefusals:
             token_bytes.check(tokenizer, table, special)
 
     def test_a_model_without_its_tokenizer(self) -> None:
-        """vLLM's `--skip-tokenizer-init` leaves none."""
+        """Without a tokenizer (vLLM's `--skip-tokenizer-init`) the bytes are refused."""
         with pytest.raises(EngineError, match="without its tokenizer"):
             TokenBytes.of(None, 100)
 

@@ -199,7 +199,7 @@ class TestModelFiles:
     """Files of `configs/models`."""
 
     def test_all_parts_of_a_file(self, tmp_path: Path) -> None:
-        """A wrong field, a wrong value of a kind, a missing source and an unknown kind, by line."""
+        """All problems of a model's file are reported at once, each with its line."""
         path = tmp_path / "x.yaml"
         path.write_text(
             "title: 5\nrecommended: y\ncolour: red\nvalues:\n"

@@ -123,7 +123,7 @@ class TestParse:
         assert "did you mean 'chat'?" in str(caught.value)
 
     def test_the_source_is_named(self) -> None:
-        """`where` stands before each problem."""
+        """Each problem begins with the source that `where` names."""
         with pytest.raises(PresetError) as caught:
             parse({"extends": "chatt", "top_k": "x"}, SHIPPED, where="side 2")
 

@@ -308,7 +308,7 @@ class TestRefusals:
     """Requests that are answered 400."""
 
     def test_openais_form(self, admission: Admission) -> None:
-        """The application isn't called."""
+        """A refusal has OpenAI's form, and the application isn't called."""
         done = Exchange(admission, {"preset": "caht"})
 
         assert 400 == done.status
@@ -319,7 +319,7 @@ class TestRefusals:
         assert done.headers[b"content-length"] == str(len(done.sent[1]["body"])).encode()
 
     def test_anthropics_form(self, admission: Admission) -> None:
-        """On /v1/messages."""
+        """A refusal on /v1/messages has Anthropic's form."""
         done = Exchange(admission, {"preset": "caht"}, path=MESSAGES)
 
         assert 400 == done.status
@@ -516,7 +516,7 @@ class TestModelNames:
         assert not streams or passed.endswith(b"data: [DONE]\n\n")
 
     def test_another_way_of_naming_leaves_it(self, admission: Admission) -> None:
-        """The answer passes unchanged."""
+        """A preset that isn't named after the model leaves the answer as it is."""
         raw = b'{"model":  "m"}'
         passed, _ = answer_of(admission, Fixed(raw), {"model": "m", "preset": "chat"})
 
@@ -626,7 +626,7 @@ class TestWebSockets:
         return done.app.scope != {}, done.sent
 
     def test_it_opens_without_a_promise(self, admission: Admission) -> None:
-        """It is vLLM's own where nothing is configured for all requests."""
+        """A WebSocket opens as vLLM's where nothing is configured for all requests."""
         assert (True, []) == self.opened(admission)
 
     def test_a_default_closes_it(self, admission: Admission, catalogue: Catalogue) -> None:

@@ -167,7 +167,7 @@ def test_the_prompt_tells_the_first_mode() -> None:
 
 @pytest.mark.parametrize("raw", [b"not json", b'{"error": {}}', b"[1]"])
 def test_what_is_no_answer_goes_through(raw: bytes) -> None:
-    """Answers without choices pass unchanged."""
+    """Answers without choices pass as they are."""
     sent, _ = answered(BODY, [raw], b"application/json")
 
     assert json.loads(sent[1]["body"]) == json.loads(raw) if raw != b"not json" else True

@@ -34,7 +34,7 @@ def test_distinct(samples: list[list[int]], n: int, expected: float) -> None:
 
 
 def test_bleu() -> None:
-    """1 for the reference itself, 0 without a token in common, and in between by hand."""
+    """BLEU is 1 for the reference, 0 without a common token, and as by hand in between."""
     reference = [1, 2, 3, 4, 5, 6]
 
     assert pytest.approx(1) == text_measures.bleu(reference, [reference])
@@ -53,7 +53,7 @@ def test_a_short_candidate_pays() -> None:
 
 
 def test_an_empty_candidate() -> None:
-    """It equals an empty reference, and no other."""
+    """An empty text equals an empty reference, and no other."""
 
     assert (1.0, 0.0) == (text_measures.bleu([], [[]]), text_measures.bleu([], [[1]]))
 
@@ -101,7 +101,7 @@ def collected() -> list[Collected]:
 
 
 def test_the_report(collected: list[Collected]) -> None:
-    """Means by hand, intervals around them, differences to the first preset."""
+    """The means are those by hand, with intervals and differences to the first preset."""
     found = {each.measure: each for each in report.compare(collected)}
 
     assert list(report.MEASURES) == list(found)

@@ -26,7 +26,7 @@ def entropy(shares: Any) -> float:
 
 
 def test_the_distributions_are_softmax_at_each_temperature() -> None:
-    """The figure of reference document 001: its logits, its three temperatures."""
+    """The distributions are those of reference document 001 at its three temperatures."""
     shares = curves.distributions(NORMAL)
 
     assert (3, 50) == tuple(shares.shape)
@@ -36,7 +36,7 @@ def test_the_distributions_are_softmax_at_each_temperature() -> None:
 
 
 def test_the_entropy_rises_with_temperature() -> None:
-    """From greedy, 0, through the model's own at 1, toward ln of the vocabulary."""
+    """The entropy rises from 0 through the model's own at 1 toward ln of the vocabulary."""
     curve = curves.entropy_by_temperature(LOGITS, points=40)
     by_temperature = dict(zip(curve.x.tolist(), curve.y.tolist(), strict=True))
 

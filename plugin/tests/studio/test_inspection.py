@@ -44,7 +44,7 @@ def test_the_models_own_values_lie_below() -> None:
 
 
 def test_the_json(looked: Inspection) -> None:
-    """The numbers of every stage, and the probabilities of the shown tokens, as plain JSON."""
+    """The JSON has the numbers of every stage, and the probabilities of the shown tokens."""
     written = json.loads(json.dumps(as_json(looked)))
     first, second = written["presets"]
     model, temperature, top_k, top_p = first["stages"]

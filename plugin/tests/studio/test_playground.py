@@ -78,7 +78,7 @@ class TestAbout:
     """What the page must know."""
 
     def test_every_stage_and_preset(self, client: TestClient) -> None:
-        """All parameters of all stages, and all presets with their values."""
+        """The page gets all parameters of all stages, and all presets with their values."""
         answer = client.get("/v1/playground/about").json()
         names = [p["name"] for stage in answer["stages"] for p in stage["parameters"]]
 
@@ -200,7 +200,7 @@ class TestCopy:
     """The forms that are pasted. That they run is tested with real engines."""
 
     def test_each_form(self, client: TestClient) -> None:
-        """All four, from one preset."""
+        """One preset is copied in four forms, and those in Python compile."""
         side = {"temperature": 0.7, "top_p": 0.9}
         answer = ask(client, "copy", prompt="a 'b'", side=side, name="mine", seed=3, max_tokens=9)
 
@@ -263,7 +263,7 @@ class TestServer:
         assert [("Bearer k", "tokenizer"), (None, "tokenizer")] == keys
 
     def test_each_request_opens_its_source_and_closes_it(self, known: KnownSource) -> None:
-        """Also one that is refused."""
+        """Each request opens its source and closes it, also one that is refused."""
         log = []
 
         @asynccontextmanager

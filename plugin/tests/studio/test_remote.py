@@ -103,7 +103,7 @@ class TestLogits:
     """`Server.logits`."""
 
     def test_a_server_that_returns_all_tokens_returns_logprobs(self) -> None:
-        """They hold all of the mass."""
+        """The logprobs of all tokens hold all of the mass."""
         logits = on_server(Fake(), lambda server: server.logits([1, 2]))
 
         assert pytest.approx(PROBABILITIES) == logits.row.exp().tolist()
@@ -136,7 +136,7 @@ class TestLogits:
         assert [-1, 20, 5, 1, 1] == [body["logprobs"] for body in fake.completions]
 
     def test_the_servers_defaults_are_undone(self) -> None:
-        """They must not change the model's own distribution."""
+        """A request for logits undoes the server's defaults, so they are the model's own."""
         fake = Fake()
         fake.defaults = {**DEFAULTS, "parameters": {"dry_multiplier": 0.8, "temperature": 0.3}}
         on_server(fake, lambda server: server.logits([1, 2]))

@@ -32,7 +32,7 @@ class TestContexts:
     """The texts."""
 
     def test_there_are_enough_of_each_kind(self) -> None:
-        """At least 200, the same number of each of five kinds, none twice."""
+        """The study has 200 contexts or more, equally many of each kind, and none twice."""
         texts = contexts.load()
         counts = {kind: sum(text.kind == kind for text in texts) for kind in contexts.KINDS}
 
@@ -50,7 +50,7 @@ class TestSettings:
     """What is tried."""
 
     def test_the_ranges(self) -> None:
-        """Temperature from 0.05 to 2, top_p from 0.05 to 1, top_k and min_p too."""
+        """The settings reach from 0.05 to 2 for temperature, and from 0.05 to 1 for top_p."""
         ends = {name: (values[0], values[-1]) for name, values in sweep.VALUES.items()}
 
         assert (0.05, 2.0) == ends["temperature"]
@@ -147,7 +147,7 @@ class TestAnalysis:
             assert pytest.approx(exponent) == line.high
 
     def test_equal_entropies(self) -> None:
-        """Where `T^2 = p^3` they are equal: p = T^(2/3); what no setting reaches is None."""
+        """Entropies are equal where `T^2 = p^3`; what no setting reaches is None."""
         sample = analysis.Sample(self.measured)
         found = sample.equal("top_p", 0.7)
         falling = sample.equal("min_p", 1.0)
@@ -159,7 +159,7 @@ class TestAnalysis:
         assert sample.equal("top_k", 0.9) is None
 
     def test_the_same_number(self) -> None:
-        """At 0.5 temperature leaves a quarter and top_p an eighth, in every context."""
+        """At 0.5 temperature leaves a quarter and top_p an eighth of the entropy everywhere."""
         sample = analysis.Sample(self.measured)
 
         assert pytest.approx(0.25) == sample.relative("temperature", 0.5).value
@@ -186,7 +186,7 @@ class TestAnalysis:
         assert pytest.approx(2) == line.high
 
     def test_the_groups(self) -> None:
-        """All, every kind, and thirds by the context's own entropy."""
+        """The groups are all contexts, every kind, and thirds by the context's own entropy."""
         groups = analysis.groups(self.measured)
 
         assert ["all", *contexts.KINDS, *analysis.LEVELS] == list(groups)
@@ -300,7 +300,7 @@ class TestDocument:
                 assert (DOCS / f"{name}-{language}-{theme}.png").is_file()
 
     def test_the_figures_are_drawn(self, models: list[Measured], tmp_path: Path) -> None:
-        """All of them, from the entropies alone."""
+        """All figures are drawn from the entropies alone."""
         paths = draw_study.draw_all(models, tmp_path, "dark", "en")
 
         assert [f"{name}-en-dark.png" for name in draw_study.FIGURES] == [p.name for p in paths]

@@ -140,7 +140,7 @@ def test_before_the_last_token() -> None:
 
 
 def test_the_shipped_coding_assistant() -> None:
-    """It finds fences with and without a language and of tildes, and no others."""
+    """`coding-assistant` finds fences with and without a language and of tildes, no others."""
     preset = Catalogue.load(environment=False)["coding-assistant"]
     switching = Switching.of(preset)
     assert switching is not None

@@ -195,7 +195,7 @@ def test_too_many_states() -> None:
 
 
 def test_a_large_vocabulary() -> None:
-    """Four triggers over 262,144 tokens: fewer exceptions than tokens, and a row under 2 MB."""
+    """Four triggers over 262,144 tokens have fewer exceptions than tokens, and a small row."""
     random = Random(0)
     letters = b"abcdefghijklmnopqrstuvwxyz `<>/\n"
     tokens = tuple(bytes(random.choices(letters, k=random.randint(1, 9))) for _ in range(262_144))
