@@ -19,7 +19,7 @@ from temperament.kernels import layout
 from temperament.presets import Chain, as_preset
 from temperament.stages import BY_NAME, STAGES
 from tests import reference, rows
-from tests.ops.test_reference import assert_same_distribution, away_from_boundaries
+from tests.comparing import assert_same_distribution, away_from_boundaries
 from tests.plain import RowContext
 from tests.tables import Case
 
