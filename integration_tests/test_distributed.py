@@ -156,14 +156,14 @@ def server_of(name: str, model: Path, folders: tuple[Path, Path]) -> Server:
     two = {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}
     one = ON_SHARED_CORES
     watched = {"VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": pythonpath()}
+    api = ["--api-server-count", "2"]
     ranks = ["--worker-extension-cls", "integration_tests.harness.ranks.Ranks"]
     # name -> the node whose presets it has, more arguments, more environment
     kinds: dict[str, tuple[int, list[str], dict[str, str]]] = {
         "a": (0, [], one),
         "b": (1, [], one),
         "tensor": (0, ["--tensor-parallel-size", "2", *ranks], two | watched),
-        "data": (0, ["--data-parallel-size", "2", "--api-server-count", "1"], one),
-        "api": (0, ["--api-server-count", "2", "--enable-log-requests"], one),
+        "data": (0, [*api, "--data-parallel-size", "2", "--enable-log-requests"], one),
     }
     node, more, env = kinds[name]
     return Server(model, "v1", [*options(folders[node]), *more], env=env)
@@ -246,19 +246,11 @@ def rpc(server: Server, method: str) -> Any:
 
 @pytest.mark.parametrize("several", ["data"], indirect=True)
 def test_data_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
-    """Two engines share one API server, and each draws some of the texts."""
+    """Two API processes share two engines; each takes, and each draws, some of the texts."""
     server = several
 
     assert [] == check(server, single, reference)
     assert len([n for n in metric(server, "vllm:request_success_total").values() if n]) >= 2
-
-
-@pytest.mark.parametrize("several", ["api"], indirect=True)
-def test_two_api_servers(several: Server, single: Server, reference: list[Answer]) -> None:
-    """Two API processes share one engine, and each takes some of the requests."""
-    server = several
-
-    assert [] == check(server, single, reference)
     log = server.log.read_text(errors="replace")
     assert 2 == len(set(re.findall(r"\(ApiServer_(\d+) [^\n]*Received request", log)))
 

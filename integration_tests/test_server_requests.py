@@ -280,19 +280,33 @@ class TestSeeds:
         answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**content, **fields}, timeout=120)
         return [choice["text"] for choice in answer.json()["choices"]]
 
-    @pytest.mark.parametrize("fields", [{}, {"seed": -1}], ids=str)
-    def test_without(self, v1_server: Server, v2_server: Server, fields: dict[str, Any]) -> None:
-        """Without a seed equal prompts of one request have different texts, anew each time."""
-        for server, model in ((v1_server, "smollm2"), (v2_server, "tiny")):
+    def check_without(self, server: Server, model: str) -> None:
+        """All eight texts of two requests differ, also with the seed -1, which is none."""
+        for fields in ({}, {"seed": -1}):
             texts = [*self.texts(server, model, **fields), *self.texts(server, model, **fields)]
 
             assert 8 == len(set(texts))
 
-    def test_with(self, v1_server: Server, v2_server: Server) -> None:
-        """With a seed equal prompts have equal texts, as in vLLM; samples (`n`) differ."""
-        for server, model in ((v1_server, "smollm2"), (v2_server, "tiny")):
-            texts = [*self.texts(server, model, seed=5), *self.texts(server, model, seed=5)]
-            samples = self.texts(server, model, seed=5, n=2)
+    def check_with(self, server: Server, model: str) -> None:
+        """All eight texts of two requests are equal; two samples of a prompt differ."""
+        texts = [*self.texts(server, model, seed=5), *self.texts(server, model, seed=5)]
+        samples = self.texts(server, model, seed=5, n=2)
 
-            assert 1 == len(set(texts))
-            assert 2 == len(set(samples))
+        assert 1 == len(set(texts))
+        assert 2 == len(set(samples))
+
+    def test_without_on_v1(self, v1_server: Server) -> None:
+        """Without a seed equal prompts of one request have different texts, anew each time."""
+        self.check_without(v1_server, "smollm2")
+
+    def test_without_on_v2(self, v2_server: Server) -> None:
+        """On the V2 runner too, equal prompts without a seed have different texts."""
+        self.check_without(v2_server, "tiny")
+
+    def test_with_on_v1(self, v1_server: Server) -> None:
+        """With a seed equal prompts have equal texts, as in vLLM; samples (`n`) differ."""
+        self.check_with(v1_server, "smollm2")
+
+    def test_with_on_v2(self, v2_server: Server) -> None:
+        """On the V2 runner too, a seed gives equal prompts equal texts."""
+        self.check_with(v2_server, "tiny")
