@@ -241,7 +241,7 @@ def test_schedules(curve: str) -> None:
                    {"from": "b", "on": {"tokens": 1}, "to": "back"}],
     }  # fmt: skip
     run = Run(as_preset(fields, NOTHING), rows=1)
-    x, found = torch.tensor([[3.0, -1.0]]), []
+    x, found = torch.tensor([[3.0, *[-1.0] * 7]]), []
     for token in (1, 1, 1, 1, 1, 7, 1, 1):
         found.append(float(3.0 / run.run(x)[0, 0]))
         run.accept([token])

@@ -130,7 +130,10 @@ def test_a_long_table_of_biases_does_not_widen_the_list(run: Any, tmp_path: Path
     biases = ", ".join(f"{token}: 1" for token in range(1000))
     (tmp_path / "long.yaml").write_text(f"logit_bias: {{{biases}}}")
 
-    assert max(map(len, run("list", "--presets", tmp_path).out.splitlines())) < 250
+    def width(*arguments: Any) -> int:
+        return max(map(len, run("list", *arguments).out.splitlines()))
+
+    assert width("--presets", tmp_path) <= width() + 80
     assert "999: 1.0" in run("show", "long", "--presets", tmp_path).out
 
 
