@@ -1,7 +1,8 @@
 """The chains of all places on the device, where the kernels read them by place.
 
-The one place that knows of the kernels. They run where there is Triton: on GPUs, and on the CPU
-only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's interpreter, which is for tests.
+The one place that knows of the kernels. They run where there is Triton: on GPUs, unless
+`TEMPERAMENT_KERNELS=off`, and on the CPU only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's
+interpreter, which is for tests.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def has_triton() -> bool:
 
 def runs_kernels(device: torch.device) -> bool:
     """Returns whether the kernels run on a device; a meta tensor goes the way of a GPU's."""
-    on_cpu = device.type == "cpu" and os.environ.get(SWITCH) == "interpret"
-    return has_triton() and (device.type in ("cuda", "meta") or on_cpu)
+    switch = os.environ.get(SWITCH)
+    on = switch == "interpret" if device.type == "cpu" else switch != "off"
+    return on and device.type in ("cpu", "cuda", "meta") and has_triton()
 
 
 def kernel_start(stages: Stages) -> int:
@@ -192,6 +194,16 @@ class DeviceChains:
         if any(operation < layout.ON_HISTORY for operation in step.operations):
             self._run_chain(logits, step, inputs, numbers, number_rows)
         return logits
+
+    def warm_up(self, vocabulary: int) -> None:
+        """Compiles the kernels for a vocabulary: it takes a minute, which no step should wait."""
+        self.flush()
+        zero = torch.zeros(1, dtype=torch.int64, device=self._device)
+        history = History(zero[:, None], zero, zero, zero)
+        operations = frozenset({layout.DRY, layout.TOP_K})
+        step = ChainStep(self, zero, operations, scheduled=False, breakers=None)
+        logits = torch.zeros(1, vocabulary, device=self._device)
+        self.run(logits, step, Inputs(history, None, None, None, {}))
 
     def _run_history(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor

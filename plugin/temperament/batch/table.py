@@ -178,6 +178,11 @@ class Table:
         self.write(one, second)
         self.write(other, first)
 
+    def warm_up(self, vocabulary: int) -> None:
+        """Prepares the device for a vocabulary, before a place is written."""
+        if self._chains is not None:
+            self._chains.warm_up(vocabulary)
+
     def flush(self) -> None:
         """Copies what was written to the device."""
         self._columns.flush()

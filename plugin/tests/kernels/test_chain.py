@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from temperament.batch.device_chains import SWITCH, kernel_start
+from temperament.batch.device_chains import SWITCH, kernel_start, runs_kernels
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.kernels import layout
@@ -197,3 +197,23 @@ def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> N
     assert kernel_start(("logit_bias", "dry", "temperature", "top_k")) == 1
     assert kernel_start(("temperature", "tfs", "top_p", "xtc")) == 2
     assert kernel_start(("top_k", "skew")) == 2
+
+
+def test_kernels_are_compiled_before_a_step_needs_them() -> None:
+    """Warming up launches each of them, and changes no place."""
+    batch = Rows(2)
+    batch.table.warm_up(100)
+    batch.write(0, Request(Chain.of({"top_k": 1})))
+    done = batch.run(torch.tensor([[1.0, 2.0]]), np.zeros(1, np.int64))
+
+    assert [[-math.inf, 2.0]] == done.tolist()
+
+
+def test_an_operator_can_turn_the_kernels_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`off` on a GPU, whose way a meta tensor goes; on a CPU they must be asked for."""
+    assert runs_kernels(torch.device("meta"))
+    assert runs_kernels(torch.device("cpu"))
+    monkeypatch.setenv(SWITCH, "off")
+
+    assert not runs_kernels(torch.device("meta"))
+    assert not runs_kernels(torch.device("cpu"))

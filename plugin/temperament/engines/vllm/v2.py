@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
+from temperament.batch.device_chains import runs_kernels
 from temperament.batch.rows import TOKENS, Rows
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
     from vllm.config import VllmConfig
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+
+logger = init_logger("vllm.temperament")
 
 
 class V2Batch:
@@ -45,6 +49,10 @@ class V2Batch:
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
+        if runs_kernels(self._states.device):
+            self.rows.table.warm_up(self._states.vocab_size)
+        elif self._states.device.type != "cpu":
+            logger.info("temperament: no Triton kernels here: presets run as torch operators")
 
     def _restart(self) -> None:
         slots, device = self._states.max_num_reqs, self._states.device

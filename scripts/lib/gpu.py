@@ -1,0 +1,329 @@
+"""Checks the kernels on an NVIDIA GPU, and times them: one command, at most six minutes.
+
+It needs torch, Triton, Transformers and pydantic, and neither a network nor vLLM; set PYTHON to the
+interpreter that has them. Every stage runs on the GPU and on the CPU; rows run alone
+and in batches; a whole step runs while torch forbids to wait for the device; a small model
+generates with a preset for each row. Then batches are timed, by events and by the host's clock:
+ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p.
+
+Takes --vllm: a folder that holds vLLM's package, for its kernel.
+Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from scripts.lib.command import parser
+
+SECONDS = 330.0  # after which nothing is begun
+VOCABULARIES = (151_936, 262_144)
+BATCHES = (1, 8, 64, 256)
+LENGTH = 2048
+WARM, TIMED = 5, 20
+NEAR = 4  # units in the last place of a bound, within which the GPU may keep another token
+SWITCH = "TEMPERAMENT_KERNELS"
+
+
+def main() -> int:
+    """Runs the checks and the timings."""
+    command = parser("gpu", __doc__)
+    command.add_argument("--output", type=Path, default=Path("build/gpu"), help="a folder")
+    command.add_argument("--vllm", type=Path, help="a folder that holds vLLM's package")
+    options = command.parse_args()
+    import torch
+
+    if not torch.cuda.is_available():
+        print("scripts/gpu: torch finds no GPU here", file=sys.stderr)
+        return 1
+    begin = time.monotonic()
+    report: dict[str, Any] = {"machine": machine(), "checks": {}, "times": []}
+    checks = {"stages": check_stages, "batches": check_batches, "waits": check_waits}
+    for name, check in {**checks, "generate": check_generate}.items():
+        report["checks"][name] = attempt(check)
+        print(name, json.dumps(report["checks"][name]), flush=True)
+    for vocabulary in VOCABULARIES:
+        for batch in BATCHES:
+            if time.monotonic() - begin < SECONDS:
+                times = attempt(lambda v=vocabulary, b=batch: timings(v, b, options.vllm))
+                report["times"].append({"vocabulary": vocabulary, "batch": batch, **times})
+                print(json.dumps(report["times"][-1]), flush=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "gpu.json").write_text(json.dumps(report, indent=1))
+    (options.output / "gpu.md").write_text(table(report))
+    print(table(report))
+    return int(any("error" in found for found in report["checks"].values()))
+
+
+def attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns what the work returns, or its error."""
+    try:
+        return work()
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
+
+
+def machine() -> dict[str, str]:
+    """Returns the versions and the name of the GPU."""
+    import torch
+    import transformers
+    import triton
+
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "triton": triton.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def rows_of(requests: list[Any], device: str, prompts: Any = None) -> Any:
+    """Returns the rows of some requests, each in its slot, with tokens so far if it reads any."""
+    from temperament.batch.rows import Rows
+    from tests import rows
+
+    made = Rows(len(requests), device, lambda: rows.token_bytes(1000))
+    for row, request in enumerate(requests):
+        made.write(row, request, prompts[row] if prompts else ())
+    return made
+
+
+def check_stages() -> dict[str, Any]:
+    """Every stage on the GPU against the CPU: which tokens stay, and their probabilities."""
+    import numpy as np
+    import torch
+
+    from temperament.batch.request import Request
+    from temperament.presets import Chain
+    from temperament.stages import STAGES
+    from tests import rows
+
+    found = {}
+    for stage in STAGES:
+        random = Random(stage.name)
+        vocabulary, count = 32_003, 16
+        x = rows.logits(count, vocabulary, random)
+        chains = [Chain.of(rows.values(stage, random, 1000)) for _ in range(count)]
+        requests = [Request(chain, row, 5, (999,)) for row, chain in enumerate(chains)]
+        prompts = rows.ids(count, 1000, 200, random)
+        slots = np.arange(count)
+        cpu = rows_of(requests, "cpu", prompts).run(x.clone(), slots)
+        gpu = rows_of(requests, "cuda", prompts).run(x.cuda(), slots).cpu()
+        other = (cpu > -torch.inf) != (gpu > -torch.inf)
+        bound = torch.where(cpu > -torch.inf, x, torch.inf).amin(1, keepdim=True)
+        near = (x - bound).abs() <= NEAR * torch.finfo(torch.float32).eps * bound.abs()
+        same = ~other.any(1) & (cpu > -torch.inf).any(1)
+        difference = (
+            (cpu[same].softmax(-1) - gpu[same].softmax(-1)).abs().max() if same.any() else 0
+        )
+        found[stage.name] = {
+            "near the bound": int((other & near).sum()),
+            "elsewhere": int((other & ~near).sum()),
+            "probability": float(difference),
+        }
+    wrong = [n for n, f in found.items() if f["elsewhere"] or not f["probability"] <= 1e-5]
+    return {"stages": found} | ({"error": f"stages differ: {wrong}"} if wrong else {})
+
+
+def check_batches() -> dict[str, Any]:
+    """Rows alone against rows in a batch, bit for bit."""
+    import numpy as np
+
+    from tests import rows
+
+    random = Random(0)
+    requests = chains(32, 1000, random)
+    x = rows.logits(32, 50_001, random).cuda()
+    prompts = rows.ids(32, 1000, 200, random)
+    together = rows_of(requests, "cuda", prompts).run(x.clone(), np.arange(32)).cpu()
+    wrong = []
+    for row in range(32):
+        one = rows_of([requests[row]], "cuda", [prompts[row]])
+        alone = one.run(x[row : row + 1].clone(), np.arange(1)).cpu()
+        if not rows.same_bits(alone, together[row : row + 1]):
+            wrong.append(row)
+    return {"rows": 32} | ({"error": f"rows differ: {wrong}"} if wrong else {})
+
+
+def check_waits() -> dict[str, Any]:
+    """A whole step while torch forbids to wait for the device."""
+    import torch
+
+    from tests.kernels.counts import EVERYTHING
+
+    run = stepper(EVERYTHING, 64, 151_936)
+    for _ in range(3):
+        run()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return {"chain": "everything"}
+
+
+def check_generate() -> dict[str, Any]:
+    """A small model generates, with a preset for each row."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    import temperament.engines.transformers as engine
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=1000, num_attention_heads=4, **sizes)).cuda()
+    presets: list[Any] = [{"temperature": 0}, {"top_k": 5, "min_p": 0.1}, {"typical_p": 0.5}]
+    ids = torch.randint(1000, (3, 8), device="cuda")
+    arguments = engine.generate_kwargs(presets)
+    done = model.generate(ids, max_new_tokens=16, pad_token_id=0, **arguments)
+    greedy = model.generate(ids[:1], max_new_tokens=16, pad_token_id=0, do_sample=False)
+    same = bool(torch.equal(done[:1, : greedy.shape[1]], greedy))
+    return {"tokens": done.numel()} | ({} if same else {"error": "the greedy row isn't greedy"})
+
+
+def chains(count: int, vocabulary: int, random: Random) -> list[Any]:
+    """Returns requests with one to five of the kernels' stages."""
+    from temperament.batch.request import Request
+    from temperament.kernels import layout
+    from temperament.stages import BY_NAME
+    from tests import rows
+
+    made = []
+    for row in range(count):
+        values: dict[str, Any] = {}
+        for stage in random.sample(sorted(layout.OPERATIONS), random.randint(1, 5)):
+            values |= rows.values(BY_NAME[stage], random, vocabulary)
+        made.append(Request(rows.preset(values).chain, row, -1, (vocabulary - 1,)))
+    return made
+
+
+def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[], Any]:
+    """Returns a function that runs a step of a batch in which all rows have these values."""
+    import numpy as np
+    import torch
+
+    from temperament.batch.request import request_of
+    from temperament.ops.history import History
+    from temperament.presets import Catalogue, as_preset
+
+    request = request_of(as_preset(values, Catalogue({})))
+    made = rows_of([request] * batch, "cuda")
+    tokens = torch.randint(1000, (batch, 2 * LENGTH), device="cuda")
+    start = torch.zeros(batch, dtype=torch.int64, device="cuda")
+    middle, end = start + LENGTH // 2, start + LENGTH
+    logits = torch.randn(batch, vocabulary, device="cuda") * 3
+    place, step, slots = torch.empty_like(logits), [0], np.arange(batch)
+
+    def run() -> Any:
+        place.copy_(logits)
+        step[0] += 1
+        history = History(tokens, start, middle, end + step[0])
+        return made.run(place, slots, history, np.full(batch, LENGTH + step[0]))
+
+    return run
+
+
+def clocked(run: Callable[[], Any]) -> dict[str, float]:
+    """Returns the microseconds of a call: on the device, and on the host."""
+    import torch
+
+    for _ in range(WARM):
+        run()
+    torch.cuda.synchronize()
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
+    begin = time.perf_counter()
+    for _ in range(TIMED):
+        run()
+    host = time.perf_counter() - begin
+    last.record()
+    torch.cuda.synchronize()
+    return {
+        "device_us": round(first.elapsed_time(last) / TIMED * 1e3, 1),
+        "host_us": round(host / TIMED * 1e6, 1),
+    }
+
+
+def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
+    """Returns the times of every chain, and of what others have for the first of them.
+
+    Every time includes a copy of the logits, which is given by itself too.
+    """
+    import torch
+
+    from tests.kernels.counts import CHAINS
+
+    x = torch.randn(batch, vocabulary, device="cuda") * 3
+    place = torch.empty_like(x)
+    found: dict[str, Any] = {"copy": clocked(lambda: place.copy_(x)), "ours": {}, "ops": {}}
+    for name, values in CHAINS.items():
+        found["ours"][name] = attempt(lambda v=values: clocked(stepper(v, batch, vocabulary)))
+        os.environ[SWITCH] = "off"
+        found["ops"][name] = attempt(lambda v=values: clocked(stepper(v, batch, vocabulary)))
+        del os.environ[SWITCH]
+    found["transformers"] = attempt(lambda: clocked(transformers_chain(x, place)))
+    if vllm is not None:
+        found["vllm"] = attempt(lambda: clocked(vllm_chain(x, place, vllm)))
+    return found
+
+
+def transformers_chain(x: Any, place: Any) -> Callable[[], Any]:
+    """Returns a step of Transformers' processors for the first chain."""
+    import torch
+    from transformers import (
+        LogitsProcessorList,
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    warpers = [TemperatureLogitsWarper(1.3), TopKLogitsWarper(50), TopPLogitsWarper(0.95)]
+    chain = LogitsProcessorList([*warpers, MinPLogitsWarper(0.05)])
+    ids = torch.zeros(len(x), 1, dtype=torch.int64, device="cuda")
+    return lambda: chain(ids, place.copy_(x))
+
+
+def vllm_chain(x: Any, place: Any, folder: Path) -> Callable[[], Any]:
+    """Returns a step of vLLM's own kernel for top-k 50 and top-p 0.95."""
+    import torch
+
+    sys.path.insert(0, str(folder))
+    from vllm.v1.sample.ops.topk_topp_triton import apply_top_k_top_p_triton
+
+    k = torch.full((len(x),), 50, dtype=torch.int32, device="cuda")
+    p = torch.full((len(x),), 0.95, device="cuda")
+    return lambda: apply_top_k_top_p_triton(place.copy_(x), k, p)
+
+
+def table(report: dict[str, Any]) -> str:
+    """Returns the report as Markdown: microseconds on the device, and on the host."""
+    lines = [" | ".join(report["machine"].values()), ""]
+    for name, check in report["checks"].items():
+        lines.append(f"- {name}: {check.get('error', 'passed')}")
+    for times in report["times"]:
+        lines += ["", f"{times['batch']} rows of {times['vocabulary']} logits", ""]
+        lines += ["| chain | ours | torch operators |", "|---|---|---|"]
+        for chain, ours in times.get("ours", {}).items():
+            lines.append(f"| {chain} | {_shown(ours)} | {_shown(times['ops'][chain])} |")
+        for other in ("copy", "transformers", "vllm"):
+            if other in times:
+                lines.append(f"| {other} | {_shown(times[other])} | |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(times: dict[str, Any]) -> str:
+    return str(times.get("error") or f"{times['device_us']} / {times['host_us']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
