@@ -6,6 +6,7 @@ A request has the `ids` of its prompt, a `preset`, and the `overrides` that
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
@@ -14,6 +15,8 @@ from typing import Any
 
 from integration_tests.harness import engine
 from integration_tests.harness.server import Runner
+
+KERNELS = "TEMPERAMENT_KERNELS"
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,15 @@ def generate(
     *,
     runner: Runner = "v1",
     alone: int = 0,
+    kernels: bool = False,
     **options: Any,
 ) -> tuple[list[list[list[int]]], int]:
     """(the token ids of each sample of each request, how often a request was preempted).
 
-    The first `alone` requests run one at a time; then the others run together.
+    The first `alone` requests run one at a time; then the others run together. `kernels` is whether
+    the presets run on the Triton kernels, which takes the V2 runner.
     """
-    answers, preemptions = _run(model, requests, runner, options, alone)
+    answers, preemptions = _run(model, requests, runner, options, alone, kernels)
     return [[sample.tokens for sample in samples] for samples in answers], preemptions
 
 
@@ -69,9 +74,11 @@ def _run(
     runner: Runner,
     options: Mapping[str, Any],
     alone: int = 0,
+    kernels: bool = False,
 ) -> tuple[list[list[Sample]], int]:
     answers, preemptions = engine.call(
-        runner, answer, model=str(model), requests=list(requests), alone=alone,
+        runner, answer_on_kernels if kernels else answer,
+        model=str(model), requests=list(requests), alone=alone,
         options=dict(options),
     )  # fmt: skip
     return [
@@ -117,6 +124,15 @@ def answer(
         for output in outputs
     ]
     return answers, preemptions(llm)
+
+
+def answer_on_kernels(**arguments: Any) -> Any:
+    """Runs `answer` on the Triton kernels, under the interpreter, which the V2 runner needs."""
+    os.environ[KERNELS] = "interpret"
+    try:
+        return answer(**arguments)
+    finally:
+        del os.environ[KERNELS]
 
 
 def preemptions(llm: Any) -> int:

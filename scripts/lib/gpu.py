@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -52,7 +53,7 @@ def main() -> int:
     for vocabulary in VOCABULARIES:
         for batch in BATCHES:
             if time.monotonic() - begin < SECONDS:
-                times = attempt(lambda v=vocabulary, b=batch: timings(v, b, options.vllm))
+                times = attempt(partial(timings, vocabulary, batch, options.vllm))
                 report["times"].append({"vocabulary": vocabulary, "batch": batch, **times})
                 print(json.dumps(report["times"][-1]), flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -239,7 +240,7 @@ def clocked(run: Callable[[], Any]) -> dict[str, float]:
     for _ in range(WARM):
         run()
     torch.cuda.synchronize()
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first, last = (_event() for _ in range(2))
     first.record()
     begin = time.perf_counter()
     for _ in range(TIMED):
@@ -251,6 +252,17 @@ def clocked(run: Callable[[], Any]) -> dict[str, float]:
         "device_us": round(first.elapsed_time(last) / TIMED * 1e3, 1),
         "host_us": round(host / TIMED * 1e6, 1),
     }
+
+
+def _event() -> Any:
+    import torch
+
+    event: Any = torch.cuda.Event
+    return event(enable_timing=True)
+
+
+def _step(values: dict[str, Any], batch: int, vocabulary: int) -> dict[str, Any]:
+    return {**clocked(stepper(values, batch, vocabulary))}
 
 
 def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
@@ -266,9 +278,9 @@ def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
     place = torch.empty_like(x)
     found: dict[str, Any] = {"copy": clocked(lambda: place.copy_(x)), "ours": {}, "ops": {}}
     for name, values in CHAINS.items():
-        found["ours"][name] = attempt(lambda v=values: clocked(stepper(v, batch, vocabulary)))
+        found["ours"][name] = attempt(partial(_step, values, batch, vocabulary))
         os.environ[SWITCH] = "off"
-        found["ops"][name] = attempt(lambda v=values: clocked(stepper(v, batch, vocabulary)))
+        found["ops"][name] = attempt(partial(_step, values, batch, vocabulary))
         del os.environ[SWITCH]
     found["transformers"] = attempt(lambda: clocked(transformers_chain(x, place)))
     if vllm is not None:

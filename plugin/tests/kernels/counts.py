@@ -102,7 +102,7 @@ class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def launches(values: dict[str, Any]) -> _Launches:
     """Counts the second step of a batch in which every row has these values."""
-    to, copy = Tensor.to, Tensor.copy_
+    to, copy, zeros = Tensor.to, Tensor.copy_, torch.zeros
 
     def blocking_to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         kwargs.pop("non_blocking", None)
@@ -111,7 +111,15 @@ def launches(values: dict[str, Any]) -> _Launches:
     def blocking_copy(self: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
         return copy(self, source)
 
-    with patch.object(Tensor, "to", blocking_to), patch.object(Tensor, "copy_", blocking_copy):
+    def pageable_zeros(*size: Any, **kwargs: Any) -> Tensor:
+        kwargs.pop("pin_memory", None)
+        return zeros(*size, **kwargs)
+
+    with (
+        patch.object(Tensor, "to", blocking_to),
+        patch.object(Tensor, "copy_", blocking_copy),
+        patch.object(torch, "zeros", pageable_zeros),
+    ):
         rows = Rows(ROWS, "meta")
         for row in range(ROWS):
             rows.write(row, _request(values))

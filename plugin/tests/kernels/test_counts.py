@@ -1,0 +1,37 @@
+"""What a step costs a GPU: launches, and passes over the logits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels.counts import CHAINS, launches, passes
+
+# by chain: the most launches, and the most passes over the logits
+GOALS = {
+    "temperature, top_k 50, top_p .95, min_p .05": (3, 8),
+    "temperature, top_p .95": (3, 8),
+    "typical_p .9": (3, 10),
+    "top_n_sigma 1": (3, 4),
+    "min_p, xtc": (4, 8),
+    "repetition, frequency and presence penalty": (4, 2),
+    "dry": (6, 2),
+    "mirostat 2": (5, 8),
+    "top_k 50, reproducible": (4, 6),
+    "everything": (16, 30),
+}
+each_chain = pytest.mark.parametrize("name", CHAINS)
+
+
+@each_chain
+def test_launches(name: str) -> None:
+    """Few, and no operator of torch touches all logits."""
+    counted = launches(CHAINS[name])
+
+    assert len(counted.names) <= GOALS[name][0], counted.names
+    assert counted.bytes == 0
+
+
+@each_chain
+def test_passes(name: str) -> None:
+    """A peaked and a flat row of 151,936 logits are read and written a few times."""
+    assert round(passes(CHAINS[name])) <= GOALS[name][1]
