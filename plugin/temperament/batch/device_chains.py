@@ -38,8 +38,19 @@ def has_triton() -> bool:
     return find_spec("triton") is not None
 
 
+# Devices on which the kernels could not be compiled or run.
+_failed: set[torch.device] = set()
+
+
+def do_without_kernels(device: torch.device) -> None:
+    """From now on new rows on this device run as torch operators."""
+    _failed.add(device)
+
+
 def runs_kernels(device: torch.device) -> bool:
     """Returns whether the kernels run on a device; a meta tensor goes the way of a GPU's."""
+    if device in _failed:
+        return False
     switch = os.environ.get(SWITCH)
     on = switch == "interpret" if device.type == "cpu" else switch != "off"
     return on and device.type in ("cpu", "cuda", "meta") and has_triton()

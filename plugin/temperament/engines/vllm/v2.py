@@ -17,7 +17,7 @@ from torch import Tensor
 from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
-from temperament.batch.device_chains import runs_kernels
+from temperament.batch.device_chains import do_without_kernels, runs_kernels
 from temperament.batch.rows import TOKENS, Rows
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
@@ -49,10 +49,23 @@ class V2Batch:
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(meter, self._give_up, self._restart)
         self._restart()
-        if runs_kernels(self._states.device):
-            self.rows.table.warm_up(self._states.vocab_size)
-        elif self._states.device.type != "cpu":
+        device = self._states.device
+        if runs_kernels(device):
+            self._compile_kernels(device)
+        elif device.type != "cpu":
             logger.info("temperament: no Triton kernels here: presets run as torch operators")
+
+    def _compile_kernels(self, device: torch.device) -> None:
+        """Compiles the kernels and runs them once; where that fails, the torch operators run."""
+        try:
+            self.rows.table.warm_up(self._states.vocab_size)
+        except Exception as error:  # of a compiler or a driver: it must not end the server
+            logger.warning(
+                "temperament: no Triton kernels here, presets run as torch operators: %r",
+                error,
+            )
+            do_without_kernels(device)
+            self._restart()
 
     def _restart(self) -> None:
         slots, device = self._states.max_num_reqs, self._states.device
