@@ -52,11 +52,12 @@ class SuffixMatches:
         new = ends - self._known[slots]
         index = to_device(slots, self._length.device)
         if (new == 1).all():
-            self._known[slots] = ends
             if self._kernels:
-                return Matches(extend_matches(self._length, index, history))
-            length = extend(self._length[:, :longest].index_select(0, index), history)
-            self._length[index, :longest] = length
+                length = extend_matches(self._length, index, history)
+            else:
+                length = extend(self._length[:, :longest].index_select(0, index), history)
+                self._length[index, :longest] = length
+            self._known[slots] = ends  # last: a step that raised is done again
             return Matches(length)
         rows = np.flatnonzero(new == 1)
         if len(rows):
