@@ -26,7 +26,7 @@ from integration_tests.harness.ask import (
 from integration_tests.harness.server import Server
 
 NAN, INFINITY = float("nan"), float("inf")
-KNOWN = "allowed: answers"
+KNOWN = "allowed: auto, chat"
 CHAIN = json.dumps({"temperature": 2.5})
 OURS = "is written by the server"
 
