@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -228,12 +229,13 @@ class TestAuto:
         """A request that says nothing for certain stays with the server's default."""
         assert label("auto") == ask(v1_server, path, "smollm2", preset="auto").label
 
-    def test_thinking(self, v1_server: Server) -> None:
-        """Thinking that a request switches on."""
+    def test_thinking(self, v1_server: Server, smollm2_path: Path) -> None:
+        """Thinking that a request switches on; `reasoning` has the model's own values."""
+        reasoning = Catalogue.load(environment=False).for_model(smollm2_path)["reasoning"]
         thinking = {"chat_template_kwargs": {"enable_thinking": True}}
         answer = ask(v1_server, CHAT, "smollm2", preset="自动", **thinking)
 
-        assert f"auto>{label('reasoning')}" == answer.label
+        assert f"auto>{reasoning.label}" == answer.label
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
