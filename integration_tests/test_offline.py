@@ -36,7 +36,7 @@ class TestMixedBatch:
 
     def test_rows_change_where_something_is_left_to_us(self, report: Report) -> None:
         """Our processor changes the rows with residual stages, and no others."""
-        idle = {"data, residual", "default, residual", "nothing"}  # temperature 1
+        idle = {"default, residual", "nothing"}  # temperature 1
         native = {case for case, (_, plan) in CASES.items() if plan == "auto" and ", auto" in case}
         for case, rows in report.rows.items():
             assert (0 if case in idle | native else rows) == report.changed[case], case
