@@ -82,8 +82,10 @@ class TestStart:
         assert "V1 runner on cpu; model not known; presets " in line
         assert "mine@" in line
         assert "creative@" not in line
+        assert "; default none; " in line
+        assert "; temperatures drawn: deepseek-api 0 at 0 (code), 1.3 at 0.6 (chat); " in line
         assert line.endswith(
-            "default none; plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
+            "; plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
         )
 
     def test_draft_tokens_on_v1(self) -> None:
