@@ -256,7 +256,7 @@ class TestRoutes:
         assert temperament.__version__ == answer["version"]
         assert "chat" == answer["default"]
         assert presets.keys() >= {*SCENARIOS, "default", *OWN_PRESETS}
-        assert {"temperature": 1.5} == presets["creative"]["parameters"]
+        assert {"temperature": 0.8} == presets["creative"]["parameters"]
         assert {"max_tokens": 3} == presets["short"]["generation"]
         assert presets["chat"]["source"].startswith("Replaced by the operator")
         assert "通用对话" in presets["chat"]["aliases"]
