@@ -18,7 +18,7 @@ def benchmark(what: str) -> dict[str, Any]:
 
 
 def test_ops() -> None:
-    """Every kind of work is measured: our op, and that of each peer which has one."""
+    """Every kind of work is measured: Temperament's op, and that of each peer which has one."""
     costs = benchmark("ops")["costs"]
     peers = {cost["peer"] for cost in costs}
 
@@ -28,7 +28,7 @@ def test_ops() -> None:
 
 
 def test_compile() -> None:
-    """Three of our passes are compared with compiled ones; the first gives the same bits."""
+    """Three passes are compared with compiled ones; the first gives the same bits."""
     compiled = benchmark("compile")["compiled"]
 
     assert 3 == len(compiled)

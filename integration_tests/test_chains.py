@@ -152,10 +152,10 @@ def compare(path: Any, tokenizer: Any, prompts: list[list[int]], answers: list[S
     )
 
 
-def difference(ours: Tensor, top: Mapping[int, float]) -> float:
+def difference(computed: Tensor, top: Mapping[int, float]) -> float:
     """The largest difference in probability among the `TOP` most likely tokens of either side."""
-    tokens = {*ours.topk(TOP).indices.tolist(), *sorted(top, key=top.__getitem__)[-TOP:]}
-    return max(abs(ours[token].item() - top.get(token, 0.0)) for token in tokens)
+    tokens = {*computed.topk(TOP).indices.tolist(), *sorted(top, key=top.__getitem__)[-TOP:]}
+    return max(abs(computed[token].item() - top.get(token, 0.0)) for token in tokens)
 
 
 @pytest.mark.parametrize("chain", CHAINS)

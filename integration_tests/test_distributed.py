@@ -223,7 +223,7 @@ def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> 
 def test_tensor_parallel(several: Server, single: Server, reference: list[Answer]) -> None:
     """Two ranks add in another order, so logits differ in their last bits: few texts may part.
 
-    vLLM gathers all logits on both ranks and draws on both. Our processor runs on both too, and
+    vLLM gathers all logits on both ranks and draws on both. The processor runs on both too, and
     gives both the same token at every step, since no part of its state comes from one rank alone.
     """
     server = several

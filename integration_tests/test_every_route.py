@@ -82,7 +82,7 @@ def drawn(server: Server) -> float:
 def test_no_route_breaks_a_lock(
     server: Server, routes: list[tuple[str, str, list[str]]], way: str
 ) -> None:
-    """No route draws a token; those that could answer 400 with our reason."""
+    """No route draws a token; those that could answer 400 with Temperament's reason."""
     fields, headers = BREAKS[way]
     before, refused = drawn(server), set()
     for path, _, methods in routes:
@@ -102,7 +102,7 @@ def test_no_route_breaks_a_lock(
 def test_a_route_that_takes_no_presets_draws_nothing(
     server: Server, routes: list[tuple[str, str, list[str]]]
 ) -> None:
-    """There a lock can't be kept, so every request is refused, with none of our fields too."""
+    """There a lock can't be kept, so every request is refused, one without a field too."""
     before, tried = drawn(server), 0
     for path, _, methods in routes:
         if "POST" in methods and (path not in ENDPOINTS or ENDPOINTS[path].unsupported):

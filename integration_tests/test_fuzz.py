@@ -1,4 +1,4 @@
-"""A short form of `scripts/fuzz`, and schemathesis on our routes.
+"""A short form of `scripts/fuzz`, and schemathesis on Temperament's routes.
 
 The long one's numbers are in docs/reliability.md.
 """
@@ -18,7 +18,7 @@ from scripts.lib.fuzz.report import Report
 
 from integration_tests.harness.server import Server
 
-OURS = "^/v1/presets"
+ROUTES = "^/v1/presets"
 
 
 def test_in_process() -> None:
@@ -41,9 +41,9 @@ def test_over_http(v1_server: Server) -> None:
     assert {"200", "400"} <= report.http.keys()
 
 
-def test_our_routes(v1_server: Server) -> None:
-    """Our routes answer all requests that schemathesis makes of `/openapi.json`."""
-    schema = openapi.from_url(f"{v1_server.url}/openapi.json").include(path_regex=OURS)
+def test_the_routes_of_temperament(v1_server: Server) -> None:
+    """Temperament's routes answer all requests that schemathesis makes of `/openapi.json`."""
+    schema = openapi.from_url(f"{v1_server.url}/openapi.json").include(path_regex=ROUTES)
     tried = set()
     for each in schema.get_all_operations():
         assert isinstance(each, Ok)

@@ -35,7 +35,7 @@ class TestMixedBatch:
         assert min(report.rows.values()) >= 4
 
     def test_rows_change_where_something_is_left_to_us(self, report: Report) -> None:
-        """Our processor changes the rows with residual stages, and no others."""
+        """The processor changes the rows with residual stages, and no others."""
         idle = {"default, residual", "nothing"}  # temperature 1
         native = {case for case, (_, plan) in CASES.items() if plan == "auto" and ", auto" in case}
         for case, rows in report.rows.items():

@@ -187,7 +187,7 @@ def cases(first: int, second: int, prompt: list[int]) -> dict[str, Case]:
 
 def test_each_parameter_has_a_case() -> None:
     """Every parameter that the table calls supported has a case below."""
-    works = set(names("transformers", "native", "ours"))
+    works = set(names("transformers", "native", "residual"))
 
     assert 67 == len(DOCUMENTED)
     assert cases(0, 0, [0]).keys() == works
@@ -313,7 +313,7 @@ def hub(tiny_path: Path, smollm2_path: Path) -> Hub:
 class TestTransformers:
     """Every parameter in `generate_kwargs`."""
 
-    @pytest.mark.parametrize("name", names("transformers", "native", "ours"))
+    @pytest.mark.parametrize("name", names("transformers", "native", "residual"))
     def test_it_works(self, hub: Hub, name: str) -> None:
         """The result differs from the one without the value."""
         case = cases(hub.greedy[0], hub.greedy[1], hub.prompt)[name]
@@ -375,7 +375,7 @@ APART = ("remove_invalid_values",)
 @pytest.fixture(scope="module")
 def in_vllm(hub: Hub, tiny_path: Path) -> dict[str, tuple[Any, Any]]:
     """Name -> vLLM's samples without the value and with it; all in one batch."""
-    asked = [name for name in names("vllm", "native", "ours") if name not in APART]
+    asked = [name for name in names("vllm", "native", "residual") if name not in APART]
     by_name = cases(hub.greedy[0], hub.greedy[1], hub.prompt)
     requests = []
     for name in asked:
@@ -402,7 +402,9 @@ def in_vllm(hub: Hub, tiny_path: Path) -> dict[str, tuple[Any, Any]]:
 class TestVllmOffline:
     """Every parameter in `sampling_params`."""
 
-    @pytest.mark.parametrize("name", [n for n in names("vllm", "native", "ours") if n not in APART])
+    @pytest.mark.parametrize(
+        "name", [n for n in names("vllm", "native", "residual") if n not in APART]
+    )
     def test_it_works(self, in_vllm: dict[str, tuple[Any, Any]], name: str) -> None:
         """The result differs from the one without the value."""
         without, with_it = in_vllm[name]

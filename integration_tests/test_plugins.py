@@ -1,4 +1,4 @@
-"""`temperament serve`: our plugin beside those of other packages."""
+"""`temperament serve`: the plugin beside those of other packages."""
 
 from __future__ import annotations
 

@@ -161,9 +161,9 @@ class TestHistory:
         for row in range(2):
             text = {name: part[row][inputs["attention_mask"][row].bool()][None]
                     for name, part in inputs.items()}  # fmt: skip
-            ours = PresetLogitsProcessor({"no_repeat_ngram_size": 3}, tokenizer)
+            processor = PresetLogitsProcessor({"no_repeat_ngram_size": 3}, tokenizer)
             generated = smollm2.model.generate(
-                **text, **options, logits_processor=LogitsProcessorList([ours])
+                **text, **options, logits_processor=LogitsProcessorList([processor])
             )
             theirs = smollm2.model.generate(**text, **options, no_repeat_ngram_size=3)
 

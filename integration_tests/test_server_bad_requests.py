@@ -28,7 +28,7 @@ from integration_tests.harness.server import Server
 NAN, INFINITY = float("nan"), float("inf")
 KNOWN = "allowed: auto, chat"
 CHAIN = json.dumps({"temperature": 2.5})
-OURS = "is written by the server"
+WRITTEN = "is written by the server"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ BAD: dict[str, Bad] = {
         top_p=2,
         order=["x"],
     ),
-    # the same on other endpoints, and without a preset where the field is ours
+    # the same on other endpoints, and without a preset where the field is the plugin's
     "completions": value("top_p; given: 3", path=COMPLETIONS, top_p=3),
     "responses": value("min_p; given: 3", path=RESPONSES, min_p=3),
     "messages": value("min_p; given: 3", path=MESSAGES, min_p=3),
@@ -184,13 +184,13 @@ BAD: dict[str, Bad] = {
     "xargs text": value("vllm_xargs; given: 'x'; a map", vllm_xargs="x"),
     "xargs array": value("vllm_xargs; given: [1]; a map", vllm_xargs=[1]),
     "xargs number": value("vllm_xargs; given: 5; a map", vllm_xargs=5),
-    "chain": name(f"vllm_xargs.temperament; {OURS}", vllm_xargs={"temperament": CHAIN}),
-    "chain beside a preset": value(OURS, vllm_xargs={"temperament": CHAIN}),
-    "chain of garbage": name(OURS, vllm_xargs={"temperament": "garbage"}),
-    "chain of a number": name(OURS, vllm_xargs={"temperament": 5}),
-    "chain of null": name(OURS, vllm_xargs={"temperament": None}),
-    "chain very long": name(OURS, vllm_xargs={"temperament": " " * 300_000}),
-    "chain on messages": name(OURS, path=MESSAGES, vllm_xargs={"temperament": CHAIN}),
+    "chain": name(f"vllm_xargs.temperament; {WRITTEN}", vllm_xargs={"temperament": CHAIN}),
+    "chain beside a preset": value(WRITTEN, vllm_xargs={"temperament": CHAIN}),
+    "chain of garbage": name(WRITTEN, vllm_xargs={"temperament": "garbage"}),
+    "chain of a number": name(WRITTEN, vllm_xargs={"temperament": 5}),
+    "chain of null": name(WRITTEN, vllm_xargs={"temperament": None}),
+    "chain very long": name(WRITTEN, vllm_xargs={"temperament": " " * 300_000}),
+    "chain on messages": name(WRITTEN, path=MESSAGES, vllm_xargs={"temperament": CHAIN}),
     # fields that have no meaning there
     "beam search": value("use_beam_search; doesn't sample", use_beam_search=True, n=2),
     "beam search with an order": name(

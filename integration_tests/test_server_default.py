@@ -268,8 +268,8 @@ class TestRoutes:
 
         assert "creative" == preset["name"]
         assert Catalogue.load()["creative"].digest == preset["digest"]
-        ours = ["repetition_penalty", "temperature", "top_k", "top_p"]
-        assert ours == preset["plan"]["residual"]
+        stages = ["repetition_penalty", "temperature", "top_k", "top_p"]
+        assert stages == preset["plan"]["residual"]
         assert 1.0 == preset["plan"]["native"]["repetition_penalty"]
         assert 1.0 == preset["plan"]["native"]["temperature"]
         assert "cpu" in preset["plan"]["stages"][-1]["reason"]
@@ -291,7 +291,7 @@ class TestRoutes:
 
 
 class TestApiKey:
-    """vLLM's authentication comes before everything of ours."""
+    """vLLM's authentication comes before everything of Temperament."""
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=str)
     @pytest.mark.parametrize("path", ENDPOINTS)

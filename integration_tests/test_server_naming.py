@@ -152,7 +152,7 @@ class TestRequestsWithoutAPreset:
         "fields", [{}, {"temperature": 0.5, "top_p": 0.9}, {"preset": None}], ids=str
     )
     def test_pass_untouched(self, v1_server: Server, path: str, fields: dict[str, Any]) -> None:
-        """A request without a preset is answered without our header."""
+        """A request without a preset is answered without Temperament's header."""
         answer = ask(v1_server, path, "smollm2", **fields)
 
         assert (200, None) == (answer.status, answer.label)
@@ -253,7 +253,7 @@ def test_none(v1_server: Server, path: str) -> None:
 def test_spellings_of_numbers(v1_server: Server, fields: dict[str, Any]) -> None:
     """A preset beside them doesn't make vLLM's spellings of numbers wrong."""
     stock = ask(v1_server, CHAT, "smollm2", **fields)
-    ours = ask(v1_server, CHAT, "smollm2", preset="creative", **fields)
+    named = ask(v1_server, CHAT, "smollm2", preset="creative", **fields)
 
-    assert (200, 200) == (stock.status, ours.status)
-    assert stock.text == ours.text
+    assert (200, 200) == (stock.status, named.status)
+    assert stock.text == named.text

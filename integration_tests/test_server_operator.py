@@ -61,7 +61,7 @@ def get(server: Server, path: str, key: str = KEY) -> httpx.Response:
 
 
 def metrics(server: Server) -> dict[str, float]:
-    """Our metrics: name with labels -> value."""
+    """Temperament's metrics: name with labels -> value."""
     lines = get(server, "/metrics").text.splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if line.startswith("temperament_")]
     return {name: float(value) for name, value in pairs}
@@ -85,7 +85,7 @@ class TestStart:
         assert "; default none; " in line
         assert "; temperatures drawn: deepseek-api 0 at 0 (code), 1.3 at 0.6 (chat); " in line
         assert line.endswith(
-            "; plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
+            "; plan auto: vLLM does logit_bias, temperature, min_p, Temperament does all else"
         )
 
     def test_draft_tokens_on_v1(self) -> None:
@@ -112,7 +112,7 @@ class TestStart:
 
 
 class TestKey:
-    """A request without the key reaches nothing of ours."""
+    """A request without the key reaches nothing of Temperament."""
 
     def test_routes_and_requests(self, server: Server) -> None:
         """vLLM answers 401; no request is counted, and no preset is named."""
@@ -131,15 +131,15 @@ class TestKey:
             k: v for k, v in metrics(server).items() if "requests" in k or "refusals" in k
         }
 
-    def test_our_log_lines_hold_no_prompt_and_no_key(self, server: Server) -> None:
-        """Our lines of the log hold no prompt and no key, for good and bad requests."""
+    def test_no_line_of_the_log_has_a_prompt_or_a_key(self, server: Server) -> None:
+        """Temperament's log lines have no prompt and no key, for good and bad requests."""
         ask(server, CHAT, "tiny", PROMPT, preset="mine")
         ask(server, CHAT, "tiny", PROMPT, preset="broken")
         ask(server, CHAT, "tiny", PROMPT, preset="nope")
-        ours = [line for line in log(server).splitlines() if "temperament" in line]
+        lines = [line for line in log(server).splitlines() if "temperament" in line]
 
-        assert ours
-        assert not [line for line in ours if KEY in line]
+        assert lines
+        assert not [line for line in lines if KEY in line]
         assert PROMPT not in log(server)
 
 
@@ -271,7 +271,7 @@ class TestFault:
 
 
 class TestMetrics:
-    """Our metrics on vLLM's `/metrics`."""
+    """Temperament's metrics on vLLM's `/metrics`."""
 
     def test_what_is_counted(self, server: Server) -> None:
         """Requests by preset, refusals by reason, seconds of steps, mode switches are counted."""

@@ -254,7 +254,7 @@ class TestTheRequestsOwnValues:
         assert " the" * 4 == answer.text
 
     def test_the_engines_own_fields_go_along(self, v1_server: Server) -> None:
-        """vLLM gets the fields that aren't ours: `allowed_token_ids`, other `vllm_xargs`."""
+        """vLLM gets its fields as they are: `allowed_token_ids`, other `vllm_xargs`."""
         fields = {"allowed_token_ids": [260, 28], "vllm_xargs": {"preset": "chat", "other": 1}}
         answer = ask(v1_server, COMPLETIONS, "smollm2", top_p=0.5, **fields)
 
@@ -271,7 +271,7 @@ class TestTheRequestsOwnValues:
 class TestSeeds:
     """Requests with and without a seed."""
 
-    # Our processor draws every token, so texts are equal if their noise is.
+    # The processor draws every token, so texts are equal if their noise is.
     DRAWS: ClassVar = {"preset": {"temperature": 1.5, "reproducible": True}}
 
     def texts(self, server: Server, model: str, **fields: Any) -> list[str]:

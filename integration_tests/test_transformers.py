@@ -76,7 +76,7 @@ def hub(loaded: SimpleNamespace) -> Iterator[SimpleNamespace]:
 def generate(
     hub: SimpleNamespace, presets: Any, prompts: list[str] = PROMPTS, **options: Any
 ) -> SimpleNamespace:
-    """Runs `generate` with recorders before and behind our processor."""
+    """Runs `generate` with recorders before and behind the processor."""
     before, behind = Recorder(), Recorder()
     kwargs = generate_kwargs(
         presets, hub.tokenizer, model=options.pop("model", None), catalogue=CATALOGUE
@@ -102,7 +102,7 @@ def generate(
 
 def assert_as_process(hub: SimpleNamespace, ran: SimpleNamespace, presets: list[Any]) -> None:
     """Every row of every step is, bit for bit, what `process` gives for that row alone."""
-    for (ids, scores), (_, ours) in zip(ran.before, ran.behind, strict=True):
+    for (ids, scores), (_, after) in zip(ran.before, ran.behind, strict=True):
         each = len(scores) // len(presets)
         for row in range(len(scores)):
             prompt = ids[row, : ran.length].tolist()
@@ -115,7 +115,7 @@ def assert_as_process(hub: SimpleNamespace, ran: SimpleNamespace, presets: list[
                 output_ids=[ids[row, ran.length :].tolist()],
                 catalogue=CATALOGUE,
             )
-            assert torch.equal(alone[0], ours[row])
+            assert torch.equal(alone[0], after[row])
 
 
 class TestBatches:
@@ -153,8 +153,8 @@ class TestBatches:
         """No token that a preset removed is ever in the text."""
         ran = generate(hub, [SHARP, {"top_k": 2}, {"min_p": 0.3}])
 
-        for step, (_, ours) in enumerate(ran.behind):
-            assert ours.gather(1, ran.tokens[:, step : step + 1]).isfinite().all()
+        for step, (_, after) in enumerate(ran.behind):
+            assert after.gather(1, ran.tokens[:, step : step + 1]).isfinite().all()
 
     def test_several_samples_of_a_prompt(self, hub: SimpleNamespace) -> None:
         """Each of `num_return_sequences` samples has the preset of its prompt."""
@@ -209,12 +209,12 @@ class TestTheModelsOwnConfig:
         )
 
     def test_it_is_neutral(self, hub: SimpleNamespace) -> None:
-        """What is drawn from is what our processor returned, and all that the preset kept."""
+        """What is drawn from is what the processor returned, and all that the preset kept."""
         self.sharpen(hub)
         ran = generate(hub, "creative", PROMPTS[:1])
 
-        for drawn_from, (_, ours) in zip(ran.scores, ran.behind, strict=True):
-            assert torch.equal(drawn_from, ours)
+        for drawn_from, (_, after) in zip(ran.scores, ran.behind, strict=True):
+            assert torch.equal(drawn_from, after)
             assert drawn_from.isfinite().all()
         assert_as_process(hub, ran, ["creative"])
 
@@ -239,8 +239,8 @@ class TestTheModelsOwnConfig:
         ran = generate(hub, {"temperature": 1.2}, PROMPTS[:1], model=hub.model)
         merged = {"temperature": 1.2, "top_k": 3, "repetition_penalty": 1.7}
 
-        for drawn_from, (_, ours) in zip(ran.scores, ran.behind, strict=True):
-            assert torch.equal(drawn_from, ours)
+        for drawn_from, (_, after) in zip(ran.scores, ran.behind, strict=True):
+            assert torch.equal(drawn_from, after)
         assert_as_process(hub, ran, [merged])
 
     def test_neutral_words_of_a_preset_undo_it(self, hub: SimpleNamespace) -> None:

@@ -1,4 +1,4 @@
-"""Each workaround of ours is still needed: a test fails, and says what to delete, once one isn't.
+"""Each workaround is still needed: a test fails, and says what to delete, once one isn't.
 
 They are here in one list; each shows the quirk itself, by running the other project's code where
 that is cheap and by reading it where it isn't. Where a behaviour of an engine is part of what it
@@ -52,7 +52,7 @@ class TestInstalling:
     @of_the_cpu_wheel
     def test_the_wheel_does_not_answer_to_its_name(self) -> None:
         """`vllm` asks for the version of a distribution named vllm, and ends without it."""
-        [ours] = [
+        [placeholder] = [
             one for one in importlib.metadata.distributions() if one.metadata["Name"] == "vllm"
         ]
         program = (
@@ -73,7 +73,7 @@ class TestInstalling:
         )  # fmt: skip
         message = "drop scripts/lib/name_vllm.py and its phases in scripts/setup and scripts/matrix"
 
-        assert "scripts/setup" == (ours.read_text("INSTALLER") or "").strip(), message
+        assert "scripts/setup" == (placeholder.read_text("INSTALLER") or "").strip(), message
         assert done.returncode != 0, message
         assert "PackageNotFoundError" in done.stderr, message
 
@@ -88,7 +88,7 @@ class TestTwoRunners:
     """Workarounds in plugin/temperament/engines/vllm/processor.py."""
 
     def test_a_class_of_one_runner_stops_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Both read one entry-point group, so our one class is of both kinds."""
+        """Both read one entry-point group, so Temperament's one class is of both kinds."""
         from vllm.v1.worker.gpu.sample.logits_processor import loader
 
         first = EntryPoint("one", "vllm.v1.sample.logits_processor:MinPLogitsProcessor", "group")
@@ -125,7 +125,7 @@ class TestTwoRunners:
         )
 
     def test_v1_puts_other_processors_before_its_penalties(self) -> None:
-        """V1 runs others before its penalties, so ours says that it is argmax-invariant."""
+        """V1 runs others before its penalties, so the processor says it is argmax-invariant."""
         from vllm.v1.sample.sampler import Sampler
 
         source = inspect.getsource(Sampler.apply_logits_processors)

@@ -26,7 +26,7 @@ class Report:
     requests: int
     steps: int  # of the engine
     rows: int  # that ran alone
-    changed: int  # rows in which our processor changed a logit
+    changed: int  # rows in which the processor changed a logit
     differing: list[str]  # the rows whose two results differ
     preemptions: int
 
@@ -85,7 +85,7 @@ def compare(
     finished: Finished,
     vllm_config: Any,
 ) -> tuple[int, int, list[str]]:
-    """(rows that ran alone, rows that our processor changed, the rows whose results differ)."""
+    """(rows that ran alone, rows that the processor changed, the rows whose results differ)."""
     import numpy as np
     import torch
 

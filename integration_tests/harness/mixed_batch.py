@@ -1,8 +1,8 @@
 """Many presets in one batch of `vllm.LLM`, each row compared with the same row alone.
 
-Runs in the process of `harness/engine.py`. The recorder keeps the logits before and after our
-processor. It follows by the engine's own calls, apart from our bookkeeping, to which request a row
-belongs; the tokens are those of the finished answers.
+Runs in the process of `harness/engine.py`. The recorder keeps the logits before and after the
+processor. It follows by the engine's calls, apart from Temperament's bookkeeping, to which request
+a row belongs; the tokens are those of the finished answers.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Report:
     """What was compared, and how mixed the batches were."""
 
     rows: dict[str, int]  # case -> rows that were compared
-    changed: dict[str, int]  # case -> rows in which our processor changed a logit
+    changed: dict[str, int]  # case -> rows in which the processor changed a logit
     differing: list[str]  # the rows whose two results differ
     batches: int
     sizes: list[int]  # the different sizes of batches
@@ -114,7 +114,7 @@ def run(runner: Runner, model: Path, copies: int) -> Report:
 
 @dataclass
 class Recorder:
-    """The logits before and after our processor: `records` holds (owners of the rows, both).
+    """The logits before and after the processor: `records` holds (owners of the rows, both).
 
     A row's owner is (key of the request, number of tokens that the request has). On V1 that is the
     number of output tokens, on V2 that of all tokens.

@@ -1,6 +1,6 @@
 """`vllm.LLM` with options of its start, in the process of `harness/engine.py`.
 
-vLLM's drafts and its watermark exclude our processor, so the requests are plain `SamplingParams`.
+vLLM's drafts and its watermark exclude the processor, so the requests are plain `SamplingParams`.
 """
 
 from __future__ import annotations

@@ -15,14 +15,14 @@ class Ranks:
     model_runner: Any
 
     def temperament_watch(self) -> dict[str, int]:
-        """Keeps from now on the largest token of each row after our processor."""
+        """Keeps from now on the largest token of each row after the processor."""
         import torch
 
         from temperament.engines.vllm.processor import TemperamentLogitsProcessor as Processor
 
         every = self.model_runner.input_batch.logitsprocs.all
-        [ours] = [each for each in every if isinstance(each, Processor)]
-        apply = ours.apply
+        [processor] = [each for each in every if isinstance(each, Processor)]
+        apply = processor.apply
         self.drawn: list[list[int]] = []
 
         def watched(logits: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -31,7 +31,7 @@ class Ranks:
             return after
 
         # On purpose: the instance of this process alone is watched.
-        ours.apply = watched  # type: ignore[method-assign, assignment]
+        processor.apply = watched  # type: ignore[method-assign, assignment]
         return {"rank": self.rank}
 
     def temperament_drawn(self) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def parameters(stage: Stage) -> str:
 
 
 def stages(language: str) -> str:
-    """All stages in their default order; ours alone are bold."""
+    """All stages in their default order; those that no engine has are bold."""
     rows = []
     for stage in STAGES:
         has = [stage.name in TARGETS[engine].has for engine in ("vllm", "transformers")]
@@ -144,8 +144,13 @@ PARAMETER_HEADS = {
     "zh": ("参数", "预设中的名字", "Transformers", "vLLM 离线", "vLLM 服务器"),
 }
 HOWS = {
-    "en": {"native": "native", "ours": "ours", "flag": "at start only", "refused": "refused"},
-    "zh": {"native": "引擎自带", "ours": "我们的阶段", "flag": "仅启动时", "refused": "拒绝"},
+    "en": {
+        "native": "native",
+        "residual": "Temperament",
+        "flag": "at start only",
+        "refused": "refused",
+    },
+    "zh": {"native": "引擎自带", "residual": "Temperament", "flag": "仅启动时", "refused": "拒绝"},
 }
 
 

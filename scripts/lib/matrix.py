@@ -14,7 +14,7 @@ and does again what failed (--again: everything). At the end scripts/generate_do
 table of docs/versions.md.
 
 The checks of a cell:
-  unit      the tests of our stages against the engines' stages, and of our adapters
+  unit      the tests of the stages against the engines' stages, and of our adapters
             (without vLLM: to Transformers alone)
   generate  `model.generate` draws a preset's text on a tiny model; the same seed, the same text
   serve     `vllm serve` does the same over HTTP, and refuses an unknown preset with 400

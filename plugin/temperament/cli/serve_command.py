@@ -1,4 +1,4 @@
-"""`serve`: starts `vllm serve` with our plugin beside all other installed ones."""
+"""`serve`: starts `vllm serve` with the plugin beside all other installed ones."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ UNSUPPORTED = "isn't a sampling parameter of Temperament's"
 class Note:
     """One thing that the reader of a result should know.
 
-    `name` is our parameter when a preset is written, and the program's field when one is read.
+    `name` is the preset's field when a preset is written, and the program's field when one is read.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Writing(_Result):
 
     @property
     def lost(self) -> set[str]:
-        """Our parameters that the fields don't express."""
+        """The preset's fields that the program's don't express."""
         return {note.name for note in self.notes if note.kind == "lost"}
 
 
@@ -106,7 +106,7 @@ def scaled(factor: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     unit = Decimal(factor)
     return (
         lambda theirs: float(exact(theirs) * unit),
-        lambda ours: plain(exact(ours) / unit),
+        lambda value: plain(exact(value) / unit),
     )
 
 

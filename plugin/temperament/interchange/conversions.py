@@ -14,7 +14,7 @@ DYNATEMP = ("dynatemp_low", "dynatemp_high", "dynatemp_exponent")
 
 
 def at_least_0(value: Any) -> Any:
-    """Returns a number as at least 0: the program's "off" is below 0, ours is 0."""
+    """Returns a number as at least 0: the program's "off" is below 0, a preset's is 0."""
     return max(value, 0)
 
 
@@ -42,7 +42,7 @@ def biases_of(value: Mapping[Any, Any]) -> dict[int, float]:
 
 
 def biases_as_map(value: Any) -> dict[str, float]:
-    """Our biases as a map, for JSON, whose keys are texts."""
+    """A preset's biases as a map, for JSON, whose keys are texts."""
     return {str(token): bias for token, bias in value}
 
 
@@ -77,7 +77,7 @@ def some_breakers(value: Any) -> list[str]:
 
 
 def read_temperature_range(fields: dict[str, Any], reading: Reading, usual: float) -> None:
-    """Reads a temperature and `dynatemp_range` around it as our two temperatures.
+    """Reads a temperature and `dynatemp_range` around it as a preset's two temperatures.
 
     `usual` is the program's temperature if the field is missing. The preset's `temperature` becomes
     1, since the program runs only one of the two stages.
@@ -95,7 +95,7 @@ def read_temperature_range(fields: dict[str, Any], reading: Reading, usual: floa
 
 
 def write_temperature_range(values: dict[str, Any], writing: Writing, title: str) -> None:
-    """Writes our two temperatures as a temperature and `dynatemp_range` around it."""
+    """Writes a preset's two temperatures as a temperature and `dynatemp_range` around it."""
     if not keep_dynatemp(values):
         return
     low, high, exponent = (values.pop(name, PARAMETERS[name].unset) for name in DYNATEMP)
@@ -133,10 +133,10 @@ ALL = 2**20
 
 
 def range_of(window: int) -> int:
-    """The program's window of tokens as our range, 0 for all; older llama.cpp has -1 for all."""
+    """The program's window of tokens as a preset's range, 0 for all (-1 in older llama.cpp)."""
     return 0 if window < 0 or window >= ALL else window
 
 
 def window_of(tokens: int) -> int:
-    """Our range of tokens, 0 for all, as the program's window."""
+    """A preset's range of tokens, 0 for all, as the program's window."""
     return tokens or ALL

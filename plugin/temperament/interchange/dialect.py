@@ -29,14 +29,14 @@ READ_BY_ORDER = "the order"
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a program: our parameter for it, and the conversions both ways.
+    """One field of a program: the preset's field for it, and the conversions both ways.
 
     `remark` says how its meaning differs there; it goes with every value that isn't neutral.
     """
 
-    ours: str
-    to_ours: Callable[[Any], Any] = _same
-    to_theirs: Callable[[Any], Any] = _same
+    preset_field: str
+    to_preset: Callable[[Any], Any] = _same
+    to_program: Callable[[Any], Any] = _same
     remark: str = ""
 
 
@@ -45,13 +45,13 @@ Order = Callable[[Mapping[str, Any]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one program expresses what our presets express.
+    """How one program expresses what presets express.
 
     - `fields` are the program's fields by name, `aliases` other names of these.
     - `order` are the stages from temperature on, in the program's order: a tuple, or a function
       that reads it from the fields. `put_order` writes an order into the fields.
-    - `defaults` are the program's values where a field is missing, by our names.
-    - `fixed` are our parameters without a field in the program, with the values that it uses.
+    - `defaults` are the program's values where a field is missing, by their names in a preset.
+    - `fixed` are parameters without a field in the program, with the values that it uses.
     - `unsupported` are fields for which we have no parameter, with the value that changes nothing;
       `reasons` are notes on those for which the usual note isn't enough.
     - `not_sampling` are fields that have nothing to do with sampling, each with the reason, or
@@ -75,9 +75,11 @@ class Dialect:
     before_write: Callable[[dict[str, Any], Preset, Writing], None] = lambda values, p, w: None
     after_write: Callable[[Preset, Writing], None] = lambda preset, writing: None
 
-    def name_of(self, ours: str) -> str | None:
-        """Returns the program's name of our parameter: the first field for it."""
-        return next((name for name, field in self.fields.items() if field.ours == ours), None)
+    def name_of(self, name: str) -> str | None:
+        """Returns the program's name of a preset's field: the first field for it."""
+        return next(
+            (each for each, field in self.fields.items() if field.preset_field == name), None
+        )
 
     def sequence(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
         """The stages in the order in which the program runs them with these fields."""
@@ -100,12 +102,12 @@ def read(dialect: Dialect, fields: Mapping[str, Any]) -> Reading:
             reading.note("lost", name, value, message)
         elif dialect.not_sampling[name] != READ_BY_ORDER:
             reading.note("left", name, value, dialect.not_sampling[name])
-    for ours, value in dialect.defaults.items():
-        if reading.preset.get("mirostat") and STAGE_OF[ours].group == "cut":
+    for name, value in dialect.defaults.items():
+        if reading.preset.get("mirostat") and STAGE_OF[name].group == "cut":
             continue  # mirostat replaces the cuts
-        if ours not in reading.preset and value != PARAMETERS[ours].neutral:
-            reading.preset[ours] = value
-            reading.note("default", ours, value, f"not in the file: {dialect.title}'s default")
+        if name not in reading.preset and value != PARAMETERS[name].neutral:
+            reading.preset[name] = value
+            reading.note("default", name, value, f"not in the file: {dialect.title}'s default")
     dialect.after_read(present, reading)
     _drop_idle(reading.preset)
     _read_order(dialect, present, reading)
@@ -127,24 +129,26 @@ def take_unsupported(
 
 def _read_field(name: str, value: Any, field: Field, reading: Reading) -> None:
     try:
-        ours = field.to_ours(value)
+        converted = field.to_preset(value)
     except (CantSayError, ValueError, TypeError, ArithmeticError) as error:
         reason = str(error) if isinstance(error, CantSayError) else "not understood"
         reading.note("lost", name, value, reason)
         return
-    if ours is None:
+    if converted is None:
         return
-    if field.ours in reading.preset and reading.preset[field.ours] != ours:
-        message = f"another field sets {field.ours} to {reading.preset[field.ours]!r}"
+    if field.preset_field in reading.preset and reading.preset[field.preset_field] != converted:
+        message = (
+            f"another field sets {field.preset_field} to {reading.preset[field.preset_field]!r}"
+        )
         reading.note("lost", name, value, message)
         return
-    reading.preset[field.ours] = ours
-    if field.remark and not _is_neutral(field.ours, ours):
+    reading.preset[field.preset_field] = converted
+    if field.remark and not _is_neutral(field.preset_field, converted):
         reading.note("differs", name, value, field.remark)
 
 
-def _is_neutral(ours: str, value: Any) -> bool:
-    return ours in PARAMETERS and value == PARAMETERS[ours].neutral
+def _is_neutral(name: str, value: Any) -> bool:
+    return name in PARAMETERS and value == PARAMETERS[name].neutral
 
 
 def is_used(stage: str, values: Mapping[str, Any]) -> bool:
@@ -204,7 +208,7 @@ def write(dialect: Dialect, preset: Preset) -> Writing:
         theirs = dialect.name_of(name)
         if theirs is not None and theirs not in writing.fields:
             neutral = PARAMETERS[name].neutral
-            writing.fields[theirs] = listed(dialect.fields[theirs].to_theirs(neutral))
+            writing.fields[theirs] = listed(dialect.fields[theirs].to_program(neutral))
     _write_order(dialect, chain, writing)
     dialect.after_write(preset, writing)
     return writing
@@ -219,7 +223,7 @@ def _write_value(dialect: Dialect, name: str, value: Any, acts: bool, writing: W
         return
     field = dialect.fields[theirs]
     try:
-        writing.fields[theirs] = listed(field.to_theirs(value))
+        writing.fields[theirs] = listed(field.to_program(value))
     except CantSayError as error:
         writing.note("lost", name, value, str(error))
         return

@@ -31,7 +31,7 @@ from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
 TITLE = "KoboldCpp"
-# number -> our stages
+# number -> the stages
 NUMBERS: tuple[tuple[str, ...], ...] = (
     ("top_k",),
     ("top_a",),
@@ -120,7 +120,7 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
     numbers = list(fields.get("sampler_order", USUAL))
     if 6 in numbers and numbers[0] != 6:
         reading.note("differs", "sampler_order", numbers, "Temperament runs penalties first")
-    off = {name: PARAMETERS[ours].neutral for name, ours in _PENALTIES.items()}
+    off = {name: PARAMETERS[parameter].neutral for name, parameter in _PENALTIES.items()}
     if 6 not in numbers:
         for name in _PENALTIES:
             if fields.get(name, off[name]) not in (0, 1.0):

@@ -54,7 +54,7 @@ DEEPSEEK = Dialect(
     fields={
         **{name: Field(name) for name in ("temperature", "top_p", "max_tokens")},
         **{name: Field(name) for name in ("frequency_penalty", "presence_penalty")},
-        "stop": Field("stop", to_ours=as_texts),
+        "stop": Field("stop", to_preset=as_texts),
     },
     order=("temperature", "top_p"),
     before_write=_state_temperature,

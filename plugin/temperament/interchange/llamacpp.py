@@ -29,7 +29,7 @@ from temperament.stages import PARAMETERS
 TITLE = "llama.cpp"
 WINDOW = 64
 USUAL_TEMPERATURE = 0.8
-# their sampler -> our stages; each has a letter in --sampler-seq
+# their sampler -> the stages; each has a letter in --sampler-seq
 SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "penalties": (),
     "dry": (),
@@ -89,7 +89,7 @@ def _remove(fields: dict[str, Any], names: Sequence[str], message: str, reading:
     """Removes fields, and notes those that would change something."""
     for name in names:
         value = fields.pop(name, None)
-        if value is not None and value != PARAMETERS[FIELDS[name].ours].unset:
+        if value is not None and value != PARAMETERS[FIELDS[name].preset_field].unset:
             reading.note("lost", name, value, message)
 
 

@@ -98,7 +98,7 @@ def _write_options(writing: Writing) -> list[tuple[str, str]]:
         option = names.get(name)
         if option is None:
             message = "the command line has no option for it"
-            writing.note("lost", FIELDS[name].ours, value, message)
+            writing.note("lost", FIELDS[name].preset_field, value, message)
         elif name == "samplers":
             options.append((option, ";".join(value)))
         elif name == "logit_bias":
@@ -204,8 +204,8 @@ def _write_ini(preset: Preset) -> tuple[str, list[Note]]:
         if len(values) > 1 or any("\n" in value for value in values):
             options = [pair for pair in options if pair[0] != repeated]
             field = OPTIONS[repeated]
-            ours = FIELDS[field].ours if field in FIELDS else field
-            writing.note("lost", ours, values, "an INI file has an option once, on one line")
+            name = FIELDS[field].preset_field if field in FIELDS else field
+            writing.note("lost", name, values, "an INI file has an option once, on one line")
     lines = ["[*]", *(f"{option} = {value}" for option, value in options)]
     return "\n".join(lines), writing.notes
 

@@ -1,7 +1,7 @@
 """SillyTavern's requests, which have all of its fields at the top level, under several names each.
 
-`translate` turns a body into one with our fields. A field that repeats another or changes nothing
-is left out without a note; every other field that we can't honour has one.
+`translate` turns a body into one with a preset's fields. A field that repeats another or changes
+nothing is left out without a note; every other field that can't be honoured has one.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _bans(value: Any) -> list[int] | None:
 
 
 def _order(fields: Mapping[str, Any]) -> Sequence[str]:
-    """text-generation-webui's order if the body sets one, else ours."""
+    """text-generation-webui's order if the body sets one, else the default order."""
     if "sampler_priority" in fields or fields.get("temperature_last"):
         return [*webui.order_of(fields), "skew"]
     return MOVABLE
@@ -130,7 +130,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def translate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
-    """The body with our fields, and a note for each field that isn't honoured.
+    """The body with a preset's fields, and a note for each field that isn't honoured.
 
     Raises `RequestError` for a value that must be a number or a list and isn't.
     """

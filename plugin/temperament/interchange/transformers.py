@@ -1,7 +1,7 @@
 """Transformers' `generation_config.json`.
 
-A field with one of our names has our meaning. Transformers samples only if `do_sample` is true, has
-a top_k of 50 where the file sets none, and runs top_h before top_k.
+A field that a preset also has means the same in both. Transformers samples only if
+`do_sample` is true, has a top_k of 50 where the file sets none, and runs top_h before top_k.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 TOP_K = 50
 TITLE = "Transformers"
 _OF_THE_MODEL = "belongs to the model, not to a preset"
-_OURS = [
+_SHARED = [
     name
     for stage in sorted(TRANSFORMERS.has)
     for name in (parameter.name for parameter in BY_NAME[stage].parameters)
@@ -39,13 +39,13 @@ def _above_zero(value: Any) -> Any:
 def _field(name: str) -> Field:
     neutral = PARAMETERS[name].neutral
     if name in _NULL_IS_OFF:
-        return Field(name, to_theirs=lambda value: None if value == neutral else value)
+        return Field(name, to_program=lambda value: None if value == neutral else value)
     return Field(name)
 
 
 _FIELDS = {
-    **{name: _field(name) for name in _OURS},
-    "temperature": Field("temperature", to_theirs=_above_zero),
+    **{name: _field(name) for name in _SHARED},
+    "temperature": Field("temperature", to_program=_above_zero),
     **{
         name: Field(parameter.field)
         for name, parameter in DOCUMENTED.items()

@@ -1,6 +1,6 @@
 """vLLM: the defaults of a server, a `--config` file with them, and the extra body of a request.
 
-The defaults are eight fields that vLLM takes without our plugin. A server with our plugin reads
+The defaults are eight fields that vLLM takes without the plugin. A server with the plugin reads
 every field of a request's extra body; the notes name those that vLLM alone would ignore.
 """
 
@@ -53,8 +53,8 @@ def _within_limits(name: str) -> Any:
 DEFAULTS = Dialect(
     title=TITLE,
     fields={
-        **{name: Field(name, to_theirs=_within_limits(name)) for name in KEYS},
-        "top_k": Field("top_k", to_ours=at_least_0),
+        **{name: Field(name, to_program=_within_limits(name)) for name in KEYS},
+        "top_k": Field("top_k", to_preset=at_least_0),
         "max_new_tokens": Field("max_tokens"),
     },
     order=tuple(name for name in VLLM.order if STAGE_OF[name].movable),
@@ -81,10 +81,10 @@ def _write_config(preset: Preset) -> tuple[str, list[Note]]:
     return yaml_text({_CONFIG_KEYS[0]: text}), notes
 
 
-# Fields of a request that vLLM reads without our plugin, each with our name if it is another.
+# Fields of a request that vLLM reads without the plugin; a name in a preset where that differs.
 _VLLMS = {
     **dict.fromkeys((*VLLM.fields, "allowed_token_ids")),
-    **{theirs: ours for ours, theirs in VLLM.spellings.items()},
+    **{its: name for name, its in VLLM.spellings.items()},
     "min_tokens": "min_new_tokens",
 }
 _PLUGIN = "only a server with Temperament reads it; vLLM alone ignores it"
@@ -125,13 +125,13 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 BODY = Dialect(
     title="vLLM's request",
     fields={
-        **{name: Field(ours or name) for name, ours in _VLLMS.items()},
+        **{its: Field(name or its) for its, name in _VLLMS.items()},
         **{
             name: Field(name)
             for name in (*PARAMETERS, *GENERATION)
-            if VLLM_SERVER.route(name).how in ("native", "ours")
+            if VLLM_SERVER.route(name).how in ("native", "residual")
         },
-        "logit_bias": Field("logit_bias", to_ours=biases_of, to_theirs=dict),
+        "logit_bias": Field("logit_bias", to_preset=biases_of, to_program=dict),
         "min_tokens": Field("min_new_tokens"),
         "max_completion_tokens": Field("max_tokens"),
     },

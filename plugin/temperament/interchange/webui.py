@@ -23,7 +23,7 @@ from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS
 
 TITLE = "text-generation-webui"
-# their name in sampler_priority -> our stage
+# their name in sampler_priority -> the stage
 PRIORITY: Mapping[str, str] = {
     "repetition_penalty": "repetition_penalty",
     "presence_penalty": "presence_penalty",
@@ -110,7 +110,7 @@ def before_read(fields: dict[str, Any], reading: Reading) -> None:
             reading.note("lost", "temperature", temperature, message)
     window = fields.get("repetition_penalty_range")
     names = ("repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier")
-    neutral = {name: PARAMETERS[FIELDS[name].ours].neutral for name in names}
+    neutral = {name: PARAMETERS[FIELDS[name].preset_field].neutral for name in names}
     if window is None and any(fields.get(name, neutral[name]) != neutral[name] for name in names):
         window = fields["repetition_penalty_range"] = DEFAULT_RANGE
         message = f"not in the file: {TITLE}'s default"
@@ -136,7 +136,7 @@ _UNSUPPORTED = {
 
 
 def order_of(fields: Mapping[str, Any]) -> list[str]:
-    """Our stages in the order of `sampler_priority`; `temperature_last` moves the shapes."""
+    """The stages in the order of `sampler_priority`; `temperature_last` moves the shapes."""
     priority = fields.get("sampler_priority")
     names = split_names(priority) if priority is not None else list(PRIORITY)
     names += [name for name in PRIORITY if name not in names]

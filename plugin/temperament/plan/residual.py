@@ -78,10 +78,10 @@ class PresetPlan:
 def split_preset(
     preset: Preset, target: Target, choice: Choice = "auto", platform: str | None = None
 ) -> PresetPlan:
-    """Divides a preset between an engine and our processor, as `split` divides a chain.
+    """Divides a preset between an engine and the processor, as `split` divides a chain.
 
     In a preset with modes a stage is native if all modes begin with it and the engine runs it
-    before our processor. The engine's temperature and cuts run after our processor, and so after
+    before the processor. The engine's temperature and cuts run after the processor, and so after
     stages that may differ between modes. Rules that never apply on the model, and the modes to
     which only they lead, are left out.
     """
@@ -125,8 +125,8 @@ def _common(chains: Mapping[str, Chain]) -> tuple[Step, ...]:
 
 def _mode_plan(chain: Chain, native: int, plan: Plan, target: Target) -> Plan:
     """The plan of one mode; the first `native` stages are those of all modes."""
-    same = f"the same in every mode, and {target.name} runs it before our processor"
-    differs = "the preset has modes: stages that differ between them run in our processor"
+    same = f"the same in every mode, and {target.name} runs it before the processor"
+    differs = "the preset has modes: stages that differ between them run in the processor"
     decisions = list(plan.decisions)
     for position, decision in enumerate(decisions):
         if position < native:

@@ -27,7 +27,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A chain, divided between an engine and our processor."""
+    """A chain, divided between an engine and the processor."""
 
     target: Target
     decisions: tuple[Decision, ...]
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def residual(self) -> Chain:
-        """The stages that our processor runs."""
+        """The stages that the processor runs."""
         return self.side("residual")
 
     @property
@@ -53,21 +53,21 @@ class Plan:
 def split(
     chain: Chain, target: Target, choice: Choice = "auto", platform: str | None = None
 ) -> Plan:
-    """Divides `chain` between an engine and our processor, with the same result as the chain.
+    """Divides `chain` between an engine and the processor, with the same result as the chain.
 
     All of it is native if the engine has every stage, takes every value, and runs the stages in an
     order with the same result. Otherwise the first stages are native as far as the engine runs
-    them before our processor, and the others are residual.
+    them before the processor, and the others are residual.
 
-    `choice` is `auto`; `native` to leave a stage to the engine even if our op is faster on this
-    `platform`; or `residual` to run all stages in our processor.
+    `choice` is `auto`; `native` to leave a stage to the engine even if the op is faster on this
+    `platform`; or `residual` to run all stages in the processor.
     """
     live, idle = _split_idle(chain)
     reasons = [_why_residual(step, target) for step in live]
     decisions: list[Decision] = []
     if not target.order:
         decisions = [
-            Decision(step, "residual", f"runs in our processor on {target.name}") for step in live
+            Decision(step, "residual", f"runs in the processor on {target.name}") for step in live
         ]
     elif choice == "residual":
         decisions = [Decision(step, "residual", "forced: plan is residual") for step in live]
@@ -89,7 +89,7 @@ def split(
             prefix = _native_prefix(live, target, reasons)
             for position, step in enumerate(live):
                 if position < prefix:
-                    why = f"{target.name} does the same, before our processor"
+                    why = f"{target.name} does the same, before the processor"
                     decisions.append(Decision(step, "native", why))
                 else:
                     decisions.append(Decision(step, "residual", reasons[position] or obstacle))
@@ -130,7 +130,7 @@ def _order_conflict(steps: tuple[Step, ...], target: Target) -> str | None:
 
 
 def _native_prefix(steps: tuple[Step, ...], target: Target, reasons: list[str | None]) -> int:
-    """Returns how many of the first steps the engine runs, in order, before our processor."""
+    """Returns how many of the first steps the engine runs, in order, before the processor."""
     rank = {name: position for position, name in enumerate(target.before)}
     last = -1
     for position, step in enumerate(steps):

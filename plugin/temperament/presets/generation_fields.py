@@ -20,7 +20,7 @@ INT32_MAX = 2**31 - 1
 # Second names of fields in the reference documents.
 SYNONYMS = {"max_new_tokens": "max_tokens", "stop_strings": "stop"}
 
-# What engines call a field of ours: an error about an unknown name says ours.
+# What engines call a preset's field: an error about an unknown name says the preset's.
 ELSEWHERE = {
     "ignore_eos": "eos_token_id",
     "max_completion_tokens": "max_tokens",
@@ -31,7 +31,7 @@ ELSEWHERE = {
     "stop_token_ids": "eos_token_id",
 }
 
-# Arguments of `generate` that would run code or replace our processor: no preset may set them.
+# Arguments of `generate` that would run code or replace the processor: no preset may set them.
 _NOT_IN_KWARGS = frozenset(
     {
         "custom_generate",

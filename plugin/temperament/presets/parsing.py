@@ -193,7 +193,7 @@ def _named_fields(
 def _unpaired(data: Any) -> Any:
     """Returns the fields of a preset or a mode without the pair that Transformers writes.
 
-    `exponential_decay_length_penalty: [start, factor]` sets two of our parameters. Beside an
+    `exponential_decay_length_penalty: [start, factor]` sets two parameters. Beside an
     `exponential_decay_start` it stays, and is reported.
     """
     pair = data.get(PAIR[1]) if isinstance(data, Mapping) else None

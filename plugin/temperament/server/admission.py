@@ -1,8 +1,8 @@
 """Turns a request's body into the body that vLLM reads.
 
 The layers, from the top: the request's fields, the named preset, the server's default preset,
-the model's `generation_config.json`. A request without any of our fields stays
-as it is, unless the server has a default preset or locks parameters.
+the model's `generation_config.json`. A request without any field of Temperament stays as it is,
+unless the server has a default preset or locks parameters.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from temperament.server.endpoints import Endpoint
 from temperament.server.fields import (
     SEARCH,
     generation_fields,
-    is_ours,
-    our_fields,
+    has_plugin_fields,
+    plugin_fields,
     sampling_fields,
 )
 from temperament.server.request_facts import facts_of
 from temperament.server.restrictions import Restrictions, inline_size
-from temperament.server.scan import may_be_ours
+from temperament.server.scan import may_have_plugin_fields
 from temperament.server.selection import Selection, select
 from temperament.server.thinking import RequestThinking
 from temperament.server.trace import Trace
@@ -129,7 +129,7 @@ class Admission:
 
     def may_change(self, raw: bytes, endpoint: Endpoint) -> bool:
         """Whether `admit` may change or refuse a body, judged by its bytes alone."""
-        return self.all_are_ours or may_be_ours(raw, our_fields(endpoint))
+        return self.handles_all or may_have_plugin_fields(raw, plugin_fields(endpoint))
 
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
@@ -153,7 +153,7 @@ class Admission:
         if body.get(SEARCH):
             self._check_search(body, selection, fields, endpoint, problems)
             return None
-        if not (problems or self._is_ours(body, selection, fields, endpoint)):
+        if not (problems or self._handles(body, selection, fields, endpoint)):
             return None
         if endpoint.unsupported:
             problems.append(refusals.unsupported(endpoint.unsupported))
@@ -236,23 +236,23 @@ class Admission:
         return problems[0].message if problems else ""
 
     @property
-    def all_are_ours(self) -> bool:
-        """Whether every request is ours: a default preset or a lock applies to all of them."""
+    def handles_all(self) -> bool:
+        """Whether a default preset or a lock applies to every request."""
         return self.default is not None or bool(self.restrictions.locked)
 
-    def _is_ours(
+    def _handles(
         self,
         body: Mapping[str, Any],
         selection: Selection,
         fields: Mapping[str, Any],
         endpoint: Endpoint,
     ) -> bool:
-        """Whether a request is ours."""
+        """Whether the request names a preset, has a field of Temperament, or all are handled."""
         return (
-            self.all_are_ours
+            self.handles_all
             or selection.preset is not None
             or body.get(trace.FIELD) is not None
-            or is_ours(fields, endpoint)
+            or has_plugin_fields(fields, endpoint)
         )
 
     def _check_search(
@@ -263,11 +263,11 @@ class Admission:
         endpoint: Endpoint,
         problems: list[Problem],
     ) -> None:
-        """Raises `RequestError` if a request for beam search is ours or breaks a restriction.
+        """Raises `RequestError` for beam search with the plugin's fields or against a restriction.
 
         The server's default preset doesn't act on beam search.
         """
-        if selection.preset is not None or is_ours(fields, endpoint):
+        if selection.preset is not None or has_plugin_fields(fields, endpoint):
             problems.append(refusals.beam_search())
         if self.restrictions.locked:
             problems += self.restrictions.check_parameters(

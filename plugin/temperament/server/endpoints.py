@@ -26,7 +26,7 @@ class Endpoint:
     returns_ids: bool = False
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
-    # Why a preset can't act here, "" if it can. A request that is ours is refused then.
+    # Why a preset can't act here, "" if it can. A request with the plugin's fields is then refused.
     unsupported: str = ""
 
     def filled_in(self, model: Preset) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which fields of a request's body are the plugin's, and what makes a body ours.
+"""Which fields of a request's body are the plugin's. A body with one of them is handled.
 
 The rule is defined here once, for its two users: `admission` applies it to the parsed body, `scan`
 to the bytes of a body that is too large to parse twice.
@@ -30,29 +30,28 @@ _DOCUMENTED = BY_NAME.keys() - _SAMPLING
 
 
 @dataclass(frozen=True, slots=True)
-class OurFields:
-    """The fields that make a body ours on one endpoint.
+class PluginFields:
+    """The fields for which the plugin handles a body on one endpoint.
 
-    A field in `always` makes it ours with any value but null. vLLM also reads the fields in
-    `as_map`, as numbers or lists: they make a body ours only where the value is a map (a schedule
-    or a factor).
+    A field in `always` counts with any value but null. vLLM also reads the fields in `as_map`, as
+    numbers or lists: they count only where the value is a map (a schedule or a factor).
     """
 
     always: frozenset[str]
     as_map: frozenset[str]
 
     def includes(self, name: str, value: Any) -> bool:
-        """Whether a field with this value makes its body ours."""
+        """Whether a field with this value is the plugin's."""
         return name in self.always or (name in self.as_map and isinstance(value, Mapping))
 
 
 @cache
-def our_fields(endpoint: Endpoint) -> OurFields:
-    """Returns the fields that make a body ours on `endpoint`."""
+def plugin_fields(endpoint: Endpoint) -> PluginFields:
+    """Returns the fields for which the plugin handles a body on `endpoint`."""
     parameters = _SAMPLING | _DOCUMENTED
     known = endpoint.target.fields.keys() | endpoint.knows
     naming = {FIELD, TRACE, XARGS, *MARKERS}
-    return OurFields(frozenset((parameters - known) | naming), frozenset(parameters & known))
+    return PluginFields(frozenset((parameters - known) | naming), frozenset(parameters & known))
 
 
 def sampling_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:
@@ -95,10 +94,10 @@ def _documented_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str,
     }
 
 
-def is_ours(fields: Mapping[str, Any], endpoint: Endpoint) -> bool:
-    """Whether a body with these sampling fields is ours, named preset or not."""
-    ours = our_fields(endpoint)
-    return any(ours.includes(name, value) for name, value in fields.items())
+def has_plugin_fields(fields: Mapping[str, Any], endpoint: Endpoint) -> bool:
+    """Whether one of a body's sampling fields is the plugin's."""
+    included = plugin_fields(endpoint).includes
+    return any(included(name, value) for name, value in fields.items())
 
 
 def generation_fields(body: Mapping[str, Any], endpoint: Endpoint) -> dict[str, Any]:

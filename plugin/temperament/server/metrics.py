@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter
 
 from temperament.errors import Problem
 
-# The label of a request with our fields but no preset, and of one with neither.
+# The label of a request with fields of Temperament but no preset, and of one with neither.
 FIELDS, NONE = "(fields)", "(none)"
 
 

@@ -55,7 +55,7 @@ class PresetMiddleware:
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/")
         if scope["type"] == "websocket":
-            if path in WEB_SOCKETS and admission.all_are_ours:
+            if path in WEB_SOCKETS and admission.handles_all:
                 await _close(receive, send, refusals.unsupported(WEB_SOCKETS[path]))
             else:
                 await self.app(scope, receive, send)
@@ -129,7 +129,7 @@ def _carries_none(scope: Scope, endpoint: Endpoint, admission: Admission) -> boo
     """Whether a request to an unsupported route can't name a preset: an upload isn't JSON."""
     upload = any(b"multipart/" in value for value in _header(scope, "content-type"))
     named = bool(_header(scope, HEADER))
-    return bool(endpoint.unsupported) and upload and not (named or admission.all_are_ours)
+    return bool(endpoint.unsupported) and upload and not (named or admission.handles_all)
 
 
 async def _close(receive: Receive, send: Send, problem: Problem) -> None:
@@ -142,7 +142,7 @@ async def _admit(
     raw: bytes, scope: Scope, endpoint: Endpoint, admission: Admission
 ) -> Admitted | None:
     headers = _header(scope, HEADER)
-    if endpoint.unsupported and (headers or admission.all_are_ours):
+    if endpoint.unsupported and (headers or admission.handles_all):
         raise RequestError(refusals.unsupported(endpoint.unsupported))
     if len(raw) > LARGE_BYTES and not headers and not admission.may_change(raw, endpoint):
         return None

@@ -52,7 +52,7 @@ def unsupported(reason: str, path: str = "") -> Problem:
 
 
 def beam_search() -> Problem:
-    """A preset, or fields of ours, beside `use_beam_search`."""
+    """A preset, or fields of the plugin, beside `use_beam_search`."""
     return Problem(
         WHERE,
         SEARCH,
@@ -66,7 +66,7 @@ def beam_search() -> Problem:
 def generation(preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
     """Yields generation fields that the server can't honour, or that the endpoint doesn't have."""
     yield from refusals(preset.generation, endpoint.target, WHERE)
-    # If a stage of ours draws the token, the seed is used there.
+    # If a residual stage draws the token, the seed is used there.
     seeded = any(BY_NAME[stage].draws for stage in plan.residual.names)
     for name, value in preset.generation.items():
         if (

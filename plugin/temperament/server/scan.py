@@ -1,4 +1,4 @@
-"""Two questions about a large body, answered from its bytes: may it be ours, is it too large.
+"""Two questions about a large body, answered from its bytes: is it the plugin's, is it too large.
 
 vLLM parses every body itself. To parse one of megabytes (an image, say) here as well would cost
 more than everything else that Temperament does for a request. A body with too many values is
@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from temperament.errors import Problem, RequestError
-from temperament.server.fields import OurFields
+from temperament.server.fields import PluginFields
 
 LARGE_BYTES = 64 * 1024  # a smaller body is parsed at once, which takes less than 0.1 ms
 MAX_SCANNED_QUOTES = 10_000  # a body with more quotes is parsed as fast as it is scanned
@@ -26,15 +26,15 @@ MAX_BACKSLASHES = 64  # before a quote; a body with more counts as too large
 MAX_UNUSUAL_BYTES = 4 * 2**20  # a larger body that isn't UTF-8, or has a lone surrogate, is refused
 
 
-def may_be_ours(raw: bytes, ours: OurFields) -> bool:
-    """Whether JSON text may have one of `ours` as a field, or name a preset after the model.
+def may_have_plugin_fields(raw: bytes, fields: PluginFields) -> bool:
+    """Whether JSON text may have one of `fields`, or name a preset after the model.
 
     True may be wrong, False never is: a text inside the body that looks like a field counts, and so
     does any short text with an escaped character, since it may spell such a name.
     """
     if not json.detect_encoding(raw).startswith("utf-8"):
         return True
-    always, as_map = _encoded(ours.always), _encoded(ours.as_map)
+    always, as_map = _encoded(fields.always), _encoded(fields.as_map)
     start, second_last, last = 0, b"", b""  # the last two parts between quotes
     for _ in range(MAX_SCANNED_QUOTES):
         end = raw.find(b'"', start)

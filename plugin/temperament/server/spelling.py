@@ -28,8 +28,8 @@ _INTEGERS = frozenset({"max_tokens", "num_return_sequences", "seed"})
 def as_vllm_reads(name: str, value: Any) -> Any:
     """Returns the number, or the list or map of numbers, that vLLM reads in one of its fields.
 
-    `name` is our name of the field. A value that vLLM doesn't take, or that isn't a number, is
-    returned as it is.
+    `name` is the field's name in a preset. A value that vLLM doesn't take, or that isn't a
+    number, is returned as it is.
     """
     type_ = _INTEGER if name in _INTEGERS else None
     if name in PARAMETERS:

@@ -19,5 +19,5 @@ STAGE = Stage(
     summary="keeps tokens with at least m times the largest probability",
     summary_zh="去除概率低于最高概率 m 倍的 token",
     source="Nguyen et al. 2024, arXiv:2407.01082; reference document 001",
-    elsewhere="vLLM applies it before top_k and top_p, Transformers after; ours is after",
+    elsewhere="vLLM applies it before top_k and top_p, Transformers and Temperament after",
 )

@@ -1,6 +1,6 @@
 """A running vLLM server as a source of logits and texts, over HTTP.
 
-A server with our plugin runs every preset. One without it runs what vLLM does by itself, and a
+A server with the plugin runs every preset. One without it runs what vLLM does by itself, and a
 preset that needs more is refused: vLLM ignores fields that it doesn't know.
 """
 
@@ -46,8 +46,8 @@ class Server:
     """The model of a server. `connect` builds one.
 
     `root` is the folder or name with which the server was started. `presets` are those that the
-    server can sample with, by name; None without our plugin. `defaults` is the layer that the
-    server puts under every request: its default preset and its model's values; a server without our
+    server can sample with, by name; None without the plugin. `defaults` is the layer that the
+    server puts under every request: its default preset and its model's values; a server without the
     plugin doesn't report it. `tokenizer` is None if this machine doesn't have the model's folder.
     """
 
@@ -295,7 +295,7 @@ def refuse_several_texts(preset: Preset) -> None:
 def native_request(preset: Preset) -> dict[str, Any]:
     """Returns the fields with which vLLM alone samples by `preset`: those that the preset sets.
 
-    Raises `EngineError` with everything that needs our plugin: modes, stages that vLLM lacks or
+    Raises `EngineError` with everything that needs the plugin: modes, stages that vLLM lacks or
     runs in another order, and fields that its completions don't have.
     """
     plan = split_preset(preset, _ENDPOINT.target, "native")
@@ -315,8 +315,8 @@ def native_request(preset: Preset) -> dict[str, Any]:
 
 
 def _unable(preset: Preset, plan: PresetPlan) -> Iterator[Problem]:
-    """What a server without our plugin can't do, each with the reason."""
-    message = "this server runs without our plugin, and vLLM alone can't do it"
+    """What a server without the plugin can't do, each with the reason."""
+    message = "this server runs without the plugin, and vLLM alone can't do it"
     if len(plan.residual.chains) > 1:
         reason = "vLLM doesn't switch modes while it generates"
         yield Problem("--server", "modes", f"{message}: {reason}", allowed=_PLUGIN)

@@ -258,7 +258,7 @@ def test_explain_tells_who_does_what(run: Any, mixed: Path) -> None:
     label = Catalogue.load([mixed], environment=False)["mixed"].label
     lines = run("explain", "mixed", "--engine", "vllm", "--presets", mixed).out.splitlines()
     rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
-    same, other = "vllm does the same, before our processor", "vllm applies min_p before top_p"
+    same, other = "vllm does the same, before the processor", "vllm applies min_p before top_p"
 
     assert [f"{label} on vllm, plan auto", "A mixture.", ""] == lines[:3]
     assert ["STAGE", "VALUES", "RUNS", "REASON", "SOURCE"] == rows[3]

@@ -1,4 +1,4 @@
-"""An error of ours costs one request its preset, and no other request anything.
+"""An internal error costs one request its preset, and no other request anything.
 
 The tests stand in for vLLM's runners, and put errors into stages and rows.
 """

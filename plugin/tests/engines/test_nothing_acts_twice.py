@@ -1,4 +1,4 @@
-"""None of Transformers' samplers runs beside ours, even if a model's file sets all of them."""
+"""None of Transformers' samplers runs beside the processor, even if a model's file sets all."""
 
 import pytest
 import torch
@@ -22,8 +22,8 @@ ASKED = {
 }
 
 
-def test_only_our_processor_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`generate` builds only our processor; without us it builds one for each field of the file."""
+def test_only_the_processor_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`generate` builds only the processor; without us it builds one for each field of the file."""
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=32,

@@ -116,10 +116,10 @@ def test_an_encoder_decoders_own_values_stay() -> None:
     model = BartForConditionalGeneration(config).eval()
     stock = model.generate(PROMPT, max_new_tokens=NEW, do_sample=False, num_beams=1)
     kwargs = generate_kwargs({"temperature": 0}, model=model, catalogue=NOTHING)
-    ours = model.generate(PROMPT, max_new_tokens=NEW, num_beams=1, **kwargs)
+    sampled = model.generate(PROMPT, max_new_tokens=NEW, num_beams=1, **kwargs)
 
-    assert stock.tolist() == ours.tolist()
-    assert END == ours[0, -1]
+    assert stock.tolist() == sampled.tolist()
+    assert END == sampled[0, -1]
 
 
 def test_whisper_is_greedy_without_do_sample() -> None:

@@ -74,7 +74,7 @@ class Text:
     prompt: list[int]
     values: dict[str, Any]
     output: list[int] = field(default_factory=list)
-    # the logits after our stages, for each token
+    # the logits after the stages, for each token
     after: list[Tensor] = field(default_factory=list)
 
     @property

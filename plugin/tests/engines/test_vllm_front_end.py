@@ -14,8 +14,8 @@ from temperament.errors import EngineError, PresetError
 
 SERVE = ["/bin/vllm", "serve", "model"]
 MODULE = "/site-packages/vllm/entrypoints/"
-OURS = {"VLLM_PLUGINS": "another,temperament"}
-RUST = {**OURS, "VLLM_USE_RUST_FRONTEND": "1"}
+LOADED = {"VLLM_PLUGINS": "another,temperament"}
+RUST = {**LOADED, "VLLM_USE_RUST_FRONTEND": "1"}
 PROMISES: list[dict[str, Any]] = [
     {"default": "chat"},
     {"allow": []},
@@ -25,23 +25,23 @@ PROMISES: list[dict[str, Any]] = [
 AROUND = {
     "rust": (SERVE, RUST, "VLLM_USE_RUST_FRONTEND=1"),
     "rust, a worker of Ray": (["/ray/default_worker.py"], RUST, "VLLM_USE_RUST_FRONTEND=1"),
-    "grpc": ([*SERVE, "--grpc"], OURS, "vllm serve --grpc"),
-    "grpc, its module": ([f"{MODULE}grpc_server.py", "--model", "m"], OURS, "vllm serve --grpc"),
-    "run-batch": (["/bin/vllm", "run-batch", "-i", "a"], OURS, "vllm run-batch"),
-    "run-batch, its module": ([f"{MODULE}launchers/run_batch.py"], OURS, "vllm run-batch"),
-    "run-batch of vLLM's module": ([f"{MODULE}cli/main.py", "run-batch"], OURS, "vllm run-batch"),
+    "grpc": ([*SERVE, "--grpc"], LOADED, "vllm serve --grpc"),
+    "grpc, its module": ([f"{MODULE}grpc_server.py", "--model", "m"], LOADED, "vllm serve --grpc"),
+    "run-batch": (["/bin/vllm", "run-batch", "-i", "a"], LOADED, "vllm run-batch"),
+    "run-batch, its module": ([f"{MODULE}launchers/run_batch.py"], LOADED, "vllm run-batch"),
+    "run-batch of vLLM's module": ([f"{MODULE}cli/main.py", "run-batch"], LOADED, "vllm run-batch"),
 }
 READS_PRESETS = {
-    "serve": (SERVE, OURS),
+    "serve": (SERVE, LOADED),
     "rust, switched off": (SERVE, {**RUST, "VLLM_USE_RUST_FRONTEND": "0"}),
     "the api server's module": ([f"{MODULE}openai/api_server.py"], RUST),
-    "another program": (["program.py", "run-batch", "--grpc", "--config", "its.json"], OURS),
+    "another program": (["program.py", "run-batch", "--grpc", "--config", "its.json"], LOADED),
     "another node": ([*SERVE, "--headless"], {}),
 }
 
 
 def config(**settings: Any) -> Any:
-    """vLLM's configuration with our settings; a stand-in, since the real one needs a model."""
+    """vLLM's configuration with these settings; a stand-in, since the real one needs a model."""
     return SimpleNamespace(additional_config={"temperament": settings})
 
 
@@ -92,8 +92,8 @@ def test_a_start_that_reads_presets(
 
 
 @pytest.mark.parametrize("environment", [{}, {"VLLM_PLUGINS": ""}, {"VLLM_PLUGINS": "another"}])
-def test_our_plugin_is_not_named(environment: dict[str, str], log: Any) -> None:
-    """Without our endpoint plugin nothing would hold, in `LLM` neither; without settings all is
+def test_the_plugin_is_not_named(environment: dict[str, str], log: Any) -> None:
+    """Without the endpoint plugin nothing would hold, in `LLM` neither; without settings all is
     as vLLM's users know it.
     """
     with pytest.raises(EngineError, match=r"default, locked: .*VLLM_PLUGINS doesn't name temp"):
@@ -113,7 +113,7 @@ def test_a_config_file(tmp_path: Path, lines: str, refused: bool) -> None:
     file.write_text(lines)
     for arguments in (["--config", str(file)], [f"--config={file}"]):
         try:
-            front_end.check(config(allow=[]), [*SERVE, *arguments], OURS)
+            front_end.check(config(allow=[]), [*SERVE, *arguments], LOADED)
         except EngineError:
             assert refused
         else:
@@ -127,7 +127,7 @@ def test_wrong_settings() -> None:
 
 
 def test_the_processor_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both runners create our logits processor, which checks first."""
+    """Both runners create the processor, which checks first."""
     from temperament.engines.vllm.processor import TemperamentLogitsProcessor
 
     monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")

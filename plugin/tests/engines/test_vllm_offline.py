@@ -148,7 +148,7 @@ class TestSamplingParams:
         ids=str,
     )
     def test_problems(self, preset: Any, options: dict[str, Any], words: str) -> None:
-        """Wrong values raise our errors, before an engine sees them."""
+        """Wrong values raise Temperament's errors, before an engine sees them."""
         with pytest.raises(TemperamentError) as error:
             temperament.vllm.sampling_params(preset, **options)
 
@@ -298,7 +298,7 @@ class TestBuildAdmission:
         assert line == (
             f"temperament {temperament.__version__}: V2 runner on cpu; model not known; presets"
             f" {chat}; default {chat}; temperatures drawn: deepseek-api 1.3 at 0.6 (chat);"
-            " plan auto: vLLM does logit_bias, temperature, min_p, all else is ours"
+            " plan auto: vLLM does logit_bias, temperature, min_p, Temperament does all else"
         )
         config.additional_config["temperament"] = {"temperature_scale": "weights"}
         line = first_line(config, built(config, self.state("m")))
@@ -308,14 +308,14 @@ class TestBuildAdmission:
         line = first_line(config, built(config, self.state("m")))
 
         assert "; default none; temperatures drawn: deepseek-api 0 at 0 (code, math)" in line
-        assert line.endswith("; plan residual: vLLM does nothing, all else is ours")
+        assert line.endswith("; plan residual: vLLM does nothing, Temperament does all else")
 
         config.parallel_config.data_parallel_size_local = 0
         line = first_line(config, built(config, self.state("m")))
 
         assert line.startswith(f"temperament {temperament.__version__}: engines on other nodes; m")
 
-    def test_a_models_value_that_is_none_of_ours(self) -> None:
+    def test_a_models_value_that_no_stage_reads(self) -> None:
         """A generation_config with a value that no preset may have ends the start."""
         with pytest.raises(PresetError, match="temperature: not allowed; given: -1"):
             built(self.config({}, temperature=-1), self.state("m"))

@@ -48,7 +48,7 @@ class TestAllOfThem:
     """`all_of_them`."""
 
     def test_without_the_variable(self) -> None:
-        """All that vLLM would load, and ours; no other endpoint plugin is switched on."""
+        """All that vLLM would load, and Temperament; no other endpoint plugin is switched on."""
         expected = "ascend,resolver,images,statistics,temperament"
 
         assert expected == plugins.all_of_them({})

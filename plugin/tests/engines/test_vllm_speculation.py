@@ -92,7 +92,7 @@ def test_a_node_that_only_serves_the_api(v2: bool, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("run", [(True, True), (True, False), (False, True)])
 def test_the_probe(run: tuple[bool, bool]) -> None:
-    """Every engine must draw the tokens that chains of ours leave it."""
+    """Every engine must draw the tokens that residual chains leave it."""
     probing = speculation.probe(Engines(*run))
     if all(run):
         asyncio.run(probing)

@@ -11,7 +11,7 @@ from temperament.interchange.sillytavern_request import header_text, is_request,
 from temperament.presets.fields import SETTINGS
 from temperament.presets.parsing import parse_preset
 
-# What it sends to a vLLM server with some samplers on; names as it has them, values of our own.
+# What it sends to a vLLM server with some samplers on; names as it has them, values chosen here.
 BODY: dict[str, Any] = {
     "model": "m", "prompt": "Once", "max_new_tokens": 20, "max_tokens": 20, "temperature": 1.1,
     "top_p": 0.95, "typical_p": 1, "typical": 1, "min_p": 0.02, "repetition_penalty": 1.1,
@@ -64,7 +64,7 @@ class TestTranslate:
     """`translate`."""
 
     def test_a_body_for_vllm(self) -> None:
-        """Each sampler by our name, each field that says the same left out, the rest named."""
+        """Samplers get a preset's names, repeated fields are left out, others are named."""
         changed, notes = translate(BODY)
         sampling = {k: v for k, v in changed.items() if k in SETTINGS}
         expected = {

@@ -2,10 +2,11 @@
 
     python -m tests.kernels.counts [ROWS]
 
-A launch is an operator on the device that isn't a view or an allocation; each of our operators is
-one launch. They are counted on meta tensors, [64, 151,936] logits with 2,048 tokens of history. A
-pass is one reading or writing of all logits; the bytes of our kernels are counted from their loads
-and stores under Triton's interpreter, for rows of two kinds: peaked and flat.
+A launch is an operator on the device that isn't a view or an allocation; each of the package's
+operators is one launch. They are counted on meta tensors, [64, 151,936] logits with 2,048 tokens of
+history. A pass is one reading or writing of all logits; the bytes of the package's kernels are
+counted from their loads and stores under Triton's interpreter, for rows of two kinds: peaked and
+flat.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def drawn(stage: str, random: Random) -> float:
     return min(max(value, 1e-6), 1 - 1e-6)
 
 
-def ours(x: Tensor, stage: str, value: Any) -> Tensor:
+def apply(x: Tensor, stage: str, value: Any) -> Tensor:
     return process(x, rows.preset({stage: value}), catalogue=rows.NOTHING)
 
 
@@ -75,7 +75,7 @@ def test_the_same_tokens_stay(stage: str, vocabulary: int) -> None:
         near = [CUTS[stage](value * other)(NO_IDS, x.double()) for other in (1 - 1e-5, 1 + 1e-5)]
         if all(torch.equal(kept(other), kept(expected)) for other in near):
             compared += 1
-            assert agree(ours(x, stage, value), expected), value
+            assert agree(apply(x, stage, value), expected), value
 
     assert compared > 150
 
@@ -88,14 +88,16 @@ def test_the_same_log_probabilities(vocabulary: int) -> None:
         x = distinct(vocabulary, random)
         expected = theirs.LogitNormalization()(NO_IDS, x)
 
-        assert torch.allclose(ours(x, "renormalize_logits", True), expected, rtol=1e-6, atol=1e-5)
+        assert torch.allclose(apply(x, "renormalize_logits", True), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_the_same_values_are_invalid() -> None:
     """`remove_invalid_values`, but for -inf: a ban stays one here."""
     x = torch.tensor([[math.nan, math.inf, 1.0, -0.0, -3e38]])
     expected = theirs.InfNanRemoveLogitsProcessor()(NO_IDS, x)
-    actual = ours(torch.cat([x, torch.tensor([[-math.inf]])], dim=1), "remove_invalid_values", True)
+    actual = apply(
+        torch.cat([x, torch.tensor([[-math.inf]])], dim=1), "remove_invalid_values", True
+    )
 
     assert rows.same_bits(actual[:, :-1], expected)
     assert actual[0, -1] == -math.inf

@@ -1,4 +1,4 @@
-"""Our ops against the engines' own: the same kept tokens, probabilities to 1e-5.
+"""The ops against the engines' own: the same kept tokens, probabilities to 1e-5.
 
 Away from ties and from rounding at a boundary, where the engines themselves differ.
 """
@@ -27,7 +27,7 @@ def logits(seed: int) -> Tensor:
     return x
 
 
-def ours(
+def run(
     x: Tensor, presets: list[dict[str, Any]], prompts: Any = None, outputs: Any = None
 ) -> Tensor:
     return process(
@@ -69,7 +69,7 @@ class TestTransformers:
             for row, (value, prompt) in enumerate(zip(values, prompts, strict=True))
         ]
 
-        assert_same(ours(x, [{name: v} for v in values], prompts), torch.cat(expected))
+        assert_same(run(x, [{name: v} for v in values], prompts), torch.cat(expected))
 
     def test_temperature(self, seed: int) -> None:
         """The result is that of Transformers' `TemperatureLogitsWarper`."""
@@ -106,7 +106,7 @@ class TestTransformers:
         self.compare(RepetitionPenaltyLogitsProcessor, "repetition_penalty", values, seed, ids)
 
     def test_all_together(self, seed: int) -> None:
-        """Temperature, top_k, top_p, min_p in its order, which is our default."""
+        """Temperature, top_k, top_p, min_p in its order, which is the default."""
         from transformers import (
             LogitsProcessorList,
             MinPLogitsWarper,
@@ -126,7 +126,7 @@ class TestTransformers:
         x = logits(seed)
         preset = {"temperature": 0.8, "top_k": 50, "top_p": 0.9, "min_p": 0.01}
 
-        assert_same(ours(x, [preset] * COUNT), warpers(torch.zeros(COUNT, 0).long(), x.clone()))
+        assert_same(run(x, [preset] * COUNT), warpers(torch.zeros(COUNT, 0).long(), x.clone()))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -134,7 +134,7 @@ class TestVllm:
     """The whole batch at once."""
 
     def test_top_k_and_top_p(self, seed: int) -> None:
-        """Our top_k and top_p together keep what vLLM's `apply_top_k_top_p` keeps."""
+        """The ops top_k and top_p together keep what vLLM's `apply_top_k_top_p` keeps."""
         sampler = pytest.importorskip("vllm.v1.sample.ops.topk_topp_sampler")
         x = logits(seed)
         k, p = [int(k) for k in numbers(1, 500, seed)], numbers(0.05, 0.99, seed + 1)
@@ -149,10 +149,10 @@ class TestVllm:
                 torch.tensor(ps) if ps else None,
             )
 
-            assert_same(ours(x, values), expected)
+            assert_same(run(x, values), expected)
 
     def test_penalties(self, seed: int) -> None:
-        """Our three penalties together give what vLLM's `apply_all_penalties` gives."""
+        """The three penalties together give what vLLM's `apply_all_penalties` gives."""
         penalties = pytest.importorskip("vllm.v1.sample.ops.penalties")
         x = logits(seed)
         random = Random(seed)
@@ -165,7 +165,7 @@ class TestVllm:
         )
         values = [dict(zip(names, row, strict=True)) for row in zip(*drawn, strict=True)]
 
-        assert_same(ours(x, values, prompts, outputs), expected)
+        assert_same(run(x, values, prompts, outputs), expected)
 
     def test_min_p(self, seed: int) -> None:
         """The kept tokens are those of vLLM's `MinPLogitsProcessor`."""
@@ -178,17 +178,17 @@ class TestVllm:
         processor.update_state(update)
         x = logits(seed)
 
-        assert_same(ours(x, [{"min_p": m} for m in values]), processor.apply(x.clone()))
+        assert_same(run(x, [{"min_p": m} for m in values]), processor.apply(x.clone()))
 
     def test_its_order_is_another(self, seed: int) -> None:
-        """It takes min_p before top_p: the kept tokens differ from ours, unless we are told so."""
+        """It takes min_p before top_p: the same tokens are kept only with `order` set to that."""
         sampler = pytest.importorskip("vllm.v1.sample.ops.topk_topp_sampler")
         x = logits(seed)
-        cut = ours(x, [{"min_p": 0.05}] * COUNT)
+        cut = run(x, [{"min_p": 0.05}] * COUNT)
         theirs = sampler.apply_top_k_top_p(cut, None, torch.full((COUNT,), 0.7))
         values = {"top_p": 0.7, "min_p": 0.05}
         as_theirs = [rows.preset(values, ["min_p", "top_p"])] * COUNT
-        default = ours(x, [values] * COUNT)
+        default = run(x, [values] * COUNT)
 
         assert_same(process(x, as_theirs, catalogue=rows.NOTHING), theirs)
         assert not torch.equal(default > -torch.inf, theirs > -torch.inf)

@@ -39,14 +39,14 @@ TOY = Target(
 
 # What would be engines/toy.py.
 def toy_request(preset: Preset, catalogue: Catalogue = NOTHING, **fields: Any) -> dict[str, Any]:
-    """The toy's request: its own fields, and the stages that our processor runs."""
+    """The toy's request: its own fields, and the stages that the processor runs."""
     resolved = resolve(preset, catalogue, fields=fields)
     refuse([resolved.generation], TOY, "toy")
     plan = split_preset(resolved, TOY)
     return {
         **plan.native,
         **TOY.generation_fields(resolved.generation),
-        "ours": plan.residual.chains,
+        "residual": plan.residual.chains,
     }
 
 
@@ -60,25 +60,25 @@ def toy_processor(presets: Presets, logits: torch.Tensor) -> torch.Tensor:
 class TestToy:
     """The toy engine."""
 
-    def test_its_own_fields_and_ours(self) -> None:
-        """The toy does what it can in its order, and our processor does the rest."""
+    def test_native_fields_and_residual_stages(self) -> None:
+        """The toy does what it can in its order, and the processor does the rest."""
         preset = as_preset({"temperature": 0.7, "top_k": 5, "max_tokens": 9, "stop": "x"}, NOTHING)
         native_only = toy_request(preset)
         both = toy_request(preset, min_p=0.1)
 
         assert {"temperature": 0.7, "top_k": 5, "length": 9, "until": ["x"], "trim": True} == {
-            name: value for name, value in native_only.items() if name != "ours"
+            name: value for name, value in native_only.items() if name != "residual"
         }
-        assert not any(native_only["ours"].values())
+        assert not any(native_only["residual"].values())
         assert (0.7, 0) == (both["temperature"], both["top_k"])
-        assert ("top_k", "min_p") == both["ours"][""].names
+        assert ("top_k", "min_p") == both["residual"][""].names
 
     def test_its_limit(self) -> None:
-        """A value that the toy can't take is ours."""
+        """A value that the toy can't take is residual."""
         request = toy_request(as_preset({"temperature": 6}, NOTHING))
 
         assert 1.0 == request["temperature"]
-        assert ("temperature",) == request["ours"][""].names
+        assert ("temperature",) == request["residual"][""].names
 
     def test_what_it_refuses(self) -> None:
         """Every generation field that the toy hasn't is reported."""

@@ -79,10 +79,10 @@ class TestTable:
             assert bool(route.reason[0]) == bool(route.reason[1]), each.name
 
     @every_way
-    def test_ours_is_a_stage(self, target: Target) -> None:
+    def test_what_is_residual_is_a_stage(self, target: Target) -> None:
         """A parameter that we apply is one of a stage that the table names."""
         for each in DOCUMENTED:
-            if target.route(each.field).how == "ours" and each.name != "do_sample":
+            if target.route(each.field).how == "residual" and each.name != "do_sample":
                 assert each.name in PARAMETERS
 
 

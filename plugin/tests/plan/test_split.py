@@ -92,7 +92,7 @@ TEXTBOOK = {
             {"temperature": 0.7, "top_k": 40, "top_p": 0.9},
             ["temperature native", "top_k native", "top_p native"],
         ),
-        # What vLLM runs before our processor stays native, up to the first stage that it can't.
+        # What vLLM runs before the processor stays native, up to the first stage that it can't.
         (
             {**PENALTIES, "logit_bias": {5: -100}, "temperature": 2.5},
             [
@@ -218,7 +218,7 @@ def test_messages_have_three_fields() -> None:
     [
         ({"temperature": 0.7}, VLLM, "auto", ["vllm does the same, in the same order"]),
         ({"temperature": 0.7}, VLLM, "residual", ["forced: plan is residual"]),
-        ({"temperature": 0.7}, TRANSFORMERS, "auto", ["runs in our processor on transformers"]),
+        ({"temperature": 0.7}, TRANSFORMERS, "auto", ["runs in the processor on transformers"]),
         (
             {**GREEDY, "top_k": 3},
             VLLM,
@@ -236,7 +236,7 @@ def test_messages_have_three_fields() -> None:
             VLLM,
             "auto",
             [
-                "vllm does the same, before our processor",
+                "vllm does the same, before the processor",
                 *["vllm applies temperature before top_k"] * 3,
             ],
         ),
@@ -253,7 +253,7 @@ def test_every_decision_has_its_reason(
 
 
 def test_a_platform_is_named_in_the_reason() -> None:
-    """Where our own op is faster, the reason says faster than what, and where."""
+    """Where the op is faster, the reason says faster than what, and where."""
     plan = split(chain_of({"top_p": 0.9}), VLLM, "auto", "cpu")
 
     assert ["measured faster than vllm's top_p on cpu"] == [d.reason for d in plan.decisions]
@@ -316,7 +316,7 @@ def run(chain: Chain, logits: list[float]) -> list[float]:
 
 
 def run_by_engine(plan: Plan, logits: list[float]) -> list[float]:
-    """The native stages in the engine's order, with ours in its slot."""
+    """The native stages in the engine's order, with the residual ones where the processor runs."""
     native = {step.stage: step for step in plan.side("native").steps}
     order = plan.target.order
     early = [native[name] for name in order if name in native and name in plan.target.before]

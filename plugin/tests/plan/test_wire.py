@@ -52,7 +52,7 @@ def test_the_wire_carries_a_chain_unchanged(values: dict[str, Any], label: str) 
     ids=lambda value: value[:30].strip(),
 )
 def test_what_is_no_chain_is_refused(text: str, expected: str) -> None:
-    """Text that isn't ours is an error with the place, never another chain."""
+    """Text of another format is an error with the place, never another chain."""
     with pytest.raises(PresetError) as caught:
         decode(text)
 

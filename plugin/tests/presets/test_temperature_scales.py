@@ -59,7 +59,7 @@ class TestDeepSeeksTable:
         ],
     )
     def test_the_reason(self, model: str, expected: str) -> None:
-        """It says both numbers, the source, and on which models the scale is our choice."""
+        """It names both numbers, the source, and the models whose scale Temperament chose."""
         (reason,) = as_preset("chat", SHIPPED.for_model(model)).reasons
 
         assert reason.startswith("temperature 1.3 on deepseek-api is drawn at 0.6: ")

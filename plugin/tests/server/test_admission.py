@@ -74,10 +74,10 @@ class TestAdmit:
         ids=str,
     )
     @pytest.mark.parametrize("path", [CHAT, BATCH, COMPLETIONS, RESPONSES])
-    def test_what_is_none_of_our_business(
+    def test_a_request_without_fields_of_the_plugin(
         self, admission: Admission, path: str, body: dict[str, Any]
     ) -> None:
-        """A request with nothing of ours isn't changed or checked, not even for a wrong value."""
+        """A request without a field of the plugin isn't changed or checked, even if it is wrong."""
         assert admission.admit(body, None, ENDPOINTS[path]) is None
 
     def test_the_body_that_was_given_stays(self, admission: Admission) -> None:
@@ -261,7 +261,7 @@ class TestPrecedence:
         assert label is not None and label.label == catalogue["cuts"].label
 
     def test_the_models_values(self, admission: Admission, catalogue: Catalogue) -> None:
-        """The model's values are the lowest layer, and don't make a request ours by themselves."""
+        """The model's values are the lowest layer; a request isn't handled for them alone."""
         admission = defaults(admission, temperature=0.6, repetition_penalty=1.1)
         body = {"preset": "turned"}
 
@@ -283,7 +283,7 @@ class TestPrecedence:
         assert written["chain"].items() >= expected.items()
 
     def test_a_schedule_alone(self, admission: Admission) -> None:
-        """vLLM reads numbers: a schedule makes a request ours, whatever its field."""
+        """vLLM reads numbers: a request with a schedule is handled, whatever its field."""
         schedule = {"from": 0.2, "to": 0.9, "over": 5, "curve": "linear"}
 
         assert changed(admission, {"temperature": schedule})["chain"]["temperature"] == schedule
@@ -546,7 +546,7 @@ class TestSeeds:
 
 
 def test_a_penalty_of_the_models_is_done_once(admission: Admission) -> None:
-    """Our op is faster on a CPU, but isn't used where vLLM applies the model's value anyway."""
+    """The op is faster on a CPU, but isn't used where vLLM applies the model's value anyway."""
     server = replace(defaults(admission, repetition_penalty=1.3), platform="cpu")
     chat = changed(server, {"preset": "chat"})
     messages = changed(server, {"preset": "chat"}, MESSAGES)

@@ -137,7 +137,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("name", ["temperature", "top_p", "frequency_penalty", "min_p"])
     def test_a_schedule_in_a_large_body(self, admission: Admission, name: str) -> None:
-        """A schedule makes a body ours, however large: vLLM can't read it."""
+        """A body with a schedule is handled, however large: vLLM can't read it."""
         schedule = {"from": 0.9, "to": 0.5, "over": 9, "curve": "linear"}
         messages = [{"role": "user", "content": "x" * (LARGE_BYTES + 1)}]
         done = Exchange(admission, {"messages": messages, name: schedule})
@@ -264,7 +264,7 @@ class TestSillyTavern:
     }
 
     def test_what_isnt_honoured_is_named(self, admission: Admission) -> None:
-        """A header lists what isn't honoured; vLLM gets the rest under our names."""
+        """A header lists what isn't honoured; vLLM gets the rest under a preset's names."""
         done = Exchange(admission, self.BODY)
         body = json.loads(done.app.raw or b"")
         warning = done.headers[b"x-sampling-warning"].decode()
@@ -584,7 +584,7 @@ class TestUnsupportedRoutes:
     def test_a_preset_is_refused(
         self, admission: Admission, path: str, body: dict[str, Any]
     ) -> None:
-        """A request that names a preset, or sets a field of ours, is answered with the reason."""
+        """A request with a preset or a field of the plugin is answered with the reason."""
         served = replace(admission, serves=lambda name: name == "m")
         done = Exchange(served, body, path=path)
 

@@ -18,7 +18,7 @@ from temperament.server.served import Served
 
 
 def client(admission: Admission | None) -> TestClient:
-    """Returns a client of an application with our routes alone."""
+    """Returns a client of an application with the plugin's routes alone."""
     app = FastAPI()
     app.include_router(router(Served(admission), logging.getLogger()))
     return TestClient(app)
@@ -84,7 +84,7 @@ class TestOne:
             "residual",
         ] == [stage["runs"] for stage in preset["plan"]["stages"]]
         assert "vllm applies temperature before top_p" == preset["plan"]["stages"][1]["reason"]
-        # There vLLM fills in the model's penalty by itself, before our slot.
+        # There vLLM fills in the model's penalty by itself, before the processor runs.
         assert ["top_p", "temperature"] == plans["/v1/messages"]["residual"]
 
     def test_unknown(self, admission: Admission) -> None:

@@ -1,4 +1,4 @@
-"""A large body that isn't ours is told from its bytes."""
+"""Whether the plugin handles a large body is read from its bytes."""
 
 import json
 from typing import Any
@@ -14,19 +14,19 @@ from temperament.presets import Catalogue, Preset
 from temperament.presets.fields import SETTINGS
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.fields import OurFields, our_fields
+from temperament.server.fields import PluginFields, plugin_fields
 from temperament.server.scan import (
     LARGE_BYTES,
     MAX_SCANNED_QUOTES,
     MAX_UNUSUAL_BYTES,
     MAX_VALUES,
     has_too_many_values,
-    may_be_ours,
+    may_have_plugin_fields,
     parse,
 )
 from tests.examples import examples
 
-NAMES = OurFields(frozenset({"preset", "min_p"}), frozenset({"temperature"}))
+NAMES = PluginFields(frozenset({"preset", "min_p"}), frozenset({"temperature"}))
 CATALOGUE = Catalogue({"chat": Preset("chat")})
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 9000}}
 BODY: dict[str, Any] = {
@@ -42,12 +42,12 @@ def text(**more: Any) -> bytes:
 
 
 class TestScan:
-    """`may_be_ours`."""
+    """`may_have_plugin_fields`."""
 
-    def test_an_image_is_none_of_our_business(self) -> None:
+    def test_an_image_is_not_handled(self) -> None:
         """A large body of vLLM's own fields passes."""
         assert len(text()) > LARGE_BYTES
-        assert not may_be_ours(text(), NAMES)
+        assert not may_have_plugin_fields(text(), NAMES)
 
     @pytest.mark.parametrize(
         "raw",
@@ -70,18 +70,18 @@ class TestScan:
         ],
         ids=range(15),
     )
-    def test_what_may_be_ours_is_parsed(self, raw: bytes) -> None:
-        """A field of ours is found, however the JSON is written."""
-        assert may_be_ours(raw, NAMES)
+    def test_what_may_have_a_field_of_the_plugin_is_parsed(self, raw: bytes) -> None:
+        """A field of the plugin is found, however the JSON is written."""
+        assert may_have_plugin_fields(raw, NAMES)
 
-    def test_a_number_of_vllms_is_none_of_our_business(self) -> None:
+    def test_a_number_for_vllm_is_not_handled(self) -> None:
         """vLLM reads a temperature that is a number, whatever maps stand beside it."""
-        assert not may_be_ours(text(temperature=0.3, other={"from": 1}), NAMES)
+        assert not may_have_plugin_fields(text(temperature=0.3, other={"from": 1}), NAMES)
 
     @pytest.mark.parametrize("raw", [b"", b'"', b'{"model"', b'{"model":', b"\xff" * LARGE_BYTES])
     def test_what_is_no_json_raises_nothing(self, raw: bytes) -> None:
         """Bytes that aren't JSON pass: vLLM refuses them."""
-        assert not may_be_ours(raw, NAMES)
+        assert not may_have_plugin_fields(raw, NAMES)
 
 
 SCHEDULE = {"from": 1.2, "to": 0.6, "over": 9, "curve": "linear"}
@@ -125,15 +125,15 @@ class TestAdmission:
             assert not is_request(body)
 
     @pytest.mark.parametrize("path", sorted(ENDPOINTS))
-    def test_each_of_our_fields_is_found_alone(self, path: str) -> None:
-        """Fields of ours with any value; those that vLLM reads too, with a map."""
-        ours = our_fields(ENDPOINTS[path])
-        for name in ours.always:
-            assert may_be_ours(json.dumps({name: 1}).encode(), ours)
-        for name in ours.as_map:
-            assert may_be_ours(json.dumps({name: SCHEDULE}).encode(), ours)
-            assert not may_be_ours(json.dumps({name: 1}).encode(), ours)
-        assert "temperature" in ours.as_map
+    def test_each_field_of_the_plugin_is_found_alone(self, path: str) -> None:
+        """Fields of the plugin with any value; those that vLLM reads too, with a map."""
+        fields = plugin_fields(ENDPOINTS[path])
+        for name in fields.always:
+            assert may_have_plugin_fields(json.dumps({name: 1}).encode(), fields)
+        for name in fields.as_map:
+            assert may_have_plugin_fields(json.dumps({name: SCHEDULE}).encode(), fields)
+            assert not may_have_plugin_fields(json.dumps({name: 1}).encode(), fields)
+        assert "temperature" in fields.as_map
 
     @pytest.mark.parametrize("path", sorted(ENDPOINTS))
     def test_every_field_that_matters_is_looked_for(self, path: str) -> None:
@@ -159,7 +159,7 @@ class TestAdmission:
                 assert admission.admit(body, None, endpoint) is None
 
     def test_with_a_default_every_body_matters(self) -> None:
-        """With a default preset every body is ours."""
+        """With a default preset every body is handled."""
         admission = Admission(Catalogue({}), default=Preset("chat"))
 
         assert admission.may_change(text(), ENDPOINTS["/v1/chat/completions"])
@@ -169,14 +169,14 @@ class TestEncodings:
     """vLLM reads what Python's JSON reads: UTF-16 and UTF-32 too."""
 
     @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-be"])
-    def test_a_name_in_another_encoding_may_be_ours(self, coding: str) -> None:
-        """A body in another encoding may be ours: its bytes don't tell."""
-        assert may_be_ours(text(preset="chat").decode().encode(coding), NAMES)
+    def test_a_body_in_another_encoding_is_parsed(self, coding: str) -> None:
+        """A body in another encoding is parsed: its bytes don't show its fields."""
+        assert may_have_plugin_fields(text(preset="chat").decode().encode(coding), NAMES)
 
     def test_a_mark_before_utf_8(self) -> None:
         """A byte order mark doesn't change what is found."""
-        assert may_be_ours(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
-        assert not may_be_ours(text().decode().encode("utf-8-sig"), NAMES)
+        assert may_have_plugin_fields(text(preset="chat").decode().encode("utf-8-sig"), NAMES)
+        assert not may_have_plugin_fields(text().decode().encode("utf-8-sig"), NAMES)
 
 
 class TestParsing:

@@ -80,10 +80,10 @@ def test_what_vllm_takes(server: Admission, path: str, fields: dict[str, Any]) -
         ENDPOINTS[path],
     )
     assert plain is not None
-    ours = read_by(**json.loads(json.dumps(admitted.body)))
+    read = read_by(**json.loads(json.dumps(admitted.body)))
 
     assert plain.body == admitted.body
-    assert "m" == ours.model
+    assert "m" == read.model
     for name in fields.keys() - {"logit_bias", "allowed_token_ids"}:
         assert number(fields[name]) == getattr(stock, name)
 
@@ -100,7 +100,7 @@ def test_what_is_no_number(server: Admission, fields: dict[str, Any]) -> None:
 
 
 def test_fields_that_vllm_lacks(server: Admission) -> None:
-    """A field of ours takes numbers alone: no client of stock vLLM has sent it."""
+    """A field of the plugin takes numbers alone: no client of stock vLLM has sent it."""
     with pytest.raises(TemperamentError, match=r"typical_p: not allowed; given: '0\.9'"):
         server.admit({"typical_p": "0.9"}, None, ENDPOINTS["/v1/completions"])
     with pytest.raises(TemperamentError, match="min_p"):  # which this endpoint lacks

@@ -12,7 +12,7 @@ from pathlib import Path
 
 # Frames of the worker's stacks, the innermost that is found counts: what a sample was spent on.
 PARTS = {
-    "our processor": "temperament/",
+    "the processor": "temperament/",
     "vLLM's sampler": "vllm/v1/sample/",
     "the model": "vllm/model_executor/",
     "attention": "vllm/v1/attention/",

@@ -42,7 +42,7 @@ def table(report: Report) -> str:
         **{kind: f"{count:,}" for kind, count in sorted(report.cases.items())},
         "refused": f"{report.refused:,}",
         "passed": f"{report.passed:,}",
-        "not ours, left to vLLM": f"{report.untouched:,}",
+        "without fields of the plugin, left to vLLM": f"{report.untouched:,}",
         "rows drawn with what passed": f"{report.drawn:,}",
         "slowest refusal (ms)": report.slowest,
         "largest refusal (MiB)": f"{report.largest} of {report.weighed:,} weighed",

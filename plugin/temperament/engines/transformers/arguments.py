@@ -1,7 +1,7 @@
 """Turns presets into arguments of `model.generate`.
 
 One call of `generate` has one set of arguments, so the presets of its rows may differ only in their
-stages. All stages run in our processor. Transformers runs its warpers after a user's processors and
+stages. All stages run in the processor. Transformers runs its warpers after a user's processors and
 adds a `top_k` of 50 by itself, so its sampling arguments are set to neutral values.
 """
 
@@ -25,14 +25,14 @@ from temperament.presets.token_ids import check_tokens
 from temperament.stages import PARAMETERS, STAGE_OF
 
 WHERE = "generate"
-# Our stages among the fields of a GenerationConfig, neutral. The model's file may set them; its
+# The stages among the fields of a GenerationConfig, neutral. The model's file may set them; its
 # values are the lowest layer of the presets, and must not act a second time. `generate` refuses
 # fields that its version doesn't know (4.57 has no top_h).
 _NEUTRAL: Mapping[str, Any] = {
     name: value for name, value in TRANSFORMERS.fields.items() if hasattr(GenerationConfig(), name)
 }
-# Further stages of ours among these fields. Transformers applies the model's own values, unless a
-# preset sets the field: then our stage has it alone.
+# Further stages among these fields. Transformers applies the model's own values, unless a
+# preset sets the field: then the stage has it alone.
 _OVERRIDABLE: Mapping[str, Any] = {
     "bad_words_ids": None,
     "begin_suppress_tokens": None,
@@ -104,7 +104,7 @@ def generate_kwargs(
 
 
 def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)) -> Preset:
-    """Returns the values of our stages in a model's `generation_config.json`, the lowest layer.
+    """Returns the values of the stages in a model's `generation_config.json`, the lowest layer.
 
     `names` are the fields that are read.
     """
@@ -204,7 +204,7 @@ def _problem(
     if field == "seed":
         unseeded = all(value in (None, NO_SEED) for value in values)
         if unseeded or all(preset.chain.draws for preset in presets):
-            return None  # our processor draws the tokens, with these seeds
+            return None  # the processor draws the tokens, with these seeds
         message = "Transformers draws every row from one generator"
         return Problem(
             WHERE, field, message, shown(values), "call torch.manual_seed(...) before generate"

@@ -1,4 +1,4 @@
-"""vLLM's endpoint plugin: it adds the middleware, inside vLLM's authentication, and our routes."""
+"""vLLM's endpoint plugin: it adds the middleware, inside vLLM's authentication, and the routes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TemperamentEndpoint:
     def attach_router(self, app: FastAPI) -> None:
         """Adds the middleware and the routes.
 
-        vLLM calls it before it adds other middleware, so ours runs inside vLLM's.
+        vLLM calls it before it adds other middleware, so this one runs inside vLLM's.
         """
         self._app = app
         metrics = Metrics()
@@ -128,7 +128,7 @@ def first_line(config: VllmConfig, admission: Admission) -> str:
         f" default {default.label if default is not None else 'none'};"
         f" temperatures drawn: {drawn_temperatures(admission.offered) or 'as they stand'};"
         f" plan {admission.choice}: vLLM does {', '.join(dict.fromkeys(native)) or 'nothing'},"
-        f" all else is ours"
+        f" Temperament does all else"
     )
 
 

@@ -1,14 +1,14 @@
 """Which front end stands before the engine, seen from the engine's processes.
 
-The operator's default preset and restrictions hold where vLLM's Python server loads our endpoint
+The operator's default preset and restrictions hold where vLLM's Python server loads the endpoint
 plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
 
-| start | calls our `validate_params` |
+| start | calls the `validate_params` of Temperament |
 | --- | --- |
 | `vllm serve` with `VLLM_USE_RUST_FRONTEND=1` | no |
 | `vllm serve --grpc` | yes |
 | `vllm run-batch` | yes |
-| any, if `VLLM_PLUGINS` doesn't name our plugin | yes |
+| any, if `VLLM_PLUGINS` doesn't name the plugin | yes |
 
 An engine's process has the arguments and the environment of the process that started it. Workers
 that Ray starts have vLLM's environment variables alone.
@@ -60,7 +60,7 @@ def check(
                 settings.WHERE,
                 ", ".join(promises),
                 "can't be kept: requests reach the engine past Temperament",
-                start or f"{plugins.VARIABLE} doesn't name {plugins.OURS}",
+                start or f"{plugins.VARIABLE} doesn't name {plugins.NAME}",
                 "`temperament serve`, or a start without these settings",
                 reason="unsupported",
             )
@@ -73,7 +73,7 @@ def check(
 
 
 def _without_plugins(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Returns the start that loads no endpoint plugin; "" for one that may load ours."""
+    """Returns the start that loads no endpoint plugin; "" for one that may load Temperament's."""
     program, command = _command(arguments)
     if program == "run_batch" or command == "run-batch":
         return "vllm run-batch"

@@ -1,4 +1,4 @@
-"""The guard: an error of ours in a decoding step costs one request its preset, never the engine.
+"""The guard: an internal error in a decoding step costs one request its preset, never the engine.
 
 In vLLM a logits processor can't fail a single request: its exception ends the engine for every
 client. So a request whose stages raise goes on without its preset; the error is logged and counted.
@@ -114,7 +114,7 @@ class Guard:
         stage = next((note for note in notes if note in BY_NAME), BATCH)
         kind = (stage, type(error))
         logger.error(
-            "temperament: an error of ours: %s goes on without a preset; %s: %s, in %s",
+            "temperament: internal error: %s goes on without a preset; %s: %s, in %s",
             who or "a request",
             type(error).__name__,
             str(error)[:200],

@@ -26,7 +26,7 @@ _STEP_HELP = "Time of the presets' part of a decoding step, on the host"
 _SWITCHES = "temperament_mode_switches"
 _SWITCHES_HELP = "Switches from one mode of a preset to another"
 _FALLBACKS = "temperament_fallbacks"
-_FALLBACKS_HELP = "Requests whose preset was given up after an error of ours, by stage"
+_FALLBACKS_HELP = "Requests whose preset was given up after an internal error, by stage"
 
 
 def folder_of(vllm_config: VllmConfig) -> Path:

@@ -3,8 +3,8 @@ none.
 
 `VLLM_PLUGINS` is one allowlist for every group of plugins: a server started with
 `VLLM_PLUGINS=temperament` also loses hardware platforms, LoRA resolvers, IO processors and stat
-loggers. Without the variable vLLM loads all of these, but no endpoint plugin, and ours is one
-(read in `vllm/plugins/__init__.py`, 0.32.0).
+loggers. Without the variable vLLM loads all of these, but no endpoint plugin, such as
+Temperament's (read in `vllm/plugins/__init__.py`, 0.32.0).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 VARIABLE = "VLLM_PLUGINS"
-OURS = "temperament"
+NAME = "temperament"
 # The groups of which vLLM loads every plugin if the variable isn't set.
 GROUPS = (
     "vllm.platform_plugins",
@@ -24,8 +24,8 @@ GROUPS = (
 
 
 def ours_is_named(environment: Mapping[str, str]) -> bool:
-    """Returns whether vLLM's server loads our endpoint plugin."""
-    return OURS in environment.get(VARIABLE, "").split(",")
+    """Returns whether vLLM's server loads the endpoint plugin."""
+    return NAME in environment.get(VARIABLE, "").split(",")
 
 
 def installed() -> dict[str, str]:
@@ -42,9 +42,9 @@ def left_out(environment: Mapping[str, str]) -> list[str]:
 
 
 def all_of_them(environment: Mapping[str, str]) -> str:
-    """Returns the value of `VLLM_PLUGINS` with which vLLM loads ours beside all that it loads now.
+    """Returns the `VLLM_PLUGINS` with which vLLM loads Temperament beside all that it loads now.
 
-    A value that is set stays, with our name added: its author chose what to leave out.
+    A value that is set stays, with Temperament's name added: its author chose what to leave out.
     """
     names = environment[VARIABLE].split(",") if VARIABLE in environment else [*installed()]
-    return ",".join(dict.fromkeys([*filter(None, names), OURS]))
+    return ",".join(dict.fromkeys([*filter(None, names), NAME]))

@@ -63,7 +63,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
         """True makes V1 call us after its penalties and temperature, as V2 does.
 
         It doesn't mean that we keep the largest logit. V1 asks in order to skip us in a batch of
-        greedy requests, and it may: a request with a chain of ours is never greedy for the engine,
+        greedy requests, and it may: a request with a residual chain is never greedy for the engine,
         where its temperature is 1.
         """
         return True

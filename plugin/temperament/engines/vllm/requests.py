@@ -67,7 +67,7 @@ def _is_neutral(name: str, value: Any, most: int | None) -> bool:
 
 
 def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Request:
-    """Returns what our processor runs for a request that passed `validate`.
+    """Returns what the processor runs for a request that passed `validate`.
 
     `unseeded` is the seed of a request that has none, `vocabulary` the number of the model's
     tokens. Raises `PresetError` for an id beyond them: offline, `validate` doesn't know the model.

@@ -57,7 +57,7 @@ def elsewhere(config: VllmConfig) -> bool:
 
 
 async def probe(engine: EngineClient) -> None:
-    """Raises `EngineError` if an engine draws a token that a chain of ours excludes.
+    """Raises `EngineError` if an engine draws a token that a residual chain excludes.
 
     Each data-parallel engine draws two tokens, and each time a chain leaves it another one.
     """

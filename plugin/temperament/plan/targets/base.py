@@ -13,7 +13,7 @@ from typing import Any, Literal
 from temperament.stages import STAGE_OF
 
 Values = Mapping[str, Any]
-How = Literal["native", "ours", "flag", "refused"]
+How = Literal["native", "residual", "flag", "refused"]
 
 # Stages that keep the same tokens in either order: both keep the tokens that are among the k most
 # likely and above a share of the maximum.
@@ -32,7 +32,7 @@ class Limit:
 class Route:
     """What one engine does with one field of a preset.
 
-    `where` is the engine's field, our stage, or the flag. `reason` is a sentence in English and
+    `where` is the engine's field, the stage, or the flag. `reason` is a sentence in English and
     Chinese; a refusal always has one. `sets` are further fields that the engine needs beside it.
     """
 
@@ -47,9 +47,9 @@ def native(where: str, en: str = "", zh: str = "", **sets: Any) -> Route:
     return Route("native", where, (en, zh), sets)
 
 
-def ours(where: str, en: str = "", zh: str = "") -> Route:
-    """Returns the route to a stage of ours."""
-    return Route("ours", where, (en, zh))
+def residual(where: str, en: str = "", zh: str = "") -> Route:
+    """Returns the route to a stage in Temperament's processor."""
+    return Route("residual", where, (en, zh))
 
 
 def flag(where: str, en: str, zh: str) -> Route:
@@ -67,9 +67,9 @@ class Target:
     """One engine.
 
     `order` are the stages that the engine can run for us, in its order; `before` are those of them
-    that it runs before our processor. `has` are all stages that it has. `fields` are its sampling
+    that it runs before the processor. `has` are all stages that it has. `fields` are its sampling
     fields with their neutral values. `generation` are the routes of the fields that no stage reads,
-    by their names in a preset. `slow` are the stages that our ops compute faster, as measured, by
+    by their names in a preset. `slow` are the stages that the ops compute faster, as measured, by
     platform.
     """
 
@@ -91,16 +91,16 @@ class Target:
             return self.generation[name]
         stage = STAGE_OF[name].name
         if name not in self.fields or stage not in self.order:
-            return ours(stage)
+            return residual(stage)
         return native(
             name,
-            f"or our stage {stage}, where the chain's order or the value needs it",
-            f"或者在次序、取值需要时由我们的 {stage} 阶段完成",
+            f"or the stage {stage}, where the chain's order or the value needs it",
+            f"或者在次序、取值需要时由 {stage} 阶段完成",
         )
 
     @property
     def spellings(self) -> dict[str, str]:
-        """The engine's name of each generation field that it has, by our name."""
+        """The engine's name of each generation field that it has, by its name in a preset."""
         return {name: r.where for name, r in self.generation.items() if r.how == "native"}
 
     def generation_fields(self, generation: Mapping[str, Any]) -> dict[str, Any]:

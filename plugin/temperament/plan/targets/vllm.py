@@ -1,11 +1,11 @@
-"""Describes vLLM: its order of sampling, our place in it, its limits, and each field's route."""
+"""Describes vLLM: its order of sampling, the processor's place, its limits, each field's route."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from temperament.plan.targets.base import Limit, Route, Target, flag, native, ours, refused
+from temperament.plan.targets.base import Limit, Route, Target, flag, native, refused, residual
 
 _SEARCH = refused(
     "changes the search, not the distribution: use vLLM's beam search (LLM.beam_search, or"
@@ -95,7 +95,7 @@ _GENERATION: Mapping[str, Route] = {
         "并设置 ignore_eos，使文本只以这些 id 结束",
         ignore_eos=True,
     ),
-    "do_sample": ours("temperature", "false is temperature 0", "false 即 temperature 0"),
+    "do_sample": residual("temperature", "false is temperature 0", "false 即 temperature 0"),
     **{name: flag(argument, *why) for name, (argument, _, why) in _FLAGS.items()},
     "min_length": refused(
         "counts the prompt's tokens too, which vLLM doesn't: use min_new_tokens",
@@ -178,7 +178,7 @@ VLLM = Target(
         "top_k",
         "top_p",
     ),
-    # Our processor runs after temperature in the V1 runner, before temperature in V2. With the
+    # The processor runs after temperature in the V1 runner, before temperature in V2. With the
     # engine's temperature at 1 both are the same: after biases and penalties.
     before=("logit_bias", "repetition_penalty", "frequency_penalty", "presence_penalty"),
     fields={

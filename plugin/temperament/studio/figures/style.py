@@ -39,7 +39,7 @@ _CHINESE = (
 
 @contextmanager
 def drawing(theme: Theme = "light", language: Language = "en") -> Iterator[Any]:
-    """`matplotlib.pyplot` with our style; figures opened in the block are closed at its end.
+    """`matplotlib.pyplot` with this style; figures opened in the block are closed at its end.
 
     Raises `EngineError` if matplotlib, or for Chinese a font that has it, isn't installed.
     """
