@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from integration_tests.harness import forks
 from integration_tests.harness.models import model_path
 from integration_tests.harness.server import ON_SHARED_CORES, Server
 
@@ -58,6 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
     items.sort(key=lambda item: ranks.get(group_of(item), len(first)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers of this session, of all its workers, begin in forks that have imported vLLM."""
+    if forks.FOLDER not in os.environ:
+        forks.open_folder()
+        config.add_cleanup(forks.close_folder)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from integration_tests.harness import forks
 from integration_tests.harness.models import model_path
 from integration_tests.harness.server import ON_SHARED_CORES, Server, environment
 
@@ -58,6 +59,7 @@ def lines(*pages: str) -> list[str]:
 def shell(command: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Runs a line of shell with the environment's programs first."""
     env = environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    env.pop(forks.FOLDER, None)  # as in a terminal
     return subprocess.run(
         command, shell=True, cwd=cwd, env=env, capture_output=True, text=True, check=False,
         stdin=subprocess.DEVNULL, timeout=timeout,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from integration_tests.harness.server import ON_SHARED_CORES, environment
+from integration_tests.harness import forks
+from integration_tests.harness.environments import ON_SHARED_CORES, environment
 
 LOCKED = json.dumps({"temperament": {"locked": {"temperature": {"max": 1}}}})
 REFUSED = "additional_config.temperament: locked: can't be kept: requests reach the engine past"
@@ -24,13 +24,10 @@ def run_batch(model: Path, folder: Path, *arguments: str) -> tuple[int, str, lis
         for n, each in enumerate(naming)
     ]
     asked.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ["vllm", "run-batch", "-i", str(asked), "-o", str(answers), "--model", str(model)]
+    command += ["--served-model-name", "tiny", "--max-model-len", "256", "--enforce-eager"]
     done = subprocess.run(
-        [
-            Path(sys.executable).with_name("vllm"),
-            *("run-batch", "-i", asked, "-o", answers, "--model", model),
-            *("--served-model-name", "tiny", "--max-model-len", "256", "--enforce-eager"),
-            *arguments,
-        ],
+        forks.command("v1", [*command, *arguments]) or [*command, *arguments],
         env=environment() | ON_SHARED_CORES,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -25,8 +25,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from integration_tests.harness import forks
+from integration_tests.harness.environments import Runner, environment
 from integration_tests.harness.models import ROOT
-from integration_tests.harness.server import Runner, environment
 
 
 class EngineError(RuntimeError):
@@ -38,9 +39,10 @@ class EngineProcess:
 
     def __init__(self, runner: Runner) -> None:
         self.log = Path(tempfile.mkdtemp(prefix="engine-"), "log")
+        arguments = ["-m", "integration_tests.harness.engine"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "integration_tests.harness.engine"],
+                forks.command(runner, arguments) or [sys.executable, *arguments],
                 cwd=ROOT,
                 env=environment(runner) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"},
                 stdin=subprocess.PIPE,

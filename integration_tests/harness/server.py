@@ -13,42 +13,18 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from openai import OpenAI
 
-Runner = Literal["v1", "v2"]
+from integration_tests.harness import forks
+from integration_tests.harness.environments import ON_SHARED_CORES, Runner, environment
 
-SHIM = Path(__file__).with_name("shim")
-# More environment for a server that shares two cores with other servers and tests. vLLM's engine
-# runs the model in its own process, as it does on one GPU; on a CPU it otherwise starts a further
-# process for that, which costs a third of the start. The kernel chooses the core, where vLLM would
-# bind the models of all servers to the same one.
-ON_SHARED_CORES = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "OMP_NUM_THREADS": "1",
-}
+__all__ = ["ON_SHARED_CORES", "Runner", "Server", "ServerError", "environment"]
 
 
 class ServerError(RuntimeError):
     """The server ended or gave no answer in time; the message has the end of its log."""
-
-
-def environment(runner: Runner = "v1") -> dict[str, str]:
-    """The environment in which a process's vLLM uses this model runner, on the CPU and offline."""
-    env = os.environ | {
-        "VLLM_PLUGINS": "temperament",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_USE_V2_MODEL_RUNNER": "0",
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    if runner == "v2":
-        path = [str(SHIM), *filter(None, [os.environ.get("PYTHONPATH")])]
-        env |= {"PYTHONPATH": os.pathsep.join(path), "VLLM_USE_V2_MODEL_RUNNER": "1"}
-    return env
 
 
 class Server:
@@ -58,7 +34,8 @@ class Server:
     `start` is the command, `args` are further arguments of the command line, `env` further
     variables beside those of `environment(runner)`. While the server starts, `waiting` is called
     four times a second with the seconds so far. `log` keeps the output of the server's processes;
-    it is never deleted.
+    it is never deleted. In a session of pytest the process is a fork of one that has imported vLLM
+    (see `forks.py`), unless `forked` is false.
     """
 
     def __init__(
@@ -73,6 +50,7 @@ class Server:
         log: Path | None = None,
         timeout: float = 400,
         waiting: Callable[[float], None] = lambda seconds: None,
+        forked: bool = True,
     ) -> None:
         self.api_key = api_key
         self.log = log or Path(tempfile.mkdtemp(prefix="vllm-"), "log")
@@ -86,10 +64,11 @@ class Server:
         self.port: int = self._reserved.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = environment(runner) | dict(env or {})
-        program = str(Path(sys.executable).with_name(start[0]))
-        self.command = [program, *start[1:], str(model), "--host", "127.0.0.1"]
-        self.command += ["--port", str(self.port)]
-        self.command += ["--enforce-eager", *(["--api-key", api_key] if api_key else []), *args]
+        arguments = [*start, str(model), "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--enforce-eager", *(["--api-key", api_key] if api_key else []), *args]
+        # `temperament serve` replaces its process, so a fork would gain nothing.
+        fork = forks.command(runner, arguments) if forked and start[0] == "vllm" else None
+        self.command = fork or [str(Path(sys.executable).with_name(start[0])), *arguments[1:]]
 
     def client(self) -> OpenAI:
         """An `openai` client for this server."""

@@ -29,7 +29,7 @@ def run_profile(quick: bool) -> dict[str, float]:
     fields = {"temperature": 1.3, "top_p": 0.95, "preset": "default", "ignore_eos": True}
     seconds = 2 if quick else 20
     path = model_path("tiny" if quick else "smollm2")
-    with Server(path, "v1", arguments) as server, ThreadPoolExecutor(32) as pool:
+    with Server(path, "v1", arguments, forked=False) as server, ThreadPoolExecutor(32) as pool:
         client = server.client()
         end = time.monotonic() + seconds + 5
 

@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> Report:
             bar.update(0)
 
         env = {"VLLM_PLUGINS": "none"} if options.plain else {}
-        with Server(model, runner, arguments, env=env, waiting=waiting, timeout=PATIENCE) as server:
+        with Server(
+            model, runner, arguments, env=env, waiting=waiting, timeout=PATIENCE, forked=False
+        ) as server:
             bar.close()
             asyncio.run(watched(server, asker, options, report))
     if options.captured:
