@@ -114,6 +114,8 @@ class DeviceChains:
         self._curve = np.zeros((places, self._columns), dtype=np.int64)
         # place -> the tokens that XTC never removes
         self._protected: dict[int, list[int]] = {}
+        # place -> the tokens to which DRY does nothing
+        self._spared: dict[int, list[int]] = {}
         self._tensors: tuple[Tensor, ...] = ()
         self._stale = True
         # values and ids of each row's list, for as many rows as were seen
@@ -157,6 +159,8 @@ class DeviceChains:
             self._to[place, column] = exact(schedule.end)
             self._over[place, column] = schedule.over
             self._curve[place, column] = CURVES.index(schedule.curve)
+        if "dry" in stages and values["dry_protect_ends"]:
+            self._spared[place] = [*ends]
         if "xtc" in stages:
             kept = [*ends] if values["xtc_protect_structure"] else []
             self._protected[place] = [*kept, *values["xtc_protected"]]
@@ -166,21 +170,27 @@ class DeviceChains:
         self._stale = True
         self._programs[place] = layout.END
         self._protected.pop(place, None)
+        self._spared.pop(place, None)
 
     def flush(self) -> None:
         """Copies what was written to the device."""
         if not self._stale:
             return
-        width = max(map(len, self._protected.values()), default=0)
-        protected = np.full((len(self._seeds), width), -1, dtype=np.int32)
-        for place, tokens in self._protected.items():
-            protected[place, : len(tokens)] = tokens
-        arrays = (self._programs, self._numbers, self._seeds, protected)
+        protected, spared = self._padded(self._protected), self._padded(self._spared)
+        arrays = (self._programs, self._numbers, self._seeds, protected, spared)
         ramps = (self._to, self._over, self._curve)
         self._tensors = tuple(
             torch.from_numpy(array).to(self._device, copy=True) for array in (*arrays, *ramps)
         )
         self._stale = False
+
+    def _padded(self, tokens: Mapping[int, list[int]]) -> np.ndarray[Any, Any]:
+        """Returns [places, most] int32: the tokens of each place, filled up with -1."""
+        most = max(map(len, tokens.values()), default=0)
+        table = np.full((len(self._seeds), most), -1, dtype=np.int32)
+        for place, some in tokens.items():
+            table[place, : len(some)] = some
+        return table
 
     def step(self, index: Tensor, users: Places, breakers: Callable[[], Texts]) -> ChainStep | None:
         """Returns the step of a batch whose row i is place `index[i]`; None if nothing runs.
@@ -198,7 +208,7 @@ class DeviceChains:
         """Runs a step (`ChainStep.run`)."""
         numbers, number_rows = self._tensors[1], step.places
         if step.scheduled and inputs.position is not None:
-            numbers = self._at(step.places, numbers, self._tensors[4:], inputs.position)
+            numbers = self._at(step.places, numbers, self._tensors[5:], inputs.position)
             number_rows = torch.arange(len(logits), device=self._device)
         if any(operation >= layout.ON_HISTORY for operation in step.operations):
             self._run_history(logits, step, inputs, numbers, number_rows)
@@ -253,6 +263,7 @@ class DeviceChains:
             lengths,
             broken,
             completes,
+            self._tensors[4],
             self._before,
             counts,
         )

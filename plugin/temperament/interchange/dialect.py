@@ -109,6 +109,9 @@ def read(dialect: Dialect, fields: Mapping[str, Any]) -> Reading:
             reading.preset[name] = value
             reading.note("default", name, value, f"not in the file: {dialect.title}'s default")
     dialect.after_read(present, reading)
+    for ours, value in dialect.fixed.items():
+        if value != PARAMETERS[ours].unset and is_used(STAGE_OF[ours].name, reading.preset):
+            reading.preset[ours] = value
     _drop_idle(reading.preset)
     _read_order(dialect, present, reading)
     return reading

@@ -143,7 +143,6 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 
 def _after_read(fields: Mapping[str, Any], reading: Reading) -> None:
     if reading.preset.get("xtc_probability"):
-        reading.preset["xtc_protect_structure"] = False
         reading.preset.setdefault("xtc_threshold", 0.2)
 
 
@@ -183,7 +182,7 @@ DIALECT = Dialect(
     order=_order,
     put_order=_put_order,
     defaults={"temperature": USUAL_TEMPERATURE, "top_k": 100, "top_p": 0.92},
-    fixed={"xtc_protect_structure": False, "xtc_protected": ()},
+    fixed={"xtc_protect_structure": False, "xtc_protected": (), "dry_protect_ends": False},
     unsupported=_UNSUPPORTED,
     not_sampling={"sampler_order": READ_BY_ORDER, **dict.fromkeys(_NOT_SAMPLING, "isn't sampling")},
     before_read=_before_read,

@@ -220,11 +220,6 @@ def _read_biases(fields: dict[str, Any], reading: Reading) -> None:
         reading.preset["suppress_tokens"] = bans
 
 
-def _after_read(fields: Mapping[str, Any], reading: Reading) -> None:
-    if reading.preset.get("xtc_probability"):
-        reading.preset["xtc_protect_structure"] = False
-
-
 _BESIDE_MIROSTAT = (
     "mirostat",
     "mirostat_tau",
@@ -270,7 +265,7 @@ DIALECT = Dialect(
     order=_order,
     put_order=_put_order,
     defaults={"temperature": USUAL_TEMPERATURE, "top_k": 40, "top_p": 0.95, "min_p": 0.05},
-    fixed={"xtc_protect_structure": False, "xtc_protected": ()},
+    fixed={"xtc_protect_structure": False, "xtc_protected": (), "dry_protect_ends": False},
     not_sampling={
         "samplers": READ_BY_ORDER,
         **dict.fromkeys(
@@ -282,7 +277,6 @@ DIALECT = Dialect(
         ),
     },
     before_read=_before_read,
-    after_read=_after_read,
     before_write=_before_write,
 )  # fmt: skip
 

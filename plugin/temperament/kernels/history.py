@@ -16,7 +16,8 @@ _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore
 _library.define(
     "run_history(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
     "Tensor number_rows, Tensor tokens, Tensor starts, Tensor prompt_ends, Tensor ends, "
-    "Tensor lengths, Tensor broken, Tensor completes, Tensor(b!) before, Tensor(c!) counts) -> ()"
+    "Tensor lengths, Tensor broken, Tensor completes, Tensor spared, Tensor(b!) before, "
+    "Tensor(c!) counts) -> ()"
 )
 _library.define(
     "extend_matches(Tensor(a!) lengths, Tensor slots, Tensor tokens, Tensor starts, Tensor ends) "
@@ -37,6 +38,7 @@ def _run_history(
     lengths: Tensor,
     broken: Tensor,
     completes: Tensor,
+    spared: Tensor,
     before: Tensor,
     counts: Tensor,
 ) -> None:
@@ -61,6 +63,8 @@ def _run_history(
         broken,
         completes,
         int(completes.numel() > 1),
+        spared,
+        spared.shape[1],
         before,
         counts,
         tokens.shape[1],

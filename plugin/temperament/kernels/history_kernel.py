@@ -46,7 +46,7 @@ def _windowed(start, end, window):
     return tl.where(window > 0, tl.maximum(end - window, start), start)
 
 
-@triton.jit(do_not_specialize=["token_stride", "length_stride", "most", "breaks"])
+@triton.jit(do_not_specialize=["token_stride", "length_stride", "most", "breaks", "width"])
 def run_history(
     logits,
     stride,
@@ -65,6 +65,8 @@ def run_history(
     broken,
     completes,
     breaks,
+    spared,
+    width,
     before,
     counts,
     most,
@@ -74,10 +76,13 @@ def run_history(
 
     `before` has room for a number for each of `most` positions of a row, `counts` ([rows,
     vocabulary]) is 0, and is so again afterwards. `completes` ([rows, positions]) marks the tokens
-    that would complete a breaker, if `breaks`.
+    that would complete a breaker, if `breaks`. `spared` ([places, width]) are the tokens to which
+    DRY does nothing, filled up with -1.
     """
     row = tl.program_id(0).to(tl.int64)
-    program = programs + tl.load(places + row) * STEPS
+    place = tl.load(places + row)
+    program = programs + place * STEPS
+    spared += place * width
     number = numbers + tl.load(number_rows + row) * NUMBERS
     logits += row * stride
     tokens += row * token_stride
@@ -130,6 +135,7 @@ def run_history(
                     length, counts_here = _match(
                         lengths, completes, breaks, at, start, since, allowed, counts_here
                     )
+                    counts_here = _counting(token, counts_here, spared, width)
                     excess = (length - allowed + 1).to(tl.int32)
                     tl.atomic_max(counts + token, excess, mask=counts_here, sem="relaxed")
             tl.debug_barrier()
@@ -141,6 +147,7 @@ def run_history(
                 length, counts_here = _match(
                     lengths, completes, breaks, at, start, since, allowed, counts_here
                 )
+                counts_here = _counting(token, counts_here, spared, width)
             x = tl.load(logits + token, mask=counts_here, other=0.0)
             times = tl.full([BLOCK], 1, tl.int32)
             if counted != 0:
@@ -165,6 +172,7 @@ def run_history(
                 length, counts_here = _match(
                     lengths, completes, breaks, at, start, since, allowed, counts_here
                 )
+                counts_here = _counting(token, counts_here, spared, width)
             changed = tl.load(before + at, mask=counts_here, other=0.0)
             tl.store(logits + token, changed, mask=counts_here)
             if counted != 0:
@@ -184,6 +192,14 @@ def _match(lengths, completes, breaks, at, start, since, allowed, inside):
     if breaks != 0:
         long = long & (tl.load(completes + at, mask=inside, other=0) == 0)
     return length, long
+
+
+@triton.jit
+def _counting(token, counts, spared, width):
+    """Which tokens count, without those that are spared."""
+    for number in range(width):
+        counts = counts & (token != tl.load(spared + number))
+    return counts
 
 
 @triton.jit(do_not_specialize=["length_stride", "token_stride", "positions"])

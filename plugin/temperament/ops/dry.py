@@ -2,7 +2,8 @@
 
 L is the length of the longest suffix of the history that also ends right before an earlier t,
 inside the range and without crossing a breaker. A token that would complete a breaker loses
-nothing. The penalty stays inside float32 for any L.
+nothing, nor does one that ends the text, if `dry_protect_ends`. The penalty stays inside float32
+for any L.
 Source: `temperament.stages.dry`.
 """
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from temperament.ops.automata import Texts
 from temperament.ops.history import History, Matches
-from temperament.ops.inputs import Column
+from temperament.ops.inputs import Column, Ends
 from temperament.stages.kinds import FLOAT32_MAX
 
 
@@ -25,10 +26,14 @@ def apply(
     dry_allowed_length: Column,
     dry_range: Column,
     dry_sequence_breakers: Texts,
+    dry_protect_ends: Column,
     history: History,
     matches: Matches,
+    ends: Ends,
 ) -> Tensor:
     """[rows, vocab] float32, changed in place."""
+    end = (ends.tokens.row, ends.tokens.token)
+    before_end = logits[end]
     allowed = dry_allowed_length.values
     row, position, token, length, counts = matches.continued(
         history, allowed[:, None], logits.shape[1]
@@ -48,4 +53,6 @@ def apply(
     lowered = torch.where(counts, after, torch.inf)
     place = row * logits.shape[1] + token
     logits.view(-1).scatter_reduce_(0, place, lowered, "amin")
+    spared = ends.tokens.counts & dry_protect_ends.values[ends.tokens.row]
+    logits[end] = torch.where(spared, before_end, logits[end])
     return logits

@@ -1,7 +1,7 @@
 """DRY (don't repeat yourself): continuing an earlier sequence costs exponentially."""
 
 from temperament.stages.base import Parameter, Stage
-from temperament.stages.kinds import INTEGER, NUMBER, TEXTS
+from temperament.stages.kinds import FLAG, INTEGER, NUMBER, TEXTS
 
 STAGE = Stage(
     name="dry",
@@ -47,11 +47,18 @@ STAGE = Stage(
             "Texts that a repetition doesn't reach across, and that cost nothing.",
             default=("\n", '"', "*", ":"),
         ),
+        Parameter(
+            "dry_protect_ends",
+            FLAG,
+            "Whether tokens that end the text cost nothing.",
+            default=True,
+        ),
     ),
     summary="makes tokens less likely that would go on with a repetition, the longer the more",
     summary_zh="惩罚会延续重复序列的 token，重复越长惩罚越大",
     source="text-generation-webui #5677 (p-e-w)",
     elsewhere="llama.cpp searches the last 64 tokens, KoboldCpp 320; text-generation-webui counts"
-    " at most 50 tokens; Aphrodite penalises shorter matches too",
-    needs=frozenset({"history", "matches"}),
+    " at most 50 tokens; Aphrodite penalises shorter matches too; all of them penalise the end of"
+    " a turn that ends like an earlier one",
+    needs=frozenset({"history", "matches", "ends"}),
 )

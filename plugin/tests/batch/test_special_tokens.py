@@ -79,7 +79,8 @@ class TestBreakers:
     )
     def test_a_special_token(self, breakers: list[str], lowered: list[int]) -> None:
         """A special token is a breaker by its name, and no other text is one for it."""
-        values = {"dry_multiplier": 1.0, "dry_sequence_breakers": tuple(breakers), **SPARED}
+        values = {"dry_multiplier": 1.0, "dry_sequence_breakers": tuple(breakers)}
+        values["dry_protect_ends"] = False
         actual = after(values, self.TURN)
 
         assert lowered == [token for token, value in enumerate(actual) if value < 0]
@@ -87,12 +88,15 @@ class TestBreakers:
     def test_a_repetition_does_not_reach_across(self) -> None:
         """A match ends at the special token."""
         history = [A, END, B, NEWLINE, A, END, B]
-        values = {"dry_multiplier": 1.0, "dry_base": 2.0, **SPARED}
+        values = {"dry_multiplier": 1.0, "dry_base": 2.0}
         across = after({**values, "dry_sequence_breakers": ()}, history)
         broken = after({**values, "dry_sequence_breakers": ("<|im_end|>",)}, history)
 
         assert -2.0 == across[NEWLINE]
         assert 0.0 == broken[NEWLINE]
 
+    def test_the_end_of_the_text_costs_nothing(self) -> None:
+        """A repetition that ends like an earlier turn may end."""
+        values = {"dry_multiplier": 1.0, "dry_sequence_breakers": ()}
 
-SPARED: dict[str, Any] = {}
+        assert [0.0] * len(KNOWN) == after(values, self.TURN)

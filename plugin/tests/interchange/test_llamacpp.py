@@ -18,7 +18,7 @@ FILES = [
             "repetition_range": 64, "dry_multiplier": 0.8, "dry_range": 0, "temperature": 1.0,
             "dynatemp_low": 0.5, "dynatemp_high": 1.3, "dynatemp_exponent": 2.0, "top_k": 30,
             "top_p": 0.9, "xtc_probability": 0.5, "xtc_threshold": 0.2,
-            "xtc_protect_structure": False, "max_tokens": 40,
+            "xtc_protect_structure": False, "dry_protect_ends": False, "max_tokens": 40,
         },
         {("lost", "min_p"), ("left", "cache_prompt")},
     ),

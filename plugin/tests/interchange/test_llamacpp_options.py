@@ -29,7 +29,7 @@ FILES = [
 EXPORTS = [
     Export(
         "llamacpp-args",
-        {"temperature": 0.7, "dry_multiplier": 0.8, "stop": "a b"},
+        {"temperature": 0.7, "dry_multiplier": 0.8, "dry_protect_ends": False, "stop": "a b"},
         "--dry-multiplier 0.8 --temp 0.7 --dry-base 1.75 --dry-allowed-length 2"
         " --dry-penalty-last-n 1048576 --reverse-prompt 'a b' --top-k 0 --top-p 1.0 --min-p 0.0"
         " --samplers 'penalties;dry;temperature'",

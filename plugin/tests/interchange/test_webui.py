@@ -27,7 +27,7 @@ FILES = [
             "order": ["min_p", "dynamic_temperature", "xtc"],
             "dry_multiplier": 0.8, "dry_sequence_breakers": ["\n", ":"],
             "dynatemp_low": 0.5, "dynatemp_high": 1.5, "min_p": 0.02, "xtc_probability": 0.5,
-            "adaptive_target": -1.0,
+            "adaptive_target": -1.0, "dry_protect_ends": False,
         },
         {("lost", "temperature"), ("differs", "xtc_probability")},
     ),

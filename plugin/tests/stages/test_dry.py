@@ -16,11 +16,15 @@ def reference(
     dry_allowed_length: int,
     dry_range: int,
     dry_sequence_breakers: Sequence[str],
+    dry_protect_ends: bool,
     prompt: Sequence[int],
     output: Sequence[int],
     tokens: Sequence[bytes],
+    ends: Sequence[int],
+    limit: int,
 ) -> Row:
     """`x - m b^(L - a)` for what would go on with a match of L >= a tokens, the longest one."""
+    spared = ends if dry_protect_ends else ()
 
     def breaks(token: int, before: bytes) -> bool:
         known = tokens[token] if 0 <= token < len(tokens) else b""
@@ -44,6 +48,8 @@ def reference(
         lengths[token] = max(length, lengths.get(token, 0))
     after = list(x)
     for token, length in lengths.items():
+        if token in spared:
+            continue
         if 0 <= token < len(x) and length >= dry_allowed_length and not breaks(token, text):
             loss = dry_multiplier * power(dry_base, length - dry_allowed_length)
             if x[token] > REMOVED:
@@ -87,6 +93,9 @@ TABLE = [
         2,
         dry_sequence_breakers=("b\n",),
     ),
+    match("the end of the text costs nothing", [0, 1, 5, 0, 1], {}),
+    match("unless the row says so", [0, 1, 5, 0, 1], {5: 1}, dry_protect_ends=False),
+    match("it goes on with a match", [0, 5, 1, 2, 0, 5, 1], {2: 2}),
     match("nothing yet", [], {}, 1),
     match("one token", [0], {}, 1),
     case("-inf stays", 1.0, [X, 1], [X, 1], [0, 0, 0, 0], dry_sequence_breakers=()),
