@@ -492,7 +492,7 @@ class TestServer:
         ids=str,
     )
     def test_other_names(self, v1_server: Server, values: dict[str, Any], length: int) -> None:
-        """Transformers' names set vLLM's fields."""
+        """A server takes Transformers' names for vLLM's fields."""
         greedy = ask(v1_server, COMPLETIONS, "smollm2", temperature=0, max_tokens=4)
         answer = ask(v1_server, COMPLETIONS, "smollm2", **{"ignore_eos": True, **values})
 

@@ -1,4 +1,4 @@
-"""How the tests are laid out."""
+"""How the tests are laid out and described."""
 
 from __future__ import annotations
 
@@ -26,3 +26,23 @@ def test_no_test_module_is_imported() -> None:
     tests = {file.stem for file in files if file.stem.startswith("test_")}
 
     assert {} == {str(file): found for file in files if (found := imported(file) & tests)}
+
+
+def vague(docstring: str) -> bool:
+    """Whether a test's docstring is no sentence, or one of five words or fewer."""
+    first = docstring.split("\n\n", maxsplit=1)[0].rstrip()
+    return len(first.split()) <= 5 or not first.endswith((".", "?"))
+
+
+def test_each_test_says_what_it_asserts() -> None:
+    """The docstring of every test is a sentence of more than five words."""
+    wrong = [
+        f"{file.relative_to(ROOT)}: {node.name}"
+        for folder in FOLDERS
+        for file in (ROOT / folder).rglob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and vague(ast.get_docstring(node) or "")
+    ]
+
+    assert [] == wrong

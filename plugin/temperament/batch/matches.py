@@ -70,7 +70,7 @@ class SuffixMatches:
             self._length[part_index, :longest] = rebuild(part)
         self._known[slots] = ends
         length = self._length[:, :longest].index_select(0, index)
-        # Positions after a row's end may still hold an earlier request's matches.
+        # Positions after a row's end may still have an earlier request's matches.
         position = torch.arange(longest, device=length.device)
         return Matches(length.masked_fill_(position >= history.end[:, None], 0))
 

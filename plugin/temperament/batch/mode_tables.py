@@ -33,7 +33,7 @@ class Tables:
     A row's state is numbered within its automaton; adding `root` gives its number in the tables.
     """
 
-    # `hit` holds the number of the event within a token, 0 for none
+    # `hit` is the number of the event within a token, 0 for none
     automata: Automata
     # the most exceptions that a state has
     exceptions: int

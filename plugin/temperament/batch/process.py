@@ -71,8 +71,8 @@ class Run:
         requests = [request_of(preset, ends) for preset in self.presets]
         for row in range(inputs.rows):
             number = row if per_row else 0
-            given = inputs.seeds
-            seed = seed_of(self.presets[number]) if given is None else seed_or_new(given[row])
+            seeds = inputs.seeds
+            seed = seed_of(self.presets[number]) if seeds is None else seed_or_new(seeds[row])
             request = replace(requests[number], seed=seed)
             self._rows.write(row, request, inputs.prompts[row], inputs.outputs[row])
         # [n] the rows with stages or modes that read the tokens

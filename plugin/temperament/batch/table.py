@@ -1,7 +1,7 @@
 """The table of parameters: what each place runs, and the steps of a batch of places.
 
 A request with modes has a place for each of them, any other request has one. A program lists the
-stages of a place; columns, entries and texts hold the stages' parameters.
+stages of a place; columns, entries and texts have the stages' parameters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The `temperament` command.
 
-`command_line` builds the parser and runs a command; each `..._command(s)` file holds the commands
+`command_line` builds the parser and runs a command; each `..._command(s)` file has the commands
 of one part of the package; the other files format what they print.
 """
 

@@ -34,7 +34,7 @@ def add(command: AddCommand) -> None:
         metavar="FORMAT",
         help=f"{formats} (default: recognised by the file)",
     )
-    reader.add_argument("--section", default="", help="which preset of a file that holds several")
+    reader.add_argument("--section", default="", help="which preset of a file with several")
     writer = command("export", export_preset, "writes a preset in another program's format")
     writer.add_argument("name", metavar="NAME", help="a preset's name or alias")
     writer.add_argument("--to", dest="format", required=True, metavar="FORMAT", help=formats)

@@ -16,7 +16,7 @@ def picking_report(preset: Preset, catalogue: Catalogue, path: str, *, as_data: 
     """Returns the verdict on each rule for the body of a request in a JSON file, and the pick.
 
     A server may also bar a preset by its settings (`allow`, `locked`), which aren't known here.
-    Raises `PresetError` for a file that holds no JSON object, and for a preset without rules.
+    Raises `PresetError` for a file without a JSON object, and for a preset without rules.
     """
     if not preset.pick:
         message = "picks nothing: it has no rules"

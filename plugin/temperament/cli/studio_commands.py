@@ -266,7 +266,7 @@ async def opened(arguments: Namespace) -> AsyncIterator[tuple[Source, Catalogue]
 
 
 def local_model(folder: str) -> Source:
-    """The model in a Transformers folder. Raises `EngineError` if the folder holds none."""
+    """The model in a Transformers folder. Raises `EngineError` if the folder has none."""
     from temperament.studio import local
 
     model, tokenizer = local.load(folder)

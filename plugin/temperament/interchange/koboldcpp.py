@@ -1,6 +1,6 @@
 """KoboldCpp's JSON: the fields of a request to generate, or of `--gendefaults`.
 
-`sampler_order` holds numbers: 0 top_k, 1 top_a, 2 top_p and min_p, 3 tfs, 4 typical, 5 temperature
+`sampler_order` has numbers: 0 top_k, 1 top_a, 2 top_p and min_p, 3 tfs, 4 typical, 5 temperature
 with smoothing and top-n-sigma, 6 the repetition penalty. DRY runs first and XTC last. KoboldCpp
 always samples from the 3,000 most likely tokens.
 """
@@ -164,7 +164,7 @@ def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> N
 
 
 def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
-    """Writes the order as numbers; each number stands for a group of stages."""
+    """Writes the order as numbers; each number means a group of stages."""
     fields: dict[str, Any] = {"mirostat": 2}
     if "mirostat" not in stages:
         numbers = [n for stage in stages for n, group in enumerate(NUMBERS) if stage in group]

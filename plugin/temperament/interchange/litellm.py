@@ -2,7 +2,7 @@
 
 OpenAI's parameters are among `litellm_params` themselves, all others under `extra_body`, which
 LiteLLM passes to the server unchanged. An entry whose model is `deepseek/...` is for DeepSeek's
-API, whose temperatures stand on a scale of their own: there is a format for each.
+API, whose temperatures have a scale of their own: there is a format for each.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """tabbyAPI's sampler overrides: a YAML map of names to `override`, `force` and `additive`.
 
 Its ExLlamaV3 backend runs temperature, min_p, top_k, top_p; with `temperature_last`, temperature
-runs again at the end. It reads many fields that it then ignores, and -1 stands for a range of all
+runs again at the end. It reads many fields that it then ignores, and -1 means a range of all
 tokens.
 """
 

@@ -1,6 +1,6 @@
 """text-generation-webui's preset YAML.
 
-A file holds the values that differ from neutral. Epsilon and eta count in units of 1e-4, the
+A file has the values that differ from neutral. Epsilon and eta count in units of 1e-4, the
 penalties and DRY share one window, and a dynamic temperature replaces the plain one.
 `sampler_priority` orders everything, the penalties too.
 """

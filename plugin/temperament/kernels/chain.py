@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
     """What a launch is compiled for. It depends on the vocabulary alone, so a row's bits do."""
 
     block: int
-    # the tokens that the list of a row holds
+    # the tokens in the list of a row
     capacity: int
     warps: int
 

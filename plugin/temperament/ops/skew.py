@@ -1,8 +1,8 @@
 """Skew: `p'_i = F_i^a - F_(i-1)^a`, a = e^skew, F the cumulated sorted p, the largest first.
 
-Computed as `ln p'_i = a ln F_i + ln(1 - (1 - p_i / F_i)^a)` in float64, which holds for the least
-likely tokens too. Equally likely tokens are in the order of their ids, and come out different. A
-token whose mass float64 can't tell from 0 is removed. Source: `temperament.stages.skew`.
+Computed as `ln p'_i = a ln F_i + ln(1 - (1 - p_i / F_i)^a)` in float64, accurate for unlikely
+tokens too. Equally likely tokens are in the order of their ids, and come out different. A token
+whose mass float64 can't tell from 0 is removed. Source: `temperament.stages.skew`.
 """
 
 from __future__ import annotations

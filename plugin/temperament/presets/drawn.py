@@ -1,4 +1,4 @@
-"""The temperatures with which text is drawn from weights, where a preset's stand on a scale.
+"""The temperatures with which text is drawn from weights, where a preset's are on a scale.
 
 This is the one place where a scale is applied. A preset keeps the numbers that its file or the
 request states, so that layers can be merged in any way, and `Preset.drawn` is computed from them.
@@ -28,7 +28,7 @@ TEMPERATURE = "temperature"
 
 
 class Stated(NamedTuple):
-    """A temperature that stands on a scale, and the mode that it is of, "" outside of modes."""
+    """A temperature that is on a scale, and the mode that it is of, "" outside of modes."""
 
     mode: str
     value: Any

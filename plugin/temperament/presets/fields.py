@@ -22,7 +22,7 @@ from temperament.presets import temperature_scales
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import AUTO, BACK, MAX_MODES, MAX_RULES
 from temperament.presets.pick_fields import PickFields
-from temperament.presets.picking import MAX_PICKS, TEXTS, WORDS
+from temperament.presets.picking import FLAGS, MAX_PICKS, TEXTS
 from temperament.presets.rule_fields import RuleFields, ScheduleFields
 from temperament.presets.schedule import Schedule
 from temperament.stages import PARAMETERS, STAGES, Parameter
@@ -67,7 +67,7 @@ ALLOWED: dict[str, str] = {
     "aliases": "a list of texts of 1 to 64 characters without ':', '/', '@' or ','",
     "summary": "a map of en and zh to a sentence each",
     "source": "a text: where the values come from",
-    "pick": f"a list of at most {MAX_PICKS} rules of 'when' (one of {', '.join(WORDS)}, or a map of"
+    "pick": f"a list of at most {MAX_PICKS} rules of 'when' (one of {', '.join(FLAGS)}, or a map of"
     f" these to true or false and of {', '.join(TEXTS)} to patterns) and 'preset' (a name)",
     "alone": "true or false: whether the layers below are left out",
     "from_model": "a kind of a model's recommended values: recommended, thinking, instruct, ...",

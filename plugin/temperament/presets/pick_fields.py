@@ -17,10 +17,10 @@ from pydantic import (
 )
 
 from temperament.presets.picking import (
+    FLAGS,
     MAX_PATTERN,
     MAX_PATTERNS,
     TEXTS,
-    WORDS,
     PickRule,
 )
 from temperament.stages.kinds import text_as_list
@@ -48,7 +48,7 @@ _Patterns = (
 
 
 class WhenFields(BaseModel):
-    """What a request must be: every condition that is set must hold."""
+    """What a request must be: every condition that is set must be met."""
 
     model_config = _STRICT
     tools: _Flag = None
@@ -60,8 +60,8 @@ class WhenFields(BaseModel):
 
     @model_validator(mode="after")
     def _any(self) -> Self:
-        if all(getattr(self, name) is None for name in (*WORDS, *TEXTS)):
-            raise ValueError(f"set one of {', '.join((*WORDS, *TEXTS))}")
+        if all(getattr(self, name) is None for name in (*FLAGS, *TEXTS)):
+            raise ValueError(f"set one of {', '.join((*FLAGS, *TEXTS))}")
         return self
 
 
@@ -70,9 +70,9 @@ class PickFields(BaseModel):
 
     model_config = _STRICT
     when: Annotated[
-        Annotated[Literal[WORDS], Tag("word")]  # type: ignore[valid-type]
+        Annotated[Literal[FLAGS], Tag("flag")]  # type: ignore[valid-type]
         | Annotated[WhenFields, Tag("conditions")],
-        Discriminator(lambda value: "word" if isinstance(value, str) else "conditions"),
+        Discriminator(lambda value: "flag" if isinstance(value, str) else "conditions"),
     ]
     preset: Annotated[str, Field(strict=True, min_length=1, max_length=64)]
 
@@ -80,6 +80,6 @@ class PickFields(BaseModel):
         """The rule with these fields."""
         if not isinstance(self.when, WhenFields):
             return PickRule(((str(self.when), True),), self.preset)
-        set_ = {name: getattr(self.when, name) for name in (*WORDS, *TEXTS)}
+        set_ = {name: getattr(self.when, name) for name in (*FLAGS, *TEXTS)}
         conditions = tuple((name, value) for name, value in set_.items() if value is not None)
         return PickRule(conditions, self.preset)

@@ -1,9 +1,9 @@
 """Rules by which a preset leaves the choice to the request: the first rule that applies picks.
 
-A rule's conditions are words for what a request is (`tools`, `format`, `thinking`, `open_fence`),
-and patterns for its system prompt and its last message. All conditions of a rule must hold. A
-pattern is that of file names (`*translate*`), without regard to case; it takes time in proportion
-to the text, of which `MAX_READ` characters are read.
+A rule's conditions are flags of a request (`tools`, `format`, `thinking`, `open_fence`), and
+patterns for its system prompt and its last message. All conditions of a rule must be met. A pattern
+is that of file names (`*translate*`), without regard to case; it takes time in proportion to the
+text, of which `MAX_READ` characters are read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from temperament.presets.preset import Preset
     from temperament.presets.problems import Locate
 
-WORDS = ("tools", "format", "thinking", "open_fence")
+FLAGS = ("tools", "format", "thinking", "open_fence")
 TEXTS = ("system", "last_message")
 MAX_PICKS = 32
 MAX_PATTERNS = 16  # of one condition
@@ -31,18 +31,18 @@ MAX_READ = 8192  # characters of a text, from its beginning
 class RequestFacts:
     """What a request is. A request of several conversations is what all of them are."""
 
-    # by word: what in the request says so; a word that isn't there doesn't hold
-    words: Mapping[str, str] = field(default_factory=dict)
+    # by flag: what in the request sets it; a flag that isn't there isn't set
+    flags: Mapping[str, str] = field(default_factory=dict)
     # by `TEXTS`: the text of each conversation
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PickRule:
-    """If all conditions hold, the preset of this name is picked.
+    """If all conditions are met, the preset of this name is picked.
 
-    `conditions` are pairs of a word and whether it must hold, or of a text and its patterns, one of
-    which must match.
+    `conditions` are pairs of a flag and whether it must be set, or of a text and its patterns, one
+    of which must match.
     """
 
     conditions: tuple[tuple[str, bool | tuple[str, ...]], ...]
@@ -51,13 +51,13 @@ class PickRule:
     def evidence(self, facts: RequestFacts) -> tuple[bool, str]:
         """Returns whether the rule applies to a request, and what in the request decides that."""
         found = []
-        for name, wanted in self.conditions:
-            if isinstance(wanted, bool):
-                said = facts.words.get(name, "")
-                holds, why = bool(said) is wanted, said or f"no {name.replace('_', ' ')}"
+        for name, condition in self.conditions:
+            if isinstance(condition, bool):
+                evidence = facts.flags.get(name, "")
+                met, why = bool(evidence) is condition, evidence or f"no {name.replace('_', ' ')}"
             else:
-                holds, why = _matches(name, wanted, facts.texts.get(name, ()))
-            if not holds:
+                met, why = _matches(name, condition, facts.texts.get(name, ()))
+            if not met:
                 return False, why
             found.append(why)
         return True, "; ".join(found)
@@ -65,18 +65,18 @@ class PickRule:
     def plain(self) -> dict[str, Any]:
         """Returns the map of a preset file."""
         when = {
-            name: wanted if isinstance(wanted, bool) else list(wanted)
-            for name, wanted in self.conditions
+            name: condition if isinstance(condition, bool) else list(condition)
+            for name, condition in self.conditions
         }
         return {"when": when, "preset": self.preset}
 
     def __str__(self) -> str:
         parts = []
-        for name, wanted in self.conditions:
-            if isinstance(wanted, bool):
-                parts.append(name if wanted else f"not {name}")
+        for name, condition in self.conditions:
+            if isinstance(condition, bool):
+                parts.append(name if condition else f"not {name}")
             else:
-                parts.append(f"{name} {' or '.join(map(repr, wanted))}")
+                parts.append(f"{name} {' or '.join(map(repr, condition))}")
         return " and ".join(parts)
 
 

@@ -72,7 +72,7 @@ class Preset:
         return drawn(self)
 
     def as_it_stands(self) -> Preset:
-        """The preset with every temperature that stands on a scale taken as one of the weights."""
+        """The preset with every temperature that is on a scale taken as one of the weights."""
         return replace(
             self,
             temperature_scale=_unscaled(self.temperature_scale),

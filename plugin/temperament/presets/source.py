@@ -159,7 +159,7 @@ def _syntax_problem(error: yaml.YAMLError, name: str, text: str) -> Problem:
     return Problem(f"{name}:{line}", "", f"not valid YAML: {reason}")
 
 
-_BROKEN = object()  # stands for a value that has a problem
+_BROKEN = object()  # in the place of a value that has a problem
 _COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 

@@ -1,6 +1,6 @@
 """The scales on which vendors' APIs take a temperature: `configs/temperature_scales.yaml`.
 
-A temperature on a scale becomes one of the weights where a preset's chain is made, and nowhere
+A temperature on a scale becomes one of the weights where a preset's chain is built, and nowhere
 else: see `Preset.drawn`.
 """
 

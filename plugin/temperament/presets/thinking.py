@@ -15,9 +15,9 @@ from typing import Any, Literal
 class ThinkingSwitch:
     """How requests of a family switch thinking on and off.
 
-    `default` is what holds when a request says nothing; None if the model decides by itself.
+    `default` is for a request that says nothing; None if the model decides by itself.
     `arguments` are those of the chat template that are true or false. `values` are other arguments,
-    with the values that switch. `words` switch by standing in the prompt: with `words_of` "prompt"
+    with the values that switch. `words` in the prompt switch too: with `words_of` "prompt"
     in the system prompt or in the user's last message, where they can't switch on what an argument
     has switched off; with "system" in the system prompt alone, whatever the arguments say.
     """
@@ -41,14 +41,16 @@ class ThinkingSwitch:
         by_word = self._by_word(system if self.words_of == "system" else (*system, last))
         if self.words_of == "prompt" and by_argument is False:
             return False
-        for said in (by_word, by_argument):
-            if said is not None:
-                return said
+        for switch in (by_word, by_argument):
+            if switch is not None:
+                return switch
         return self.default
 
     def _by_argument(self, arguments: Mapping[str, Any]) -> bool | None:
         """Returns what the arguments say, None if they say nothing."""
-        said = [bool(arguments[name]) for name in self.arguments if arguments.get(name) is not None]
+        by_flag = [
+            bool(arguments[name]) for name in self.arguments if arguments.get(name) is not None
+        ]
         by_value = [
             switched[value]
             for name, switched in self.values.items()
@@ -56,7 +58,7 @@ class ThinkingSwitch:
         ]
         if False in by_value:
             return False
-        return any((*said, *by_value)) if said or by_value else None
+        return any((*by_flag, *by_value)) if by_flag or by_value else None
 
     def _by_word(self, texts: Iterable[str]) -> bool | None:
         """Returns what the latest word says, None without one."""

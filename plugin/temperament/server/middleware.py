@@ -28,7 +28,7 @@ WARNING = "x-sampling-warning"
 MODELS = "/v1/models"
 SURROGATE = b"\\ud"  # how JSON escapes half of a character beyond the BMP
 POLICY = 1008  # a web socket's code for a message that a policy forbids
-MAX_REASON = 120  # bytes; a close frame holds 123
+MAX_REASON = 120  # bytes; a close frame has room for 123
 LONE = "half of a character (a surrogate without its other half)"
 
 Scope = Message

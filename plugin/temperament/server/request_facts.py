@@ -1,7 +1,7 @@
 """What a request is, read from its body alone, for presets that pick by that.
 
-Only what the body says for certain counts: tools that are offered, a format that is asked for,
-thinking that is switched on. What holds where the body says nothing depends on the model.
+Only what the body states counts: tools that are offered, a format that is asked for, thinking that
+is switched on. A body that states nothing has no flags, whatever its model does by default.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def facts_of(body: Mapping[str, Any]) -> RequestFacts:
 
     Whatever the body's fields are, nothing is raised: vLLM refuses what isn't valid.
     """
-    words = {
+    evidence = {
         "tools": _tools(body),
         "format": _format(body),
         "thinking": _thinking(body),
     }
     talks = list(_conversations(body))
     if talks and all(_open_fence(talk[-1][1]) for talk in talks if talk) and all(talks):
-        words["open_fence"] = "the prompt ends inside a fence"
+        evidence["open_fence"] = "the prompt ends inside a fence"
     shared = _text(body.get("system")) or _text(body.get("instructions"))
     systems = [shared or _system(talk) for talk in talks]
     lasts = [talk[-1][1] for talk in talks if talk]
@@ -35,7 +35,7 @@ def facts_of(body: Mapping[str, Any]) -> RequestFacts:
         "system": tuple(systems) if systems and all(systems) else (),
         "last_message": tuple(lasts) if len(lasts) == len(talks) else (),
     }
-    return RequestFacts({word: said for word, said in words.items() if said}, texts)
+    return RequestFacts({flag: text for flag, text in evidence.items() if text}, texts)
 
 
 def _tools(body: Mapping[str, Any]) -> str:
@@ -81,14 +81,14 @@ def _thinking(body: Mapping[str, Any]) -> str:
 
 def _conversations(body: Mapping[str, Any]) -> Iterator[list[tuple[str, str]]]:
     """Yields each conversation of a request: the role and the text of each message."""
-    messages, prompt, given = body.get("messages"), body.get("prompt"), body.get("input")
+    messages, prompt, entries = body.get("messages"), body.get("prompt"), body.get("input")
     if isinstance(messages, list):
         several = bool(messages) and all(isinstance(one, list) for one in messages)
         yield from map(_messages, messages if several else [messages])
-    elif isinstance(given, list):
-        yield _messages(given)
-    elif isinstance(given, str):
-        yield [("user", given)]
+    elif isinstance(entries, list):
+        yield _messages(entries)
+    elif isinstance(entries, str):
+        yield [("user", entries)]
     elif isinstance(prompt, str):
         yield [("user", prompt)]
     elif isinstance(prompt, list) and prompt and all(isinstance(one, str) for one in prompt):

@@ -133,7 +133,7 @@ class Restrictions:
     def check_parameters(self, fields: Mapping[str, Any], path: str = "") -> Iterator[Problem]:
         """Why a request may not set these fields, whatever their values.
 
-        Fields inside a mode and inside a section of `models` count too. `path` stands before each
+        Fields inside a mode and inside a section of `models` count too. `path` is put before each
         name in the problems.
         """
         names = [(name, name) for name in fields]

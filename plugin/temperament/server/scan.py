@@ -72,7 +72,7 @@ def parse(raw: bytes) -> Any:
             Problem(
                 "request",
                 "",
-                "the body holds too many values",
+                "the body has too many values",
                 allowed=f"about {MAX_VALUES} of them",
             )
         )
@@ -87,7 +87,7 @@ def parse(raw: bytes) -> Any:
 
 
 def has_too_many_values(raw: bytes) -> bool:
-    """Whether JSON text holds more than `MAX_VALUES` values. Commas inside texts don't count."""
+    """Whether JSON text has more than `MAX_VALUES` values. Commas inside texts don't count."""
     if _weight(raw, 0, len(raw)) <= MAX_VALUES:
         return False
     weight, start, inside = 0, 0, False

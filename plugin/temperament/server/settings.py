@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @property
     def promises(self) -> list[str]:
-        """The settings that hold for every request, by name."""
+        """The settings that apply to every request, by name."""
         kept = {
             "default": self.default is not None,
             "allow": self.allow is not None,

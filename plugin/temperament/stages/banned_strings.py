@@ -1,4 +1,4 @@
-"""Banned strings: the output never holds them, matched on the bytes of the vocabulary."""
+"""Banned strings: they never occur in the output, matched on the bytes of the vocabulary."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TEXTS
@@ -10,7 +10,7 @@ STAGE = Stage(
         Parameter(
             "banned_strings",
             TEXTS,
-            "Texts that the output may not hold.",
+            "Texts that may not occur in the output.",
             neutral=(),
         ),
     ),

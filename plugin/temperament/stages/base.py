@@ -43,7 +43,7 @@ class Parameter:
     high_open: bool = False
     # Other programs' spellings of "off". Each becomes `neutral`.
     off: tuple[Any, ...] = ()
-    # Whether a number stands for one of several things (a version, a token), so that numbers
+    # Whether a number names one of several things (a version, a token), so that numbers
     # between two others have no meaning.
     choice: bool = False
     # (lowest value, highest value, step) of its slider in the playground, where the range is open

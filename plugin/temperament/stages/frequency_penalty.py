@@ -10,7 +10,7 @@ STAGE = Stage(
         Parameter(
             "frequency_penalty",
             NUMBER,
-            "Subtracted from a token's logit for each time that it stands in the output.",
+            "Subtracted from a token's logit for each time that it occurs in the output.",
             neutral=0.0,
             low=-2.0,
             high=2.0,

@@ -124,7 +124,7 @@ class EntriesKind(Kind):
 
 
 class TokensKind(EntriesKind):
-    """A set of token ids: a sorted tuple. One id may stand for a list."""
+    """A set of token ids: a sorted tuple. One id may replace a list."""
 
     name = "tokens"
     single = True
@@ -181,7 +181,7 @@ class SequenceBiasKind(EntriesKind):
 
 
 class TextsKind(Kind):
-    """A set of texts, matched on their bytes: a sorted tuple. One text may stand for a list."""
+    """A set of texts, matched on their bytes: a sorted tuple. One text may replace a list."""
 
     name = "texts"
 

@@ -19,7 +19,7 @@ STAGE = Stage(
         Parameter(
             "mirostat_tau",
             NUMBER,
-            "The surprise to hold, in bits.",
+            "The target surprise, in bits.",
             default=5.0,
             low=0.0,
             slider=(0, 10, 0.1),
@@ -33,7 +33,7 @@ STAGE = Stage(
             slider=(0, 1, 0.01),
         ),
     ),
-    summary="holds the surprise of the text at tau bits",
+    summary="keeps the surprise of the text at tau bits",
     summary_zh="把文本的惊讶度控制在 tau 比特",
     source="Basu et al. 2020, arXiv:2007.14966",
     elsewhere="surprise is that among the tokens that were left, as in llama.cpp and"

@@ -16,7 +16,7 @@ STAGE = Stage(
             high=1.0,
         ),
     ),
-    summary="keeps the most likely of the top 100 tokens while they hold at most h of the entropy",
+    summary="keeps the most likely of the top 100 tokens while they have at most h of the entropy",
     summary_zh="在前 100 个 token 中按概率从高到低保留，直到累积熵超过总熵的 h 倍",
     source="Potraghloo et al. 2025, arXiv:2509.02510",
     elsewhere="as in Transformers, which has it off as null and refuses 0; a tie with the last kept"

@@ -32,7 +32,7 @@ STAGE = Stage(
         Parameter(
             "xtc_protect_structure",
             FLAG,
-            "Whether tokens that end the text or hold a newline are never removed.",
+            "Whether tokens that end the text or contain a newline are never removed.",
             default=True,
         ),
     ),

@@ -128,7 +128,7 @@ def _refuse_unsupported(preset: Preset) -> None:
 def load(folder: str | Path) -> tuple[Any, Any]:
     """The model and the tokenizer of a Transformers folder, without any network access.
 
-    Raises `EngineError` if the folder holds no model.
+    Raises `EngineError` if the folder has no model.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

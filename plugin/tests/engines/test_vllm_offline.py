@@ -88,7 +88,7 @@ class TestSamplingParams:
         assert params.extra_args.keys() == {"other", KEY}
 
     def test_model_defaults_as_vllm_gives_them(self) -> None:
-        """`model_config.get_diff_sampling_param()` has max_tokens too."""
+        """The max_tokens that vLLM's `get_diff_sampling_param()` may return is taken too."""
         defaults = {"temperature": 0.6, "top_p": 0.9, "max_tokens": 50}
         params = temperament.vllm.sampling_params({"top_p": 1}, model_defaults=defaults)
 
@@ -272,7 +272,7 @@ class TestBuildAdmission:
             built(self.config({"temperament": content}), self.state("m"))
 
     def test_restrictions(self) -> None:
-        """The operator's restrictions apply."""
+        """The operator's restrictions apply to offline requests too."""
         content = {
             "allow": ["chat", "answers*"],
             "inline": False,
@@ -358,6 +358,6 @@ class TestProcessor:
         TemperamentLogitsProcessor.validate_params(SamplingParams())
 
     def test_catalogues_of_ones_own(self) -> None:
-        """`catalogue=` replaces the shipped presets."""
+        """A catalogue passed as `catalogue=` replaces the shipped presets."""
         with pytest.raises(PresetError, match="none is loaded"):
             temperament.vllm.sampling_params("chat", catalogue=Catalogue({}))

@@ -213,7 +213,7 @@ class TestParsing:
         """Too many values are refused before they are parsed."""
         raw = f'{{"preset": "chat", "prompt": [{part * MAX_VALUES}0]}}'.encode()
 
-        with pytest.raises(RequestError, match="the body holds too many values"):
+        with pytest.raises(RequestError, match="the body has too many values"):
             parse(raw)
 
     def test_a_text_of_commas_and_brackets(self) -> None:

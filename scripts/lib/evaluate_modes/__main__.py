@@ -31,12 +31,12 @@ def main() -> None:
     options.add_argument("--prompts", type=int, help="the number of prompts of each kind")
     options.add_argument("--docs", action="store_true", help="write docs/reports/modes*.md")
     chosen = options.parse_args()
-    from scripts.lib.evaluate_modes.answers import collect, wanted
+    from scripts.lib.evaluate_modes.answers import collect, questions
     from scripts.lib.evaluate_modes.measures import measure
     from scripts.lib.evaluate_modes.tables import tables
 
     answers = collect(chosen.answers, chosen.prompts)
-    numbers = measure({key: answers[key] for key, _, _ in wanted(chosen.prompts)})
+    numbers = measure({key: answers[key] for key, _, _ in questions(chosen.prompts)})
     print(tables(numbers, "en"))
     if chosen.docs:
         text = json.dumps(numbers, indent=1)

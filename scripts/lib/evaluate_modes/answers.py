@@ -44,22 +44,22 @@ def prompts(name: str) -> list[str]:
     return (FOLDER / f"{name}-prompts.txt").read_text(encoding="utf-8").splitlines()
 
 
-def wanted(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
+def questions(count: int | None) -> list[tuple[Key, dict[str, Any], str]]:
     """Every question: its key, the request's fields, the prompt. `count` limits the prompts.
 
     The questions of the first prompts come first, so that an interrupted run can be measured with a
     smaller `count`.
     """
-    questions = []
+    found = []
     for number, prompt in enumerate(prompts("coding")[:count]):
         for condition, (fields, diverse) in CODING.items():
             seeds = SEEDS if diverse and number < DIVERSE else 1
-            questions += [
+            found += [
                 (("coding", condition, number, seed), fields, prompt) for seed in range(seeds)
             ]
     for number, prompt in enumerate(prompts("open")[:count]):
-        questions += [(("open", name, number, 0), fields, prompt) for name, fields in OPEN.items()]
-    return sorted(questions, key=lambda question: question[0][2])
+        found += [(("open", name, number, 0), fields, prompt) for name, fields in OPEN.items()]
+    return sorted(found, key=lambda question: question[0][2])
 
 
 def ask(server: Server, key: Key, fields: dict[str, Any], prompt: str) -> str:
@@ -86,7 +86,7 @@ def known_answers(path: Path) -> dict[Key, str]:
 def collect(path: Path, count: int | None) -> dict[Key, str]:
     """All answers; those that are missing are asked for."""
     answers = known_answers(path)
-    missing = [one for one in wanted(count) if one[0] not in answers]
+    missing = [one for one in questions(count) if one[0] not in answers]
     if not missing:
         return answers
     with ExitStack() as stack:

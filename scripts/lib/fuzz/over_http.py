@@ -57,19 +57,19 @@ def over_http(server: Server, model: str, options: argparse.Namespace, report: R
 
 
 def mild(raw: bytes) -> bytes:
-    """The same, but for how many tokens and samples it wants where that is a number."""
+    """Returns the body with small numbers of tokens and samples, where they are numbers."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         return raw
     if not isinstance(body, dict):
         return raw
-    wanted = [
+    large = [
         name
         for name in ("n", "max_tokens", "max_completion_tokens", "max_new_tokens", "best_of",
                      "num_return_sequences", "min_tokens", "n_predict", "num_predict")
         if isinstance(body.get(name), int) and body[name] > 3
     ]  # fmt: skip
-    if not wanted:
+    if not large:
         return raw
-    return json.dumps(body | dict.fromkeys(wanted, 2)).encode()
+    return json.dumps(body | dict.fromkeys(large, 2)).encode()

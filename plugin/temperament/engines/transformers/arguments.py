@@ -120,7 +120,7 @@ def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)
 def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
     """Returns the fields of `_OVERRIDABLE` that one of the presets sets, neutral.
 
-    They are all of them where a preset stands alone.
+    They are all of them under a preset with `alone`.
 
     The others stay with Transformers, which also knows the encoder's text and where `generate` was
     told to end.

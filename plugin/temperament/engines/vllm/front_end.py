@@ -1,6 +1,6 @@
 """Which front end stands before the engine, seen from the engine's processes.
 
-The operator's default preset and restrictions hold where vLLM's Python server loads the endpoint
+The operator's default preset and restrictions apply where vLLM's Python server loads the endpoint
 plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
 
 | start | calls the `validate_params` of Temperament |
@@ -43,7 +43,7 @@ def check(
     arguments: Sequence[str] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Raises `EngineError` if the operator's settings can't hold behind this front end.
+    """Raises `EngineError` if the operator's settings can't apply behind this front end.
 
     Without such settings, a front end that reads no presets is reported in the log. `arguments` and
     `environment` are those of this process by default.

@@ -257,14 +257,14 @@ def _at(
 
 def _slopes(sample: Sample, parameter: str) -> dict[str, Any]:
     line = sample.elasticities(parameter)
-    wanted: Mapping[str, tuple[float, ...]] = {
+    values: Mapping[str, tuple[float, ...]] = {
         "temperature": (0.3, 0.5, 0.7, 0.9, 1.0, 1.5),
         "top_p": (0.3, 0.5, 0.7, 0.9, 0.95),
         "top_k": (5, 20, 50, 200),
         "min_p": (0.02, 0.1, 0.3),
     }
     found = {}
-    for value in wanted[parameter]:
+    for value in values[parameter]:
         [place] = np.flatnonzero(line.x == value)
         parts = (float(part[place]) for part in (line.value, line.low, line.high))
         found[str(value)] = _rounded(Estimate(*parts))
