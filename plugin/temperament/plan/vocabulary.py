@@ -64,9 +64,10 @@ class TokenBytes:
 
     @cached_property
     def digest(self) -> str:
-        """Thirty-two hexadecimal digits that identify the bytes of all tokens."""
-        lengths = array("q", map(len, self.spelled)).tobytes()
-        return hashlib.sha256(lengths + b"".join(self.spelled)).hexdigest()[:32]
+        """Thirty-two hexadecimal digits that identify the bytes of all tokens, and special ones."""
+        numbers = (*map(len, self.spelled), *(token for token, _ in self.special))
+        joined = array("q", numbers).tobytes() + b"".join(self.spelled)
+        return hashlib.sha256(joined).hexdigest()[:32]
 
     @classmethod
     def of(cls, tokenizer: Any, size: int | None = None) -> TokenBytes:

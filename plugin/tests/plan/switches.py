@@ -73,10 +73,9 @@ def some_preset(random: Random, vocabulary: TokenBytes, start: str = "one") -> P
             continue
 
 
-def _ends(rule: Rule, text: bytes, since: int) -> bool:
+def _ends(rule: Rule, text: bytes, since: int, vocabulary: TokenBytes) -> bool:
     """Whether one of a rule's texts ends where a text ends; a whole line's, all behind `since`."""
-    for ending in rule.on.texts:
-        encoded = ending.encode()
+    for encoded in (one for ending in rule.on.texts for one in vocabulary.spellings(ending)):
         before = rb"(?:\A|\n)[ \t]*" if rule.on.at_line_start or rule.on.end_of else b""
         behind = rb"[ \t\r]*\n\Z" if rule.on.end_of else rb"\Z"
         for begin in range(since if rule.on.end_of else 0, len(text) - len(encoded) + 1):
@@ -118,13 +117,17 @@ def search(
         return True
 
     for count, token in enumerate(output, 1):
-        spelling, switched = vocabulary.spelled[token], False
+        spelling, switched = vocabulary.atomic[token], False
         on_token = [rule for rule in preset.switch
                 if token in (rule.on.token, names.get(str(rule.on.token)))]  # fmt: skip
         for byte in range(1, len(spelling) + 1):
             text += spelling[byte - 1 : byte]
             last = byte == len(spelling)
-            rules = [r for r in preset.switch if _ends(r, text, since) or (last and r in on_token)]
+            rules = [
+                rule
+                for rule in preset.switch
+                if _ends(rule, text, since, vocabulary) or (last and rule in on_token)
+            ]
             switched |= take(rules, count, byte)
         if not spelling:
             switched |= take(on_token, count, 0)

@@ -161,10 +161,15 @@ def mode_automaton(switching: Switching, vocabulary: TokenBytes | None) -> ModeA
 
 
 def _detectors(rule: Rule, vocabulary: TokenBytes) -> list[Detector]:
-    """Returns what a rule waits for, without a token name that the vocabulary doesn't have."""
+    """Returns what a rule waits for, without a token name that the vocabulary doesn't have.
+
+    A text with a special token's name in it is two patterns (`TokenBytes.spellings`).
+    """
     on = rule.on
     found: list[Detector] = [
-        Pattern(text.encode("utf-8", "replace"), on.at_line_start, on.end_of) for text in on.texts
+        Pattern(spelling, on.at_line_start, on.end_of)
+        for text in on.texts
+        for spelling in vocabulary.spellings(text)
     ]
     token = dict(vocabulary.added).get(on.token) if isinstance(on.token, str) else on.token
     return found if token is None else [*found, token]
@@ -224,11 +229,11 @@ def _pending(
     pending = np.full((triggers.bytes.states, MAX_MODES), SAME_MODE, dtype=np.int64)
     if not any(rule.before for rule in switching.rules):
         return pending
-    spelled = sorted(set(vocabulary.spelled))
+    tokens = sorted(set(vocabulary.atomic))
 
     def begins_a_token(missing: bytes) -> bool:
-        at = bisect_left(spelled, missing)
-        return at < len(spelled) and spelled[at].startswith(missing)
+        at = bisect_left(tokens, missing)
+        return at < len(tokens) and tokens[at].startswith(missing)
 
     patterns = [
         (detector, number)

@@ -23,7 +23,7 @@ from temperament.plan.automata.patterns import ByteAutomaton, Pattern, byte_auto
 from temperament.plan.automata.tokens import Event, Events, TokenAutomaton, run_over_tokens
 from temperament.plan.vocabulary import TokenBytes
 
-VERSION = 4  # of the stored arrays; a file of another version is not read
+VERSION = 5  # of the stored arrays; a file of another version is not read
 KEPT = 64  # automata in memory
 NO_TOKEN = -1  # as a rest: nothing is left of the token
 SAME_STATE = -1  # as a next state: a token without bytes doesn't change the state
@@ -161,7 +161,7 @@ class _Builder:
             if isinstance(detector, Token):
                 self._detectors_of_token.setdefault(detector, set()).add(number)
         missing = max(self._detectors_of_token, default=-1) + 1 - len(vocabulary)
-        self._spelled = (*vocabulary.spelled, *[b""] * missing)
+        self._spelled = (*vocabulary.atomic, *[b""] * missing)
         self._marks: list[Mark] = [(frozenset(), 0)]
         self._number: dict[Mark, int] = {self._marks[0]: 0}
         of_pattern = [number for number, d in enumerate(detectors) if isinstance(d, Pattern)]

@@ -179,11 +179,13 @@ class TestWhatCanNeverMatch:
             "switch.0.on.token: no such token; given: '<ent>'; did you mean '<end>'?"
         ] == problems({"token": "<ent>"}, LETTERS)
 
-    def test_special_tokens_count_as_they_are_written(self) -> None:
-        """A special token's name counts as its text."""
+    def test_a_special_token_matches_by_its_whole_text(self) -> None:
+        """A part of a special token's name never matches."""
         special = TokenBytes((b"a", b""), (), ((1, b"</think>"),))
 
         assert [] == problems({"text": "</think>"}, special)
+        assert [] == problems({"text": "a</think>a"}, special)
+        assert 1 == len(problems({"text": "think"}, special))
 
 
 def test_too_many_states() -> None:
