@@ -78,7 +78,7 @@ class V2Runner:
         self.prompts = torch.zeros(SLOTS, dtype=torch.int32)
         self.filled = np.zeros(SLOTS, dtype=np.int32)
         self.totals = torch.zeros(SLOTS, dtype=torch.int32)
-        states = SimpleNamespace(
+        self._states = SimpleNamespace(
             device=torch.device("cpu"),
             max_num_reqs=SLOTS,
             vocab_size=VOCABULARY,
@@ -88,9 +88,13 @@ class V2Runner:
             total_len=SimpleNamespace(gpu=self.totals),
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
-        config = engine_config(speculative_config=speculative)
+        self._config = engine_config(speculative_config=speculative)
         self.meter = Meter()
-        self.batch = V2Batch(config, states, self.meter)
+        self.start()
+
+    def start(self) -> None:
+        """Creates the adapter, as vLLM does while it loads the model."""
+        self.batch = V2Batch(self._config, self._states, self.meter)
 
     def add(self, row: Row) -> bool:
         """Gives a slot to a request, whose tokens are committed."""

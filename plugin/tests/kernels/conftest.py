@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from temperament.batch.device_chains import SWITCH
 from temperament.kernels import chain
 from tests.kernels import interpreter
 
@@ -12,10 +11,7 @@ from tests.kernels import interpreter
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the rows of a test go the way of a GPU's."""
-    pytest.importorskip("triton")
-    interpreter.patch_once()
-    monkeypatch.setenv(interpreter.SWITCH, "1")
-    monkeypatch.setenv(SWITCH, "interpret")
+    interpreter.interpret(monkeypatch)
 
 
 @pytest.fixture(params=[0, 128], ids=["wide blocks", "narrow blocks"])

@@ -12,6 +12,8 @@ from types import FunctionType, SimpleNamespace
 
 import pytest
 
+from temperament.batch import device_chains
+
 SWITCH = "TRITON_INTERPRET"
 
 
@@ -26,6 +28,14 @@ def import_interpreted() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SWITCH, "1")
         import temperament.kernels.chain  # noqa: F401
+
+
+def interpret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the rows of a test go the way of a GPU's. Skips the test where there is no Triton."""
+    pytest.importorskip("triton")
+    patch_once()
+    monkeypatch.setenv(SWITCH, "1")
+    monkeypatch.setenv(device_chains.SWITCH, "interpret")
 
 
 @cache

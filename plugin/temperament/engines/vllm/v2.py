@@ -4,6 +4,9 @@ With speculative decoding a request has one more row for each draft token, and o
 which rows belong to which request. So every stage runs on all rows then, and its result is kept
 only in the rows of requests that have the stage. How many draft tokens were accepted is seen at the
 next step, from the tokens: modes and states follow these alone.
+
+vLLM creates logits processors while it loads the model, in the memory pool of the weights, which
+sleep mode empties at level 2. So what stays on the device is created at the first step.
 """
 
 from __future__ import annotations
@@ -48,32 +51,42 @@ class V2Batch:
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(meter, self._give_up, self._restart)
-        self._restart()
+        # None until the first request
+        self._rows: Rows | None = None
         device = self._states.device
         if runs_kernels(device):
             self._compile_kernels(device)
         elif device.type != "cpu":
             logger.info("temperament: no Triton kernels here: presets run as torch operators")
+        self._restart()
+
+    @property
+    def rows(self) -> Rows:
+        """Returns the rows of all slots, which are created at the first call."""
+        if self._rows is None:
+            self._rows = self._new_rows()
+        return self._rows
+
+    def _new_rows(self) -> Rows:
+        # Steps with and without draft tokens must give a row the same bits.
+        candidates = not self._drafts
+        slots, device = self._states.max_num_reqs, self._states.device
+        return Rows(slots, device, self._vocabulary, candidates=candidates, drafts=self._drafts)
 
     def _compile_kernels(self, device: torch.device) -> None:
         """Compiles the kernels and runs them once; where that fails, the torch operators run."""
         try:
-            self.rows.table.warm_up(self._states.vocab_size)
+            self._new_rows().table.warm_up(self._states.vocab_size)
         except Exception as error:  # of a compiler or a driver: it must not end the server
             logger.warning(
                 "temperament: no Triton kernels here, presets run as torch operators: %r",
                 error,
             )
             do_without_kernels(device)
-            self._restart()
 
     def _restart(self) -> None:
-        slots, device = self._states.max_num_reqs, self._states.device
-        # Steps with and without draft tokens must give a row the same bits.
-        candidates = not self._drafts
-        self.rows = Rows(
-            slots, device, self._vocabulary, candidates=candidates, drafts=self._drafts
-        )
+        slots = self._states.max_num_reqs
+        self._rows = None
         # slots of requests with modes whose tokens have not been read yet
         self._unread: list[int] = []
         # slot -> the request's parameters, for slots whose snapshot is kept
@@ -89,7 +102,7 @@ class V2Batch:
         """Gives a slot to a request; returns whether we change its logits."""
         self._guard.attempt(slot, partial(self._keep, slot))
         self._guard.attempt(slot, partial(self._add, slot, params))
-        return self.rows.active(np.array([slot]))
+        return self._rows is not None and self._rows.active(np.array([slot]))
 
     def _add(self, slot: int, params: SamplingParams) -> None:
         request = request_of(params, self._unseeded.seed(), self._size)
@@ -108,6 +121,8 @@ class V2Batch:
 
         A request that was preempted has output already, and `start: auto` depends on the prompt.
         """
+        if self._rows is None:
+            return
         try:
             self.rows.table.flush()
         except Exception as error:
@@ -125,7 +140,7 @@ class V2Batch:
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
         """Returns [rows, vocab] float32 logits, changed in place."""
         slots = context.idx_mapping_np.astype(np.int64)
-        if not self.rows.active(slots):
+        if self._rows is None or not self.rows.active(slots):
             return logits
 
         def rows_of(slot: int) -> Tensor:
