@@ -22,7 +22,7 @@ SIDES = ("start", "end")
 Marker = Literal["reasoning.start", "reasoning.end", "tool_call.start", "tool_call.end"]
 NAMES: tuple[Marker, ...] = get_args(Marker)
 NONE = "none"  # as a format: the model writes no such part
-_FIELDS = ("start", "end", "unmarked", "note", "ordinary", "source")
+_FIELDS = ("start", "end", "unmarked", "note", "ordinary", "source", "since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Marks:
 
     Without `start`, `unmarked` is the reason. Without `end`, the part lasts to the end of the text.
     `ordinary` marks may occur in the texts of models with other formats. `note` is what of the
-    format the marks don't tell.
+    format the marks don't tell. `since` is the first vLLM with the parser, "" for an older one.
     """
 
     start: tuple[str, ...] = ()
@@ -40,6 +40,7 @@ class Marks:
     note: str = ""
     ordinary: bool = False
     source: str = ""
+    since: str = ""
 
     def on(self, side: str) -> tuple[str, ...]:
         """Returns the marks of a side, `start` or `end`."""

@@ -17,6 +17,8 @@ logger = init_logger("vllm.temperament")
 
 # With these a parser that depends on the request reads thinking.
 _THINKING = {"thinking": True, "enable_thinking": True, "reasoning_effort": "high"}
+# The tool parsers whose marks are in the tokenizer's response template.
+_OF_TEMPLATE = ("hf", "beam")
 # The names under which tool parsers keep the marks of all calls of an answer, or of each call.
 _ATTRIBUTES = (
     ("tool_calls_start_token", "tool_calls_end_token"),
@@ -104,7 +106,7 @@ def ask(part: str, name: str, tokenizer: Any) -> Marks | None:
             from vllm.tool_parsers import ToolParserManager
 
             parser = ToolParserManager.get_tool_parser(name)(tokenizer)
-            sides = _template_marks(tokenizer) if name == "hf" else _tool_marks(parser)
+            sides = _template_marks(tokenizer) if name in _OF_TEMPLATE else _tool_marks(parser)
     except Exception:  # a parser may be anyone's
         return None
     source = f"vLLM's {part} parser {name}"
