@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -118,6 +119,42 @@ def test_a_config_file(tmp_path: Path, lines: str, refused: bool) -> None:
             assert refused
         else:
             assert not refused
+
+
+@pytest.mark.parametrize("spelling", [["-i", "{}"], ["--input-file={}"], ["--input_file", "{}"]])
+def test_a_batch_that_names_presets(tmp_path: Path, spelling: list[str], log: Any) -> None:
+    """Each line whose fields would be ignored is named, before anything is drawn."""
+    file = tmp_path / "asked.jsonl"
+    bodies: list[Any] = [
+        {"temperature": 0.5, "vllm_xargs": {"preset": "code"}},
+        {"preset": "code"},
+        {"preset": None},
+        [],
+        {"top_a": 0.2, "temperature": {"from": 1, "to": 0.5, "over": 9}, "preset_trace": True},
+    ]
+    file.write_text("".join(json.dumps({"body": body}) + "\n" for body in bodies) + "\n{\n")
+    arguments = ["/bin/vllm", "run-batch", *(each.format(file) for each in spelling)]
+    with pytest.raises(EngineError) as caught:
+        front_end.check(config(), arguments, LOADED)
+
+    assert [
+        (f"{file}:2", "body.preset", "'code'"),
+        (f"{file}:5", "body.preset_trace", "True"),
+        (f"{file}:5", "body.temperature", "{'from': 1, 'to': 0.5, 'over': 9}"),
+        (f"{file}:5", "body.top_a", "0.2"),
+    ] == [(p.where, p.path, p.given) for p in sorted(caught.value.problems, key=lambda p: p.path)]
+    assert [] == log.messages
+
+
+def test_a_batch_that_names_none(tmp_path: Path, log: Any) -> None:
+    """Such a batch runs, and there is nothing to say; of a file elsewhere nothing is known."""
+    file = tmp_path / "asked.jsonl"
+    file.write_text('{"body": {"temperature": 0.5}}\n')
+    front_end.check(config(), ["/bin/vllm", "run-batch", "-i", str(file)], LOADED)
+    assert [] == log.messages
+    front_end.check(config(), ["/bin/vllm", "run-batch", "-i", "https://a.example/b"], LOADED)
+
+    assert 1 == len(log.messages)
 
 
 def test_wrong_settings() -> None:

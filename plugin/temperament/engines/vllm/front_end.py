@@ -10,6 +10,8 @@ plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
 | `vllm run-batch` | yes |
 | any, if `VLLM_PLUGINS` doesn't name the plugin | yes |
 
+The file of a batch is read here, before it runs.
+
 An engine's process has the arguments and the environment of the process that started it. Workers
 that Ray starts have vLLM's environment variables alone.
 """
@@ -19,19 +21,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vllm.logger import init_logger
 
-from temperament.engines.vllm import plugins
-from temperament.errors import EngineError, Problem
+from temperament.engines.vllm import batch_file, plugins
+from temperament.errors import MOST, EngineError, Problem
 from temperament.server import settings
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
 RUST = "VLLM_USE_RUST_FRONTEND"
+BATCH = "vllm run-batch"
 COMMAND_LINE = ("vllm", "main")  # `vllm ...`, `python -m vllm.entrypoints.cli.main ...`
 OTHERS = ("api_server", "bench", "launch")
 
@@ -45,8 +49,8 @@ def check(
 ) -> None:
     """Raises `EngineError` if the operator's settings can't apply behind this front end.
 
-    Without such settings, a front end that reads no presets is reported in the log. `arguments` and
-    `environment` are those of this process by default.
+    The same for a batch whose file names presets. Another front end that reads none is reported in
+    the log. `arguments` and `environment` are those of this process by default.
     """
     arguments = _expanded(sys.argv if arguments is None else arguments)
     environment = os.environ if environment is None else environment
@@ -54,8 +58,9 @@ def check(
         return
     start = _without_plugins(arguments, environment)
     promises = settings.read(config.additional_config).promises
+    problems = []
     if promises and (start or not plugins.ours_is_named(environment)):
-        raise EngineError(
+        problems.append(
             Problem(
                 settings.WHERE,
                 ", ".join(promises),
@@ -65,7 +70,14 @@ def check(
                 reason="unsupported",
             )
         )
-    if start:
+    batch = None
+    if start == BATCH and plugins.ours_is_named(environment):
+        batch = batch_file.input_file(arguments)
+    if batch is not None:
+        problems += islice(batch_file.unread_fields(batch), MOST)
+    if problems:
+        raise EngineError(problems)
+    if start and batch is None:
         logger.warning(
             "temperament: %s reads no presets: a request that names one is sampled without it.",
             start,
@@ -76,7 +88,7 @@ def _without_plugins(arguments: Sequence[str], environment: Mapping[str, str]) -
     """Returns the start that loads no endpoint plugin; "" for one that may load Temperament's."""
     program, command = _command(arguments)
     if program == "run_batch" or command == "run-batch":
-        return "vllm run-batch"
+        return BATCH
     if program == "grpc_server" or (command == "serve" and "--grpc" in arguments):
         return "vllm serve --grpc"
     # Of vLLM's own programs, `vllm serve` alone reads the variable.
