@@ -7,42 +7,31 @@ unless the server has a default preset or locks parameters.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from temperament.errors import Problem, RequestError, TemperamentError
+from temperament.errors import Problem
 from temperament.plan import Choice, PresetPlan, split_preset
 from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset
-from temperament.presets.parsing import too_large
-from temperament.presets.picking import verdicts
 from temperament.presets.resolve import merge, parse_fields, resolve
 from temperament.presets.token_ids import unknown_tokens
 from temperament.server import refusals, trace
 from temperament.server.body import write_body
+from temperament.server.choosing import Chosen, choose
 from temperament.server.endpoints import Endpoint
-from temperament.server.fields import (
-    SEARCH,
-    generation_fields,
-    has_plugin_fields,
-    plugin_fields,
-    sampling_fields,
-)
-from temperament.server.request_facts import facts_of
+from temperament.server.fields import plugin_fields, sampling_fields
+from temperament.server.planning import PlanCache, Planned, plan_key
+from temperament.server.problems import collecting, raise_all
+from temperament.server.request import EMBEDDINGS, Request
 from temperament.server.restrictions import Restrictions, inline_size
 from temperament.server.scan import may_have_plugin_fields
 from temperament.server.selection import Selection, select
 from temperament.server.thinking import RequestThinking
 from temperament.server.trace import Trace
-
-EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens
-MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
-MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +47,6 @@ class Admitted:
     warning: str = ""
     # the model's name in the answer, "" if vLLM's name stays
     model: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A request's resolved layers, their plan, and the reasons for a refusal, if there are any."""
-
-    preset: Preset
-    plan: PresetPlan
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The preset over the default's values, and what the answer's header says."""
-
-    # None: the default alone
-    preset: Preset | None
-    # `name@digest`, or `auto>name@digest` for a preset that was picked; "" without a preset
-    label: str
-
-
-_Key = tuple[str | None, str, Endpoint]
 
 
 def _serves_nothing(_name: str) -> bool:
@@ -112,7 +79,7 @@ class Admission:
     thinking: RequestThinking | None = None
     # the same server for requests with thinking and without it, where it differs
     variants: Mapping[bool, Admission] = field(default_factory=dict)
-    _plans: dict[_Key, Planned] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _plans: PlanCache = field(default_factory=PlanCache, init=False, repr=False, compare=False)
 
     @property
     def offered(self) -> list[Preset]:
@@ -131,6 +98,11 @@ class Admission:
         """Whether `admit` may change or refuse a body, judged by its bytes alone."""
         return self.handles_all or may_have_plugin_fields(raw, plugin_fields(endpoint))
 
+    @property
+    def handles_all(self) -> bool:
+        """Whether a default preset or a lock applies to every request."""
+        return self.default is not None or bool(self.restrictions.locked)
+
     def admit(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
     ) -> Admitted | None:
@@ -139,211 +111,132 @@ class Admission:
         `header` is the text of the header that names a preset. Raises `RequestError` or
         `PresetError` with every problem.
         """
-        if self.thinking is not None and self.variants:
-            variant = self.variants.get(self.thinking.thinks(body))  # type: ignore[arg-type]
-            if variant is not None:
-                return variant.admit(body, header, endpoint)
-        problems: list[Problem] = []
-        selection = Selection(None, body.get("model"))
-        with _collecting(problems):
-            selection = select(body, header, self.catalogue, self.serves, self.restrictions)
+        variant = self._variant(body)
+        if variant is not None:
+            return variant.admit(body, header, endpoint)
+        request, problems = self._read(body, header, endpoint)
         selected = not problems
         problems += refusals.reserved_xargs(body)
-        fields = sampling_fields(body, endpoint)
-        if body.get(SEARCH):
-            self._check_search(body, selection, fields, endpoint, problems)
+        if request.searches:
+            raise_all(chain(problems, self._search_problems(request)))
             return None
-        if not (problems or self._handles(body, selection, fields, endpoint)):
+        if not (problems or self.handles_all or request.uses_plugin):
             return None
-        if endpoint.unsupported:
-            problems.append(refusals.unsupported(endpoint.unsupported))
-        problems += refusals.malformed_xargs(body)
-        problems += self.restrictions.check_parents(fields, self.catalogue)
-        if self.restrictions.locked:
-            problems += self.restrictions.check_parameters(
-                _requested_parameters(body, fields, endpoint)
-            )
+        problems += self._body_problems(request)
         if problems:
-            with _collecting(problems):
-                if selected and not endpoint.unsupported:
-                    chosen = self._chosen(body, selection.preset, fields, endpoint)
-                    self._checked(body, chosen.preset, fields, endpoint)
-                else:  # no preset is known, or none can act: the request's fields alone
-                    _parse_layer(fields)
-            _raise(problems)
-        chosen = self._chosen(body, selection.preset, fields, endpoint)
-        planned = self._checked(body, chosen.preset, fields, endpoint)
-        label = chosen.label or None
-        plan = planned.plan
-        new = write_body(
-            body,
-            fields,
-            planned.preset,
-            plan,
-            endpoint,
-            label=label or "request",
-            top_k=plan.residual.most_tokens if self.masks and not plan.native["top_k"] else None,
-        )
-        if "model" in body:
-            new["model"] = selection.model
-        traced = None
-        if body.get(trace.FIELD):
-            assert self.tokens is not None
-            traced = Trace.of(planned.preset, self.tokens(), keeps_ids=body.get(trace.IDS) is True)
-            new[trace.IDS] = True
-        embedded = body.get(EMBEDDINGS) is not None
-        warning = blind_to_embeddings(planned.preset, EMBEDDINGS) if embedded else ""
-        return Admitted(new, label, traced, warning, selection.alias)
+            raise_all(chain(problems, self._value_problems(request, selected=selected)))
+        chosen = self._choose(request)
+        return self._write(request, chosen, self._checked(request, chosen.preset))
 
-    def _chosen(
-        self,
-        body: Mapping[str, Any],
-        named: Preset | None,
-        fields: Mapping[str, Any],
-        endpoint: Endpoint,
-    ) -> Chosen:
-        """Returns the preset that a request is sampled with, over the default's values.
+    def _variant(self, body: Mapping[str, Any]) -> Admission | None:
+        """Returns the admission for requests with or without thinking, if it is another."""
+        if self.thinking is None or not self.variants:
+            return None
+        return self.variants.get(self.thinking.thinks(body))  # type: ignore[arg-type]
 
-        It is the one that the request names, or what that one, or the default, picks.
-        """
-        chooser = named or self.default
-        if chooser is None or not chooser.pick:
-            return Chosen(named, chooser.label if chooser is not None else "")
+    def _read(
+        self, body: dict[str, Any], header: str | None, endpoint: Endpoint
+    ) -> tuple[Request, list[Problem]]:
+        """Returns the request with the preset that it names, and what is wrong with that name."""
+        problems: list[Problem] = []
+        selection = Selection(None, body.get("model"))
+        with collecting(problems):
+            selection = select(body, header, self.catalogue, self.serves, self.restrictions)
+        return Request(body, endpoint, sampling_fields(body, endpoint), selection), problems
 
-        def barred(name: str) -> str:
-            return self._why_barred(self.catalogue.resolve(name), body, fields, endpoint)
-
-        own = replace(chooser, pick=())  # what the chooser sets itself is the layer below
-        for verdict in verdicts(chooser, facts_of(body), barred):
-            if verdict.outcome == "taken":
-                picked = self.catalogue.resolve(verdict.rule.preset)
-                below = own if own.plain() or own.alone else None
-                return Chosen(merge(picked, below), f"{chooser.name}>{picked.label}")
-        return Chosen(None if named is None else own, chooser.label)
-
-    def _why_barred(
-        self,
-        preset: Preset,
-        body: Mapping[str, Any],
-        fields: Mapping[str, Any],
-        endpoint: Endpoint,
-    ) -> str:
-        """Returns why a rule can't pick a preset for this request, "" if it can."""
-        problems = list(self.restrictions.check_name(preset, "preset", self.catalogue))
-        if not problems:
-            with _collecting(problems):
-                self._checked(body, preset, fields, endpoint)
-        return problems[0].message if problems else ""
-
-    @property
-    def handles_all(self) -> bool:
-        """Whether a default preset or a lock applies to every request."""
-        return self.default is not None or bool(self.restrictions.locked)
-
-    def _handles(
-        self,
-        body: Mapping[str, Any],
-        selection: Selection,
-        fields: Mapping[str, Any],
-        endpoint: Endpoint,
-    ) -> bool:
-        """Whether the request names a preset, has a field of Temperament, or all are handled."""
-        return (
-            self.handles_all
-            or selection.preset is not None
-            or body.get(trace.FIELD) is not None
-            or has_plugin_fields(fields, endpoint)
-        )
-
-    def _check_search(
-        self,
-        body: Mapping[str, Any],
-        selection: Selection,
-        fields: Mapping[str, Any],
-        endpoint: Endpoint,
-        problems: list[Problem],
-    ) -> None:
-        """Raises `RequestError` for beam search with the plugin's fields or against a restriction.
+    def _search_problems(self, request: Request) -> list[Problem]:
+        """Returns what is wrong with a beam search: fields of the plugin, values that are locked.
 
         The server's default preset doesn't act on beam search.
         """
-        if selection.preset is not None or has_plugin_fields(fields, endpoint):
-            problems.append(refusals.beam_search())
+        problems = [refusals.beam_search()] if request.samples_by_plugin else []
         if self.restrictions.locked:
-            problems += self.restrictions.check_parameters(
-                _requested_parameters(body, fields, endpoint)
-            )
-            with _collecting(problems):
-                searched = parse_fields(fields, refusals.WHERE).over_model(self.model_defaults)
-                problems += self._out_of_bounds(body, searched, endpoint)
-        _raise(problems)
+            problems += self.restrictions.check_parameters(request.parameters)
+            with collecting(problems):
+                layer = parse_fields(request.fields, refusals.WHERE)
+                searched = layer.over_model(self.model_defaults)
+                problems += self._out_of_bounds(request, searched)
+        return problems
 
-    def _checked(
-        self,
-        body: Mapping[str, Any],
-        preset: Preset | None,
-        fields: Mapping[str, Any],
-        endpoint: Endpoint,
-    ) -> Planned:
+    def _body_problems(self, request: Request) -> Iterator[Problem]:
+        """Yields what is wrong with a body before its values are read."""
+        if request.endpoint.unsupported:
+            yield refusals.unsupported(request.endpoint.unsupported)
+        yield from refusals.malformed_xargs(request.body)
+        yield from self.restrictions.check_parents(request.fields, self.catalogue)
+        if self.restrictions.locked:
+            yield from self.restrictions.check_parameters(request.parameters)
+
+    def _value_problems(self, request: Request, *, selected: bool) -> list[Problem]:
+        """Returns what is wrong with the values of a request that is refused for other reasons.
+
+        If no preset is known, or none can act, the request's fields alone are checked.
+        """
+        problems: list[Problem] = []
+        with collecting(problems):
+            if selected and not request.endpoint.unsupported:
+                self._checked(request, self._choose(request).preset)
+            else:
+                _parse_layer(request.fields)
+        return problems
+
+    def _choose(self, request: Request) -> Chosen:
+        """Returns the preset that a request is sampled with, over the default's values."""
+
+        def why_barred(preset: Preset) -> str:
+            problems = list(self.restrictions.check_name(preset, "preset", self.catalogue))
+            if not problems:
+                with collecting(problems):
+                    self._checked(request, preset)
+            return problems[0].message if problems else ""
+
+        return choose(request, self.default, self.catalogue, why_barred)
+
+    def _checked(self, request: Request, preset: Preset | None) -> Planned:
         """Returns the plan of a request.
 
         Raises `RequestError` or `PresetError` with every reason against sampling with it.
         """
-        planned = self._plan_request(preset, fields, endpoint)
-        _raise(
+        planned = self._plan(request, preset)
+        tokens_known = self.tokens is not None
+        raise_all(
             chain(
                 planned.problems,
-                self._out_of_bounds(body, planned.preset, endpoint),
+                self._out_of_bounds(request, planned.preset),
                 trace.problems(
-                    body, planned.preset, endpoint, tokens_known=self.tokens is not None
+                    request.body, planned.preset, request.endpoint, tokens_known=tokens_known
                 ),
             )
         )
         return planned
 
-    def _plan_request(
-        self, preset: Preset | None, fields: Mapping[str, Any], endpoint: Endpoint
-    ) -> Planned:
+    def _plan(self, request: Request, preset: Preset | None) -> Planned:
         """Returns the plan of a request. The same fields are resolved and planned once."""
-        key = self._plan_key(preset, fields, endpoint)
-        if key is not None and key in self._plans:
-            return self._plans[key]
+        key = plan_key(preset, request, self.catalogue)
+        if (kept := self._plans.get(key)) is not None:
+            return kept
         resolved = resolve(
             preset,
             self.catalogue,
-            fields=_parse_layer(fields),
+            fields=_parse_layer(request.fields),
             default=None if self.default is None else replace(self.default, pick=()),
             model_values=self.model_defaults,
             where=refusals.WHERE,
         )
-        plan = self._split(resolved, endpoint)
-        planned = Planned(resolved, plan, tuple(self._refusals(resolved, plan, endpoint)))
-        if key is not None and not planned.problems:
-            if len(self._plans) >= MAX_PLANS:
-                self._plans.clear()
-            self._plans[key] = planned
+        plan = self._split(resolved, request.endpoint)
+        problems = tuple(self._plan_problems(resolved, plan, request.endpoint))
+        planned = Planned(resolved, plan, problems)
+        self._plans.keep(key, planned)
         return planned
-
-    def _plan_key(
-        self, preset: Preset | None, fields: Mapping[str, Any], endpoint: Endpoint
-    ) -> _Key | None:
-        """Returns the key of a request's plan; None if the fields are too large to keep."""
-        name = None
-        if preset is not None:
-            listed = self.catalogue.get(preset.name) is preset
-            name = preset.name if listed else preset.label
-        if too_large(fields):
-            return None
-        with suppress(RecursionError):
-            text = json.dumps(fields)  # as text, 1, 1.0 and true differ
-            return (name, text, endpoint) if len(text) <= MAX_KEPT else None
-        return None
 
     def _split(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         target = endpoint.target_with(self.model_defaults)
         return split_preset(preset, target, self.choice, self.platform)
 
-    def _refusals(self, preset: Preset, plan: PresetPlan, endpoint: Endpoint) -> Iterator[Problem]:
+    def _plan_problems(
+        self, preset: Preset, plan: PresetPlan, endpoint: Endpoint
+    ) -> Iterator[Problem]:
+        """Yields why this server can't sample by a plan."""
         yield from refusals.generation(preset, plan, endpoint)
         yield from refusals.model_values(preset, plan, endpoint, self.model_defaults)
         if self.vocabulary is not None:
@@ -355,14 +248,34 @@ class Admission:
         if self.tokens is not None:
             yield from refusals.tokenizer(preset, self.tokens)
 
-    def _out_of_bounds(
-        self, body: Mapping[str, Any], preset: Preset, endpoint: Endpoint
-    ) -> Iterator[Problem]:
+    def _out_of_bounds(self, request: Request, preset: Preset) -> Iterator[Problem]:
         """Yields the values outside the operator's bounds, whichever layer sets them."""
         if self.restrictions.locked:
-            generation = {**preset.generation, **generation_fields(body, endpoint)}
+            generation = {**preset.generation, **request.generation}
             yield from self.restrictions.check_values(preset)
             yield from self.restrictions.check_generation(generation)
+
+    def _write(self, request: Request, chosen: Chosen, planned: Planned) -> Admitted:
+        """Returns the body for vLLM, and what is added to the answer."""
+        preset, plan, body = planned.preset, planned.plan, request.body
+        changed = write_body(
+            body,
+            request.fields,
+            preset,
+            plan,
+            request.endpoint,
+            label=chosen.label or "request",
+            top_k=plan.residual.most_tokens if self.masks and not plan.native["top_k"] else None,
+        )
+        if "model" in body:
+            changed["model"] = request.selection.model
+        traced = None
+        if body.get(trace.FIELD):
+            assert self.tokens is not None
+            traced = Trace.of(preset, self.tokens(), keeps_ids=body.get(trace.IDS) is True)
+            changed[trace.IDS] = True
+        warning = blind_to_embeddings(preset, EMBEDDINGS) if request.has_embeddings else ""
+        return Admitted(changed, chosen.label or None, traced, warning, request.selection.alias)
 
 
 def _parse_layer(fields: Mapping[str, Any]) -> Preset | None:
@@ -373,27 +286,5 @@ def _parse_layer(fields: Mapping[str, Any]) -> Preset | None:
     if not fields:
         return None
     preset = parse_fields(fields, refusals.WHERE)
-    _raise(inline_size(preset))
+    raise_all(inline_size(preset))
     return preset
-
-
-def _requested_parameters(
-    body: Mapping[str, Any], fields: Mapping[str, Any], endpoint: Endpoint
-) -> dict[str, Any]:
-    """Returns every parameter that the request sets."""
-    return {**fields, **generation_fields(body, endpoint)}
-
-
-@contextmanager
-def _collecting(problems: list[Problem]) -> Iterator[None]:
-    """Adds the problems of an error that is raised inside."""
-    try:
-        yield
-    except TemperamentError as error:
-        problems += error.problems
-
-
-def _raise(problems: Iterator[Problem] | list[Problem]) -> None:
-    """Raises `RequestError` if there are problems, each once."""
-    if found := dict.fromkeys(problems):
-        raise RequestError(found)

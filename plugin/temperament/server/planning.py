@@ -1,0 +1,65 @@
+"""A request's plan, and the cache in which the plans of equal requests are kept."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from temperament.errors import Problem
+from temperament.plan import PresetPlan
+from temperament.presets import Catalogue, Preset
+from temperament.presets.parsing import too_large
+from temperament.server.endpoints import Endpoint
+from temperament.server.request import Request
+
+MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
+MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the memory
+
+# The preset's name or label, the fields as JSON, the endpoint.
+Key = tuple[str | None, str, Endpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request's resolved layers, their plan, and the reasons for a refusal, if there are any."""
+
+    preset: Preset
+    plan: PresetPlan
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCache:
+    """The plans of earlier requests. A plan with problems is not kept."""
+
+    _plans: dict[Key, Planned] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def get(self, key: Key | None) -> Planned | None:
+        """Returns the plan that was kept under a key."""
+        return None if key is None else self._plans.get(key)
+
+    def keep(self, key: Key | None, planned: Planned) -> None:
+        """Keeps a plan; a full cache is emptied first."""
+        if key is None or planned.problems:
+            return
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        self._plans[key] = planned
+
+
+def plan_key(preset: Preset | None, request: Request, catalogue: Catalogue) -> Key | None:
+    """Returns the key of a request's plan; None if the fields are too large to keep."""
+    name = None
+    if preset is not None:
+        listed = catalogue.get(preset.name) is preset
+        name = preset.name if listed else preset.label
+    if too_large(request.fields):
+        return None
+    with suppress(RecursionError):
+        text = json.dumps(request.fields)  # as text, 1, 1.0 and true differ
+        return (name, text, request.endpoint) if len(text) <= MAX_KEPT else None
+    return None

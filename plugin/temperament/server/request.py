@@ -1,0 +1,54 @@
+"""One request as it is admitted: its body, its endpoint, and what of the body is the plugin's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from temperament.server import trace
+from temperament.server.endpoints import Endpoint
+from temperament.server.fields import SEARCH, generation_fields, has_plugin_fields
+from temperament.server.selection import Selection
+
+EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's body with the preset that it names."""
+
+    body: dict[str, Any]
+    endpoint: Endpoint
+    # the sampling fields and the documented generation fields that aren't null
+    fields: dict[str, Any]
+    selection: Selection
+
+    @property
+    def uses_plugin(self) -> bool:
+        """Whether the request names a preset or has a field of the plugin."""
+        return self.samples_by_plugin or self.body.get(trace.FIELD) is not None
+
+    @property
+    def samples_by_plugin(self) -> bool:
+        """Whether a preset or a field of the request changes how it is sampled."""
+        return self.selection.preset is not None or has_plugin_fields(self.fields, self.endpoint)
+
+    @property
+    def searches(self) -> bool:
+        """Whether vLLM answers by beam search, on which no preset acts."""
+        return bool(self.body.get(SEARCH))
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether the prompt has embeddings in the place of tokens."""
+        return self.body.get(EMBEDDINGS) is not None
+
+    @property
+    def generation(self) -> dict[str, Any]:
+        """The generation fields of the body, under the names that presets use."""
+        return generation_fields(self.body, self.endpoint)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter that the request sets."""
+        return {**self.fields, **self.generation}
