@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from temperament.cli.mode_drawing import draw, switches
+from temperament.cli.mode_drawing import switches
 from temperament.cli.output import AddCommand, as_json, table
 from temperament.cli.picking_report import picking_report
+from temperament.cli.plan_report import plan_report
+from temperament.cli.preset_text import (
+    equations,
+    facts,
+    parameters,
+    relative_values,
+    stated_values,
+    summary,
+)
 from temperament.errors import PresetError
-from temperament.plan import TARGETS, Decision, Plan, split_preset
+from temperament.plan import TARGETS
 from temperament.plan.split import CHOICES
-from temperament.plan.targets import ENTRY_POINTS
 from temperament.presets import Catalogue, Preset, truncation
 from temperament.presets.groups import in_groups
 from temperament.presets.json_schema import json_schema
-from temperament.presets.plain import plain_value, plain_values
-from temperament.stages import BY_NAME
+from temperament.presets.plain import plain_values
 
 
 def add(command: AddCommand, language: str) -> None:
@@ -27,7 +33,7 @@ def add(command: AddCommand, language: str) -> None:
     show_parser = command("show", show, "everything about one preset")
     check_parser = command("check", check, "reports every problem of preset files")
     explain_parser = command(
-        "explain", explain, "which stages an engine runs, which we run, and why"
+        "explain", explain, "which stages the engine runs, which Temperament runs, and why"
     )
     command("schema", schema, "the JSON Schema of preset files, for editors")
 
@@ -63,7 +69,7 @@ def list_presets(arguments: Namespace) -> str:
     presets = [preset for _, each in groups for preset in each]
     if arguments.json:
         listed = [
-            {**_facts(preset), "group": group.name} for group, each in groups for preset in each
+            {**facts(preset), "group": group.name} for group, each in groups for preset in each
         ]
         if not arguments.model:
             return as_json(listed)
@@ -78,8 +84,8 @@ def list_presets(arguments: Namespace) -> str:
                 (
                     preset.name,
                     ", ".join(preset.aliases),
-                    _parameters(preset),
-                    _summary(preset, arguments.lang),
+                    parameters(preset),
+                    summary(preset, arguments.lang),
                 )
                 for preset in each
             ),
@@ -99,17 +105,17 @@ def show(arguments: Namespace) -> str:
     """Everything about one preset."""
     preset = _catalogue(arguments).resolve(arguments.name)
     if arguments.json:
-        return as_json(_facts(preset))
+        return as_json(facts(preset))
     rows = [
         ("name", preset.name),
-        ("summary", _summary(preset, arguments.lang)),
+        ("summary", summary(preset, arguments.lang)),
         ("aliases", ", ".join(preset.aliases)),
-        ("values", _stated(preset, "")),
-        *((f"mode {mode.name}", _stated(preset, mode.name)) for mode in preset.modes),
+        ("values", stated_values(preset, "")),
+        *((f"mode {mode.name}", stated_values(preset, mode.name)) for mode in preset.modes),
         *(("switch", f"{sources}: {rule}") for sources, rule in switches(preset)),
         ("order", ", ".join(preset.order) or "default"),
-        ("generation", _equations(preset.generation)),
-        ("chain", _equations(preset.chain.values) or "empty: the model's own distribution"),
+        ("generation", equations(preset.generation)),
+        ("chain", equations(preset.chain.values) or "empty: the model's own distribution"),
         *_model_rows(preset),
         ("source", preset.source),
         ("digest", preset.digest),
@@ -153,94 +159,6 @@ def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
         raise PresetError(problems)
 
 
-def explain(arguments: Namespace) -> str:
-    """The modes and their switches, the stages of each chain, then the engine's fields."""
-    catalogue = _catalogue(arguments)
-    preset = catalogue.resolve(arguments.name)
-    if arguments.request is not None:
-        return picking_report(preset, catalogue, arguments.request, as_data=arguments.json)
-    plan = split_preset(preset, TARGETS[arguments.engine], arguments.plan, arguments.platform)
-    generation = _generation(preset, arguments)
-    if arguments.json:
-        about = {"preset": preset.label, "engine": arguments.engine}
-        about |= {"platform": arguments.platform, "plan": arguments.plan}
-        stages = {
-            mode: [_decision(decision) for decision in mode_plan.decisions]
-            for mode, mode_plan in plan.plans.items()
-        }
-        if preset.modes:
-            about["modes"] = stages
-            about |= {"start": preset.start, "switch": [rule.plain() for rule in preset.switch]}
-        else:
-            about["stages"] = stages[""]
-        return as_json({**about, "generation": generation, "fields": plan.native})
-    on = ", ".join(filter(None, (arguments.engine, arguments.platform, f"plan {arguments.plan}")))
-    title = "\n".join(filter(None, (f"{preset.label} on {on}", _summary(preset, arguments.lang))))
-    fields = table([(name, f"{value}") for name, value in plan.native.items()])
-    parts = [title]
-    if preset.modes:
-        parts.append(draw(preset))
-    parts += [_chain(mode, mode_plan) for mode, mode_plan in plan.plans.items()]
-    parts.append(f"Fields of {arguments.engine}:\n{fields}")
-    if generation:
-        rows = [tuple(map(str, row.values())) for row in generation]
-        parts.append(table(rows, ("PARAMETER", "VALUE", "ON", "HOW", "WHERE", "REASON")))
-    return "\n\n".join(parts)
-
-
-def _decision(decision: Decision) -> dict[str, Any]:
-    return {
-        "stage": decision.step.stage,
-        "values": plain_values(dict(decision.step.values)),
-        "side": decision.side,
-        "reason": decision.reason,
-        "source": BY_NAME[decision.step.stage].source,
-    }
-
-
-def _chain(mode: str, plan: Plan) -> str:
-    """The stages of one mode, under the mode's name."""
-    name = f"Mode {mode}:\n" if mode else ""
-    rows = [
-        (
-            str(position),
-            decision.step.stage,
-            _equations(dict(decision.step.values)),
-            decision.side,
-            decision.reason,
-            BY_NAME[decision.step.stage].source,
-        )
-        for position, decision in enumerate(plan.decisions, 1)
-    ]
-    if not rows:
-        return f"{name}The chain is empty: the model's own distribution."
-    return name + table(rows, ("", "STAGE", "VALUES", "RUNS", "REASON", "SOURCE"))
-
-
-def _generation(preset: Preset, arguments: Namespace) -> list[dict[str, Any]]:
-    """What the engine does with each generation field; for vLLM, offline and as a server."""
-    rows = []
-    for name, value in preset.generation.items():
-        for entry_point, target in ENTRY_POINTS.items():
-            if target.name != arguments.engine:
-                continue
-            route = target.route(name)
-            row = {"parameter": name, "value": plain_value(name, value), "on": entry_point}
-            row |= {
-                "how": route.how,
-                "where": route.where,
-                "reason": route.reason[arguments.lang == "zh"],
-            }
-            rows.append(row)
-    return rows
-
-
-def _catalogue(arguments: Namespace) -> Catalogue:
-    """The presets, bound to the model that `--model` names."""
-    catalogue = Catalogue.load(arguments.presets)
-    return catalogue.for_model(arguments.model) if arguments.model else catalogue
-
-
 def _about_family(catalogue: Catalogue) -> str:
     """The model's family, and the values that its vendor recommends."""
     family = catalogue.family
@@ -249,7 +167,7 @@ def _about_family(catalogue: Catalogue) -> str:
     rows = [
         (
             kind + (" (recommended)" if kind == family.recommended else ""),
-            _equations(values.values),
+            equations(values.values),
             f"{values.source}, read {family.read[kind]}",
             "" if family.verified[kind] else "not verified",
         )
@@ -278,17 +196,18 @@ def _model_rows(preset: Preset) -> list[tuple[str, str]]:
     """Rows on the values that a preset takes from the model."""
     rows = [("alone", "no other layer counts" if preset.alone else "")]
     rows += [("pick", f"{rule} -> {rule.preset}") for rule in preset.pick]
-    rows += [("relative", _relative(preset)), ("scale", preset.temperature_scale)]
+    rows += [("relative", relative_values(preset)), ("scale", preset.temperature_scale)]
     rows += [("because", reason) for reason in preset.reasons]
     return [row for row in rows if row[1]]
 
 
-def _relative(preset: Preset) -> str:
-    parts = [preset.from_model] if preset.from_model else []
-    parts += [
-        f"{name} {factor:g} times the recommended" for name, factor in preset.relative.items()
-    ]
-    return ", ".join(parts)
+def explain(arguments: Namespace) -> str:
+    """Where an engine runs a preset, or which rule of a preset takes a request."""
+    catalogue = _catalogue(arguments)
+    preset = catalogue.resolve(arguments.name)
+    if arguments.request is not None:
+        return picking_report(preset, catalogue, arguments.request, as_data=arguments.json)
+    return plan_report(preset, arguments)
 
 
 def schema(arguments: Namespace) -> str:
@@ -296,77 +215,7 @@ def schema(arguments: Namespace) -> str:
     return as_json(json_schema())
 
 
-def _facts(preset: Preset) -> dict[str, Any]:
-    steps = preset.chain.steps
-    chain = [{"stage": step.stage, "values": plain_values(dict(step.values))} for step in steps]
-    return {
-        "name": preset.name,
-        "aliases": preset.aliases,
-        "summary": dict(preset.summary),
-        "values": plain_values(preset.values),
-        "order": preset.order,
-        **(_modes(preset) if preset.modes else {}),
-        "generation": dict(preset.generation),
-        "chain": chain,
-        "source": preset.source,
-        "digest": preset.digest,
-        "origin": preset.origin,
-        "alone": preset.alone,
-        "pick": [rule.plain() for rule in preset.pick],
-        "relative": dict(preset.relative),
-        "from_model": preset.from_model,
-        "temperature_scale": preset.temperature_scale,
-        "drawn": plain_values(preset.drawn.values),
-        "notes": preset.reasons,
-    }
-
-
-def _modes(preset: Preset) -> dict[str, Any]:
-    modes = {
-        mode.name: {**plain_values(mode.values), "order": mode.order, "drawn": drawn.values}
-        for mode, drawn in zip(preset.modes, preset.drawn.modes, strict=True)
-    }
-    return {
-        "modes": modes,
-        "start": preset.start,
-        "switch": [rule.plain() for rule in preset.switch],
-    }
-
-
-def _summary(preset: Preset, language: str) -> str:
-    return preset.summary.get(language) or next(filter(None, preset.summary.values()), "")
-
-
-def _parameters(preset: Preset) -> str:
-    """What a preset sets, in at most 80 columns."""
-    order = {"order": preset.order} if preset.order else {}
-    factors = {name: f"{factor:g}x recommended" for name, factor in preset.relative.items()}
-    if preset.from_model:
-        factors = {"from_model": preset.from_model, **factors}
-    values = _equations({**factors, **preset.generation, **order})
-    text = ", ".join(filter(None, (_stated(preset, ""), values)))
-    modes = (f"{mode.name}({_stated(preset, mode.name)})" for mode in preset.modes)
-    text = " ".join(filter(None, (text, *modes)))
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def _stated(preset: Preset, mode: str) -> str:
-    """The values of a preset, or of one of its modes, as text.
-
-    A temperature on a scale is followed by the one that is drawn: "temperature=1.3 (drawn at 0.6)".
-    """
-    on_weights = preset.drawn
-    layers, drawn = {"": preset.values}, {"": on_weights.values}
-    layers |= {each.name: each.values for each in preset.modes}
-    drawn |= {each.name: each.values for each in on_weights.modes}
-    stated, values = plain_values(layers[mode]), plain_values(drawn[mode])
-    return ", ".join(
-        f"{name}={stated[name]} (drawn at {value})"
-        if name in stated and stated[name] != value
-        else f"{name}={value}"
-        for name, value in values.items()
-    )
-
-
-def _equations(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in plain_values(values).items())
+def _catalogue(arguments: Namespace) -> Catalogue:
+    """The presets, bound to the model that `--model` names."""
+    catalogue = Catalogue.load(arguments.presets)
+    return catalogue.for_model(arguments.model) if arguments.model else catalogue
