@@ -43,10 +43,13 @@ class _Scale(_Strict):
 
 
 class _Markers(_Strict):
-    """The formats (`configs/markers.yaml`) in which the family marks parts of its answers."""
+    """The formats (`configs/markers.yaml`) in which the family marks parts of its answers.
 
-    reasoning: str
-    tool_call: str
+    A part without one has the marks of all formats, as for a model that isn't known.
+    """
+
+    reasoning: str | None = None
+    tool_call: str | None = None
     source: str
     read: str
 
@@ -158,8 +161,11 @@ def _read_marks(
     formats = checked.markers if checked is not None else None
     if formats is not None:
         for part in PARTS:
+            name = getattr(formats, part)
+            if name is None:
+                continue
             try:
-                found[part] = marks_of(part, getattr(formats, part))
+                found[part] = marks_of(part, name)
             except PresetError as error:
                 here = document.locate(("markers", part))
                 problems += (replace(p, where=here, path=f"markers.{part}") for p in error.problems)

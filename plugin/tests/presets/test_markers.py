@@ -140,13 +140,21 @@ class TestModels:
         assert () == preset.never
         assert ("<|tool_call>",) == preset.switch[0].on.texts
 
-    def test_most_families_name_their_formats(self) -> None:
-        """The families whose formats no source says are listed here."""
-        unknown = {family.name for family in families() if not family.marks}
+    def test_every_family_names_its_formats(self) -> None:
+        """The families of which no source says how they mark a call are listed here."""
+        unknown = {
+            (family.name, part)
+            for family in families()
+            for part in ("reasoning", "tool_call")
+            if part not in family.marks
+        }
 
-        assert {
-            "gemma-3", "glm-z1", "internvl", "lfm2", "phi-4", "phi-4-reasoning", "smollm2",
-        } == unknown  # fmt: skip
+        assert {("glm-z1", "tool_call"), ("internvl", "tool_call")} == unknown
+
+    def test_a_family_that_names_one_format(self) -> None:
+        """The marks of all formats stay where the family's own aren't known."""
+        assert ("<think>",) == texts("zai-org/GLM-Z1-9B-0414", "reasoning")[0]
+        assert texts("zai-org/GLM-Z1-9B-0414")[0] == markers()["tool_call.start"]
 
 
 def test_rules_of_one_mark() -> None:
