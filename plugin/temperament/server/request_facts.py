@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from temperament.presets.picking import MAX_READ, RequestFacts
+from temperament.server.thinking import asks_to_think
 
 FENCE = "```"
 _SYSTEM = ("system", "developer")
@@ -23,7 +24,7 @@ def facts_of(body: Mapping[str, Any]) -> RequestFacts:
     evidence = {
         "tools": _tools(body),
         "format": _format(body),
-        "thinking": _thinking(body),
+        "thinking": asks_to_think(body),
     }
     talks = list(_conversations(body))
     if talks and all(_open_fence(talk[-1][1]) for talk in talks if talk) and all(talks):
@@ -60,23 +61,6 @@ def _format(body: Mapping[str, Any]) -> str:
         if isinstance(kind, str) and kind != "text":
             return f"{path} is {kind}"
     return ""
-
-
-def _thinking(body: Mapping[str, Any]) -> str:
-    template = body.get("chat_template_kwargs")
-    for name in ("enable_thinking", "thinking"):
-        switch = _entry(template, name)
-        if isinstance(switch, bool):
-            return f"chat_template_kwargs.{name}" if switch else ""
-    for path, effort in (
-        ("chat_template_kwargs.reasoning_effort", _entry(template, "reasoning_effort")),
-        ("reasoning_effort", body.get("reasoning_effort")),
-        ("reasoning.effort", _entry(body.get("reasoning"), "effort")),
-    ):
-        if isinstance(effort, str):
-            return f"{path} is {effort}" if effort != "none" else ""
-    kind = _entry(body.get("thinking"), "type")
-    return f"thinking is {kind}" if kind in ("enabled", "adaptive") else ""
 
 
 def _conversations(body: Mapping[str, Any]) -> Iterator[list[tuple[str, str]]]:

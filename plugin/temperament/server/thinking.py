@@ -37,26 +37,44 @@ def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = body.get("chat_template_kwargs")
     arguments = dict(own) if isinstance(own, Mapping) else {}
-    effort = _effort(body)
-    if effort is not None:
+    _, effort = _effort(body)
+    if effort:
         arguments.setdefault("enable_thinking", effort != NO_EFFORT)
         arguments["reasoning_effort"] = effort
     return arguments
 
 
-def _effort(body: Mapping[str, Any]) -> str | None:
-    """Returns the effort that a request asks for, in the fields of any endpoint."""
-    thinking, output = _map(body, "thinking"), _map(body, "output_config")
-    if thinking.get("type") == "disabled":  # /v1/messages; "enabled" switches nothing in vLLM
-        return NO_EFFORT
-    for effort in (
-        output.get("effort"),  # /v1/messages
-        _map(body, "reasoning").get("effort"),  # /v1/responses
-        body.get("reasoning_effort"),
+def asks_to_think(body: Mapping[str, Any]) -> str:
+    """Returns which field of a request asks for thinking, "" if none does or one switches it off.
+
+    `thinking: {type: enabled}` of /v1/messages counts: it asks for thinking, though vLLM then sets
+    no more than a budget, and whether the model thinks is left to the family's default.
+    """
+    template = _map(body, "chat_template_kwargs")
+    for name in ("enable_thinking", "thinking"):
+        if isinstance(template.get(name), bool):
+            return f"chat_template_kwargs.{name}" if template[name] else ""
+    path, effort = "chat_template_kwargs.reasoning_effort", template.get("reasoning_effort")
+    if not isinstance(effort, str):
+        path, effort = _effort(body)
+    if effort:
+        return f"{path} is {effort}" if effort != NO_EFFORT else ""
+    kind = _map(body, "thinking").get("type")
+    return f"thinking is {kind}" if kind in ("enabled", "adaptive") else ""
+
+
+def _effort(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the field in which a request of any endpoint names an effort, and the effort."""
+    if _map(body, "thinking").get("type") == "disabled":  # /v1/messages
+        return "thinking", NO_EFFORT
+    for path, effort in (
+        ("output_config.effort", _map(body, "output_config").get("effort")),  # /v1/messages
+        ("reasoning.effort", _map(body, "reasoning").get("effort")),  # /v1/responses
+        ("reasoning_effort", body.get("reasoning_effort")),
     ):
         if isinstance(effort, str):
-            return effort
-    return None
+            return path, effort
+    return "", ""
 
 
 def _prompt(body: Mapping[str, Any]) -> tuple[list[str], str]:

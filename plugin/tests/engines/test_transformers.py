@@ -185,6 +185,20 @@ class TestGenerateKwargs:
 
         assert {"temperature": 1.5, "top_k": 3, "min_p": 0.2} == dict(processor.presets[0].values)
 
+    @pytest.mark.parametrize(
+        ("thinking", "temperature"), [(None, 0.6), (True, 0.6), (False, 0.7)], ids=str
+    )
+    def test_thinking(self, thinking: bool | None, temperature: float) -> None:
+        """`recommended` has the vendor's values for thinking or without; Qwen3 thinks if unsaid."""
+        model = SimpleNamespace(
+            generation_config=GenerationConfig(),
+            config=PretrainedConfig(name_or_path="Qwen/Qwen3-8B"),
+        )
+        kwargs = adapter.generate_kwargs("recommended", model=model, thinking=thinking)
+
+        (processor,) = kwargs["logits_processor"]
+        assert temperature == processor.presets[0].values["temperature"]
+
     def test_lengths_and_stops(self) -> None:
         """max_tokens is passed as max_new_tokens, and stop with the tokenizer."""
         presets = [{"max_tokens": 5, "stop": ["a", "b"]}] * 2

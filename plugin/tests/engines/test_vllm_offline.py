@@ -42,6 +42,17 @@ class TestSamplingParams:
         assert chain(params) is None
 
     @pytest.mark.parametrize(
+        ("thinking", "temperature"), [(None, 0.6), (True, 0.6), (False, 0.7)], ids=str
+    )
+    def test_thinking(self, thinking: bool | None, temperature: float) -> None:
+        """`recommended` has the vendor's values for thinking or without; Qwen3 thinks if unsaid."""
+        params = temperament.vllm.sampling_params(
+            "recommended", model="Qwen/Qwen3-8B", thinking=thinking, plan="native"
+        )
+
+        assert temperature == params.temperature
+
+    @pytest.mark.parametrize(
         ("preset", "options", "temperature", "residual"),
         [
             ("code", {}, 0.0, None),

@@ -61,6 +61,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
     (RESPONSES, {"reasoning": {"effort": "medium"}}, "reasoning"),
     (MESSAGES, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "reasoning"),
     (MESSAGES, {"thinking": {"type": "adaptive"}}, "reasoning"),
+    (MESSAGES, {"output_config": {"effort": "high"}}, "reasoning"),
 ]  # fmt: skip
 # What says nothing for certain.
 UNSAID: list[tuple[str, dict[str, Any]]] = [

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from temperament import Catalogue
+from temperament.presets.markers import configs
 from temperament.server.admission import Admission
 from temperament.server.answer import Message, Send
 from temperament.server.endpoints import ENDPOINTS
@@ -473,6 +474,18 @@ class TestModelNames:
         assert ["m", "poet", "m:chat", "m:code", "poet:chat", "poet:code"] == list(found)
         assert {"id": "m:chat", "root": "/m", "parent": "m"} == found["m:chat"]
         assert int(headers[b"content-length"]) == len(raw)
+
+    def test_examples_are_not_advertised(self, admission: Admission) -> None:
+        """The list has every scenario, and none of `configs/examples`, which requests may name."""
+        raw, _ = answer_of(
+            replace(admission, advertise=True), Fixed(self.MODELS), path="/v1/models"
+        )
+        listed = {one["id"].partition(":")[2] for one in json.loads(raw)["data"]}
+        examples = {file.stem for file in (configs() / "examples").glob("*.yaml")}
+
+        assert listed >= {"chat", "code", "creative", "data", "math", "translation", "agent"}
+        assert examples.isdisjoint(listed)
+        assert examples <= set(admission.catalogue)
 
     @pytest.mark.parametrize("answer", [b"no JSON", {"data": None}, {"error": 1}, [1]], ids=str)
     def test_other_answers_go_through(self, admission: Admission, answer: Any) -> None:
