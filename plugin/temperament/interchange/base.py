@@ -70,7 +70,7 @@ class Format:
 
     `read` takes a file's text and, for a file with several presets, the name of one; it raises
     `PresetError`. `write` takes a preset. `looks` returns whether a file of this name and text has
-    the format.
+    the format. `version` is the program's version that reading and writing were held against.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Format:
     read: Callable[[str, str], Reading]
     write: Callable[[Preset], tuple[str, list[Note]]]
     looks: Callable[[str, str], bool]
+    version: str = ""
     # whether `write` takes a temperature on the scale on which the preset states it
     takes_scales: bool = False
 

@@ -128,6 +128,13 @@ def lose_temperature(values: dict[str, Any], writing: Writing, title: str) -> No
         writing.note("lost", "temperature", temperature, message)
 
 
+def assume(fields: dict[str, Any], reading: Reading, name: str, value: Any, title: str) -> None:
+    """Gives a missing field the program's value, with a note."""
+    if name not in fields:
+        fields[name] = value
+        reading.note("default", name, value, f"not in the file: {title}'s default")
+
+
 # A window of tokens that is longer than any context: llama.cpp and KoboldCpp have no value for all.
 ALL = 2**20
 

@@ -86,8 +86,11 @@ class Dialect:
         return self.order if isinstance(self.order, tuple) else tuple(self.order(fields))
 
 
-def read(dialect: Dialect, fields: Mapping[str, Any]) -> Reading:
-    """The preset that a program's fields describe."""
+def read(dialect: Dialect, fields: Mapping[str, Any], *, defaults: bool = True) -> Reading:
+    """The preset that a program's fields describe.
+
+    Without `defaults`, what the fields don't set is unknown, and the preset doesn't set it either.
+    """
     reading = Reading()
     present = {str(name): value for name, value in fields.items() if value is not None}
     for name in [name for name in present if name in dialect.aliases]:
@@ -102,7 +105,7 @@ def read(dialect: Dialect, fields: Mapping[str, Any]) -> Reading:
             reading.note("lost", name, value, message)
         elif dialect.not_sampling[name] != READ_BY_ORDER:
             reading.note("left", name, value, dialect.not_sampling[name])
-    for name, value in dialect.defaults.items():
+    for name, value in dialect.defaults.items() if defaults else ():
         if reading.preset.get("mirostat") and STAGE_OF[name].group == "cut":
             continue  # mirostat replaces the cuts
         if name not in reading.preset and value != PARAMETERS[name].neutral:

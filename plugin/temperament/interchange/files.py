@@ -69,6 +69,7 @@ def json_format(
     dialect: Dialect,
     looks: Callable[[str, str], bool],
     *,
+    version: str = "",
     indent: int | None = 2,
 ) -> Format:
     """The format whose file is a JSON object of the dialect's fields."""
@@ -80,11 +81,16 @@ def json_format(
         writing = write(dialect, preset)
         return json_text(writing.fields, indent), writing.notes
 
-    return Format(name, title, read_text, write_text, looks)
+    return Format(name, title, read_text, write_text, looks, version)
 
 
 def yaml_format(
-    name: str, title: str, dialect: Dialect, looks: Callable[[str, str], bool]
+    name: str,
+    title: str,
+    dialect: Dialect,
+    looks: Callable[[str, str], bool],
+    *,
+    version: str = "",
 ) -> Format:
     """The format whose file is a YAML map of the dialect's fields."""
 
@@ -95,7 +101,7 @@ def yaml_format(
         writing = write(dialect, preset)
         return yaml_text(writing.fields), writing.notes
 
-    return Format(name, title, read_text, write_text, looks)
+    return Format(name, title, read_text, write_text, looks, version)
 
 
 def only_section(section: str, names: list[str], title: str, noun: str) -> str:

@@ -15,6 +15,7 @@ from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
     as_texts,
+    assume,
     at_least_0,
     range_of,
     read_temperature_range,
@@ -27,6 +28,7 @@ from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
 TITLE = "llama.cpp"
+VERSION = "b11549"
 WINDOW = 64
 USUAL_TEMPERATURE = 0.8
 # their sampler -> the stages; each has a letter in --sampler-seq
@@ -40,8 +42,10 @@ SAMPLERS: Mapping[str, tuple[str, ...]] = {
     "min_p": ("min_p",),
     "xtc": ("xtc",),
     "temperature": ("temperature", "dynamic_temperature"),
+    "adaptive_p": ("adaptive_p",),
 }
-LETTERS = dict(zip("edskypmxt", SAMPLERS, strict=True))
+_USUAL = tuple(name for name in SAMPLERS if name != "adaptive_p")  # those that run without a list
+LETTERS = dict(zip("edskypmxta", SAMPLERS, strict=True))
 _SPELLINGS = {
     "typical_p": "typ_p",
     "typical": "typ_p",
@@ -53,6 +57,7 @@ _SPELLINGS = {
     "typ-p": "typ_p",
     "top-n-sigma": "top_n_sigma",
     "typical-p": "typ_p",
+    "adaptive-p": "adaptive_p",
 }
 _WINDOW_REMARK = "llama.cpp counts the last repeat_last_n tokens, those of the prompt too"
 
@@ -69,14 +74,14 @@ PENALTY_FIELDS = {
 _PENALTIES = ("repeat_penalty", "frequency_penalty", "presence_penalty")
 
 
-def penalties_off(fields: dict[str, Any], reading: Reading) -> None:
+def penalties_off(fields: dict[str, Any], reading: Reading, title: str) -> None:
     """Removes the penalties where their window is 0 tokens; a missing window is 64."""
-    window = fields.get("repeat_last_n", WINDOW)
-    if window == 0:
+    off = {name: PARAMETERS[PENALTY_FIELDS[name].preset_field].neutral for name in _PENALTIES}
+    if fields.get("repeat_last_n") == 0:
         _remove(fields, _PENALTIES, "a repeat_last_n of 0 turns it off", reading)
         del fields["repeat_last_n"]
-    elif any(name in fields for name in _PENALTIES) or "repeat_last_n" in fields:
-        fields["repeat_last_n"] = window
+    elif any(fields.get(name, off[name]) != off[name] for name in _PENALTIES):
+        assume(fields, reading, "repeat_last_n", WINDOW, title)
 
 
 def add_window(values: dict[str, Any], preset: Preset, writing: Writing) -> None:
@@ -135,7 +140,7 @@ def samplers_of(fields: Mapping[str, Any]) -> list[str]:
     """The names of the samplers that run, in order."""
     samplers = fields.get("samplers")
     if samplers is None:
-        return list(SAMPLERS)
+        return list(_USUAL)
     if isinstance(samplers, str):
         return [LETTERS[letter] for letter in samplers if letter in LETTERS]
     return [_SPELLINGS.get(name, name) for name in samplers]
@@ -144,7 +149,10 @@ def samplers_of(fields: Mapping[str, Any]) -> list[str]:
 def _order(fields: Mapping[str, Any]) -> list[str]:
     if fields.get("mirostat"):
         return ["temperature", "mirostat"]
-    return [stage for name in samplers_of(fields) for stage in SAMPLERS.get(name, ())]
+    named = samplers_of(fields)
+    if "adaptive_p" in named:  # it draws the token, so it is the last
+        named = [name for name in named if name != "adaptive_p"] + ["adaptive_p"]
+    return [stage for name in named for stage in SAMPLERS.get(name, ())]
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
@@ -158,15 +166,18 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
         for name in (*_DYNATEMP, *_OFF_BESIDE_MIROSTAT):
             fields.pop(name, None)
         named = ["temperature"]
+    elif "adaptive_p" not in named and fields.get("adaptive_target", -1) >= 0:
+        message = "adaptive_p isn't among the samplers"
+        reading.note("lost", "adaptive_target", fields.pop("adaptive_target"), message)
     if "penalties" not in named:
         _remove(fields, _PENALTIES, "penalties isn't among the samplers", reading)
         fields.pop("repeat_last_n", None)
     else:
-        penalties_off(fields, reading)
+        penalties_off(fields, reading, TITLE)
     if "dry" not in named or fields.get("dry_penalty_last_n", WINDOW) == 0:
         _remove(fields, ("dry_multiplier",), "the samplers or the window turn DRY off", reading)
-    else:
-        fields.setdefault("dry_penalty_last_n", WINDOW)
+    elif fields.get("dry_multiplier"):
+        assume(fields, reading, "dry_penalty_last_n", WINDOW, TITLE)
     if fields.get("xtc_threshold", 0) > 0.5:
         message = "a threshold above 0.5 turns it off"
         _remove(fields, ("xtc_probability",), message, reading)
@@ -293,5 +304,6 @@ FORMATS = (
         "llama.cpp server JSON",
         DIALECT,
         lambda name, text: any(looks_like_json(text, key) for key in _KEYS),
+        version=VERSION,
     ),
 )

@@ -1,8 +1,12 @@
-"""llama.cpp's command line and its preset INI files: options for the server's fields."""
+"""llama.cpp's command line and its preset INI files: options for the server's fields.
+
+llama.cpp reads escapes (`\\n`, `\\x3b`) in the texts of both. A value of an INI file ends at `;` or
+`#`, so there the samplers are written as letters, and these two characters as escapes.
+"""
 
 from __future__ import annotations
 
-import configparser
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,7 +14,7 @@ from typing import Any
 from temperament.interchange.base import UNSUPPORTED, Format, Note, Reading, Writing, wrong
 from temperament.interchange.dialect import write
 from temperament.interchange.files import only_section
-from temperament.interchange.llamacpp import DIALECT, FIELDS, TITLE, read_fields
+from temperament.interchange.llamacpp import DIALECT, FIELDS, LETTERS, TITLE, VERSION, read_fields
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -47,6 +51,14 @@ OPTIONS: Mapping[str, str] = {
     "logit-bias": "logit_bias",
 }
 _ALSO = {
+    "LLAMA_ARG_TEMPERATURE": "temp",
+    "LLAMA_ARG_TOP_K": "top-k",
+    "LLAMA_ARG_TOP_P": "top-p",
+    "LLAMA_ARG_MIN_P": "min-p",
+    "LLAMA_ARG_REPEAT_PENALTY": "repeat-penalty",
+    "LLAMA_ARG_FREQUENCY_PENALTY": "frequency-penalty",
+    "LLAMA_ARG_PRESENCE_PENALTY": "presence-penalty",
+    "LLAMA_ARG_N_PREDICT": "predict",
     "temperature": "temp",
     "typical-p": "typical",
     "top-nsigma": "top-n-sigma",
@@ -67,6 +79,34 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
+_BIAS = re.compile(r"\s*(\d+)\s*([+-].*)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[nrt'\"\\])")
+_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+def _unescaped(text: str) -> str:
+    """A text with llama.cpp's escapes replaced; a backslash before any other character stays."""
+
+    def character(found: re.Match[bytes]) -> bytes:
+        code = found[1]
+        return bytes.fromhex(code[1:].decode()) if code[:1] == b"x" else _ESCAPED.get(code, code)
+
+    return _ESCAPE.sub(character, text.encode()).decode(errors="replace")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _read_bias(value: str) -> list[Any]:
+    """A token and its bias, False for a ban: `15-1.5`, `15-inf`. Raises `ValueError`."""
+    found = _BIAS.fullmatch(value)
+    if found is None:
+        raise ValueError
+    bias = float(found[2])
+    return [found[1], False if bias == float("-inf") else bias]
+
+
 def _read_option(fields: dict[str, Any], option: str, value: str) -> bool:
     """Adds an option's value to the fields; False if it is no sampling option."""
     option = _ALSO.get(option, option)
@@ -75,14 +115,13 @@ def _read_option(fields: dict[str, Any], option: str, value: str) -> bool:
     elif option == "samplers":
         fields["samplers"] = [name for name in value.split(";") if name]
     elif option == "logit-bias":
-        sign = max(value.rfind("+"), value.rfind("-"))
-        fields.setdefault("logit_bias", []).append([value[:sign], float(value[sign:])])
+        fields.setdefault("logit_bias", []).append(_read_bias(value))
     elif option == "dry-sequence-breaker":
         breakers = fields.setdefault("dry_sequence_breakers", [])
         if value != "none":
-            breakers.append(value)
+            breakers.append(_unescaped(value))
     elif option == "reverse-prompt":
-        fields.setdefault("stop", []).append(value)
+        fields.setdefault("stop", []).append(_unescaped(value))
     elif option in OPTIONS:
         fields[OPTIONS[option]] = _number(value)
     else:
@@ -102,14 +141,12 @@ def _write_options(writing: Writing) -> list[tuple[str, str]]:
         elif name == "samplers":
             options.append((option, ";".join(value)))
         elif name == "logit_bias":
-            for token, bias in value:
-                if bias is False:
-                    message = "the command line has no option that bans a token"
-                    writing.note("lost", "suppress_tokens", [token], message)
-                else:
-                    options.append((option, f"{token}{bias:+}"))
+            options += [
+                (option, f"{token}-inf" if bias is False else f"{token}{bias:+}")
+                for token, bias in value
+            ]
         elif isinstance(value, list):
-            options += [(option, item) for item in value]
+            options += [(option, _escaped(item)) for item in value]
         else:
             options.append((option, str(value)))
     return options
@@ -149,20 +186,29 @@ def _read_line(text: str, section: str) -> Reading:
     while position < len(arguments):
         argument = arguments[position]
         position += 1
-        if not argument.startswith("-"):
+        if not _OPTION.match(argument):
             continue
-        option, equals, value = argument.lstrip("-").partition("=")
-        if not equals and position < len(arguments):
+        given, equals, value = argument.partition("=")
+        option = given.lstrip("-")
+        if given.startswith("--"):  # llama.cpp takes `--top_k` too
+            option = option.replace("_", "-")
+        follows = position < len(arguments) and not equals
+        if follows:
             value = arguments[position]
         try:
             is_sampling = _read_option(fields, option, value)
         except ValueError:
             raise wrong(TITLE, f"--{option} is not understood", value) from None
-        if not is_sampling:
-            left[f"--{option}"] = value
-        elif not equals:
-            position += 1
+        if is_sampling:
+            position += not equals
+        elif follows and _OPTION.match(value):
+            left[given] = ""
+        else:
+            left[given] = value
     return _with_left(read_fields(fields), left.items())
+
+
+_OPTION = re.compile(r"--?[A-Za-z]")
 
 
 def _write_line(preset: Preset) -> tuple[str, list[Note]]:
@@ -170,26 +216,38 @@ def _write_line(preset: Preset) -> tuple[str, list[Note]]:
     return " ".join(f"--{name} {shlex.quote(value)}" for name, value in options), writing.notes
 
 
+# llama.cpp's grammar of an INI file: what follows `;` or `#` in a line is a comment.
+_HEADER = re.compile(r"\[[ \t]*([^\]]*?)[ \t]*\][ \t]*(?:[;#].*)?")
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*?)[ \t]*(?:[;#].*)?")
+_NOTHING = re.compile(r"[ \t]*(?:[;#].*)?")
+_FIRST = "default"  # the section of what stands before the first header
+
+
+def _sections(text: str) -> dict[str, dict[str, str]]:
+    """The options of each section. Raises `PresetError`."""
+    sections: dict[str, dict[str, str]] = {}
+    name = _FIRST
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
+        if header := _HEADER.fullmatch(line):
+            name = header[1]
+            sections[name] = {}
+        elif pair := _KEY.fullmatch(line):
+            sections.setdefault(name, {})[pair[1]] = pair[2]
+        elif not _NOTHING.fullmatch(line):
+            raise wrong(TITLE, f"not an INI file: line {number}", line, "[section] or key = value")
+    return sections
+
+
 def _read_ini(text: str, section: str) -> Reading:
-    parser = configparser.RawConfigParser(
-        strict=False, delimiters=("=",), comment_prefixes=("#", ";"), default_section=""
-    )
-    try:
-        parser.read_string(text if text.lstrip().startswith("[") else f"[*]\n{text}")
-    except configparser.Error as error:
-        raise wrong(TITLE, f"not an INI file: {error.message.splitlines()[0]}") from None
-    named = [name for name in parser.sections() if name != "*"]
-    if section or named:
-        section = only_section(section, named, TITLE, "section")
-    options: dict[str, str] = {}
-    for name in ("*", section):
-        if name and parser.has_section(name):
-            options.update(parser.items(name))
+    sections = _sections(text)
+    options = sections.pop("*", {})
+    if section or sections:
+        options |= sections[only_section(section, [*sections], TITLE, "section")]
     fields: dict[str, Any] = {}
     left: dict[str, str] = {}
     for option, value in options.items():
         try:
-            if not _read_option(fields, option.lstrip("-"), value):
+            if not _read_option(fields, option, value):
                 left[option] = value
         except ValueError:
             raise wrong(TITLE, f"{option} is not understood", value) from None
@@ -197,20 +255,33 @@ def _read_ini(text: str, section: str) -> Reading:
 
 
 def _write_ini(preset: Preset) -> tuple[str, list[Note]]:
-    """An INI file has an option once, on one line; what needs more is lost."""
+    """An INI file has an option once; what needs it more often is lost."""
     options, writing = _options_of(preset)
     for repeated in _REPEATED:
         values = [value for option, value in options if option == repeated]
-        if len(values) > 1 or any("\n" in value for value in values):
+        if len(values) > 1:
             options = [pair for pair in options if pair[0] != repeated]
             field = OPTIONS[repeated]
             name = FIELDS[field].preset_field if field in FIELDS else field
-            writing.note("lost", name, values, "an INI file has an option once, on one line")
-    lines = ["[*]", *(f"{option} = {value}" for option, value in options)]
-    return "\n".join(lines), writing.notes
+            writing.note("lost", name, values, "an INI file has an option once")
+    return "\n".join(["[*]", *(_ini_line(*pair) for pair in options)]), writing.notes
 
 
-_COMMANDS = ("--", "llama-server", "llama-cli", "./llama-")
+_LETTER_OF = {name: letter for letter, name in LETTERS.items()}
+
+
+def _ini_line(option: str, value: str) -> str:
+    if option == "samplers":
+        return f"sampler-seq = {''.join(_LETTER_OF[name] for name in value.split(';'))}"
+    edges = {0, len(value) - 1}
+    text = "".join(
+        f"\\x{ord(char):02x}" if char in ";#" or (place in edges and char in " \t") else char
+        for place, char in enumerate(value)
+    )
+    return f"{option} = {text}"
+
+
+_COMMAND = re.compile(r"(?:[^\s'\"]*/)?llama-[a-z]+(?:\.exe)?\s|--?[A-Za-z]")
 FORMATS = (
     Format(
         "llamacpp-ini",
@@ -218,12 +289,14 @@ FORMATS = (
         _read_ini,
         _write_ini,
         lambda name, text: name.endswith(".ini") or text.lstrip().startswith("[*]"),
+        version=VERSION,
     ),
     Format(
         "llamacpp-args",
         "llama.cpp command line",
         _read_line,
         _write_line,
-        lambda name, text: text.lstrip().startswith(_COMMANDS),
+        lambda name, text: _COMMAND.match(text.lstrip()) is not None,
+        version=VERSION,
     ),
 )
