@@ -210,13 +210,17 @@ def mark(result: str) -> str:
     return " ".join(filter(None, [{"ok": "✓", "": ""}.get(what, "✗"), more]))
 
 
-FORMAT_HEADS = {"en": ("`--from`, `--to`", "format"), "zh": ("`--from`、`--to`", "格式")}
+FORMAT_HEADS = {
+    "en": ("`--from`, `--to`", "format", "held against"),
+    "zh": ("`--from`、`--to`", "格式", "对照版本"),
+}
 
 
 def formats(language: str) -> str:
     """The formats of other programs, by title."""
     rows = [
-        (f"`{each.name}`", each.title) for each in sorted(FORMATS, key=lambda f: f.title.lower())
+        (f"`{each.name}`", each.title, each.version)
+        for each in sorted(FORMATS, key=lambda f: f.title.lower())
     ]
     return table(FORMAT_HEADS[language], rows)
 

@@ -46,6 +46,7 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
     of the stages. Raises `PresetError` if the text doesn't have the format, or if a value isn't
     allowed in a preset.
     """
+    text = text.removeprefix("\ufeff")
     file_format = _named(format_name) if format_name else _recognised(text, name)
     try:
         reading = file_format.read(text, section)

@@ -16,6 +16,7 @@ from temperament.presets import Preset
 # left      it isn't a sampling parameter, or belongs to the model, and is left out
 Kind = Literal["lost", "differs", "default", "left"]
 UNSUPPORTED = "isn't a sampling parameter of Temperament's"
+OF_TRANSFORMERS = "is left out: a preset can set it, for Transformers alone (docs/parameters.md)"
 
 
 @dataclass(frozen=True, slots=True)

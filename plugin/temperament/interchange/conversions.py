@@ -59,6 +59,17 @@ def breakers_of(value: Any) -> list[str]:
     return [item for item in value if item]
 
 
+def token_bans(value: Any) -> list[int] | None:
+    """The token ids of a list, or of a text with commas between them; None if there are none."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return [int(part) for part in parts if str(part).strip()] or None
+
+
+def bans_text(value: Any) -> str:
+    """Token ids as a text with commas between them."""
+    return ",".join(map(str, value))
+
+
 def breakers_json(value: Any) -> str:
     """The breakers as a JSON list."""
     return json.dumps(list(value), ensure_ascii=False)
@@ -126,6 +137,11 @@ def lose_temperature(values: dict[str, Any], writing: Writing, title: str) -> No
     if temperature != 1:
         message = f"{title}'s dynamic temperature takes its place"
         writing.note("lost", "temperature", temperature, message)
+
+
+def slope_is_off(slope: Any) -> bool:
+    """Whether KoboldAI's slope of the repetition penalty changes nothing."""
+    return slope is None or not 0 < slope < 1
 
 
 def assume(fields: dict[str, Any], reading: Reading, name: str, value: Any, title: str) -> None:

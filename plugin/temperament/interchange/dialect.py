@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from temperament.interchange.base import UNSUPPORTED, CantSayError, Reading, Writing, listed
+from temperament.interchange.base import (
+    OF_TRANSFORMERS,
+    UNSUPPORTED,
+    CantSayError,
+    Reading,
+    Writing,
+    listed,
+)
 from temperament.plan.targets import COMMUTING
 from temperament.presets import Preset
 from temperament.presets.chain import Chain
-from temperament.presets.generation_fields import GENERATION
+from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.schedule import Schedule
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
@@ -52,7 +59,8 @@ class Dialect:
       that reads it from the fields. `put_order` writes an order into the fields.
     - `defaults` are the program's values where a field is missing, by their names in a preset.
     - `fixed` are parameters without a field in the program, with the values that it uses.
-    - `unsupported` are fields for which we have no parameter, with the value that changes nothing;
+    - `unsupported` are fields for which a preset has no parameter, with the value that changes
+      nothing (where that is empty, any empty value does), or a function that says which do;
       `reasons` are notes on those for which the usual note isn't enough.
     - `not_sampling` are fields that have nothing to do with sampling, each with the reason, or
       `READ_BY_ORDER`.
@@ -101,13 +109,13 @@ def read(dialect: Dialect, fields: Mapping[str, Any], *, defaults: bool = True) 
         if name in dialect.fields:
             _read_field(name, value, dialect.fields[name], reading)
         elif name not in dialect.not_sampling:
-            message = f"{UNSUPPORTED}, and isn't a known field of {dialect.title}"
-            reading.note("lost", name, value, message)
+            reading.note("lost", name, value, _unknown(dialect, name))
         elif dialect.not_sampling[name] != READ_BY_ORDER:
             reading.note("left", name, value, dialect.not_sampling[name])
+    theirs = dialect.sequence(present)
     for name, value in dialect.defaults.items() if defaults else ():
-        if reading.preset.get("mirostat") and STAGE_OF[name].group == "cut":
-            continue  # mirostat replaces the cuts
+        if STAGE_OF[name].movable and STAGE_OF[name].name not in theirs:
+            continue  # the program doesn't run it with these fields
         if name not in reading.preset and value != PARAMETERS[name].neutral:
             reading.preset[name] = value
             reading.note("default", name, value, f"not in the file: {dialect.title}'s default")
@@ -127,10 +135,24 @@ def take_unsupported(
     reading: Reading,
 ) -> None:
     """Removes the fields that we have no parameter for, and notes those that change something."""
-    for name, off in unsupported.items():
-        value = fields.pop(name, off)
-        if value != off:
-            reading.note("lost", name, value, reasons.get(name, UNSUPPORTED))
+    for name in [name for name in unsupported if name in fields]:
+        off, value = unsupported[name], fields.pop(name)
+        if not (off(value) if callable(off) else value == off or not (value or off)):
+            message = OF_TRANSFORMERS if is_generation_field(name) else UNSUPPORTED
+            reading.note("lost", name, value, reasons.get(name, message))
+
+
+def is_generation_field(name: str) -> bool:
+    """Whether a preset has a field of this name that no stage reads."""
+    return SYNONYMS.get(name, name) in GENERATION
+
+
+def _unknown(dialect: Dialect, name: str) -> str:
+    if is_generation_field(name):
+        return OF_TRANSFORMERS
+    if name in PARAMETERS:
+        return f"{dialect.title} has no {STAGE_OF[name].name} of this name"
+    return f"{UNSUPPORTED}, and isn't a known field of {dialect.title}"
 
 
 def _read_field(name: str, value: Any, field: Field, reading: Reading) -> None:

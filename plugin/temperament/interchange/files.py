@@ -27,7 +27,7 @@ def json_object(text: str, title: str) -> dict[str, Any]:
 
 def yaml_map(text: str, title: str) -> dict[str, Any]:
     """A YAML map. Raises `PresetError`."""
-    document = source.parse(text.encode(), title)
+    document = source.parse(text.encode(), title, aliases=True)
     if document.problems:
         raise PresetError(document.problems)
     content = document.data if document.data is not None else {}
@@ -59,7 +59,7 @@ def looks_like_yaml(text: str, *names: str) -> bool:
     """Whether a text is a YAML map, and no JSON, with all of these names at its top."""
     if text.lstrip().startswith(("{", "[")):
         return False
-    content = source.parse(text.encode(), "").data
+    content = source.parse(text.encode(), "", aliases=True).data
     return isinstance(content, dict) and all(name in content for name in names)
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import Reading, Writing
+from temperament.interchange import sillytavern
+from temperament.interchange.base import Format, Note, Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     as_texts,
+    assume,
     at_least_0,
     biases_as_map,
     biases_of,
@@ -21,12 +23,13 @@ from temperament.interchange.conversions import (
     from_0,
     range_of,
     read_temperature_range,
+    slope_is_off,
     some_breakers,
     window_of,
     write_temperature_range,
 )
-from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
-from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
+from temperament.interchange.files import json_object, json_text, looks_like_json
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -42,6 +45,7 @@ NUMBERS: tuple[tuple[str, ...], ...] = (
     (),
 )
 USUAL = (6, 0, 1, 3, 4, 2, 5)
+VERSION = "1.76"
 WINDOW = 320  # tokens that penalties and DRY look at where the file sets no range
 USUAL_TEMPERATURE = 0.7
 
@@ -57,7 +61,9 @@ FIELDS: dict[str, Field] = {
     "smoothing_factor": Field("smoothing_factor"),
     "smoothing_curve": Field("smoothing_curve"),
     "rep_pen": Field("repetition_penalty"),
-    "rep_pen_range": Field("repetition_range", range_of, window_of),
+    "rep_pen_range": Field(
+        "repetition_range", lambda window: 1 if window < 1 else range_of(window), window_of
+    ),
     "presence_penalty": Field(
         "presence_penalty",
         remark="KoboldCpp counts the last rep_pen_range tokens, those of the prompt too",
@@ -85,7 +91,7 @@ FIELDS: dict[str, Field] = {
     "sampler_seed": Field("seed", from_0),
 }
 _UNSUPPORTED = {
-    "rep_pen_slope": 1,
+    "rep_pen_slope": slope_is_off,
     "guidance_scale": 1,
     "grammar": "",
     "banned_tokens": [],
@@ -108,16 +114,19 @@ _BESIDE_MIROSTAT = (
 )
 
 
+def _numbers(fields: Mapping[str, Any]) -> list[int]:
+    return [int(number) for number in fields.get("sampler_order", USUAL) if number in range(7)]
+
+
 def _order(fields: Mapping[str, Any]) -> list[str]:
     if fields.get("mirostat"):
         return ["temperature", "smoothing", "mirostat"]
-    numbers = fields.get("sampler_order", USUAL)
-    stages = [stage for number in numbers if number in range(7) for stage in NUMBERS[number]]
+    stages = [stage for number in _numbers(fields) for stage in NUMBERS[number]]
     return [*dict.fromkeys(stages), "xtc"]
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
-    numbers = list(fields.get("sampler_order", USUAL))
+    numbers = _numbers(fields)
     if 6 in numbers and numbers[0] != 6:
         reading.note("differs", "sampler_order", numbers, "Temperament runs penalties first")
     off = {name: PARAMETERS[parameter].neutral for name, parameter in _PENALTIES.items()}
@@ -128,9 +137,12 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
                 reading.note("lost", name, fields.pop(name), message)
     penalised = any(fields.get(name, off[name]) != off[name] for name in _PENALTIES)
     if penalised:
-        fields.setdefault("rep_pen_range", WINDOW)
-    if fields.get("dry_multiplier"):
-        fields.setdefault("dry_penalty_last_n", WINDOW)
+        assume(fields, reading, "rep_pen_range", WINDOW, TITLE)
+    if fields.get("dry_multiplier") and fields.get("dry_penalty_last_n", WINDOW) <= 0:
+        message = "a dry_penalty_last_n of 0 turns it off"
+        reading.note("lost", "dry_multiplier", fields.pop("dry_multiplier"), message)
+    elif fields.get("dry_multiplier"):
+        assume(fields, reading, "dry_penalty_last_n", WINDOW, TITLE)
         if penalised:
             message = f"{TITLE} runs DRY before the repetition penalty, Temperament after it"
             reading.note("differs", "dry_multiplier", fields["dry_multiplier"], message)
@@ -189,13 +201,37 @@ DIALECT = Dialect(
     after_read=_after_read,
     before_write=_before_write,
 )
+# SillyTavern's presets for KoboldAI have names of their own; there `max_length` is the context.
+_SILLYTAVERN = {"temp": "temperature", "genamt": "max_length", "seed": "sampler_seed"}
+_INTERFACE = ("streaming_kobold", "max_length", "api_server", "preset_settings", "extensions")
+
+
+def _read(text: str, section: str) -> Reading:
+    fields = json_object(text, TITLE)
+    if not sillytavern.is_kobold(text):
+        return read(DIALECT, fields)
+    left = {name: fields.pop(name) for name in _INTERFACE if name in fields}
+    reading = read(DIALECT, {_SILLYTAVERN.get(name, name): fields[name] for name in fields})
+    for name, value in left.items():
+        reading.note("left", name, value, "belongs to SillyTavern's interface")
+    return reading
+
+
+def _write(preset: Preset) -> tuple[str, list[Note]]:
+    writing = write(DIALECT, preset)
+    return json_text(writing.fields), writing.notes
+
+
 FORMATS = (
-    json_format(
+    Format(
         "koboldcpp",
-        "KoboldCpp JSON",
-        DIALECT,
+        "KoboldCpp JSON, and SillyTavern's for KoboldAI",
+        _read,
+        _write,
         lambda name, text: (
-            looks_like_json(text, "rep_pen") or looks_like_json(text, "sampler_order")
+            any(looks_like_json(text, key) for key in ("rep_pen", "sampler_order"))
+            or sillytavern.is_kobold(text)
         ),
+        version=VERSION,
     ),
 )

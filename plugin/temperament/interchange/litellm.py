@@ -18,6 +18,7 @@ from temperament.presets import Preset
 from temperament.presets.temperature_scales import scales
 
 TITLE = "LiteLLM"
+VERSION = "1.110.2"
 # The parameters of a chat completion that LiteLLM knows.
 OPENAI = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "seed", "stop",
@@ -61,20 +62,30 @@ DEEPSEEK = Dialect(
 )
 
 
+def _params(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An entry's `litellm_params`: where the model is, and the others."""
+    given = entry.get("litellm_params")
+    params: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
+    return {name: params.pop(name) for name in list(params) if name in _CONNECTION}, params
+
+
 def _read(text: str, section: str) -> Reading:
     content = yaml_map(text, TITLE)
     entries = content.get("model_list")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise wrong(TITLE, "no model_list of maps", entries if entries is not None else "")
-    named = {str(entry.get("model_name")): entry for entry in entries}
-    entry = named[only_section(section, list(named), TITLE, "entry of model_list")]
-    litellm_params = entry.get("litellm_params")
-    params: dict[str, Any] = dict(litellm_params) if isinstance(litellm_params, dict) else {}
-    connection = {name: params.pop(name) for name in list(params) if name in _CONNECTION}
+    names = list(dict.fromkeys(str(entry.get("model_name")) for entry in entries))
+    name = only_section(section, names, TITLE, "entry of model_list")
+    entry, *others = [each for each in entries if str(each.get("model_name")) == name]
+    connection, params = _params(entry)
     deepseek = str(connection.get("model")).startswith(_DEEPSEEK_PREFIX)
     reading = read(DEEPSEEK if deepseek else vllm.BODY, params)
     if deepseek and "temperature" in reading.preset:
         reading.preset["temperature_scale"] = SCALE
+    for number, other in enumerate(others, 2):
+        if _params(other)[1] != params:
+            message = "LiteLLM takes turns between entries of one name; the first is read"
+            reading.note("lost", "model_name", f"{name}, entry {number}", message)
     for name, value in connection.items():
         shown = "…" if name == "api_key" else value
         reading.note("left", name, shown, "says where the model is, not how to sample")
@@ -106,13 +117,14 @@ def _looks(name: str, text: str) -> bool:
 
 
 FORMATS = (
-    Format("litellm", "LiteLLM model_list", _read, _write, _looks),
+    Format("litellm", "LiteLLM model_list", _read, _write, _looks, VERSION),
     Format(
         "litellm-deepseek",
         "LiteLLM model_list, for DeepSeek's API",
         _read,
         _write_deepseek,
         lambda name, text: False,  # `litellm` reads both
+        version=VERSION,
         takes_scales=True,
     ),
 )

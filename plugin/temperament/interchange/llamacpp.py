@@ -204,7 +204,8 @@ _OFF_BESIDE_MIROSTAT = (
 def _note_samplers(named: list[str], reading: Reading) -> None:
     for name in dict.fromkeys(named):
         if name not in SAMPLERS:
-            reading.note("lost", "samplers", name, "Temperament has no such sampler")
+            message = _NO_TFS if name == "tfs_z" else "Temperament has no such sampler"
+            reading.note("lost", "samplers", name, message)
         elif named.count(name) > 1:
             reading.note("lost", "samplers", name, f"{TITLE} runs it more than once")
     first = [name for name in named if name in ("penalties", "dry")]
@@ -267,9 +268,11 @@ def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
         "penalties",
         "dry",
         *(theirs[stage] for stage in stages if stage in theirs),
+        *(["adaptive_p"] if writing.fields.get("adaptive_target", -1) >= 0 else []),
     ]
 
 
+_NO_TFS = "llama.cpp has no tail-free sampling any more; Temperament has it as tfs"
 DIALECT = Dialect(
     title=TITLE,
     fields=FIELDS,
@@ -277,6 +280,8 @@ DIALECT = Dialect(
     put_order=_put_order,
     defaults={"temperature": USUAL_TEMPERATURE, "top_k": 40, "top_p": 0.95, "min_p": 0.05},
     fixed={"xtc_protect_structure": False, "xtc_protected": (), "dry_protect_ends": False},
+    unsupported={"tfs_z": 1},
+    reasons={"tfs_z": _NO_TFS},
     not_sampling={
         "samplers": READ_BY_ORDER,
         **dict.fromkeys(

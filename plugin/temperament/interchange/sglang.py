@@ -41,6 +41,7 @@ FORMATS = (
         "SGLang --preferred-sampling-params",
         DIALECT,
         lambda name, text: looks_like_json(text, "max_new_tokens", "sampling_seed"),
+        version="0.5.23",
         indent=None,
     ),
 )

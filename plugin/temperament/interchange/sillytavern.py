@@ -7,6 +7,7 @@ of server, of which we read `sampler_priority`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from temperament.interchange.conversions import (
     from_0,
     keep_dynatemp,
     lose_temperature,
+    slope_is_off,
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
@@ -53,7 +55,7 @@ _UNSUPPORTED: Mapping[str, Any] = {
     "add_bos_token": True,
     "truncation_length": None,
     "rep_pen_decay": 0,
-    "rep_pen_slope": 1,
+    "rep_pen_slope": slope_is_off,
     "penalty_alpha": 0,
     "num_beams": 1,
     "length_penalty": 1,
@@ -63,29 +65,85 @@ _UNSUPPORTED: Mapping[str, Any] = {
     "negative_prompt": "",
     "grammar_string": "",
     "json_schema": None,
-    "banned_tokens": "",
     "ban_eos_token": False,
     "ignore_eos_token": False,
     "min_keep": 0,
     "rep_pen_size": 0,
     "speculative_ngram": False,
-    "logit_bias": [],
 }
 _ORDERS = ("sampler_order", "samplers", "samplers_priorities")
 _INTERFACE = (
     "skip_special_tokens", "spaces_between_special_tokens", "streaming", "preset",
     "max_length", "json_schema_allow_empty", "include_reasoning", "extensions", "n", "type",
-    "max_tokens_second", "send_banned_tokens", "global_banned_tokens",
+    "max_tokens_second", "stopping_strings", "server_urls", "custom_model", "bypass_status_check",
+    "openrouter_allow_fallbacks", "openrouter_model", "openrouter_providers",
+    "openrouter_quantizations", "generic_model", "mancer_model", "togetherai_model",
+    "infermaticai_model", "ollama_model", "vllm_model", "aphrodite_model", "dreamgen_model",
+    "tabby_model", "llamacpp_model", "featherless_model", "can_use_tokenization",
+    "can_use_streaming", "streaming_url", "legacy_api", "name",
 )  # fmt: skip
+
+
+def _read_bans(fields: dict[str, Any], reading: Reading) -> None:
+    """Reads lines of bans: `[128, 129]` are token ids, `"a phrase"` is a text."""
+    lines = [fields.pop(name, "") for name in ("banned_tokens", "global_banned_tokens")]
+    if not fields.pop("send_banned_tokens", True):
+        lines = []
+    texts: list[str] = []
+    tokens: list[int] = []
+    for line in "\n".join(lines).split("\n"):
+        ids = _ids(line)
+        if ids is not None:
+            tokens += ids
+        elif len(line) > 2 and line.startswith('"') and line.endswith('"'):
+            texts.append(line[1:-1])
+        elif line:
+            message = "a text without quotes: each of its tokens would be banned, in any text"
+            reading.note("lost", "banned_tokens", line, message)
+    if texts:
+        reading.preset["banned_strings"] = texts
+    if tokens:
+        reading.preset["suppress_tokens"] = tokens
+
+
+def _ids(text: str) -> list[int] | None:
+    """The token ids of a JSON list of integers; None for any other text."""
+    try:
+        ids = json.loads(text) if text.startswith("[") and text.endswith("]") else None
+    except ValueError:
+        return None
+    right = isinstance(ids, list) and all(type(token) is int for token in ids)
+    return ids if right else None
+
+
+def _read_biases(fields: dict[str, Any], reading: Reading) -> None:
+    """Reads biases of token ids; those of texts need a tokenizer."""
+    biases: dict[int, float] = {}
+    for entry in fields.pop("logit_bias", ()):
+        text, bias = str(entry.get("text", "")), entry.get("value", 0)
+        ids = _ids(text)
+        if ids is None and bias:
+            message = "a text, whose tokens depend on the model; Temperament takes token ids"
+            reading.note("lost", "logit_bias", entry, message)
+        biases |= dict.fromkeys(ids or (), float(bias))
+    if biases:
+        reading.preset["logit_bias"] = biases
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
     """Reads what text-generation-webui has too as it does; the windows stay apart."""
+    _read_bans(fields, reading)
+    _read_biases(fields, reading)
     for name in _ORDERS:
         if fields.pop(name, None) and "sampler_priority" not in fields:
             message = "an order for another kind of server; sampler_priority would be read"
             reading.note("lost", name, "…", message)
     fields["dynamic_temperature"] = fields.pop("dynatemp", False)
+    if fields["dynamic_temperature"] and fields.get("min_temp") != fields.get("max_temp"):
+        temperature = fields.pop("temp", 1)
+        if temperature != 1:
+            message = "the dynamic temperature takes its place"
+            reading.note("lost", "temp", temperature, message)
     dry = fields.get("dry_penalty_last_n")
     window = fields.setdefault("rep_pen_range", 0)
     shared = {_RENAMED.get(name, name): value for name, value in fields.items()}
@@ -103,6 +161,15 @@ def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> N
     if keep_dynatemp(values):
         writing.fields["dynatemp"] = True
         lose_temperature(values, writing, TITLE)
+    lines = [f'"{text}"' for text in values.pop("banned_strings", ())]
+    lines += [json.dumps([token]) for token in values.pop("suppress_tokens", ())]
+    if lines:
+        writing.fields["banned_tokens"] = "\n".join(lines)
+    biases = values.pop("logit_bias", ())
+    if biases:
+        writing.fields["logit_bias"] = [
+            {"id": f"token-{token}", "text": f"[{token}]", "value": bias} for token, bias in biases
+        ]
 
 
 def _order(fields: Mapping[str, Any]) -> list[str]:
@@ -114,6 +181,16 @@ def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
         writing.note("lost", "order", list(stages), f"{TITLE} runs skew last")
     webui.put_order(writing, [stage for stage in stages if stage != "skew"])
     writing.fields.pop("dynamic_temperature", None)
+
+
+_OF_TEXT_COMPLETION = ("typical_p", "freq_pen", "temperature_last", "sampler_priority", "dynatemp")
+
+
+def is_kobold(text: str) -> bool:
+    """Whether a JSON text is one of SillyTavern's presets for KoboldAI, with its field names."""
+    if not any(looks_like_json(text, "temp", name) for name in ("typical", "sampler_order")):
+        return False
+    return not any(looks_like_json(text, name) for name in _OF_TEXT_COMPLETION)
 
 
 DIALECT = Dialect(
@@ -138,7 +215,8 @@ FORMATS = (
         "sillytavern",
         "SillyTavern text-completion preset",
         DIALECT,
-        lambda name, text: looks_like_json(text, "temp", "rep_pen"),
+        lambda name, text: looks_like_json(text, "temp", "rep_pen") and not is_kobold(text),
+        version="1.19.0",
         indent=4,
     ),
 )

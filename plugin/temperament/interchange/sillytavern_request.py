@@ -12,6 +12,7 @@ from typing import Any
 from temperament.errors import Problem, RequestError, shown
 from temperament.interchange import sillytavern, webui
 from temperament.interchange.base import Note, Reading
+from temperament.interchange.conversions import slope_is_off
 from temperament.interchange.dialect import (
     READ_BY_ORDER,
     Dialect,
@@ -71,7 +72,7 @@ _UNSUPPORTED: Mapping[str, Any] = {
     "negative_prompt": "",
     "num_beams": 1,
     "penalty_alpha": 0,
-    "rep_pen_slope": 1,
+    "rep_pen_slope": slope_is_off,
     "repetition_decay": 0,
     "speculative_ngram": False,
     "cache_prompt": True,
@@ -95,12 +96,6 @@ _REASONS = {
 }
 
 
-def _bans(value: Any) -> list[int] | None:
-    """The token ids of a list, or of a text with commas between them; None if there are none."""
-    parts = value.split(",") if isinstance(value, str) else value
-    return [int(part) for part in parts if str(part).strip()] or None
-
-
 def _order(fields: Mapping[str, Any]) -> Sequence[str]:
     """text-generation-webui's order if the body sets one, else the default order."""
     if "sampler_priority" in fields or fields.get("temperature_last"):
@@ -114,7 +109,6 @@ DIALECT = Dialect(
         **webui.FIELDS,
         "adaptive_target": sillytavern.FIELDS["adaptive_target"],
         "skew": sillytavern.FIELDS["skew"],
-        "custom_token_bans": Field("suppress_tokens", _bans),
         "banned_strings": Field("banned_strings", lambda value: value or None),
     },
     order=_order,

@@ -1,8 +1,8 @@
 """tabbyAPI's sampler overrides: a YAML map of names to `override`, `force` and `additive`.
 
-Its ExLlamaV3 backend runs temperature, min_p, top_k, top_p; with `temperature_last`, temperature
-runs again at the end. It reads many fields that it then ignores, and -1 means a range of all
-tokens.
+Its ExLlamaV3 backend runs temperature, top_k, top_p, min_p, then XTC; with `temperature_last`,
+temperature runs after min_p. It reads many fields that it then ignores, and -1 means a range of
+all tokens.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from temperament.interchange.conversions import (
     breakers_of,
     keep_dynatemp,
     some_breakers,
+    token_bans,
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, same_order, write
 from temperament.interchange.files import looks_like_yaml, yaml_map, yaml_text
@@ -41,7 +42,7 @@ FIELDS: dict[str, Field] = {
     "top_p": Field("top_p", remark=_TOP_P),
     "min_p": Field("min_p"),
     "top_a": Field("top_a", remark=_IGNORED),
-    "tfs": Field("tfs", remark=_IGNORED),
+    "tfs": Field("tfs", lambda value: value or 1.0, remark=_IGNORED),
     "typical": Field("typical_p", remark=_IGNORED),
     "skew": Field("skew", remark=_IGNORED),
     "min_temp": Field("dynatemp_low", remark=_IGNORED),
@@ -69,8 +70,8 @@ FIELDS: dict[str, Field] = {
     "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, some_breakers),
     "logit_bias": Field("logit_bias", biases_of, dict),
     "banned_strings": Field("banned_strings", remark="tabbyAPI goes back and draws again"),
-    "banned_tokens": Field("suppress_tokens"),
-    "allowed_tokens": Field("allowed_token_ids"),
+    "banned_tokens": Field("suppress_tokens", token_bans),
+    "allowed_tokens": Field("allowed_token_ids", token_bans),
     "max_tokens": Field("max_tokens"),
     "min_tokens": Field("min_new_tokens"),
     "stop": Field("stop"),
@@ -96,9 +97,9 @@ _ALIASES = {
 ORDER = (
     "temperature",
     "dynamic_temperature",
-    "min_p",
     "top_k",
     "top_p",
+    "min_p",
     "top_a",
     "tfs",
     "typical_p",
@@ -106,13 +107,14 @@ ORDER = (
     "xtc",
     "skew",
 )
-_LAST = ("temperature", "dynamic_temperature")
+_AFTER_TEMPERATURE = ("xtc", "skew")
 
 
 def _order(fields: Mapping[str, Any]) -> tuple[str, ...]:
     if not fields.get("temperature_last"):
         return ORDER
-    return (*(stage for stage in ORDER if stage not in _LAST), *_LAST)
+    before = (stage for stage in ORDER if stage not in ("temperature", *_AFTER_TEMPERATURE))
+    return (*before, "temperature", *_AFTER_TEMPERATURE)
 
 
 _UNSUPPORTED: Mapping[str, Any] = {
@@ -167,7 +169,15 @@ DIALECT = Dialect(
     not_sampling={
         "temperature_last": READ_BY_ORDER,
         **dict.fromkeys(
-            ("add_bos_token", "skip_special_tokens", "generate_window"), "isn't sampling"
+            (
+                "add_bos_token",
+                "skip_special_tokens",
+                "generate_window",
+                "logprobs",
+                "top_logprobs",
+                "loop_detect_window",
+            ),
+            "isn't sampling",
         ),
     },
     before_read=_before_read,
@@ -201,4 +211,4 @@ def _looks(name: str, text: str) -> bool:
     return any(isinstance(entry, dict) and "override" in entry for entry in entries)
 
 
-FORMATS = (Format("tabbyapi", "tabbyAPI sampler overrides", _read, _write, _looks),)
+FORMATS = (Format("tabbyapi", "tabbyAPI sampler overrides", _read, _write, _looks, "2026-08-13"),)

@@ -19,6 +19,7 @@ from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
 TOP_K = 50
 TITLE = "Transformers"
+VERSION = "5.19.0"
 _OF_THE_MODEL = "belongs to the model, not to a preset"
 _SHARED = [
     name
@@ -71,15 +72,16 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
 def _after_read(fields: Mapping[str, Any], reading: Reading) -> None:
     preset = reading.preset
     sampling = [name for name in preset if name in PARAMETERS and STAGE_OF[name].movable]
-    if fields.get("do_sample") is False:
+    if not fields.get("do_sample"):
+        if "do_sample" not in fields:
+            preset["do_sample"] = False
+            message = "not in the file: Transformers doesn't sample (vLLM does, with the same file)"
+            reading.note("default", "do_sample", False, message)
         for name in sampling:
-            message = "Transformers ignores it with do_sample: false"
+            message = "Transformers ignores it without do_sample: true"
             reading.note("lost", name, preset.pop(name), message)
         return
-    if "do_sample" not in fields and sampling:
-        message = "without it Transformers is greedy and vLLM samples; the preset samples"
-        reading.note("differs", "do_sample", None, message)
-    if "top_k" not in preset and ("do_sample" in fields or sampling):
+    if "top_k" not in preset:
         preset["top_k"] = TOP_K
         reading.note("default", "top_k", TOP_K, "not in the file: Transformers' default")
     preset.pop("do_sample", None)
@@ -128,13 +130,16 @@ DIALECT = Dialect(
     before_write=_before_write,
     after_write=_after_write,
 )
+_MARKERS = ("transformers_version", "do_sample", "bos_token_id", "eos_token_id", "pad_token_id")
 FORMATS = (
     json_format(
         "transformers",
         "Transformers generation_config.json",
         DIALECT,
         lambda name, text: (
-            name == "generation_config.json" or looks_like_json(text, "transformers_version")
+            name.endswith("generation_config.json")
+            or any(looks_like_json(text, key) for key in _MARKERS)
         ),
+        version=VERSION,
     ),
 )

@@ -16,17 +16,17 @@ from temperament.interchange.files import (
     json_format,
     json_object,
     looks_like_json,
-    looks_like_yaml,
     yaml_map,
     yaml_text,
 )
 from temperament.plan.targets import VLLM, VLLM_SERVER
-from temperament.presets import Preset
+from temperament.presets import Preset, source
 from temperament.presets.fields import MOVABLE
 from temperament.presets.generation_fields import GENERATION
 from temperament.stages import PARAMETERS, STAGE_OF
 
 TITLE = "vLLM"
+VERSION = "0.32.0"
 KEYS = (
     "repetition_penalty",
     "presence_penalty",
@@ -69,11 +69,21 @@ def _read_config(text: str, section: str) -> Reading:
     override: Any = {}
     for key in reversed(_CONFIG_KEYS):
         override = content.pop(key, override)
-    fields = json_object(override, TITLE) if isinstance(override, str) else override or {}
+    fields = json_object(override, TITLE) if isinstance(override, str) else dict(override or {})
+    for key in [key for key in content if key.partition(".")[0] in _CONFIG_KEYS]:
+        fields[key.partition(".")[2]] = content.pop(key)  # vLLM joins a.b: 1 to {"a": {"b": 1}}
     reading = read(DEFAULTS, fields)
     for name, value in content.items():
         reading.note("left", name, value, _OTHER)
     return reading
+
+
+def _looks_like_config(name: str, text: str) -> bool:
+    if text.lstrip().startswith(("{", "[")):
+        return False
+    content = source.parse(text.encode(), "", aliases=True).data
+    keys = content if isinstance(content, dict) else ()
+    return any(str(key).partition(".")[0] in _CONFIG_KEYS for key in keys)
 
 
 def _write_config(preset: Preset) -> tuple[str, list[Note]]:
@@ -167,6 +177,7 @@ _OVERRIDE = json_format(
     "vLLM --override-generation-config",
     DEFAULTS,
     lambda name, text: False,  # its text is part of a command line
+    version=VERSION,
     indent=None,
 )
 FORMATS = (
@@ -175,13 +186,15 @@ FORMATS = (
         "vLLM --config file",
         _read_config,
         _write_config,
-        lambda name, text: any(looks_like_yaml(text, key) for key in _CONFIG_KEYS),
+        _looks_like_config,
+        version=VERSION,
     ),
     json_format(
         "vllm-extra-body",
         "OpenAI extra_body for vLLM",
         BODY,
         lambda name, text: looks_like_json(text, "extra_body"),
+        version=VERSION,
     ),
     _OVERRIDE,
 )

@@ -2,7 +2,8 @@
 
 A file has the values that differ from neutral. Epsilon and eta count in units of 1e-4, the
 penalties and DRY share one window, and a dynamic temperature replaces the plain one.
-`sampler_priority` orders everything, the penalties too.
+`sampler_priority` orders everything, the penalties too; what it doesn't name runs before all that
+it names. With `temperature_last` the three temperatures run at the end, in an order of their own.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from typing import Any
 
 from temperament.interchange.base import CantSayError, Reading, Writing, scaled
 from temperament.interchange.conversions import (
+    assume,
+    bans_text,
     breakers_of,
     breakers_text,
     keep_dynatemp,
-    lose_temperature,
+    token_bans,
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, is_used
 from temperament.interchange.files import looks_like_yaml, yaml_format
 from temperament.presets import Preset
-from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
 TITLE = "text-generation-webui"
 # their name in sampler_priority -> the stage
@@ -29,10 +32,10 @@ PRIORITY: Mapping[str, str] = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
     "dry": "dry",
+    "top_n_sigma": "top_n_sigma",
     "temperature": "temperature",
     "dynamic_temperature": "dynamic_temperature",
     "quadratic_sampling": "smoothing",
-    "top_n_sigma": "top_n_sigma",
     "top_k": "top_k",
     "top_p": "top_p",
     "typical_p": "typical_p",
@@ -49,6 +52,11 @@ PRIORITY: Mapping[str, str] = {
 }
 THEIRS = {stage: name for name, stage in PRIORITY.items()}
 SHAPES = ("temperature", "dynamic_temperature", "smoothing")
+# The order of the stages that `sampler_priority` doesn't name: that in which they are made.
+_UNNAMED = (
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "tfs",
+    "top_a", "top_n_sigma", "xtc", "dynamic_temperature", "smoothing", "mirostat",
+)  # fmt: skip
 _UNITS = scaled("0.0001")
 _WINDOW = "it counts the window of the repetition penalty, and the prompt's tokens in it"
 _XTC = "it skips XTC at a step that would remove a newline or the end; Temperament keeps these two"
@@ -78,7 +86,7 @@ FIELDS: dict[str, Field] = {
     "top_n_sigma": Field("top_n_sigma"),
     "xtc_probability": Field("xtc_probability", remark=_XTC),
     "xtc_threshold": Field("xtc_threshold"),
-    "adaptive_target": Field("adaptive_target", lambda value: value or -1, _target),
+    "adaptive_target": Field("adaptive_target", lambda value: value if value > 0 else -1, _target),
     "adaptive_decay": Field("adaptive_decay"),
     "mirostat_mode": Field("mirostat"),
     "mirostat_tau": Field("mirostat_tau"),
@@ -94,6 +102,7 @@ FIELDS: dict[str, Field] = {
     "dry_allowed_length": Field("dry_allowed_length"),
     "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, breakers_text),
     "do_sample": Field("do_sample"),
+    "custom_token_bans": Field("suppress_tokens", token_bans, bans_text),
 }
 DEFAULT_RANGE = 1024
 
@@ -103,18 +112,15 @@ def before_read(fields: dict[str, Any], reading: Reading) -> None:
     if not fields.pop("dynamic_temperature", False):
         for name in ("dynatemp_low", "dynatemp_high", "dynatemp_exponent"):
             fields.pop(name, None)
-    elif fields.get("dynatemp_low", 1) != fields.get("dynatemp_high", 1):
-        temperature = fields.pop("temperature", 1)
-        if temperature != 1:
-            message = "the dynamic temperature takes its place"
-            reading.note("lost", "temperature", temperature, message)
+    elif (low := fields.get("dynatemp_low", 1)) == fields.get("dynatemp_high", 1) != 1:
+        message = "both ends are equal, which is off in Temperament"
+        reading.note("lost", "dynatemp_low", low, message)
     window = fields.get("repetition_penalty_range")
     names = ("repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier")
     neutral = {name: PARAMETERS[FIELDS[name].preset_field].neutral for name in names}
     if window is None and any(fields.get(name, neutral[name]) != neutral[name] for name in names):
-        window = fields["repetition_penalty_range"] = DEFAULT_RANGE
-        message = f"not in the file: {TITLE}'s default"
-        reading.note("default", "repetition_penalty_range", window, message)
+        assume(fields, reading, "repetition_penalty_range", DEFAULT_RANGE, TITLE)
+        window = DEFAULT_RANGE
     if window is not None and window < 0:
         window = fields["repetition_penalty_range"] = 0
     if fields.get("dry_multiplier") and window:
@@ -139,11 +145,15 @@ def order_of(fields: Mapping[str, Any]) -> list[str]:
     """The stages in the order of `sampler_priority`; `temperature_last` moves the shapes."""
     priority = fields.get("sampler_priority")
     names = split_names(priority) if priority is not None else list(PRIORITY)
-    names += [name for name in PRIORITY if name not in names]
-    stages = [PRIORITY[name] for name in names if name in PRIORITY]
+    named = [PRIORITY[name] for name in dict.fromkeys(names) if name in PRIORITY]
+    stages = [*(stage for stage in _UNNAMED if stage not in named), *named]
     if fields.get("temperature_last"):
-        stages = [s for s in stages if s not in SHAPES] + [s for s in stages if s in SHAPES]
+        stages = [*(stage for stage in stages if stage not in SHAPES), *SHAPES]
     return [stage for stage in stages if BY_NAME[stage].movable]
+
+
+def _is_cut(name: str) -> bool:
+    return name in STAGE_OF and STAGE_OF[name].group == "cut" and STAGE_OF[name].name != "mirostat"
 
 
 def split_names(names: Any) -> list[str]:
@@ -154,7 +164,13 @@ def split_names(names: Any) -> list[str]:
 
 
 def after_read(fields: Mapping[str, Any], reading: Reading) -> None:
-    """Notes an order in which the penalties aren't first."""
+    """Notes an order in which the penalties aren't first, and the cuts beside mirostat."""
+    if is_used("mirostat", reading.preset):
+        for name in [name for name in reading.preset if _is_cut(name)]:
+            value = reading.preset.pop(name)
+            if PARAMETERS[name].neutral not in (None, value):
+                message = "Temperament's mirostat takes the place of the cuts"
+                reading.note("lost", name, value, message)
     priority = fields.get("sampler_priority")
     if priority is None:
         return
@@ -176,8 +192,7 @@ def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> N
             writing.fields["repetition_penalty_range"] = dry
     elif any(values.get(name) for name in ("frequency_penalty", "presence_penalty")):
         values.setdefault("repetition_range", 0)
-    if keep_dynatemp(values):
-        lose_temperature(values, writing, TITLE)
+    keep_dynatemp(values)
 
 
 def put_order(writing: Writing, stages: Sequence[str]) -> None:
@@ -204,15 +219,15 @@ DIALECT = Dialect(
     after_read=after_read,
     before_write=_before_write,
 )
-_KEYS = ("temperature", "sampler_priority", "top_p", "min_p", "do_sample")
 FORMATS = (
     yaml_format(
         "webui",
         "text-generation-webui preset YAML",
         DIALECT,
         lambda name, text: (
-            any(looks_like_yaml(text, key) for key in _KEYS)
+            any(looks_like_yaml(text, key) for key in (*FIELDS, "sampler_priority"))
             and not looks_like_yaml(text, "summary")
         ),
+        version="4.7.3",
     ),
 )

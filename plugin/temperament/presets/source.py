@@ -1,4 +1,5 @@
-"""Turns YAML text into plain data, with the line of every value. Aliases and tags are refused.
+"""Turns YAML text into plain data, with the line of every value. Tags are refused, and aliases in
+presets; files of other programs may have them.
 
 The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are texts, `3e-4` is a
 number. A key that occurs twice is a problem, and so is a file that is too large or too deep.
@@ -87,8 +88,8 @@ def read(path: FilePath) -> Document:
     return parse(raw, str(path))
 
 
-def parse(raw: bytes, name: str) -> Document:
-    """The document in YAML text."""
+def parse(raw: bytes, name: str, *, aliases: bool = False) -> Document:
+    """The document in YAML text; `aliases` and merge keys (`<<`) are problems unless allowed."""
     document = Document(name)
     if len(raw) > MAX_BYTES:
         document.problems.append(
@@ -104,13 +105,15 @@ def parse(raw: bytes, name: str) -> Document:
         )
         return document
     try:
-        document.problems += _unwanted(text, name)
+        document.problems += _unwanted(text, name, aliases)
         if document.problems:
             return document
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
-            if node is not None:
+            if node is not None and aliases:
+                document.problems += _expand(node, name)
+            if node is not None and not document.problems:
                 data = _build(loader, node, (), document)
                 document.data = None if data is _BROKEN else data
         finally:
@@ -120,11 +123,69 @@ def parse(raw: bytes, name: str) -> Document:
     return document
 
 
-def _unwanted(text: str, name: str) -> list[Problem]:
+def _expand(root: yaml.Node, name: str) -> list[Problem]:
+    """Puts what `<<` names into the maps, and returns why the document is too large by its aliases.
+
+    An alias is the node that it names, so a node can stand in many places, and in itself.
+    """
+    known: dict[int, tuple[int, int]] = {}  # node -> values in it, levels in it
+    opened: set[int] = set()
+
+    def measure(node: yaml.Node) -> tuple[int, int]:
+        if id(node) in opened:
+            raise RecursionError
+        if id(node) not in known:
+            opened.add(id(node))
+            parts = [measure(part) for part in _parts(node)]
+            if isinstance(node, yaml.MappingNode) and any(_is_merge(key) for key, _ in node.value):
+                node.value = _merged(node)
+                parts = [measure(part) for part in _parts(node)]
+            opened.remove(id(node))
+            values = 1 + sum(count for count, _ in parts)
+            known[id(node)] = values, 1 + max((levels for _, levels in parts), default=0)
+        return known[id(node)]
+
+    try:
+        values, levels = measure(root)
+    except RecursionError:
+        return [Problem(name, "", "an alias of what it stands in")]
+    if values > MAX_VALUES:
+        return [
+            Problem(name, "", "too many values by its aliases", allowed=f"at most {MAX_VALUES}")
+        ]
+    return [_too_deep(name)] if levels > MAX_DEPTH + 1 else []
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style
+
+
+def _merged(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Returns a map's pairs, with those of the maps that `<<` names; the map's own come first."""
+    own = [(key, value) for key, value in node.value if not _is_merge(key)]
+    found = [value for key, value in node.value if _is_merge(key)]
+    maps = [each for value in found for each in ([value] if _is_map(value) else _parts(value))]
+    pairs = {key.value: (key, value) for key, value in own if isinstance(key, yaml.ScalarNode)}
+    further = [pair for each in maps if _is_map(each) for pair in each.value]
+    added = [pairs.setdefault(key.value, (key, value)) for key, value in further]
+    return own + [pair for pair in dict.fromkeys(added) if pair not in own]
+
+
+def _is_map(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode)
+
+
+def _unwanted(text: str, name: str, aliases: bool) -> list[Problem]:
     """Returns the first alias, too deep level or value too many; nothing is built from the text."""
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_Loader)):
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and not aliases:
             allowed = "values written out, or `extends`"
             return [Problem(_line(name, event), "", "an alias", f"*{event.anchor}", allowed)]
         if number > MAX_VALUES:

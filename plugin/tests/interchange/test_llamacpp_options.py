@@ -12,7 +12,7 @@ FILES = [
             "order": ["top_k", "top_p", "temperature"], "logit_bias": {15043: -1.5},
             "temperature": 0.7, "top_k": 20, "top_p": 0.95, "min_p": 0.0, "max_tokens": 200,
         },
-        {("left", "--m"), ("left", "--flash-attn")},
+        {("left", "-m"), ("left", "--flash-attn")},
     ),
     File(
         "llamacpp-ini",

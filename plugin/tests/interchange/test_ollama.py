@@ -10,23 +10,26 @@ FILES = [
         'PARAMETER stop "<|user|>"\nPARAMETER stop """a\nb"""\nPARAMETER repeat_last_n -1\n'
         "SYSTEM You are Mario.\n",
         {
-            "repetition_penalty": 1.1, "repetition_range": 0, "temperature": 1.0, "top_k": 40,
-            "top_p": 0.9, "stop": ["<|user|>", "a\nb"],
+            "temperature": 1.0, "stop": ["<|user|>", "a\nb"],
         },
-        {("left", "FROM"), ("left", "SYSTEM"), ("left", "num_ctx"), ("default", "top_k"),
-         ("default", "top_p"), ("default", "repetition_penalty")},
+        {("left", "FROM"), ("left", "SYSTEM"), ("left", "num_ctx")},
     ),
 ]  # fmt: skip
 EXPORTS = [
     Export(
         "ollama",
         {"temperature": 0.7, "stop": ["<|x|>", "a\nb"]},
-        'PARAMETER temperature 0.7\nPARAMETER stop "<|x|>"\nPARAMETER stop """a\nb"""\n'
-        "PARAMETER top_k 0\nPARAMETER top_p 1.0\nPARAMETER repeat_penalty 1.0",
+        'PARAMETER temperature 0.7\nPARAMETER stop "<|x|>"\nPARAMETER stop "a\nb"\n'
+        "PARAMETER top_k 0\nPARAMETER top_p 1.0\nPARAMETER min_p 0.0\nPARAMETER typical_p 1.0\n"
+        "PARAMETER repeat_penalty 1.0\nPARAMETER frequency_penalty 0.0\n"
+        "PARAMETER presence_penalty 0.0",
     ),
 ]
 WRONG = [
     Wrong("ollama", "", "no PARAMETER line"),
+    Wrong("ollama", "FROM m\nRUN x", "line 2 isn't an instruction; given: 'RUN x'; allowed: FROM"),
+    Wrong("ollama", 'FROM m\nPARAMETER stop "a', "line 2: its quotes aren't closed"),
+    Wrong("ollama", "PARAMETER top_k", "line 1: PARAMETER needs a name and a value"),
 ]
 
 test_reading, test_recognition = file_tests(FILES)

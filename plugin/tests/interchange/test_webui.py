@@ -24,12 +24,12 @@ FILES = [
         "repetition_penalty_range: 0\n"
         "sampler_priority: |-\n  min_p\n  dynamic_temperature\n  xtc\n",
         {
-            "order": ["min_p", "dynamic_temperature", "xtc"],
+            "order": ["temperature", "min_p", "dynamic_temperature", "xtc"], "temperature": 0.7,
             "dry_multiplier": 0.8, "dry_sequence_breakers": ["\n", ":"],
             "dynatemp_low": 0.5, "dynatemp_high": 1.5, "min_p": 0.02, "xtc_probability": 0.5,
             "adaptive_target": -1.0, "dry_protect_ends": False,
         },
-        {("lost", "temperature"), ("differs", "xtc_probability")},
+        {("differs", "xtc_probability")},
     ),
 ]  # fmt: skip
 WRONG = [
