@@ -86,14 +86,14 @@ CASES = [
         LLAMACPP, "the windows are 64", "llamacpp",
         f'{{{LLAMAS_JSON}, "repeat_penalty": 1.2, "dry_multiplier": 0.5}}',
         {"repetition_penalty": 1.2, "repetition_range": 64, "dry_multiplier": 0.5, "dry_range": 64,
-         "temperature": 1.0, **LLAMAS},
+         "dry_protect_ends": False, "temperature": 1.0, **LLAMAS},
         {("default", "repeat_last_n"), ("default", "dry_penalty_last_n")},
     ),
     Case(
         KOBOLDCPP, "the windows are 320", "koboldcpp",
         '{"temperature": 1, "top_k": 0, "top_p": 1, "rep_pen": 1.1, "dry_multiplier": 1}',
         {"repetition_penalty": 1.1, "repetition_range": 320, "dry_multiplier": 1.0,
-         "dry_range": 320, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
+         "dry_protect_ends": False, "dry_range": 320, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
         {("default", "rep_pen_range"), ("default", "dry_penalty_last_n")},
     ),
     # 3: Ollama's order
