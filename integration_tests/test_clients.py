@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from integration_tests.harness import forks
 from integration_tests.harness.ask import CHAT, COMPLETIONS, HEADER, MESSAGES, RESPONSES, body, post
 from integration_tests.harness.server import Server, environment
 
@@ -70,7 +71,7 @@ def greedy(v1_server: Server) -> Callable[..., str]:
 def run(command: str, cwd: Path, **env: str) -> str:
     """What a line of shell prints, with the test's model in it."""
     command = command.replace("MODEL", "smollm2")
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([*forks.programs("v1"), str(BIN), os.environ["PATH"]])
     done = subprocess.run(
         command, shell=True, cwd=cwd, env=environment() | {"PATH": path, **env}, text=True,
         capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=300,

@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from integration_tests.harness import forks
 from integration_tests.harness.models import model_path
 from integration_tests.harness.server import ON_SHARED_CORES, Server, environment
 from temperament import Catalogue
@@ -472,7 +473,8 @@ def test_the_copied_flags_start_a_server(
     """Pasted into a shell in the folder of the saved file, they serve the preset as the default."""
     flags = forms(local_url)["serve"].strip()
     server = Server(smollm2_path, env=ON_SHARED_CORES)
-    server.env["PATH"] = f"{Path(sys.executable).parent}:{server.env['PATH']}"
+    programs = [*forks.programs("v1"), str(Path(sys.executable).parent), server.env["PATH"]]
+    server.env["PATH"] = os.pathsep.join(programs)
     more = f"--host 127.0.0.1 --port {server.port} --enforce-eager --max-model-len 512"
     server.command = ["bash", "-c", f"cd '{tmp_path}' && {flags} {more}"]
     with server, urllib.request.urlopen(f"{server.url}/v1/presets") as answer:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,12 @@ def lines(*pages: str) -> list[str]:
     )
 
 
-def shell(command: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def shell(
+    command: str, cwd: Path, timeout: float = 300, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a line of shell with the environment's programs first."""
-    env = environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    env = environment() | path | dict(env or {})
     env.pop(forks.FOLDER, None)  # as in a terminal
     return subprocess.run(
         command, shell=True, cwd=cwd, env=env, capture_output=True, text=True, check=False,
@@ -183,7 +187,7 @@ def test_the_command_line(command: str, folder: Path) -> None:
 
 def test_the_demo() -> None:
     """`./scripts/demo` shows eighteen answers, each with the preset that it was drawn with."""
-    done = shell("./scripts/demo", ROOT)
+    done = shell("./scripts/demo", ROOT, env=ON_SHARED_CORES)
 
     assert 0 == done.returncode, done.stderr[-3000:]
     for preset in ("code", "math", "data", "chat", "translation", "creative"):

@@ -21,6 +21,7 @@ import os
 import random
 import runpy
 import selectors
+import shlex
 import shutil
 import signal
 import socket
@@ -35,6 +36,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from prometheus_client import values
 
 from integration_tests.harness.environments import Runner, environment
 
@@ -81,6 +84,21 @@ def command(runner: Runner, arguments: Sequence[str]) -> list[str] | None:
         if not address.exists():
             _start(runner, address)
     return [sys.executable, "-IS", str(RELAY), str(address), *arguments]
+
+
+def programs(runner: Runner) -> list[str]:
+    """What to put in front of PATH for shells to start `vllm` in such a fork; empty without."""
+    if not (fork := command(runner, ["vllm"])):
+        return []
+    folder = Path(os.environ[FOLDER], f"{runner}-bin")
+    script = folder / "vllm"
+    if not script.exists():
+        folder.mkdir(exist_ok=True)
+        unready = folder / f"vllm.{os.getpid()}"
+        unready.write_text(f'#!/bin/sh\nexec {shlex.join(fork)} "$@"\n')
+        unready.chmod(0o700)
+        unready.rename(script)
+    return [str(folder)]
 
 
 def _start(runner: Runner, address: Path) -> None:
@@ -212,6 +230,8 @@ def _prepare(request: dict[str, Any], address: str) -> list[str]:
         sys.modules.pop("sitecustomize", None)
         import_module("sitecustomize")
     random.seed()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # read when prometheus_client is imported
+        values.ValueClass = values.get_value_class()
     # The engine's process is started as multiprocessing starts one: PYTHON -c CODE.
     executable = Path(address).with_suffix(".python")
     if not executable.exists():
