@@ -131,7 +131,7 @@ def compare(path: Any, tokenizer: Any, prompts: list[list[int]], answers: list[S
         of_prompt = answers[seed * len(CHAINS) : (seed + 1) * len(CHAINS)]
         # [chains, prompt and output]
         ids = torch.tensor([prompt + sample.tokens for sample in of_prompt])
-        texts, text_of = ids[:, :-1].unique(dim=0, return_inverse=True)
+        texts, text_of = torch.unique(ids[:, :-1], dim=0, return_inverse=True)
         with torch.inference_mode():
             # [chains, steps, vocab]
             logits = reference(texts, logits_to_keep=STEPS).logits[text_of]

@@ -231,7 +231,7 @@ def _prepare(request: dict[str, Any], address: str) -> list[str]:
         import_module("sitecustomize")
     random.seed()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # read when prometheus_client is imported
-        values.ValueClass = values.get_value_class()
+        values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     # The engine's process is started as multiprocessing starts one: PYTHON -c CODE.
     executable = Path(address).with_suffix(".python")
     if not executable.exists():
