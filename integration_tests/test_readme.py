@@ -245,8 +245,9 @@ def test_offline(tiny_path: Path) -> None:
     indented = [f"    {line}" for line in piece.splitlines()]
     program = f"MODEL = {str(tiny_path)!r}\nif __name__ == '__main__':\n" + "\n".join(indented)
     env = environment() | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    arguments = ["-c", f"{program}\n    print(outputs[0].outputs[0].text)"]
     done = subprocess.run(
-        [sys.executable, "-c", f"{program}\n    print(outputs[0].outputs[0].text)"],
+        forks.command("v1", arguments) or [sys.executable, *arguments],
         env=env, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
