@@ -19,6 +19,7 @@ from temperament.batch.drafts import Drafts
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
 from temperament.batch.modes import Modes, RowModes
+from temperament.batch.places import SlotPlaces
 from temperament.batch.request import Request
 from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
@@ -28,7 +29,6 @@ from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Vocabulary
 from temperament.ops.state import State
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets.modes import MAX_MODES
 from temperament.stages import BY_NAME
 
 _MODES = "<modes>"  # in a snapshot, beside the stages' names
@@ -40,8 +40,8 @@ TOKENS = ("history", "matches", "noise", "state", "ends")
 class Rows:
     """The requests in `slots` slots, on `device`.
 
-    The place of a request without modes has its slot's number. A request with modes has a place for
-    each of them, numbered after all slots; its current mode decides which one runs.
+    A request with modes has a place in the table for each of them; its current mode decides which
+    one runs.
 
     `vocabulary` returns the tokens' bytes; it is called when a request first needs them.
     `candidates` is whether a chain may run on a row's largest logits alone. `drafts` is the most
@@ -64,10 +64,7 @@ class Rows:
         self._drafts = drafts
         self._states = States(slots, device, drafts=drafts)
         self._modes = Modes(slots, device, vocabulary, drafts=drafts)
-        # [slots, MAX_MODES] the place of each mode; filled up with that of the first mode
-        self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
-        # places that no request has
-        self._free: list[int] = []
+        self._places = SlotPlaces(self.table, slots, self.device)
         self._vocabulary = vocabulary
         # [vocabulary] bool: whether a token contains a newline, once a stage asks for it
         self._newline: Tensor | None = None
@@ -94,12 +91,12 @@ class Rows:
 
     def active(self, slots: Slots) -> bool:
         """Returns whether one of the slots has anything to run."""
-        return self.table.active(self._places[slots])
+        return self.table.active(self._places.of(slots))
 
     def uses(self, slots: Slots, *needs: str) -> Flags:
         """Returns [rows] bool: whether a slot's request has one of these needs."""
         if needs not in self._used:
-            used = np.asarray(self.table.uses(*needs)[self._places].any(axis=1))
+            used = np.asarray(self.table.uses(*needs)[self._places.every].any(axis=1))
             if self._modes and "history" in needs:
                 used |= self._modes.has(np.arange(len(used)))
             self._used[needs] = used
@@ -116,10 +113,8 @@ class Rows:
         if request.switching is None:
             self.table.write(slot, request)
         else:
-            places = [self._take_place() for _ in request.chains]
-            for number, place in enumerate(places):
+            for number, place in enumerate(self._places.take(slot, len(request.chains))):
                 self.table.write(place, request.in_mode(number))
-            self._places[slot] = [*places, *[places[0]] * (MAX_MODES - len(places))]
             self._modes.write(slot, request.switching)
         self._matches.forget(slot)
         self._states.forget(slot)
@@ -148,11 +143,7 @@ class Rows:
         """Removes the request of a slot."""
         self._used.clear()
         self._labels.pop(slot, None)
-        for place in set(self._places[slot].tolist()):
-            self.table.clear(place)
-            if place != slot:
-                self._free.append(place)
-        self._places[slot] = slot
+        self._places.clear(slot)
         self._modes.clear(slot)
 
     def swap(self, one: int, other: int) -> None:
@@ -161,10 +152,7 @@ class Rows:
         self.table.swap(one, other)
         labels = {one: self._labels.pop(other, ""), other: self._labels.pop(one, "")}
         self._labels.update((slot, label) for slot, label in labels.items() if label)
-        pair, reversed_pair = [one, other], [other, one]
-        self._places[pair] = self._places[reversed_pair]
-        for slot in pair:  # a request without modes has the place of its slot's number
-            self._places[slot][self._places[slot] < len(self._places)] = slot
+        self._places.swap(one, other)
         self.log.swap(one, other)
         self._matches.forget(one)
         self._matches.forget(other)
@@ -223,7 +211,7 @@ class Rows:
         """
         vocabulary = logits.shape[1]
         context = self._context(slots, vocabulary, history, ends)
-        places = self._places[slots, 0]
+        places = self._places.first(slots)
         rows = np.flatnonzero(self._modes.has(slots)) if self._modes else np.zeros(0, np.int64)
         if not len(rows):
             return execute(logits, self.table.steps(places, vocabulary), context)
@@ -231,12 +219,12 @@ class Rows:
             ends = self.log.ends[slots]
         drawn = self._advance(rows, slots, logits, context, ends, new)
         if branches(logits):
-            places[rows] = self._places[slots[rows], drawn.mode.numpy()]
+            places[rows] = self._places.of(slots[rows])[np.arange(len(rows)), drawn.mode.numpy()]
             return execute(logits, self.table.steps(places, vocabulary), context)
         index = to_device(places, self.device)
-        in_mode = self._place_of(to_device(slots[rows], self.device), drawn.mode)
+        in_mode = self._places.in_mode(to_device(slots[rows], self.device), drawn.mode)
         index.index_copy_(0, to_device(rows, self.device), in_mode)
-        steps = self.table.expanded_steps(np.unique(self._places[slots]), index, vocabulary)
+        steps = self.table.expanded_steps(self._places.different(slots), index, vocabulary)
         return execute_expanded(logits, steps, context)
 
     def run_expanded(
@@ -274,8 +262,8 @@ class Rows:
                 repeats=self._modes.repeats(slots),
                 drafts=drafts,
             )
-            place, context.position = self._place_of(rows, drawn.mode), drawn.position
-        places = np.unique(self._places[slots])
+            place, context.position = self._places.in_mode(rows, drawn.mode), drawn.position
+        places = self._places.different(slots)
         if not self.uses(slots, "state").any():
             return execute_expanded(
                 logits, self.table.expanded_steps(places, place, vocabulary), context
@@ -367,7 +355,7 @@ class Rows:
 
         For rows that come after `entry` draft tokens; `index` ([rows] int64) are the slots.
         """
-        stages = {s for place in np.unique(self._places[slots]) for s in self.table.stages(place)}
+        stages = {s for place in self._places.different(slots) for s in self.table.stages(place)}
         return {
             stage: self._states.view(stage, index, vocabulary, entry)
             for stage in stages
@@ -383,15 +371,3 @@ class Rows:
             newline[: len(tokens)] = [b"\n" in token for token in tokens]
             self._newline = to_device(newline, self.device)
         return Vocabulary(self._newline)
-
-    def _take_place(self) -> int:
-        if not self._free:
-            count = self.table.places
-            self.table.grow(max(len(self._places), MAX_MODES))
-            self._free = list(range(self.table.places - 1, count - 1, -1))
-        return self._free.pop()
-
-    def _place_of(self, slots: Tensor, modes: Tensor) -> Tensor:
-        """Returns [rows] int64: the place of each row's mode, from [rows] slots and modes."""
-        places = to_device(self._places.reshape(-1), self.device)
-        return places[slots * MAX_MODES + modes]

@@ -22,11 +22,11 @@ from temperament.presets.token_ids import unknown_tokens
 from temperament.server import refusals, trace
 from temperament.server.body import write_body
 from temperament.server.choosing import Chosen, choose
+from temperament.server.collecting import collecting, raise_all
 from temperament.server.endpoints import Endpoint
 from temperament.server.fields import plugin_fields, sampling_fields
+from temperament.server.incoming import EMBEDDINGS, Incoming
 from temperament.server.planning import PlanCache, Planned, plan_key
-from temperament.server.problems import collecting, raise_all
-from temperament.server.request import EMBEDDINGS, Request
 from temperament.server.restrictions import Restrictions, inline_size
 from temperament.server.scan import may_have_plugin_fields
 from temperament.server.selection import Selection, select
@@ -136,15 +136,15 @@ class Admission:
 
     def _read(
         self, body: dict[str, Any], header: str | None, endpoint: Endpoint
-    ) -> tuple[Request, list[Problem]]:
+    ) -> tuple[Incoming, list[Problem]]:
         """Returns the request with the preset that it names, and what is wrong with that name."""
         problems: list[Problem] = []
         selection = Selection(None, body.get("model"))
         with collecting(problems):
             selection = select(body, header, self.catalogue, self.serves, self.restrictions)
-        return Request(body, endpoint, sampling_fields(body, endpoint), selection), problems
+        return Incoming(body, endpoint, sampling_fields(body, endpoint), selection), problems
 
-    def _search_problems(self, request: Request) -> list[Problem]:
+    def _search_problems(self, request: Incoming) -> list[Problem]:
         """Returns what is wrong with a beam search: fields of the plugin, values that are locked.
 
         The server's default preset doesn't act on beam search.
@@ -158,7 +158,7 @@ class Admission:
                 problems += self._out_of_bounds(request, searched)
         return problems
 
-    def _body_problems(self, request: Request) -> Iterator[Problem]:
+    def _body_problems(self, request: Incoming) -> Iterator[Problem]:
         """Yields what is wrong with a body before its values are read."""
         if request.endpoint.unsupported:
             yield refusals.unsupported(request.endpoint.unsupported)
@@ -167,7 +167,7 @@ class Admission:
         if self.restrictions.locked:
             yield from self.restrictions.check_parameters(request.parameters)
 
-    def _value_problems(self, request: Request, *, selected: bool) -> list[Problem]:
+    def _value_problems(self, request: Incoming, *, selected: bool) -> list[Problem]:
         """Returns what is wrong with the values of a request that is refused for other reasons.
 
         If no preset is known, or none can act, the request's fields alone are checked.
@@ -180,7 +180,7 @@ class Admission:
                 _parse_layer(request.fields)
         return problems
 
-    def _choose(self, request: Request) -> Chosen:
+    def _choose(self, request: Incoming) -> Chosen:
         """Returns the preset that a request is sampled with, over the default's values."""
 
         def why_barred(preset: Preset) -> str:
@@ -192,7 +192,7 @@ class Admission:
 
         return choose(request, self.default, self.catalogue, why_barred)
 
-    def _checked(self, request: Request, preset: Preset | None) -> Planned:
+    def _checked(self, request: Incoming, preset: Preset | None) -> Planned:
         """Returns the plan of a request.
 
         Raises `RequestError` or `PresetError` with every reason against sampling with it.
@@ -210,7 +210,7 @@ class Admission:
         )
         return planned
 
-    def _plan(self, request: Request, preset: Preset | None) -> Planned:
+    def _plan(self, request: Incoming, preset: Preset | None) -> Planned:
         """Returns the plan of a request. The same fields are resolved and planned once."""
         key = plan_key(preset, request, self.catalogue)
         if (kept := self._plans.get(key)) is not None:
@@ -248,14 +248,14 @@ class Admission:
         if self.tokens is not None:
             yield from refusals.tokenizer(preset, self.tokens)
 
-    def _out_of_bounds(self, request: Request, preset: Preset) -> Iterator[Problem]:
+    def _out_of_bounds(self, request: Incoming, preset: Preset) -> Iterator[Problem]:
         """Yields the values outside the operator's bounds, whichever layer sets them."""
         if self.restrictions.locked:
             generation = {**preset.generation, **request.generation}
             yield from self.restrictions.check_values(preset)
             yield from self.restrictions.check_generation(generation)
 
-    def _write(self, request: Request, chosen: Chosen, planned: Planned) -> Admitted:
+    def _write(self, request: Incoming, chosen: Chosen, planned: Planned) -> Admitted:
         """Returns the body for vLLM, and what is added to the answer."""
         preset, plan, body = planned.preset, planned.plan, request.body
         changed = write_body(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from temperament.presets import Catalogue, Preset
 from temperament.presets.picking import verdicts
 from temperament.presets.resolve import merge
-from temperament.server.request import Request
+from temperament.server.incoming import Incoming
 from temperament.server.request_facts import facts_of
 
 
@@ -23,7 +23,7 @@ class Chosen:
 
 
 def choose(
-    request: Request,
+    request: Incoming,
     default: Preset | None,
     catalogue: Catalogue,
     why_barred: Callable[[Preset], str],

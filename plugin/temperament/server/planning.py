@@ -11,7 +11,7 @@ from temperament.plan import PresetPlan
 from temperament.presets import Catalogue, Preset
 from temperament.presets.parsing import too_large
 from temperament.server.endpoints import Endpoint
-from temperament.server.request import Request
+from temperament.server.incoming import Incoming
 
 MAX_PLANS = 1024  # plans that are kept, one for each combination of preset and fields
 MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the memory
@@ -51,7 +51,7 @@ class PlanCache:
         self._plans[key] = planned
 
 
-def plan_key(preset: Preset | None, request: Request, catalogue: Catalogue) -> Key | None:
+def plan_key(preset: Preset | None, request: Incoming, catalogue: Catalogue) -> Key | None:
     """Returns the key of a request's plan; None if the fields are too large to keep."""
     name = None
     if preset is not None:

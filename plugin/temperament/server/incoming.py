@@ -14,7 +14,7 @@ EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Incoming:
     """A request's body with the preset that it names."""
 
     body: dict[str, Any]
