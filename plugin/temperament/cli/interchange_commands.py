@@ -9,12 +9,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from temperament.cli.file_commands import read_text
+from temperament.cli import import_folder
 from temperament.cli.output import AddCommand, as_json
 from temperament.errors import PresetError, Problem, nearest, shown
-from temperament.interchange import BY_NAME, Note, export, read
+from temperament.interchange import BY_NAME, Note, decoded, export, read
 from temperament.interchange.base import listed
 from temperament.presets import Catalogue, Preset
 from temperament.presets.drawn import scale_in
@@ -26,7 +27,9 @@ def add(command: AddCommand) -> None:
     """Adds the commands to the command line."""
     formats = f"one of {', '.join(BY_NAME)}"
     reader = command("import", import_file, "turns another program's preset into a preset file")
-    reader.add_argument("file", metavar="FILE", help="a file, or - for standard input")
+    reader.add_argument(
+        "file", metavar="FILE", help="a file, a folder, an archive, or - for standard input"
+    )
     reader.add_argument(
         "--from",
         dest="format",
@@ -35,6 +38,12 @@ def add(command: AddCommand) -> None:
         help=f"{formats} (default: recognised by the file)",
     )
     reader.add_argument("--section", default="", help="which preset of a file with several")
+    reader.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(),
+        help="where a folder's or archive's presets are written (default: this folder)",
+    )
     writer = command("export", export_preset, "writes a preset in another program's format")
     writer.add_argument("name", metavar="NAME", help="a preset's name or alias")
     writer.add_argument("--to", dest="format", required=True, metavar="FORMAT", help=formats)
@@ -47,8 +56,13 @@ def add(command: AddCommand) -> None:
 
 
 def import_file(arguments: Namespace) -> str:
-    """The preset file's text."""
-    text = read_text(arguments.file)
+    """The preset file's text; of a folder or an archive, the report on what was written."""
+    if arguments.file != "-" and import_folder.is_many(arguments.file):
+        found = import_folder.import_many(arguments.file, arguments.format, arguments.folder)
+        if arguments.json:
+            return as_json([each.as_json for each in found])
+        return import_folder.report(found)
+    text = _text(arguments.file)
     name = "" if arguments.file == "-" else arguments.file
     reading = read(text, name=name, format_name=arguments.format, section=arguments.section)
     if arguments.json:
@@ -56,6 +70,16 @@ def import_file(arguments: Namespace) -> str:
     _print_notes(reading.notes)
     preset, _ = parse_preset("imported", reading.preset)
     return yaml_text(preset).rstrip("\n")
+
+
+def _text(path: str) -> str:
+    stream = getattr(sys.stdin, "buffer", None) if path == "-" else None
+    try:
+        if path == "-" and stream is None:
+            return sys.stdin.read()
+        return decoded(stream.read() if stream else Path(path).read_bytes(), path)
+    except OSError as error:
+        raise PresetError(Problem(path, "", f"can't be read: {error.strerror}")) from None
 
 
 def export_preset(arguments: Namespace) -> str:

@@ -23,6 +23,8 @@ MODULES = (
     "litellm",
     "vllm",
     "koboldcpp",
+    "mlxlm",
+    "exllamav3",
     "sglang",
     "llamacpp",
     "llamacpp_options",
@@ -35,7 +37,19 @@ FORMATS: tuple[Format, ...] = tuple(
 )
 BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
 
-__all__ = ["BY_NAME", "FORMATS", "MODULES", "Format", "Note", "Reading", "export", "gone", "read"]
+__all__ = [
+    "BY_NAME",
+    "FORMATS",
+    "MODULES",
+    "Format",
+    "Note",
+    "Reading",
+    "decoded",
+    "export",
+    "gone",
+    "read",
+    "recognised",
+]
 
 
 def read(text: str, *, name: str = "", format_name: str = "", section: str = "") -> Reading:
@@ -47,7 +61,7 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
     allowed in a preset.
     """
     text = text.removeprefix("\ufeff")
-    file_format = _named(format_name) if format_name else _recognised(text, name)
+    file_format = recognised(text, name, format_name)
     try:
         reading = file_format.read(text, section)
     except TemperamentError:
@@ -65,6 +79,16 @@ def read(text: str, *, name: str = "", format_name: str = "", section: str = "")
         )
     }
     return reading
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """A file's text: UTF-8, or UTF-16 with its byte order mark. Raises `PresetError`."""
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        message = "can't be read: not UTF-8, nor UTF-16 with a byte order mark"
+        raise PresetError(Problem(name, "", message)) from None
 
 
 def export(preset: Preset, format_name: str) -> tuple[str, list[Note]]:
@@ -115,7 +139,10 @@ def _named(name: str) -> Format:
     return BY_NAME[name]
 
 
-def _recognised(text: str, name: str) -> Format:
+def recognised(text: str, name: str, format_name: str = "") -> Format:
+    """The format of this name, or the first that the file looks like. Raises `PresetError`."""
+    if format_name:
+        return _named(format_name)
     base = name.replace("\\", "/").rpartition("/")[2]
     for each in FORMATS:
         if each.looks(base, text):

@@ -80,6 +80,8 @@ class Format:
     write: Callable[[Preset], tuple[str, list[Note]]]
     looks: Callable[[str, str], bool]
     version: str = ""
+    # the names of a file's presets, where a file can have several
+    sections: Callable[[str], list[str]] = lambda text: []
     # whether `write` takes a temperature on the scale on which the preset states it
     takes_scales: bool = False
 

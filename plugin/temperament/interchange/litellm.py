@@ -94,6 +94,12 @@ def _read(text: str, section: str) -> Reading:
     return reading
 
 
+def _sections(text: str) -> list[str]:
+    entries = yaml_map(text, TITLE).get("model_list")
+    maps = [each for each in entries if isinstance(each, dict)] if entries else []
+    return list(dict.fromkeys(str(entry.get("model_name")) for entry in maps))
+
+
 def _write(preset: Preset) -> tuple[str, list[Note]]:
     return _entry(preset, MODEL, write(vllm.BODY, preset))
 
@@ -117,7 +123,7 @@ def _looks(name: str, text: str) -> bool:
 
 
 FORMATS = (
-    Format("litellm", "LiteLLM model_list", _read, _write, _looks, VERSION),
+    Format("litellm", "LiteLLM model_list", _read, _write, _looks, VERSION, sections=_sections),
     Format(
         "litellm-deepseek",
         "LiteLLM model_list, for DeepSeek's API",

@@ -290,6 +290,7 @@ FORMATS = (
         _write_ini,
         lambda name, text: name.endswith(".ini") or text.lstrip().startswith("[*]"),
         version=VERSION,
+        sections=lambda text: [name for name in _sections(text) if name != "*"],
     ),
     Format(
         "llamacpp-args",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,87 @@ class TestImportAndExport:
         assert again.values == Catalogue.load()["joint"].chain.values or name in (
             "ollama", "litellm-deepseek"
         )  # fmt: skip
+
+    def test_a_folder(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Each preset of a folder becomes a file, and the report says what was refused and why."""
+        Path("in/deep").mkdir(parents=True)
+        Path("in/Warm.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        Path("in/deep/warm.json").write_text('{"temp": 0.5, "rep_pen": 1, "grammar_string": "x"}')
+        Path("in/notes.txt").write_text("hello")
+        Path("in/models.ini").write_text("[*]\ntemp = 1\n[a]\ntop-k = 3\n[b]\ntop-k = hot\n")
+        ran = Ran(capsys, "import", "in", "--folder", "out")
+        presets = Catalogue.load(["out"], environment=False)
+
+        assert 0 == ran.code
+        assert ["a", "warm", "warm-2"] == sorted(each.stem for each in Path("out").iterdir())
+        assert (1.5, 0.5) == tuple(presets[n].values["temperature"] for n in ("warm", "warm-2"))
+        assert "notes.txt: refused: notes.txt: no format is recognised" in ran.out
+        assert "models.ini: refused: llama.cpp: top-k is not understood; given: 'hot'" in ran.out
+        assert "deep/warm.json: sillytavern: warm-2.yaml\n  lost: grammar_string" in ran.out
+        assert "3 written, 2 refused" in ran.out
+
+    @pytest.mark.parametrize("kind", ["zip", "gztar"])
+    def test_an_archive(self, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+        """An archive is read like a folder, and its report can be JSON."""
+        Path("in").mkdir()
+        Path("in/x.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        Path("in/big.json").write_text(" " * 300_000)
+        archive = shutil.make_archive("all", kind, "in")
+        ran = Ran(capsys, "import", archive, "--folder", "out", "--json")
+
+        told = {Path(each["file"]).name: each for each in json.loads(ran.out)}
+        assert "x" == told["x.json"]["preset"]
+        assert "the file is too large" in told["big.json"]["refused"]
+        assert ["x.yaml"] == [each.name for each in Path("out").iterdir()]
+
+    def test_nothing_is_half_written(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Where one of the files exists already, none is written."""
+        Path("in").mkdir()
+        for name in ("a", "b"):
+            Path(f"in/{name}.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        Path("out").mkdir()
+        Path("out/b.yaml").write_text("temperature: 1")
+        ran = Ran(capsys, "import", "in", "--folder", "out")
+
+        assert ran.code != 0
+        assert "exists already" in ran.err
+        assert ["b.yaml"] == [each.name for each in Path("out").iterdir()]
+
+    def test_a_failure_leaves_nothing(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If a file can't be written, those before it are removed."""
+        Path("in").mkdir()
+        for name in ("a", "b"):
+            Path(f"in/{name}.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        opened = Path.open
+
+        def full(self: Path, mode: str = "r", **more: Any) -> Any:
+            """A disk that is full when b.yaml is written."""
+            if self.name == "b.yaml":
+                raise OSError(28, "No space left on device", str(self))
+            return opened(self, mode, **more)
+
+        monkeypatch.setattr(Path, "open", full)
+        ran = Ran(capsys, "import", "in", "--folder", "out")
+
+        assert "b.yaml: can't be written: No space left on device" in ran.err
+        assert [] == list(Path("out").iterdir())
+
+    def test_utf_16(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A Modelfile in UTF-16, which Ollama 0.33.0 reads, is read."""
+        Path("Modelfile").write_text('FROM m\nPARAMETER stop "用户"', encoding="utf-16")
+
+        assert "用户" in Ran(capsys, "import", "Modelfile").out
+
+    def test_a_mark_on_standard_input(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A byte order mark on standard input is no text."""
+        raw = '{"temp": 1.5, "rep_pen": 1}'.encode("utf-8-sig")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8"))
+
+        assert "temperature: 1.5" in Ran(capsys, "import", "-").out
 
     def test_notes_go_to_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
         """Notes go to stderr, so that stdout is the file."""
