@@ -1,0 +1,123 @@
+"""In answers of real tokenizers, a mode switches on the token that completes the model's mark.
+
+The answers are written as the family's parser in vLLM reads them, and cut by the family's own
+tokenizer, where a package brings it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mistral_common
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from integration_tests.harness.models import model_path
+from temperament import Catalogue
+from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.tracer import Tracer, spans
+from temperament.plan.vocabulary import TokenBytes
+
+LITELLM = "lib/*/site-packages/litellm/litellm_core_utils/tokenizers"
+TEKKEN = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
+
+
+def of_litellm(name: str, _: Path) -> Any:
+    """A tokenizer that LiteLLM brings."""
+    for folder in (Path(sys.prefix) / "clients").glob(LITELLM):
+        return PreTrainedTokenizerFast(tokenizer_file=str(folder / f"{name}_tokenizer.json"))
+    pytest.skip("LiteLLM isn't installed in .venv/clients (scripts/setup does)")
+
+
+def of_model(name: str, _: Path) -> Any:
+    """The tokenizer of a test model."""
+    return AutoTokenizer.from_pretrained(model_path(name))
+
+
+def of_mistral(_: str, folder: Path) -> Any:
+    """Tekken, in vLLM's wrapper."""
+    from vllm.tokenizers.mistral import MistralTokenizer
+
+    shutil.copy(TEKKEN, folder / "tekken.json")
+    return MistralTokenizer.from_pretrained(str(folder))
+
+
+class Answer(NamedTuple):
+    """An answer in parts, each with its mode; a mark belongs to the part that it ends."""
+
+    tokenizer: Callable[[str, Path], Any]
+    name: str
+    # whose formats are those of `configs/models`
+    model: str
+    preset: str
+    parts: list[tuple[str, str]]
+
+
+CALL = '{"name": "f", "arguments": {"a": 1}}'
+DEEPSEEK_CALL = "<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>"
+ANSWERS = [
+    Answer(of_litellm, "deepseek", "deepseek-ai/DeepSeek-R1", "reasoning",
+           [("answer", "<think>"), ("think", "\nIt is 4.\n</think>"), ("answer", "\n\nFour.")]),
+    Answer(of_litellm, "deepseek", "deepseek-ai/DeepSeek-V4-Pro", "agent",
+           [("text", f"Wait.\n\n{DEEPSEEK_CALL[0]}"), ("call", f"\n{CALL}\n{DEEPSEEK_CALL[1]}"),
+            ("text", "Done.")]),
+    Answer(of_litellm, "anthropic", "Qwen/Qwen3-8B", "agent",
+           [("text", "Let me look.\n<tool_call>"), ("call", f"\n{CALL}\n</tool_call>"),
+            ("text", "\nend")]),
+    Answer(of_model, "smollm2", "HuggingFaceTB/SmolLM2-1.7B-Instruct", "agent",
+           [("text", "Sure.<tool_call>"), ("call", f"[{CALL}]</tool_call>"), ("text", "Done.")]),
+    Answer(of_model, "smollm2", "Qwen/Qwen3-8B", "reasoning",
+           [("answer", "<think>"), ("think", "a <thin k> b</think>"), ("answer", "c")]),
+    Answer(of_model, "gemma", "google/gemma-4-31B-it", "reasoning",
+           [("answer", "<|channel>"), ("think", "thought\nIt is 4.\n<channel|>"),
+            ("answer", "Four.")]),
+    Answer(of_mistral, "tekken", "mistralai/Ministral-3-8B-Instruct-2512", "agent",
+           [("text", "[TOOL_CALLS]"), ("call", f"[{CALL}]")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda one: f"{one.name}-{one.preset}-{one.model}")
+def test_the_switch_falls_on_the_right_token(answer: Answer, tmp_path: Path) -> None:
+    """Each part, cut by the tokenizer together with what follows it, is in its mode."""
+    tokenizer = answer.tokenizer(answer.name, tmp_path)
+    preset = Catalogue.load(environment=False).for_model(answer.model)[answer.preset]
+    switching = Switching.of(preset)
+    assert switching is not None
+    vocabulary = TokenBytes.of(tokenizer)
+    text = Tracer(mode_automaton(switching, vocabulary))
+    whole = "".join(part for _, part in answer.parts)
+    tokens = ids_of(tokenizer, whole)
+    text.read(tokens)
+
+    ends, done = [], ""
+    for _, part in answer.parts:
+        done += part
+        ends.append(first_with(vocabulary, tokens, done))
+    expected = [
+        (mode, begin, end)
+        for (mode, _), begin, end in zip(answer.parts, [0, *ends], ends, strict=False)
+    ]
+    assert expected == spans(text)
+
+
+def ids_of(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text; tekken's control tokens aren't made from text."""
+    mark = "[TOOL_CALLS]"
+    if text.startswith(mark) and not isinstance(tokenizer, PreTrainedTokenizerFast):
+        control = tokenizer.get_vocab()[mark]
+        return [control, *tokenizer.encode(text.removeprefix(mark), add_special_tokens=False)]
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def first_with(vocabulary: TokenBytes, tokens: list[int], text: str) -> int:
+    """How many tokens spell a text, the last of them perhaps more."""
+    spelled = b""
+    for count, token in enumerate(tokens, 1):
+        spelled += vocabulary.spelled[token]
+        if len(spelled) >= len(text.encode()):
+            return count
+    raise AssertionError(f"{spelled!r} is less than {text!r}")
