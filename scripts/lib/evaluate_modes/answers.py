@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server
+from integration_tests.harness.server import ON_SHARED_CORES, Server
 from scripts.lib.command import ROOT
 from tqdm import tqdm
 
@@ -24,16 +24,21 @@ TOKENS = {"coding": 128, "open": 256}
 
 AT_ONCE = 48
 
+STATED = {"temperature_scale": "weights"}  # DeepSeek's numbers taken as they stand
+
 # Name of the condition -> (the request's fields, whether its prose is compared over seeds).
 CODING: dict[str, tuple[dict[str, Any], bool]] = {
-    "chat": ({"preset": "chat"}, True),
     "code": ({"preset": "code"}, False),
+    "chat": ({"preset": "chat"}, True),
     "coding-assistant": ({"preset": "coding-assistant"}, True),
+    "chat (1.3)": ({"preset": "chat", **STATED}, False),
+    "coding-assistant (1.3)": ({"preset": "coding-assistant", **STATED}, False),
 }
 
 OPEN: dict[str, dict[str, Any]] = {
     "greedy": {"temperature": 0.0},
     "anti-loop": {"preset": "anti-loop"},
+    "anti-loop (1.3)": {"preset": "anti-loop", **STATED},
 }
 
 Key = tuple[str, str, int, int]  # the set of prompts, the condition, the prompt, the seed
@@ -95,7 +100,7 @@ def collect(path: Path, count: int | None) -> dict[Key, str]:
         # All prompts in one step: vLLM 0.32 on a CPU ends when it splits a prompt that has a seed.
         args += ["--max-num-batched-tokens", "16384"]
         print("vllm serve is starting", file=sys.stderr)
-        server = stack.enter_context(Server(model_path("smollm2"), "v1", args))
+        server = stack.enter_context(Server(model_path("smollm2"), "v1", args, env=ON_SHARED_CORES))
         file = stack.enter_context(path.open("a", encoding="utf-8"))
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         asked = [
