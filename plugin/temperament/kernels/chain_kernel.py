@@ -149,8 +149,9 @@ def _likely(best, share):
 
 @triton.jit
 def _extremes(base, length, BLOCK: tl.constexpr):
-    """(largest, least finite logit, whether there is a NaN)."""
+    """(largest, least finite logit, whether there is a NaN, the mean logit of the first block)."""
     lanes = tl.arange(0, BLOCK)
+    first = tl.full([BLOCK], -INFINITY, tl.float32)
     largest = tl.full([BLOCK], -INFINITY, tl.float32)
     least = tl.full([BLOCK], INFINITY, tl.float32)
     wrong = tl.zeros([BLOCK], tl.int32)
@@ -160,7 +161,13 @@ def _extremes(base, length, BLOCK: tl.constexpr):
         largest = tl.maximum(largest, x)
         least = tl.minimum(least, tl.where(x > -INFINITY, x, INFINITY))
         wrong = wrong | (x != x).to(tl.int32)
-    return tl.max(largest, 0), tl.min(least, 0), tl.max(wrong, 0)
+        first = tl.where(start == 0, x, first)
+    finite = tl.abs(first) < INFINITY
+    number = tl.sum(finite.to(tl.int32), 0)
+    total = tl.sum(tl.where(finite, first, 0.0).to(tl.float64), 0)
+    top = tl.max(largest, 0)
+    middle = tl.where(number > 0, (total / tl.maximum(number, 1)).to(tl.float32), top)
+    return top, tl.min(least, 0), tl.max(wrong, 0), middle
 
 
 @triton.jit
@@ -198,18 +205,13 @@ def _sums(base, length, low, high, shift, scale, best, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _deviation(base, length, low, high, shift, scale, best, BLOCK: tl.constexpr):
+def _deviation(base, length, low, high, shift, scale, middle, BLOCK: tl.constexpr):
     """The population's deviation of the allowed values, float64.
 
-    `mean(d^2) - mean(d)^2` for d = value - c; c is the mean of the first block, so that the two
+    `mean(d^2) - mean(d)^2` for d = value - `middle`, which is among the values, so that the two
     means don't cancel.
     """
     lanes = tl.arange(0, BLOCK)
-    x = tl.load(base + lanes, mask=lanes < length, other=-INFINITY)
-    value = _value(x, shift, scale)
-    allowed = (x >= low) & (x <= high) & (value > -INFINITY)
-    number = tl.sum(allowed.to(tl.int32), 0)
-    middle = best + tl.sum(tl.where(allowed, value - best, 0.0), 0) / tl.maximum(number, 1)
     count = tl.zeros([BLOCK], tl.int32)
     first = tl.zeros([BLOCK], tl.float32)
     second = tl.zeros([BLOCK], tl.float32)
@@ -474,7 +476,7 @@ def run_chain(
     if op == END:
         return
     target = logits + row * stride
-    top, bottom, wrong = _extremes(target, vocabulary, BLOCK)
+    top, bottom, wrong, middle = _extremes(target, vocabulary, BLOCK)
     if (wrong != 0) | (top == INFINITY) | (top == -INFINITY):
         return
     number = numbers + tl.load(number_rows + row) * NUMBERS
@@ -503,7 +505,8 @@ def run_chain(
     while going != 0:
         best = _value(top, shift, scale)
 
-        if (op >= TOP_P) & (summed == 0):
+        # The first round of top-p's search finds the total.
+        if (op > TOP_P) & (summed == 0):
             count, equal, rest, weighted, squares = _sums(
                 base, length, low, high, shift, scale, best, BLOCK
             )
@@ -526,6 +529,7 @@ def run_chain(
         metric = tl.full((), BY_VALUE, tl.int32)
         by_mass = tl.full((), 0, tl.int32)
         goal = tl.full((), 0.0, tl.float64)
+        share_kept = tl.full((), 1.0, tl.float32)
         mean = (weighted / total).to(tl.float32)
         # ... values that are written, ...
         kind = tl.full((), -1, tl.int32)
@@ -552,7 +556,9 @@ def run_chain(
         elif op == TOP_N_SIGMA:
             sigmas = tl.load(number + N_TOP_N_SIGMA)
             if sigmas > 0.0:
-                sigma = _deviation(base, length, low, high, shift, scale, best, BLOCK)
+                among = tl.minimum(tl.maximum(middle, low), top)
+                among = _value(among, shift, scale)
+                sigma = _deviation(base, length, low, high, shift, scale, among, BLOCK)
                 bound = _likely(best, -sigmas * sigma)
         elif op == TOP_H_MOST:
             goal += TOP
@@ -569,10 +575,10 @@ def run_chain(
             goal = wanted
             searching += (goal < vocabulary).to(tl.int32)
         elif op == TOP_P:
-            p = tl.load(number + N_TOP_P).to(tl.float32)
-            goal = (p * total.to(tl.float32)).to(tl.float64)
+            share_kept = tl.load(number + N_TOP_P).to(tl.float32)
+            goal = (share_kept * total.to(tl.float32)).to(tl.float64)
             by_mass += 1
-            searching += (p < 1.0).to(tl.int32)
+            searching += (share_kept < 1.0).to(tl.int32)
         elif op == TYPICAL_P:
             t = tl.load(number + N_TYPICAL_P).to(tl.float32)
             goal = (t * total.to(tl.float32)).to(tl.float64)
@@ -700,6 +706,9 @@ def run_chain(
                 )  # fmt: skip
                 n += known_number
                 w += known_weight
+                if (op == TOP_P) & (round == 0) & (summed == 0):
+                    total = tl.max(w, 0)
+                    goal = (share_kept * total.to(tl.float32)).to(tl.float64)
                 stays = w < goal
                 heavier = tl.maximum(heavier, tl.max(tl.where(stays, w, heavier), 0))
                 fewer = tl.maximum(fewer, tl.max(tl.where(stays, n, fewer), 0))
@@ -809,6 +818,7 @@ def run_chain(
             shift = tl.full((), 0.0, tl.float32)
             scale = tl.full((), 1.0, tl.float32)
             bottom = top - SPAN
+            middle = top
             summed = tl.full((), 0, tl.int32)
             changed = listed
 

@@ -15,7 +15,7 @@ GOALS = {
     "min_p, xtc": (4, 8),
     "repetition, frequency and presence penalty": (4, 2),
     "dry": (6, 2),
-    "mirostat 2": (9, 8),  # the goal is 5; an entry of its state for each draft token costs 4
+    "mirostat 2": (5, 8),
     "top_k 50, reproducible": (4, 6),
     "everything": (16, 30),
 }
@@ -34,4 +34,4 @@ def test_launches(name: str) -> None:
 @each_chain
 def test_passes(name: str) -> None:
     """A peaked and a flat row of 151,936 logits are read and written a few times."""
-    assert passes(CHAINS[name]) <= GOALS[name][1] + 0.05
+    assert round(passes(CHAINS[name]), 2) <= GOALS[name][1]
