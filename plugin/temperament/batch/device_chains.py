@@ -79,6 +79,21 @@ class ChainStep:
     breakers: Texts | None
     rows: None = None  # all of them, as in a `BatchStep`
 
+    @property
+    def on_history(self) -> bool:
+        """Returns whether the penalties' kernel is launched."""
+        return max(self.operations) >= layout.ON_HISTORY
+
+    @property
+    def on_all(self) -> bool:
+        """Returns whether the kernel of shapes and cuts is launched."""
+        return min(self.operations) < layout.ON_HISTORY
+
+    @property
+    def launches(self) -> int:
+        """Returns how many kernels change logits."""
+        return self.on_history + self.on_all
+
     def run(self, logits: Tensor, inputs: Inputs) -> Tensor:
         """Changes [rows, vocab] float32 logits in place; each row's numbers are adjacent."""
         return self.chains.run(logits, self, inputs)
@@ -210,9 +225,9 @@ class DeviceChains:
         if step.scheduled and inputs.position is not None:
             numbers = self._at(step.places, numbers, self._tensors[5:], inputs.position)
             number_rows = torch.arange(len(logits), device=self._device)
-        if any(operation >= layout.ON_HISTORY for operation in step.operations):
+        if step.on_history:
             self._run_history(logits, step, inputs, numbers, number_rows)
-        if any(operation < layout.ON_HISTORY for operation in step.operations):
+        if step.on_all:
             self._run_chain(logits, step, inputs, numbers, number_rows)
         return logits
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.arrays import Slots, to_device
+from temperament.batch.arrays import Slots, Uploads, to_device
 from temperament.batch.device_chains import extend_matches, runs_kernels
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
@@ -34,6 +34,7 @@ class SuffixMatches:
         # [slots, capacity] int32
         self._length = torch.zeros(slots, 0, dtype=torch.int32, device=device)
         self._kernels = runs_kernels(torch.device(device))
+        self._uploads = Uploads(torch.device(device))
         # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
 
@@ -50,7 +51,7 @@ class SuffixMatches:
         longest = history.tokens.shape[1]
         self._reserve(longest)
         new = ends - self._known[slots]
-        index = to_device(slots, self._length.device)
+        index = self._uploads.of("slots", slots)
         if (new == 1).all():
             if self._kernels:
                 length = extend_matches(self._length, index, history)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.arrays import Places, Slots, to_device
+from temperament.batch.arrays import Places, Slots, Uploads
 from temperament.batch.table import Table
 from temperament.presets.modes import MAX_MODES
 
@@ -20,7 +20,7 @@ class SlotPlaces:
 
     def __init__(self, table: Table, slots: int, device: torch.device) -> None:
         self._table = table
-        self._device = device
+        self._uploads = Uploads(device)
         # [slots, MAX_MODES] the place of each mode; filled up with that of the first mode
         self._places = np.repeat(np.arange(slots), MAX_MODES).reshape(slots, MAX_MODES)
         # places that no request has
@@ -69,8 +69,8 @@ class SlotPlaces:
 
     def in_mode(self, slots: Tensor, modes: Tensor) -> Tensor:
         """Returns [rows] int64: the place of each row's mode, from [rows] slots and modes."""
-        places = to_device(self._places.reshape(-1), self._device)
-        return places[slots * MAX_MODES + modes]
+        places = self._uploads.of("places", self._places)
+        return places.view(-1)[slots * MAX_MODES + modes]
 
     def _take(self) -> int:
         if not self._free:

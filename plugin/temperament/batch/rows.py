@@ -8,13 +8,14 @@ others `log` keeps them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.arrays import Flags, Slots, to_device
+from temperament.batch.arrays import Flags, Places, Slots, Uploads, to_device
 from temperament.batch.drafts import Drafts
 from temperament.batch.history import TokenLog
 from temperament.batch.matches import SuffixMatches, rebuild
@@ -35,6 +36,28 @@ _MODES = "<modes>"  # in a snapshot, beside the stages' names
 
 # The needs for which a row's tokens must be known.
 TOKENS = ("history", "matches", "noise", "state", "ends")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What holds of a batch of slots until a request comes, leaves or moves."""
+
+    slots: Slots
+    # [rows] the place of each slot's first mode
+    places: Places
+    # [rows] int64 on the device: the slots
+    index: Tensor
+    # whether one of them has anything to run
+    active: bool
+    # whether their tokens, suffix matches, the bytes of tokens, or a position are read
+    tokens: bool
+    matches: bool
+    vocabulary: bool
+    scheduled: bool
+    # the stages that have state
+    stateful: tuple[str, ...]
+    # the rows that have modes
+    modal: Slots
 
 
 class Rows:
@@ -75,6 +98,9 @@ class Rows:
         self.drawn_in: Tensor | None = None
         # slot -> its preset's label
         self._labels: dict[int, str] = {}
+        self._uploads = Uploads(self.device)
+        # the last batch, and its slots' bytes; None after a request was written, cleared or swapped
+        self._last: tuple[bytes, Batch] | None = None
 
     def follows(self, slot: int) -> bool:
         """Returns whether the slot's request has a stage or a mode that reads its tokens."""
@@ -91,7 +117,12 @@ class Rows:
 
     def active(self, slots: Slots) -> bool:
         """Returns whether one of the slots has anything to run."""
-        return self.table.active(self._places.of(slots))
+        return self.batch(slots).active
+
+    def changes_once(self, slots: Slots, vocabulary: int) -> bool:
+        """Returns whether an error in a step of these slots leaves the logits as they were."""
+        batch = self.batch(slots)
+        return not len(batch.modal) and self.table.changes_once(batch.places, vocabulary)
 
     def uses(self, slots: Slots, *needs: str) -> Flags:
         """Returns [rows] bool: whether a slot's request has one of these needs."""
@@ -107,7 +138,7 @@ class Rows:
     ) -> None:
         """Puts a request with its tokens so far into a slot, and removes the previous request."""
         self.clear(slot)
-        self._used.clear()
+        self._forget_batch()
         if request.label:
             self._labels[slot] = request.label
         if request.switching is None:
@@ -141,14 +172,14 @@ class Rows:
 
     def clear(self, slot: int) -> None:
         """Removes the request of a slot."""
-        self._used.clear()
+        self._forget_batch()
         self._labels.pop(slot, None)
         self._places.clear(slot)
         self._modes.clear(slot)
 
     def swap(self, one: int, other: int) -> None:
         """Exchanges the requests of two slots."""
-        self._used.clear()
+        self._forget_batch()
         self.table.swap(one, other)
         labels = {one: self._labels.pop(other, ""), other: self._labels.pop(one, "")}
         self._labels.update((slot, label) for slot, label in labels.items() if label)
@@ -158,6 +189,10 @@ class Rows:
         self._matches.forget(other)
         self._states.swap(one, other)
         self._modes.swap(one, other)
+
+    def _forget_batch(self) -> None:
+        self._used.clear()
+        self._last = None
 
     def reorder(self, parents: Tensor) -> None:
         """Gives each slot the matches, states and modes of slot `parents[i]`: [slots] int64.
@@ -210,20 +245,21 @@ class Rows:
         row may have grown since its last step. Returns the logits.
         """
         vocabulary = logits.shape[1]
-        context = self._context(slots, vocabulary, history, ends)
-        places = self._places.first(slots)
-        rows = np.flatnonzero(self._modes.has(slots)) if self._modes else np.zeros(0, np.int64)
+        batch = self.batch(slots)
+        context = self._context(batch, vocabulary, history, ends)
+        rows = batch.modal
         if not len(rows):
-            return execute(logits, self.table.steps(places, vocabulary), context)
+            return execute(logits, self.table.steps(batch.places, vocabulary), context)
+        places = batch.places.copy()
         if history is None:
             ends = self.log.ends[slots]
         drawn = self._advance(rows, slots, logits, context, ends, new)
         if branches(logits):
             places[rows] = self._places.of(slots[rows])[np.arange(len(rows)), drawn.mode.numpy()]
             return execute(logits, self.table.steps(places, vocabulary), context)
-        index = to_device(places, self.device)
-        in_mode = self._places.in_mode(to_device(slots[rows], self.device), drawn.mode)
-        index.index_copy_(0, to_device(rows, self.device), in_mode)
+        in_mode = self._places.in_mode(self._uploads.of("modal", slots[rows]), drawn.mode)
+        index = self._uploads.of("places", places)
+        index = index.index_copy(0, self._uploads.of("rows", rows), in_mode)
         steps = self.table.expanded_steps(self._places.different(slots), index, vocabulary)
         return execute_expanded(logits, steps, context)
 
@@ -245,7 +281,8 @@ class Rows:
         were committed since the request's last step. Returns new logits.
         """
         vocabulary = logits.shape[1]
-        context = Context(history=history, vocabulary=self._tokens(slots, vocabulary))
+        batch = self.batch(slots)
+        context = Context(history=history, vocabulary=self._tokens(batch, vocabulary))
         drafts = Drafts.of(rows, before, slots=len(self._places), most=self._drafts)
         if history is not None and self.uses(slots, "matches").any():
             context.matches = Matches(rebuild(history))
@@ -264,21 +301,21 @@ class Rows:
             )
             place, context.position = self._places.in_mode(rows, drawn.mode), drawn.position
         places = self._places.different(slots)
-        if not self.uses(slots, "state").any():
+        if not batch.stateful:
             return execute_expanded(
                 logits, self.table.expanded_steps(places, place, vocabulary), context
             )
         # A state follows from the one a draft token earlier, so that a slot's rows run one after
         # another. A slot with fewer rows repeats its last one, which changes nothing.
         done = logits.clone()
-        index = to_device(slots, self.device)
+        index = batch.index
         for number in range(self._drafts + 1):
             turn = drafts.after(index, number)
             part = context.select(turn)
             assert part.history is not None
             if number == 0:
                 self._states.commit(index, part.history.end - part.history.prompt_end)
-            part.states = self._views(slots, index, vocabulary, number)
+            part.states = self._views(batch, vocabulary, number)
             steps = self.table.expanded_steps(places, place.index_select(0, turn), vocabulary)
             changed = execute_expanded(logits.index_select(0, turn), steps, part)
             done.index_copy_(0, turn, changed)
@@ -299,7 +336,7 @@ class Rows:
         context. Returns their modes.
         """
         modal = slots[rows]
-        index = to_device(rows, self.device)
+        index = self._uploads.of("rows", rows)
         if ends is not None:
             new = max(0, int((ends[rows] - self._modes.known[modal]).max()))
             self._modes.known[modal] = np.maximum(self._modes.known[modal], ends[rows])
@@ -310,7 +347,7 @@ class Rows:
             matches = None if matches is None else matches.select(index)
         drawn = self._modes.advance(
             history,
-            to_device(modal, self.device),
+            self._uploads.of("modal", modal),
             new,
             logits=logits.index_select(0, index) if self._modes.uses_entropy(modal) else None,
             repeats=self._modes.repeats(modal),
@@ -322,48 +359,71 @@ class Rows:
         self.drawn_in.index_copy_(0, index, drawn.mode)
         return drawn
 
+    def batch(self, slots: Slots) -> Batch:
+        """Returns what holds of a batch of slots; another object after each change of a request."""
+        content = slots.tobytes()
+        if self._last is None or self._last[0] != content:
+            self._last = content, self._described(slots)
+        return self._last[1]
+
+    def _described(self, slots: Slots) -> Batch:
+        places = self._places.of(slots)
+        different = self._places.different(slots)
+        stages = {stage for place in different for stage in self.table.stages(place)}
+        repeats = bool(self._modes) and self._modes.repeats(slots)
+        return Batch(
+            slots.copy(),
+            places[:, 0],
+            self._uploads.of("slots", slots),
+            self.table.active(places),
+            bool(self.uses(slots, *TOKENS).any()),
+            bool(self.uses(slots, "matches").any()) or repeats,
+            bool(self.uses(slots, "vocabulary").any()),
+            self.table.scheduled(places),
+            tuple(sorted(stage for stage in stages if "state" in BY_NAME[stage].needs)),
+            np.flatnonzero(self._modes.has(slots)),
+        )
+
     def _context(
         self,
-        slots: Slots,
+        batch: Batch,
         vocabulary: int,
         history: History | None,
         ends: np.ndarray[Any, Any] | None,
     ) -> Context:
-        context = Context(vocabulary=self._tokens(slots, vocabulary))
-        if not self.uses(slots, *TOKENS).any():
+        slots = batch.slots
+        context = Context(vocabulary=self._tokens(batch, vocabulary))
+        if not batch.tokens:
             return context
         if history is None:
             history, ends = self.log.history(slots), self.log.ends[slots]
         context.history = history
-        context.position = history.end - history.prompt_end
-        if self.uses(slots, "matches").any() or (self._modes and self._modes.repeats(slots)):
+        if batch.scheduled:
+            context.position = history.end - history.prompt_end
+        if batch.matches:
             context.matches = (
                 Matches(rebuild(history))
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )
-        if self.uses(slots, "state").any():
-            index = to_device(slots, self.device)
-            self._states.commit(index, history.end - history.prompt_end)
-            context.states = self._views(slots, index, vocabulary)
+        if batch.stateful:
+            if self._states.drafted:
+                self._states.commit(batch.index, history.end - history.prompt_end)
+            context.states = self._views(batch, vocabulary)
         return context
 
-    def _views(
-        self, slots: Slots, index: Tensor, vocabulary: int, entry: int = 0
-    ) -> dict[str, State]:
+    def _views(self, batch: Batch, vocabulary: int, entry: int = 0) -> dict[str, State]:
         """Returns the states of the stages that the slots have in any mode, by stage.
 
-        For rows that come after `entry` draft tokens; `index` ([rows] int64) are the slots.
+        For rows that come after `entry` draft tokens.
         """
-        stages = {s for place in self._places.different(slots) for s in self.table.stages(place)}
         return {
-            stage: self._states.view(stage, index, vocabulary, entry)
-            for stage in stages
-            if "state" in BY_NAME[stage].needs
+            stage: self._states.view(stage, batch.index, vocabulary, entry)
+            for stage in batch.stateful
         }
 
-    def _tokens(self, slots: Slots, vocabulary: int) -> Vocabulary | None:
-        if self._vocabulary is None or not self.uses(slots, "vocabulary").any():
+    def _tokens(self, batch: Batch, vocabulary: int) -> Vocabulary | None:
+        if self._vocabulary is None or not batch.vocabulary:
             return None
         if self._newline is None:
             tokens = self._vocabulary().tokens[:vocabulary]

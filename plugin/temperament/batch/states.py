@@ -50,13 +50,18 @@ class States:
             self._banks[stage] = self._build(vocabulary)
         return State(*self._banks[stage], slots, entry)
 
+    @property
+    def drafted(self) -> bool:
+        """Returns whether slots have entries for draft tokens, so that `commit` is needed."""
+        return self._shape[1] > 1
+
     def commit(self, slots: Tensor, generated: Tensor) -> None:
         """Makes the last step before the next token the only one that is known of each slot.
 
         `generated` ([rows] int64) is how many tokens each of the slots ([rows] int64) has: what
         was kept of the steps after rejected draft tokens is dropped.
         """
-        if self._shape[1] == 1:
+        if not self.drafted:
             return
         for bank in self._banks.values():
             number = bank.generated.index_select(0, slots)

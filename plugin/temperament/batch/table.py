@@ -88,11 +88,12 @@ class Table:
         self.places = places
         # On a GPU the engine's own top-k is faster, and counting a row's ties would wait for the
         # GPU.
-        self._candidates = candidates and self.device.type == "cpu"
+        kernels = runs_kernels(self.device)
+        self._candidates = candidates and self.device.type == "cpu" and not kernels
         self._programs = Programs(places)
         self._columns = Columns(places, self.device)
         # None where there are no kernels
-        self._chains = DeviceChains(places, self.device) if runs_kernels(self.device) else None
+        self._chains = DeviceChains(places, self.device) if kernels else None
         self._entries = Entries(self.device)
         self._texts = PlaceTexts(self.device, vocabulary)
         self._requests: list[Request] = [_NO_REQUEST] * places
@@ -112,6 +113,18 @@ class Table:
         """Returns [places] bool: whether the place has a stage with one of these needs."""
         used = self._programs.need(*needs)
         return used | self._columns.scheduled if "history" in needs else used
+
+    def changes_once(self, places: Places, vocabulary: int) -> bool:
+        """Returns whether a batch of these places is one launch, or nothing at all.
+
+        Then an error on the host comes before any logit was changed.
+        """
+        steps = self.steps(places, vocabulary)
+        return all(isinstance(step, ChainStep) and step.launches == 1 for step in steps)
+
+    def scheduled(self, places: Places) -> bool:
+        """Returns whether a parameter of one of the places follows a schedule."""
+        return bool(self._columns.scheduled[places].any())
 
     def grow(self, count: int) -> None:
         """Adds `count` places that run nothing."""

@@ -51,11 +51,15 @@ class State:
     @property
     def source(self) -> Tensor:
         """Returns [rows] int64: the entry that is read, numbered through all slots."""
+        if self.value.shape[1] == 1:
+            return self.slots
         return self.slots * self.value.shape[1] + self._last()
 
     @property
     def destination(self) -> Tensor:
         """Returns [rows] int64: the entry that is written, numbered through all slots."""
+        if self.value.shape[1] == 1:
+            return self.slots
         return self.slots * self.value.shape[1] + self.entry
 
     def drawn(self, history: History) -> tuple[Tensor, Tensor, Tensor]:

@@ -49,23 +49,28 @@ class Guard:
         step: Step,
         rows_of: Callable[[int], Tensor],
         switches: Callable[[], int],
+        changes_once: Callable[[], bool] = lambda: False,
     ) -> Tensor:
         """Runs `step` on a batch; returns its [rows, vocab] float32 logits, changed in place.
 
         If it raises, `step` runs again for each slot alone, on the slot's original rows (`rows_of`
         returns their [n] int64 indices), so that the other requests get their usual logits. A slot
-        that raises alone is given up. `switches` returns the number of mode switches so far.
+        that raises alone is given up. `switches` returns the number of mode switches so far, and
+        `changes_once` whether a step that raises has changed no logit, so that none is copied.
         """
         begin = time.perf_counter()
-        original = self._copy_of(logits)
+        original = logits
         try:
+            if not changes_once():
+                original = self._copy_of(logits)
             changed = step(logits, slots, None)
         except Exception as caught:
             error = caught
         else:
             self._meter.step(time.perf_counter() - begin, switches())
             return changed
-        logits.copy_(original)
+        if original is not logits:
+            logits.copy_(original)
         failed = [
             slot for slot in slots.tolist() if self._fails(logits, original, slot, step, rows_of)
         ]

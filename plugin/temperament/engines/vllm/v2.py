@@ -21,7 +21,7 @@ from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
 from temperament.batch.device_chains import do_without_kernels, runs_kernels
-from temperament.batch.rows import TOKENS, Rows
+from temperament.batch.rows import Batch, Rows
 from temperament.engines.vllm.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
@@ -97,6 +97,8 @@ class V2Batch:
         self._snapshots = Snapshots()
         # slots of requests that joined and for which no snapshot has been searched yet
         self._joined: set[int] = set()
+        # the last batch, with where its tokens start and its prompts end: [rows] int64 each
+        self._known: tuple[Batch, Tensor, Tensor] | None = None
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; returns whether we change its logits."""
@@ -147,8 +149,12 @@ class V2Batch:
             mapping: Tensor = context.expanded_idx_mapping
             return (mapping == slot).nonzero()[:, 0]
 
+        def changes_once() -> bool:
+            return self.rows.changes_once(slots, logits.shape[1])
+
         step = partial(self._step, context=context)
-        return self._guard.run(logits, slots, step, rows_of, lambda: self.rows.switches)
+        switches = lambda: self.rows.switches  # noqa: E731
+        return self._guard.run(logits, slots, step, rows_of, switches, changes_once)
 
     def _step(
         self, logits: Tensor, slots: Slots, part: Tensor | None, context: LogitsContext
@@ -164,15 +170,16 @@ class V2Batch:
         if self._stateful:
             self._restore_preempted(slots)
             self._seen[slots] = lengths
-        history = self._history(context) if self.rows.uses(slots, *TOKENS).any() else None
+        batch = self.rows.batch(slots)
+        history = self._history(context, batch if part is None else None) if batch.tokens else None
         if history is not None and part is not None:
             history = history.select(part)
         new = self._drafts + 1  # the most tokens that a step commits
-        slot_of_row = context.expanded_idx_mapping.long()
-        if len(slot_of_row) == len(context.idx_mapping_np):  # no request has draft tokens
+        if len(context.expanded_idx_mapping) == len(context.idx_mapping_np):  # no draft tokens
             # Without speculative decoding, the upper bounds of the lengths are the lengths.
             ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
+        slot_of_row = context.expanded_idx_mapping.long()
         before = context.expanded_local_pos.long()  # [rows]: draft tokens before the row
         if part is not None:
             slot_of_row, before = (
@@ -216,6 +223,8 @@ class V2Batch:
 
     def _restore_preempted(self, slots: Slots) -> None:
         """Restores the snapshots of preempted requests that are in the batch again."""
+        if not self._joined:
+            return
         for slot in self._joined.intersection(slots.tolist()):
             prompt, end = int(self._prompt[slot]), int(self._states.prefill_len.np[slot])
             self._joined.remove(slot)
@@ -231,10 +240,21 @@ class V2Batch:
             if snapshot is not None:
                 self.rows.restore(slot, snapshot)
 
-    def _history(self, context: LogitsContext) -> History:
-        """Each row's tokens: the committed ones from the runner's table, then its draft tokens."""
-        rows = context.expanded_idx_mapping.long()
+    def _history(self, context: LogitsContext, batch: Batch | None) -> History:
+        """Each row's tokens: the committed ones from the runner's table, then its draft tokens.
+
+        `batch` is what is known of the requests, None for some of their rows.
+        """
         longest = int(context.seq_lens_upper_bound_np.max())
+        if batch is not None and len(context.expanded_idx_mapping) == len(batch.slots):
+            tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, batch.index)
+            end = context.pos.long() + 1
+            if self._known is None or self._known[0] is not batch:
+                prompt_end = self._states.prompt_len.gpu.index_select(0, batch.index).long()
+                self._known = batch, torch.zeros_like(end), prompt_end
+            _, start, prompt_end = self._known
+            return History(tokens.long(), start, prompt_end, end)
+        rows = context.expanded_idx_mapping.long()
         tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, rows).long()
         end = context.pos.long() + 1
         if self._drafts and longest:
