@@ -19,17 +19,23 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Places
+from temperament.batch.lists import PlaceLists
 from temperament.batch.merge import Stages
 from temperament.batch.ramp import Ramp
+from temperament.batch.request import Request
 from temperament.kernels import layout
-from temperament.ops.automata import Texts
+from temperament.ops.automata import Automata, Texts
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Column, Vocabulary
 from temperament.ops.state import State
 from temperament.presets.schedule import CURVES, Schedule
-from temperament.stages import PARAMETERS
+from temperament.stages import BY_NAME, PARAMETERS
+from temperament.stages.kinds import EntriesKind
 
 SWITCH = "TEMPERAMENT_KERNELS"
+
+# The operations for which a row needs a number for each token of the vocabulary.
+_COUNTING = {layout.DRY, layout.FREQUENCY, layout.BANNED_TEXTS}
 
 
 @cache
@@ -66,7 +72,10 @@ def kernel_start(stages: Stages) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChainStep:
-    """The rest of every row's chain: a launch for the penalties, and one for all other stages."""
+    """The rest of every row's chain.
+
+    A launch is for biases, penalties and bans, and one for all other stages.
+    """
 
     chains: DeviceChains
     # [rows] int64: the place of each row
@@ -75,24 +84,25 @@ class ChainStep:
     operations: frozenset[int]
     # whether a number of some row follows a schedule
     scheduled: bool
-    # of the rows that have DRY, None if none has
+    # DRY's breakers and the banned strings of all places, None if no row has the stage
     breakers: Texts | None
+    banned: Texts | None
     rows: None = None  # all of them, as in a `BatchStep`
 
     @property
-    def on_history(self) -> bool:
-        """Returns whether the penalties' kernel is launched."""
-        return max(self.operations) >= layout.ON_HISTORY
+    def on_some(self) -> bool:
+        """Returns whether the kernel of biases, penalties and bans is launched."""
+        return max(self.operations) >= layout.ON_SOME
 
     @property
     def on_all(self) -> bool:
         """Returns whether the kernel of shapes and cuts is launched."""
-        return min(self.operations) < layout.ON_HISTORY
+        return min(self.operations) < layout.ON_SOME
 
     @property
     def launches(self) -> int:
         """Returns how many kernels change logits."""
-        return self.on_history + self.on_all
+        return self.on_some + self.on_all
 
     def run(self, logits: Tensor, inputs: Inputs) -> Tensor:
         """Changes [rows, vocab] float32 logits in place; each row's numbers are adjacent."""
@@ -117,7 +127,9 @@ class DeviceChains:
     def __init__(self, places: int, device: torch.device) -> None:
         self._device = device
         self._columns = len(layout.COLUMNS)
-        self._integer = [PARAMETERS[name].integer for name in layout.COLUMNS]
+        self._integer = [
+            name == layout.LIMIT or PARAMETERS[name].integer for name in layout.COLUMNS
+        ]
         # [places, STEPS] int32, and [places, columns] float64
         self._programs = np.zeros((places, layout.STEPS), dtype=np.int32)
         self._numbers = np.zeros((places, self._columns))
@@ -129,15 +141,15 @@ class DeviceChains:
         self._curve = np.zeros((places, self._columns), dtype=np.int64)
         # place -> the tokens that XTC never removes
         self._protected: dict[int, list[int]] = {}
-        # place -> the tokens to which DRY does nothing
-        self._spared: dict[int, list[int]] = {}
+        self._lists = PlaceLists()
         self._tensors: tuple[Tensor, ...] = ()
         self._stale = True
-        # values and ids of each row's list, for as many rows as were seen
-        self._list: tuple[Tensor, Tensor] | None = None
+        # values and ids of the tokens that are left of each row, for as many rows as were seen
+        self._left: tuple[Tensor, Tensor] | None = None
         self._nothing: dict[int, _Unused] = {}
-        # a number for each position of each row's history
+        # a number and a flag for each position of a row's history, or entry of its longest list
         self._before = torch.empty(0, device=device)
+        self._flags = torch.empty(0, dtype=torch.int8, device=device)
         # [rows, vocabulary] int32, 0 between the launches
         self._counts = torch.zeros(1, dtype=torch.int32, device=device)
 
@@ -152,20 +164,14 @@ class DeviceChains:
         self._seeds, self._to = more(self._seeds), more(self._to)
         self._over, self._curve = more(self._over), more(self._curve)
 
-    def write(
-        self,
-        place: int,
-        stages: Stages,
-        values: Mapping[str, Any],
-        seed: int,
-        ends: Sequence[int],
-    ) -> None:
-        """Sets what a place runs: some stages with operations, and the values of its chain."""
+    def write(self, place: int, stages: Stages, request: Request) -> None:
+        """Sets what a place runs of a request's first chain: stages with operations."""
         self._stale = True
+        values = request.chain.values
         self._programs[place] = layout.program_of(stages, values)
-        self._seeds[place] = seed
+        self._seeds[place] = request.seed
         for name, column in layout.COLUMNS.items():
-            value = values.get(name, 0)
+            value = request.limit if name == layout.LIMIT else values.get(name, 0)
             constant = Schedule(value, value, 1)
             schedule = value if isinstance(value, Schedule) else constant
             # a column of the ops has float32 numbers
@@ -174,59 +180,61 @@ class DeviceChains:
             self._to[place, column] = exact(schedule.end)
             self._over[place, column] = schedule.over
             self._curve[place, column] = CURVES.index(schedule.curve)
-        if "dry" in stages and values["dry_protect_ends"]:
-            self._spared[place] = [*ends]
         if "xtc" in stages:
-            kept = [*ends] if values["xtc_protect_structure"] else []
+            kept = [*request.ends] if values["xtc_protect_structure"] else []
             self._protected[place] = [*kept, *values["xtc_protected"]]
+        for parameter in (parameter for stage in stages for parameter in BY_NAME[stage].parameters):
+            if isinstance(parameter.kind, EntriesKind) and parameter.name in layout.LISTS:
+                entries = parameter.kind.entries(values[parameter.name])
+                self._lists.write(place, parameter.name, entries)
+        if any("ends" in BY_NAME[stage].needs for stage in stages):
+            self._lists.write(place, layout.ENDS, [((token,), 0.0) for token in request.ends])
 
     def clear(self, place: int) -> None:
         """Makes a place run nothing."""
         self._stale = True
         self._programs[place] = layout.END
         self._protected.pop(place, None)
-        self._spared.pop(place, None)
+        self._lists.clear(place)
 
     def flush(self) -> None:
         """Copies what was written to the device."""
         if not self._stale:
             return
-        protected, spared = self._padded(self._protected), self._padded(self._spared)
-        arrays = (self._programs, self._numbers, self._seeds, protected, spared)
+        width = max(map(len, self._protected.values()), default=0)
+        protected = np.full((len(self._seeds), width), -1, dtype=np.int32)
+        for place, tokens in self._protected.items():
+            protected[place, : len(tokens)] = tokens
+        lists = self._lists.joined(len(self._seeds))
+        arrays = (self._programs, self._numbers, self._seeds, protected, *lists)
         ramps = (self._to, self._over, self._curve)
         self._tensors = tuple(
             torch.from_numpy(array).to(self._device, copy=True) for array in (*arrays, *ramps)
         )
         self._stale = False
 
-    def _padded(self, tokens: Mapping[int, list[int]]) -> np.ndarray[Any, Any]:
-        """Returns [places, most] int32: the tokens of each place, filled up with -1."""
-        most = max(map(len, tokens.values()), default=0)
-        table = np.full((len(self._seeds), most), -1, dtype=np.int32)
-        for place, some in tokens.items():
-            table[place, : len(some)] = some
-        return table
-
-    def step(self, index: Tensor, users: Places, breakers: Callable[[], Texts]) -> ChainStep | None:
+    def step(self, index: Tensor, users: Places, texts: Callable[[str], Texts]) -> ChainStep | None:
         """Returns the step of a batch whose row i is place `index[i]`; None if nothing runs.
 
-        `users` are the places that occur in `index`; `breakers` returns those of DRY.
+        `users` are the places that occur in `index`; `texts` returns a parameter's texts
+        of all places.
         """
         operations = frozenset(np.unique(self._programs[users]).tolist()) - {layout.END}
         if not operations:
             return None
         scheduled = bool((self._to[users] != self._numbers[users]).any())
-        texts = breakers() if layout.DRY in operations else None
-        return ChainStep(self, index, operations, scheduled, texts)
+        breakers = texts("dry_sequence_breakers") if layout.DRY in operations else None
+        banned = texts("banned_strings") if layout.BANNED_TEXTS in operations else None
+        return ChainStep(self, index, operations, scheduled, breakers, banned)
 
     def run(self, logits: Tensor, step: ChainStep, inputs: Inputs) -> Tensor:
         """Runs a step (`ChainStep.run`)."""
         numbers, number_rows = self._tensors[1], step.places
         if step.scheduled and inputs.position is not None:
-            numbers = self._at(step.places, numbers, self._tensors[5:], inputs.position)
+            numbers = self._at(step.places, numbers, self._tensors[7:], inputs.position)
             number_rows = torch.arange(len(logits), device=self._device)
-        if step.on_history:
-            self._run_history(logits, step, inputs, numbers, number_rows)
+        if step.on_some:
+            self._run_biases(logits, step, inputs, numbers, number_rows)
         if step.on_all:
             self._run_chain(logits, step, inputs, numbers, number_rows)
         return logits
@@ -237,35 +245,34 @@ class DeviceChains:
         zero = torch.zeros(1, dtype=torch.int64, device=self._device)
         history = History(zero[:, None], zero, zero, zero)
         operations = frozenset({layout.DRY, layout.TOP_K})
-        step = ChainStep(self, zero, operations, scheduled=False, breakers=None)
+        step = ChainStep(self, zero, operations, scheduled=False, breakers=None, banned=None)
         logits = torch.zeros(1, vocabulary, device=self._device)
         self.run(logits, step, Inputs(history, None, None, None, {}))
 
-    def _run_history(
+    def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
     ) -> None:
-        from temperament.kernels.history import run_history
+        from temperament.kernels.biases import run_biases
 
-        history = inputs.history
-        assert history is not None
-        rows, positions = history.tokens.shape
+        rows = logits.shape[0]
         unused = self._unused(rows)
-        lengths, broken, completes = unused.integers[:, None], unused.none, unused.flags
-        if step.breakers is not None:
-            assert inputs.matches is not None
+        history, lengths = inputs.history or unused.history, unused.integers[:, None]
+        if inputs.matches is not None:
             lengths = inputs.matches.length
-            if step.breakers.window >= 0:
-                broken = step.breakers.last_hit(history)
-                row = torch.arange(rows, device=self._device).repeat_interleave(positions)
-                ends = step.breakers.completes(history, row, history.tokens.reshape(-1))
-                completes = ends.view(torch.int8)
-        if self._before.numel() < rows * positions:
-            self._before = torch.empty(2 * rows * positions, device=self._device)
+        roots, windows, automata = [unused.zeros] * 2, [-1, -1], unused.automata
+        for number, texts in enumerate((step.breakers, step.banned)):
+            if texts is not None:
+                roots[number], windows[number] = texts.root, texts.window
+                automata = texts.automata
+        most = max(history.tokens.shape[1], self._lists.longest)
+        if self._before.numel() < rows * most:
+            self._before = torch.empty(2 * rows * most, device=self._device)
+            self._flags = torch.empty_like(self._before, dtype=torch.int8)
         counts = self._counts
-        if step.operations & {layout.DRY, layout.FREQUENCY} and counts.numel() < logits.numel():
+        if step.operations & _COUNTING and counts.numel() < logits.numel():
             counts = torch.zeros(logits.numel(), dtype=torch.int32, device=self._device)
             self._counts = counts
-        run_history(
+        run_biases(
             logits,
             step.places,
             self._tensors[0],
@@ -276,10 +283,14 @@ class DeviceChains:
             history.prompt_end,
             history.end,
             lengths,
-            broken,
-            completes,
-            self._tensors[4],
-            self._before,
+            *self._tensors[4:7],
+            roots[0],
+            windows[0],
+            roots[1],
+            windows[1],
+            [automata.next, automata.hit, *automata[2:]],
+            self._flags[: rows * most],
+            self._before[: rows * most],
             counts,
         )
 
@@ -307,7 +318,7 @@ class DeviceChains:
         newline = unused.flags
         if inputs.vocabulary is not None:
             newline = inputs.vocabulary.newline.view(torch.int8)
-        lists = self._lists(*logits.shape)
+        lists = self._room(*logits.shape)
         run_chain(
             logits,
             step.places,
@@ -336,14 +347,14 @@ class DeviceChains:
         integer = torch.tensor(self._integer, device=self._device)
         return torch.where(integer, values.round(), values.float().double())
 
-    def _lists(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
+    def _room(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
         from temperament.kernels.chain import sizes
 
         shape = (rows, sizes(vocabulary).capacity)
-        if self._list is None or self._list[0].numel() < rows * shape[1]:
+        if self._left is None or self._left[0].numel() < rows * shape[1]:
             values = torch.empty(shape, device=self._device)
-            self._list = (values, torch.empty(shape, dtype=torch.int32, device=self._device))
-        return self._list
+            self._left = (values, torch.empty(shape, dtype=torch.int32, device=self._device))
+        return self._left
 
     def _unused(self, rows: int) -> _Unused:
         if rows not in self._nothing:
@@ -358,22 +369,29 @@ class _Unused(NamedTuple):
 
     # [rows] each
     zeros: Tensor
-    none: Tensor
     integers: Tensor
     floats: Tensor
     doubles: Tensor
     # [1]
     flags: Tensor
+    # of no tokens
+    history: History
+    # of no texts
+    automata: Automata
 
     @classmethod
     def of(cls, rows: int, device: torch.device) -> _Unused:
+        zeros = torch.zeros(rows, dtype=torch.int64, device=device)
+        small, none = (torch.zeros(1, 1, dtype=t, device=device) for t in (torch.int32, torch.bool))
+        long = torch.zeros(2, dtype=torch.int64, device=device)
         return cls(
-            torch.zeros(rows, dtype=torch.int64, device=device),
-            torch.full((rows,), -1, dtype=torch.int64, device=device),
+            zeros,
             torch.zeros(rows, dtype=torch.int32, device=device),
             torch.zeros(rows, device=device),
             torch.zeros(rows, dtype=torch.float64, device=device),
             torch.zeros(1, dtype=torch.int8, device=device),
+            History(zeros[:, None], zeros, zeros, zeros),
+            Automata(small, none, long, long, long, small[0], none[0]),
         )
 
 
@@ -383,7 +401,7 @@ def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
     `lengths` is [slots, capacity] int32, `slots` [rows] int64. Returns the rows' matches, [rows,
     positions] int32.
     """
-    from temperament.kernels.history import extend_matches as run
+    from temperament.kernels.matches import extend_matches as run
 
     result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
     return result

@@ -117,7 +117,9 @@ class Rows:
 
     def active(self, slots: Slots) -> bool:
         """Returns whether one of the slots has anything to run."""
-        return self.batch(slots).active
+        if self._last is not None and self._last[0] == slots.tobytes():
+            return self._last[1].active
+        return self.table.active(self._places[slots])
 
     def changes_once(self, slots: Slots, vocabulary: int) -> bool:
         """Returns whether an error in a step of these slots leaves the logits as they were."""

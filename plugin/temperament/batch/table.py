@@ -7,7 +7,7 @@ stages of a place; columns, entries and texts have the stages' parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,6 @@ from temperament.stages.kinds import ColumnKind, EntriesKind, TextsKind
 Step = BatchStep | CandidateSteps | ChainStep
 
 # Names beside the parameters'.
-_BREAKERS = "dry_sequence_breakers"
 _SEED = "<seed>"
 _LIMIT = "<limit>"
 _ENDS = "<ends>"
@@ -100,6 +99,8 @@ class Table:
         # counts the changes, so that `steps` knows whether its last result is still valid
         self._version = 0
         self._prepared: tuple[tuple[int, bytes], list[Step]] | None = None
+        # the same of `expanded_steps`, where the kernels run all stages
+        self._expanded: tuple[tuple[int, bytes], list[ChainStep]] | None = None
 
     def stages(self, place: int) -> Stages:
         """Returns the stages of a place, in order."""
@@ -169,7 +170,7 @@ class Table:
         names, values = request.chain.names, request.chain.values
         stages = names[kernel_start(names) :]
         if stages:
-            self._chains.write(place, stages, values, request.seed, request.ends)
+            self._chains.write(place, stages, request)
         if any(isinstance(values[p.name], Schedule) for s in stages for p in BY_NAME[s].parameters):
             self._columns.scheduled[place] = True
         return stages
@@ -236,8 +237,7 @@ class Table:
         steps += self._merged([part.after for part in parts], batch)
         if self._chains is not None:
             index = to_device(places, self.device)
-            rows_of_all = _Rows(places, index, vocabulary)
-            last = self._chains.step(index, places, lambda: self._texts_of(_BREAKERS, rows_of_all))
+            last = self._chains.step(index, places, self._texts_of_all)
             steps += [] if last is None else [last]
         self._prepared = (key, steps)
         return steps
@@ -256,6 +256,9 @@ class Table:
         The arguments have a value for every row, and `BatchStep.rows` is a mask ([rows] bool) of
         the rows that take part.
         """
+        key = (self._version, places.tobytes())
+        if self._expanded is not None and self._expanded[0] == key:
+            return [replace(step, places=index) for step in self._expanded[1]]
         self.flush()
         numbers = np.unique(self._programs.number[places])
         steps: list[BatchStep | ChainStep] = []
@@ -268,9 +271,11 @@ class Table:
             rows = _Rows(places[member[places]], index, vocabulary, expanded=True)
             steps.append(self._step(stage, mask, rows))
         if self._chains is not None:
-            rows = _Rows(places, index, vocabulary, expanded=True)
-            last = self._chains.step(index, places, lambda: self._texts_of(_BREAKERS, rows))
-            steps += [] if last is None else [last]
+            last = self._chains.step(index, places, self._texts_of_all)
+            chained = [] if last is None else [last]
+            if not steps:
+                self._expanded = key, chained
+            steps += chained
         return steps
 
     def _merged(self, chains: Sequence[Stages], batch: _Batch) -> list[BatchStep]:
@@ -320,6 +325,9 @@ class Table:
         return self._entries.expanded(
             name, self.places, rows.index, rows.vocabulary, additive=additive
         )
+
+    def _texts_of_all(self, name: str) -> Texts:
+        return self._texts.of(name, range(self.places))
 
     def _texts_of(self, name: str, rows: _Rows) -> Texts:
         if not rows.expanded:

@@ -17,8 +17,58 @@ A row with NaN or +inf, or without an allowed token, stays as it is. The specifi
 import triton
 import triton.language as tl
 
-from temperament.kernels import layout
 from temperament.kernels.bits import FLOAT_MAX, INFINITY, KEY_OF_LEAST, from_key, key, next_up
+from temperament.kernels.opcodes import (
+    ADAPTIVE,
+    ADAPTIVE_STORE,
+    DYNAMIC_TEMPERATURE,
+    END,
+    EPSILON,
+    ETA,
+    MIN_P,
+    MIROSTAT_1,
+    MIROSTAT_1_CUT,
+    MIROSTAT_2,
+    MIROSTAT_STORE,
+    N_DECAY,
+    N_DYNATEMP_EXPONENT,
+    N_DYNATEMP_HIGH,
+    N_DYNATEMP_LOW,
+    N_EPSILON,
+    N_ETA,
+    N_ETA_RATE,
+    N_MIN_P,
+    N_SMOOTHING_CURVE,
+    N_SMOOTHING_FACTOR,
+    N_TARGET,
+    N_TAU,
+    N_TEMPERATURE,
+    N_TOP_A,
+    N_TOP_H,
+    N_TOP_K,
+    N_TOP_N_SIGMA,
+    N_TOP_P,
+    N_TYPICAL_P,
+    N_XTC_PROBABILITY,
+    N_XTC_STRUCTURE,
+    N_XTC_THRESHOLD,
+    NUMBERS,
+    ON_SOME,
+    P_LESS,
+    RENORMALIZE,
+    REPRODUCIBLE,
+    SMOOTHING,
+    STEPS,
+    TEMPERATURE,
+    TOP_A,
+    TOP_H,
+    TOP_H_MOST,
+    TOP_K,
+    TOP_N_SIGMA,
+    TOP_P,
+    TYPICAL_P,
+    XTC,
+)
 from temperament.kernels.random import gumbel, noise_key, uniform
 
 NO_MASS = tl.constexpr(-87.0)
@@ -34,57 +84,6 @@ WIDTH = tl.constexpr(0.3)
 PEAK = tl.constexpr(5.0)
 SHARPNESS = tl.constexpr(-10.0)
 XTC_DRAW = tl.constexpr(1)
-
-END = tl.constexpr(layout.END)
-TEMPERATURE = tl.constexpr(layout.TEMPERATURE)
-TOP_K = tl.constexpr(layout.TOP_K)
-MIN_P = tl.constexpr(layout.MIN_P)
-TOP_N_SIGMA = tl.constexpr(layout.TOP_N_SIGMA)
-TOP_H_MOST = tl.constexpr(layout.TOP_H_MOST)
-SMOOTHING = tl.constexpr(layout.SMOOTHING)
-REPRODUCIBLE = tl.constexpr(layout.REPRODUCIBLE)
-MIROSTAT_1_CUT = tl.constexpr(layout.MIROSTAT_1_CUT)
-TOP_P = tl.constexpr(layout.TOP_P)
-TYPICAL_P = tl.constexpr(layout.TYPICAL_P)
-EPSILON = tl.constexpr(layout.EPSILON)
-ETA = tl.constexpr(layout.ETA)
-TOP_A = tl.constexpr(layout.TOP_A)
-P_LESS = tl.constexpr(layout.P_LESS)
-DYNAMIC_TEMPERATURE = tl.constexpr(layout.DYNAMIC_TEMPERATURE)
-XTC = tl.constexpr(layout.XTC)
-MIROSTAT_1 = tl.constexpr(layout.MIROSTAT_1)
-MIROSTAT_2 = tl.constexpr(layout.MIROSTAT_2)
-MIROSTAT_STORE = tl.constexpr(layout.MIROSTAT_STORE)
-ADAPTIVE_STORE = tl.constexpr(layout.ADAPTIVE_STORE)
-ADAPTIVE = tl.constexpr(layout.ADAPTIVE)
-RENORMALIZE = tl.constexpr(layout.RENORMALIZE)
-TOP_H = tl.constexpr(layout.TOP_H)
-ON_HISTORY = tl.constexpr(layout.ON_HISTORY)
-
-NUMBERS = tl.constexpr(len(layout.COLUMNS))
-STEPS = tl.constexpr(layout.STEPS)
-N_TEMPERATURE = tl.constexpr(layout.COLUMNS["temperature"])
-N_DYNATEMP_LOW = tl.constexpr(layout.COLUMNS["dynatemp_low"])
-N_DYNATEMP_HIGH = tl.constexpr(layout.COLUMNS["dynatemp_high"])
-N_DYNATEMP_EXPONENT = tl.constexpr(layout.COLUMNS["dynatemp_exponent"])
-N_SMOOTHING_FACTOR = tl.constexpr(layout.COLUMNS["smoothing_factor"])
-N_SMOOTHING_CURVE = tl.constexpr(layout.COLUMNS["smoothing_curve"])
-N_TOP_K = tl.constexpr(layout.COLUMNS["top_k"])
-N_TOP_P = tl.constexpr(layout.COLUMNS["top_p"])
-N_MIN_P = tl.constexpr(layout.COLUMNS["min_p"])
-N_TYPICAL_P = tl.constexpr(layout.COLUMNS["typical_p"])
-N_EPSILON = tl.constexpr(layout.COLUMNS["epsilon_cutoff"])
-N_ETA = tl.constexpr(layout.COLUMNS["eta_cutoff"])
-N_TOP_A = tl.constexpr(layout.COLUMNS["top_a"])
-N_TOP_N_SIGMA = tl.constexpr(layout.COLUMNS["top_n_sigma"])
-N_TOP_H = tl.constexpr(layout.COLUMNS["top_h"])
-N_XTC_PROBABILITY = tl.constexpr(layout.COLUMNS["xtc_probability"])
-N_XTC_THRESHOLD = tl.constexpr(layout.COLUMNS["xtc_threshold"])
-N_XTC_STRUCTURE = tl.constexpr(layout.COLUMNS["xtc_protect_structure"])
-N_TAU = tl.constexpr(layout.COLUMNS["mirostat_tau"])
-N_ETA_RATE = tl.constexpr(layout.COLUMNS["mirostat_eta"])
-N_TARGET = tl.constexpr(layout.COLUMNS["adaptive_target"])
-N_DECAY = tl.constexpr(layout.COLUMNS["adaptive_decay"])
 
 # What `_rewrite` does to the values.
 SAME = tl.constexpr(0)
@@ -470,7 +469,7 @@ def run_chain(
     program = programs + place * STEPS
     step = 0
     op = tl.load(program)
-    while op >= ON_HISTORY:  # what `run_history` has done
+    while op >= ON_SOME:  # what `run_biases` has done
         step += 1
         op = tl.load(program + step)
     if op == END:

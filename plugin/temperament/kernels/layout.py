@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from temperament.stages import BY_NAME
-from temperament.stages.kinds import ColumnKind
+from temperament.stages.kinds import ColumnKind, EntriesKind
 
 END = 0
 TEMPERATURE = 1
@@ -36,17 +36,48 @@ ADAPTIVE_STORE = 31
 ADAPTIVE = 32
 RENORMALIZE = 33
 TOP_H = 34
-# From here on an operation changes the tokens of the history: the first ones of a program.
+# From here on an operation changes some tokens: those of the history, ...
 ENCODER_REPETITION = 40
 REPETITION = 41
 FREQUENCY = 42
 PRESENCE = 43
 DRY = 44
-ON_HISTORY = ENCODER_REPETITION
+NO_REPEAT = 45
+ENCODER_NO_REPEAT = 46
+# ... those of a list, ...
+LOGIT_BIAS = 50
+SEQUENCE_BIAS = 51
+DECAY = 52
+SUPPRESS = 53
+BEGIN_SUPPRESS = 54
+BAD_WORDS = 55
+MIN_NEW_TOKENS = 56
+# ... or all but some.
+ALLOWED = 60
+FORCED_FIRST = 61
+FORCED_LAST = 62
+VALID = 63
+BANNED_TEXTS = 64
+# They are the first ones of a program, and a kernel of their own runs them.
+ON_SOME = ENCODER_REPETITION
 
 # The operations of each stage, in order. A stage with state keeps the distribution for the next
 # step by an operation of its own.
 OPERATIONS: dict[str, tuple[int, ...]] = {
+    "remove_invalid_values": (VALID,),
+    "allowed_token_ids": (ALLOWED,),
+    "suppress_tokens": (SUPPRESS,),
+    "begin_suppress_tokens": (BEGIN_SUPPRESS,),
+    "bad_words_ids": (BAD_WORDS,),
+    "min_new_tokens": (MIN_NEW_TOKENS,),
+    "logit_bias": (LOGIT_BIAS,),
+    "sequence_bias": (SEQUENCE_BIAS,),
+    "exponential_decay_length_penalty": (DECAY,),
+    "forced_bos_token_id": (FORCED_FIRST,),
+    "forced_eos_token_id": (FORCED_LAST,),
+    "no_repeat_ngram_size": (NO_REPEAT,),
+    "encoder_no_repeat_ngram_size": (ENCODER_NO_REPEAT,),
+    "banned_strings": (BANNED_TEXTS,),
     "encoder_repetition_penalty": (ENCODER_REPETITION,),
     "repetition_penalty": (REPETITION,),
     "frequency_penalty": (FREQUENCY,),
@@ -73,16 +104,27 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
 }
 _MIROSTAT_1 = (MIROSTAT_1, MIROSTAT_1_CUT, MIROSTAT_STORE)
 
+_PARAMETERS = [parameter for stage in OPERATIONS for parameter in BY_NAME[stage].parameters]
+ENDS = "<ends>"  # beside the parameters' names: the tokens that end the text
+LIMIT = "<limit>"  # the most tokens that are generated, -1 if unknown
 # The parameters of these stages that are one number, by column.
 COLUMNS: dict[str, int] = {
     name: column
     for column, name in enumerate(
-        parameter.name
-        for stage in OPERATIONS
-        for parameter in BY_NAME[stage].parameters
-        if isinstance(parameter.kind, ColumnKind)
+        [*(p.name for p in _PARAMETERS if isinstance(p.kind, ColumnKind)), LIMIT]
     )
 }
+# The parameters that are lists, by the number of the list.
+LISTS: dict[str, int] = {
+    name: number
+    for number, name in enumerate(
+        [*(p.name for p in _PARAMETERS if isinstance(p.kind, EntriesKind)), ENDS]
+    )
+}
+# The numbers of an entry of a list. Entries that end in the same token follow each other: `RUN` is
+# how many do from the first one on, and 0 at the others.
+FIELDS = 5
+TOKEN, VALUE, PREFIX, LENGTH, RUN = range(FIELDS)
 STEPS = 1 << sum(map(len, OPERATIONS.values())).bit_length()  # operations of a program, END at last
 
 

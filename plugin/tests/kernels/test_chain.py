@@ -26,6 +26,7 @@ from tests.tables import Case
 STAGES_HERE = sorted(layout.OPERATIONS)
 # Their results are rounded where the kernel and the op sum in another order.
 PENALTIES = {stage.name for stage in STAGES if stage.group == "penalty"}
+SHAPES_AND_CUTS = [stage for stage in STAGES_HERE if layout.OPERATIONS[stage][0] < layout.ON_SOME]
 ROUNDED = {"dynamic_temperature", "renormalize_logits", "adaptive_p"}
 every_stage = pytest.mark.parametrize("stage", STAGES_HERE)
 CASES = [(stage, case) for stage in STAGES_HERE for case in reference.module(stage).TABLE]
@@ -155,7 +156,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch() -> None:
         assert rows.same_bits(batch.run([row]), together[row : row + 1])
 
 
-@pytest.mark.parametrize("stage", [stage for stage in STAGES_HERE if stage not in PENALTIES])
+@pytest.mark.parametrize("stage", SHAPES_AND_CUTS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_row_without_a_distribution_stays_as_it_is(stage: str, bad: float) -> None:
     """NaN or +inf among its logits, or nothing but -inf."""
@@ -193,8 +194,8 @@ def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> None:
-    """Biases, bans and the two stages that sort run before it."""
-    assert kernel_start(("logit_bias", "dry", "temperature", "top_k")) == 1
+    """The two stages that sort run before it, and what comes before these."""
+    assert kernel_start(("logit_bias", "dry", "temperature", "top_k")) == 0
     assert kernel_start(("temperature", "tfs", "top_p", "xtc")) == 2
     assert kernel_start(("top_k", "skew")) == 2
 
@@ -217,3 +218,50 @@ def test_an_operator_can_turn_the_kernels_off(monkeypatch: pytest.MonkeyPatch) -
 
     assert not runs_kernels(torch.device("meta"))
     assert not runs_kernels(torch.device("cpu"))
+
+
+LISTED: list[dict[str, Any]] = [
+    {"exponential_decay_length_penalty": 1.3, "exponential_decay_start": 2},
+    {"exponential_decay_length_penalty": 0.5, "no_repeat_ngram_size": 1},
+    {"allowed_token_ids": (3, 5, 90), "logit_bias": ((3, 2.0), (39, -1e30))},
+    {"suppress_tokens": tuple(range(40)), "sequence_bias": (((1, 2), 3.0), ((2,), 0.1))},
+    {"forced_eos_token_id": (5, 7), "min_new_tokens": 50},
+    {"banned_strings": ("a", "b", "\n"), "frequency_penalty": 0.5},
+    {"remove_invalid_values": True, "top_k": 4},
+    {"encoder_no_repeat_ngram_size": 2, "bad_words_ids": ((1, 2), (2,), (4, 2))},
+]
+
+
+def test_biases_and_bans_of_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do what the ops do in one batch, NaN and rows that would lose all tokens among them."""
+    logits = torch.randn(len(LISTED), 40)
+    logits[2, [3, 5]] = -math.inf
+    logits[6, 1], logits[6, 2], logits[5, 7] = math.nan, math.inf, math.nan
+
+    def run(count: int) -> Tensor:
+        batch = Rows(count, vocabulary=lambda: rows.token_bytes(40))
+        for row, values in enumerate(LISTED[:count]):
+            request = Request(rows.preset(values).chain, row, 6, (7, 39))
+            batch.write(row, request, [1, 2, 5, 1], [2, 6, 1, 2, 1])
+        return batch.run(logits[:count].clone(), np.arange(count))
+
+    actual, alone = run(len(LISTED)), run(1)
+    monkeypatch.delenv(SWITCH)
+
+    assert rows.same_bits(actual, run(len(LISTED)))
+    assert rows.same_bits(actual[:1], alone)
+
+
+def test_breakers_of_several_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they end in a text, and which tokens would complete them, is found in the kernel."""
+    random = Random(4)
+    values = {"dry_multiplier": 1.0, "dry_allowed_length": 1, "dry_sequence_breakers": ("abb", "b")}
+    others = {**values, "dry_sequence_breakers": ("\na", "aba")}
+    chains = [rows.preset(values).chain, rows.preset(others).chain] * 3
+    batch = Batch(chains, 30, seed=6)
+    batch.outputs = [random.choices(range(6), k=25) for _ in chains]
+
+    actual = batch.run()
+
+    assert rows.same_bits(actual, with_ops(batch, monkeypatch))
+    assert not rows.same_bits(actual, batch.logits)

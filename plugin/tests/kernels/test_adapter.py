@@ -1,0 +1,69 @@
+"""vLLM's V2 adapter on the kernels: what a step copies, and what an error leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from temperament.batch import arrays
+from temperament.batch.device_chains import DeviceChains
+from tests import rows
+from tests.engines.runners import VOCABULARY, Row, V2Runner
+
+
+def runner_of(chain: dict[str, Any]) -> tuple[V2Runner, list[Row]]:
+    """Returns a runner with two requests of a chain."""
+    runner = V2Runner(drafts=0)
+    requests = [Row(slot, chain, [1, 2], [2, 3], []) for slot in range(2)]
+    for request in requests:
+        runner.add(request)
+    return runner, requests
+
+
+@pytest.mark.parametrize(
+    ("chain", "copied"),
+    [({"top_k": 3}, False), ({"repetition_penalty": 1.5, "top_k": 3}, True)],
+    ids=["one launch", "two launches"],
+)
+def test_an_error_leaves_the_logits(
+    chain: dict[str, Any], copied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is one launch needs no copy of the logits, since nothing was changed before."""
+    runner, requests = runner_of(chain)
+    logits = torch.randn(2, VOCABULARY)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("put in by the test")
+
+    monkeypatch.setattr(DeviceChains, "_run_chain", fail)
+    done = runner.step(requests, logits.clone())
+
+    assert rows.same_bits(done, logits)
+    assert 2 == sum(runner.meter.fallbacks.values())
+    assert copied == bool(runner.batch._guard._buffer.numel())
+
+
+def test_a_step_uploads_nothing_until_a_request_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots, places and parameters stay on the device, for chains with state and matches too."""
+    chain = {"dry_multiplier": 0.8, "dry_sequence_breakers": [], "mirostat": 2}
+    runner, requests = runner_of(chain)
+    longer = [Row(r.slot, r.chain, r.prompt, [*r.output, 5], []) for r in requests]
+    runner.step(requests, torch.randn(2, VOCABULARY))
+    uploads = []
+    original = arrays.to_device
+
+    def counted(*arguments: Any) -> Any:
+        uploads.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(arrays, "to_device", counted)
+    for request in longer:
+        runner.tokens[request.slot, 4] = 5
+    runner.step(longer, torch.randn(2, VOCABULARY))
+
+    assert [] == uploads
+    runner.add(Row(0, {"top_k": 3}, [1, 2], [2, 3], []))
+    runner.step(longer[:1], torch.randn(1, VOCABULARY))
+    assert uploads
