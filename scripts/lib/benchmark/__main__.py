@@ -6,15 +6,17 @@
     ./scripts/benchmark profile           the parts of a server's step
     ./scripts/benchmark compile           the same passes by `torch.compile`
     ./scripts/benchmark modes             a batch whose rows all have modes, beside one without
+    ./scripts/benchmark host              the host's part of a step, without the kernels
+    ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
-Takes, on 2 cores: ops and serve about half an hour each, start 6 minutes, profile, compile and
-modes a minute each; a bar shows the progress. --quick (small and few) is for tests.
+Takes, on 2 cores: ops and serve about half an hour each, start 6 minutes, profile, compile,
+modes, host and launches a minute or two each; a bar shows the progress. --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. `modes` has no
-part in the report.
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, host and
+launches have no part in the report.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
@@ -31,7 +33,8 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-PROGRAMS = ("ops", "serve", "start", "profile", "compile", "modes")
+PROGRAMS = ("ops", "serve", "start", "profile", "compile", "modes", "host", "launches")
+UNWRITTEN = ("modes", "host", "launches")
 
 
 def main() -> None:
@@ -43,8 +46,8 @@ def main() -> None:
     options.add_argument("--only", default="", help="a pattern of the names of works")
     options.add_argument("--quick", action="store_true", help="small and few: does it run?")
     chosen = options.parse_args()
-    if chosen.write and chosen.program == "modes":
-        options.error("modes has no part in the report: leave --write out")
+    if chosen.write and chosen.program in UNWRITTEN:
+        options.error(f"{chosen.program} has no part in the report: leave --write out")
     from scripts.lib.benchmark.machine import header
 
     table, numbers = run(chosen.program, chosen.quick, chosen.only, chosen.write)
@@ -87,6 +90,16 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         compiled = passes.run_compile(quick)
         return passes.compile_table(compiled), {"compiled": [asdict(each) for each in compiled]}
+    if program == "host":
+        from scripts.lib.benchmark import host
+
+        microseconds = host.run_host(quick)
+        return host.host_table(microseconds), {"microseconds": microseconds}
+    if program == "launches":
+        from scripts.lib.benchmark import launches
+
+        counted = launches.run_launches(only)
+        return launches.launches_table(counted), {"counted": counted}
     from scripts.lib.benchmark import modes
 
     numbers = modes.run_modes(quick)
