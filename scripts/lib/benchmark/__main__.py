@@ -13,7 +13,8 @@
                                           --write the others stay as they are
 
 Takes, on 2 cores: ops and serve about half an hour each, start 6 minutes, profile, compile,
-modes, host and launches a minute or two each; a bar shows the progress. --quick (small and few) is for tests.
+modes, host and launches a minute or two each; a bar shows the progress. --quick (small and few) is
+for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
 docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, host and
 launches have no part in the report.
