@@ -119,7 +119,7 @@ class Rows:
         """Returns whether one of the slots has anything to run."""
         if self._last is not None and self._last[0] == slots.tobytes():
             return self._last[1].active
-        return self.table.active(self._places[slots])
+        return self.table.active(self._places.of(slots))
 
     def changes_once(self, slots: Slots, vocabulary: int) -> bool:
         """Returns whether an error in a step of these slots leaves the logits as they were."""
