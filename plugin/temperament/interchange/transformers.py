@@ -11,7 +11,7 @@ from typing import Any
 
 from temperament.interchange.base import CantSayError, Reading, Writing
 from temperament.interchange.dialect import Dialect, Field
-from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.files import json_format, json_object, looks_like_json
 from temperament.plan.documented import BY_NAME as DOCUMENTED
 from temperament.plan.targets import TRANSFORMERS
 from temperament.presets import Preset
@@ -130,16 +130,24 @@ DIALECT = Dialect(
     before_write=_before_write,
     after_write=_after_write,
 )
-_MARKERS = ("transformers_version", "do_sample", "bos_token_id", "eos_token_id", "pad_token_id")
+_MARKERS = ("do_sample", "bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def _looks(name: str, text: str) -> bool:
+    if name.endswith("generation_config.json") or looks_like_json(text, "transformers_version"):
+        return True
+    # other programs' files have some of the names too
+    if not any(looks_like_json(text, key) for key in _MARKERS):
+        return False
+    return json_object(text, TITLE).keys() <= {*_FIELDS, *DIALECT.not_sampling, *DOCUMENTED}
+
+
 FORMATS = (
     json_format(
         "transformers",
         "Transformers generation_config.json",
         DIALECT,
-        lambda name, text: (
-            name.endswith("generation_config.json")
-            or any(looks_like_json(text, key) for key in _MARKERS)
-        ),
+        _looks,
         version=VERSION,
     ),
 )
