@@ -14,6 +14,8 @@ from typing import Any
 from scripts.lib.evaluate_modes.answers import CODING, OPEN, SEEDS, Key
 from tqdm import tqdm
 
+Answers = dict[int, list[str]]  # by prompt: the answers to each seed
+
 FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
@@ -106,67 +108,23 @@ def pooled(groups: Iterable[Sequence[bool]]) -> float:
 
 def measure(answers: dict[Key, str]) -> dict[str, Any]:
     """Every number of the tables, with its interval, and the differences that are claimed."""
-    of: dict[tuple[str, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    of: dict[tuple[str, str], Answers] = defaultdict(lambda: defaultdict(list))
     for (group, condition, prompt, _), text in sorted(answers.items()):
         of[group, condition][prompt].append(text)
-    rows = []
-    per_prompt: dict[str, dict[str, dict[int, Any]]] = {}
-    for condition in tqdm(CODING, desc="measuring"):
-        texts = of["coding", condition]
-        first = {prompt: of_prompt[0] for prompt, of_prompt in texts.items()}
-        parsed = {prompt: [parses(b) for b in blocks(text)] for prompt, text in first.items()}
-        spoken = {
-            p: [prose(t) for t in of_prompt]
-            for p, of_prompt in texts.items()
-            if len(of_prompt) == SEEDS
-        }
-        some: dict[str, dict[int, Any]] = {
-            "parse": parsed,
-            "working": {prompt: float(any(of_prompt)) for prompt, of_prompt in parsed.items()},
-            "distinct_2": {prompt: distinct_2(of_prompt) for prompt, of_prompt in spoken.items()},
-            "self_bleu": {prompt: self_bleu(of_prompt) for prompt, of_prompt in spoken.items()},
-        }
-        per_prompt[condition] = some
-        rows.append(
-            {
-                "condition": condition,
-                "answers": len(first),
-                "blocks": sum(map(len, parsed.values())),
-                "parse": interval(list(parsed.values()), pooled),
-                "working": interval(list(some["working"].values()), mean),
-                "distinct_2": interval(list(some["distinct_2"].values()) or [math.nan], mean),
-                "self_bleu": interval(list(some["self_bleu"].values()) or [math.nan], mean),
-                "loops": interval([loops(text) for text in first.values()], mean),
-            }
-        )
-
-    def difference(one: str, other: str, name: str) -> list[float]:
-        left, right = per_prompt[one][name], per_prompt[other][name]
-        both = [(left[prompt], right[prompt]) for prompt in left.keys() & right.keys()]
-        summary: Any = pooled if name == "parse" else mean
-        return interval(both, lambda pairs: summary(p[0] for p in pairs) - summary(
-            p[1] for p in pairs))  # fmt: skip
-
-    mixed = "coding-assistant"
-    claims = [
-        {
-            "of": mixed,
-            "parse_minus_code": difference(mixed, "code", "parse"),
-            "parse_minus_chat": difference(mixed, "chat", "parse"),
-            "working_minus_code": difference(mixed, "code", "working"),
-            "working_minus_chat": difference(mixed, "chat", "working"),
-            "distinct_2_minus_chat": difference(mixed, "chat", "distinct_2"),
-            "self_bleu_minus_chat": difference(mixed, "chat", "self_bleu"),
-        }
-    ]
+    coding = {
+        condition: per_prompt(of["coding", condition])
+        for condition in tqdm(CODING, desc="measuring")
+    }
     looping = {
         name: {p: loops(of_prompt[0]) for p, of_prompt in of["open", name].items()} for name in OPEN
     }
-    prompts_ = sorted(looping["greedy"].keys() & looping["anti-loop"].keys())
-    pairs = [(looping["anti-loop"][p], looping["greedy"][p]) for p in prompts_]
+    pairs = [
+        (looping["anti-loop"][prompt], looping["greedy"][prompt])
+        for prompt in sorted(looping["greedy"].keys() & looping["anti-loop"].keys())
+    ]
     return {
-        "coding": rows,
-        "claims": claims,
+        "coding": [row(name, numbers, of["coding", name]) for name, numbers in coding.items()],
+        "claims": [claims("coding-assistant", coding)],
         "open": [
             {
                 "condition": name,
@@ -178,4 +136,59 @@ def measure(answers: dict[Key, str]) -> dict[str, Any]:
         "open_difference": interval(
             pairs, lambda some: mean(a for a, _ in some) - mean(g for _, g in some)
         ),
-    }  # fmt: skip
+    }
+
+
+def per_prompt(texts: Answers) -> dict[str, dict[int, Any]]:
+    """Each measure of a condition's answers, by prompt. Diversity needs answers to all seeds."""
+    parsed = {
+        prompt: [parses(b) for b in blocks(of_prompt[0])] for prompt, of_prompt in texts.items()
+    }
+    spoken = {
+        prompt: [prose(text) for text in of_prompt]
+        for prompt, of_prompt in texts.items()
+        if len(of_prompt) == SEEDS
+    }
+    return {
+        "parse": parsed,
+        "working": {prompt: float(any(of_prompt)) for prompt, of_prompt in parsed.items()},
+        "distinct_2": {prompt: distinct_2(of_prompt) for prompt, of_prompt in spoken.items()},
+        "self_bleu": {prompt: self_bleu(of_prompt) for prompt, of_prompt in spoken.items()},
+    }
+
+
+def row(condition: str, numbers: dict[str, dict[int, Any]], texts: Answers) -> dict[str, Any]:
+    """The numbers of one condition with their intervals, from its measures and its answers."""
+    first = [of_prompt[0] for of_prompt in texts.values()]
+    return {
+        "condition": condition,
+        "answers": len(first),
+        "blocks": sum(map(len, numbers["parse"].values())),
+        "parse": interval(list(numbers["parse"].values()), pooled),
+        "working": interval(list(numbers["working"].values()), mean),
+        "distinct_2": interval(list(numbers["distinct_2"].values()) or [math.nan], mean),
+        "self_bleu": interval(list(numbers["self_bleu"].values()) or [math.nan], mean),
+        "loops": interval([loops(text) for text in first], mean),
+    }
+
+
+def claims(mixed: str, coding: dict[str, dict[str, dict[int, Any]]]) -> dict[str, Any]:
+    """What is claimed of the condition `mixed`: its differences from `code` and `chat`."""
+
+    def minus(other: str, name: str) -> list[float]:
+        left, right = coding[mixed][name], coding[other][name]
+        both = [(left[prompt], right[prompt]) for prompt in left.keys() & right.keys()]
+        summary: Any = pooled if name == "parse" else mean
+        return interval(
+            both, lambda pairs: summary(p[0] for p in pairs) - summary(p[1] for p in pairs)
+        )
+
+    return {
+        "of": mixed,
+        "parse_minus_code": minus("code", "parse"),
+        "parse_minus_chat": minus("chat", "parse"),
+        "working_minus_code": minus("code", "working"),
+        "working_minus_chat": minus("chat", "working"),
+        "distinct_2_minus_chat": minus("chat", "distinct_2"),
+        "self_bleu_minus_chat": minus("chat", "self_bleu"),
+    }
