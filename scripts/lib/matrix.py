@@ -43,6 +43,8 @@ NEWER_VLLM = str(ROOT / "scripts" / "lib" / "newer_vllm.py")
 # What the checks need beside the engines.
 TOOLS = ["pyyaml", "pydantic", "pytest", "pytest-timeout", "hypothesis", "httpx", "openai", "tqdm"]
 TOOLS += ["xgrammar", "accelerate", "fastapi", "jsonschema"]
+# What a newer vLLM needs beside the requirements of the one whose kernels it uses.
+NEWER_NEEDS = ["orjson"]
 OPS = ("engines", "as_in_transformers", "processors_of_transformers")
 UNIT = [f"plugin/tests/ops/test_{name}.py" for name in OPS]
 ENGINES = ["plugin/tests/engines"]
@@ -135,6 +137,7 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
             newer = str(folder / "newer")
             steps.append([*pip_install, "--no-deps", "--target", newer, f"vllm=={cell.vllm}"])
             steps.append([interpreter, NEWER_VLLM, newer])
+            steps.append([*pip_install, *NEWER_NEEDS])
         steps.append([interpreter, NAME_VLLM, f"{cell.vllm}+cpu"])
     # Without its requirements, which would refuse the versions of a cell that must fail.
     steps.append([*pip_install, "--no-deps", "--editable", str(ROOT)])
