@@ -104,6 +104,17 @@ def prompt_logprobs(served: Served, kind: str) -> None:
     assert plain.json["choices"][0]["prompt_logprobs"] == own.json["choices"][0]["prompt_logprobs"]
 
 
+def stop_with_min_tokens(served: Served, kind: str) -> None:
+    """`stop` with `min_tokens`: what would stop the text counts once it has so many tokens."""
+    answer = served.complete(kind, length=8, stop=["B", "D", "F", "H"], min_tokens=4, seed=1)
+
+    assert shows(kind, answer.text)
+    assert 4 <= len(answer.text)
+    assert set(answer.text[4:]).isdisjoint("BDFH")
+    if kind == "modes":
+        assert ("AAAB", "stop") == (answer.text, answer.json["choices"][0]["finish_reason"])
+
+
 def prefix_caching(served: Served, kind: str) -> None:
     """A prompt that is cached counts as one that isn't."""
     prompt = [served.letters["C"], *served.tokenizer.encode(" of", add_special_tokens=False) * 400]
@@ -142,6 +153,7 @@ FEATURES = [
     several_samples,
     echo,
     prompt_logprobs,
+    stop_with_min_tokens,
     prefix_caching,
     structured_outputs,
     beam_search,
@@ -163,7 +175,7 @@ def test_on_v1(v1_server: Server, feature: Feature, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("feature", FEATURES[:4])
+@pytest.mark.parametrize("feature", FEATURES[:5])
 def test_on_v2(v2_server: Server, feature: Feature, kind: str) -> None:
     """The same on the V2 runner, but for grammars and beam search."""
     feature(Served(v2_server, "tiny", tokenizer_of("tiny")), kind)
@@ -194,7 +206,7 @@ def make_model(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with a reasoning parser, an adapter and prompts read in parts."""
+    """A server with both kinds of parsers, an adapter, and prompts read in parts."""
     folder = tmp_path_factory.mktemp("features")
     make_model(folder)
     args = [
@@ -202,6 +214,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         *("--reasoning-parser", "deepseek_r1"),
         *("--enable-lora", "--lora-modules", f"poet={folder / 'poet'}"),
         *("--max-num-batched-tokens", "64", "--max-num-seqs", "8"),
+        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     ]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     with Server(folder / "model", "v1", args, env=ON_SHARED_CORES) as server:
@@ -275,6 +288,48 @@ class TestWithArgumentsOfTheStart:
             assert "BBBBBB" == message["content"]
         else:
             assert shows(kind, message["content"])
+
+    def calling(self, served: Served, kind: str) -> dict[str, Any]:
+        """A preset that thinks in As, and prefers A in the call, but for the mode or the history.
+
+        Between them it prefers the characters of JSON to white space, which the grammar allows too.
+        """
+        ids, letters = served.tokenizer.convert_tokens_to_ids, served.letters
+        end, json_characters = ids("</think>"), ids(list('{}":<x'))
+        if kind == "history":
+            biases = {letters["A"]: 100, end: 90, letters["B"]: 60}
+            biases |= dict.fromkeys(json_characters, 40)
+            return {"preset": {"logit_bias": biases, "repetition_penalty": 2}}
+        preset = self.thinking(served, kind)
+        preset["preset"]["modes"]["answer"]["logit_bias"] |= dict.fromkeys(json_characters, 50)
+        return preset
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_named_tools(self, served: Served, kind: str) -> None:
+        """The preset draws what the call's grammar leaves open, and the parser reads the call."""
+        parameters = {
+            "type": "object",
+            "properties": {"x": {"type": "string", "enum": ["A", "B"]}},
+            "required": ["x"],
+            "additionalProperties": False,
+        }
+        function = {"name": "f", "strict": True, "parameters": parameters}
+        answer = self.chat(
+            served,
+            self.calling(served, kind),
+            max_tokens=80,
+            ignore_eos=False,
+            tools=[{"type": "function", "function": function}],
+            tool_choice={"type": "function", "function": {"name": "f"}},
+        )
+        message = answer.json["choices"][0]["message"]
+        [call] = message["tool_calls"]
+
+        assert ("f", {"x": "B"}) == (
+            call["function"]["name"],
+            json.loads(call["function"]["arguments"]),
+        )
+        assert ("AAA" if kind == "modes" else "A") == message["reasoning"]
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_adapters(self, served: Served, kind: str) -> None:
