@@ -77,9 +77,11 @@ _UNSUPPORTED = {
     "/v1/completions/render": _RENDERS,
     "/v1/responses/render": _RENDERS,
     "/v1/messages/render": _RENDERS,
+    "/cohere/v2/chat/render": _RENDERS,
     "/v1/audio/transcriptions": "has sampling fields of its own",
     "/v1/audio/translations": "has sampling fields of its own",
     "/v1/systemone": "sets the sampling parameters itself",
+    "/v1/decisions": "sets the sampling parameters itself",
     "/generative_scoring": "sets the sampling parameters itself",
     "/cohere/v2/chat": "has sampling fields of its own",
 }
