@@ -5,7 +5,7 @@ from __future__ import annotations
 from temperament.presets.modes import AUTO
 from temperament.presets.preset import Preset
 
-_READ_THE_PROMPT = frozenset(
+READ_THE_PROMPT = frozenset(
     {
         "dry",
         "encoder_no_repeat_ngram_size",
@@ -22,7 +22,7 @@ def blind_to_embeddings(preset: Preset, field: str) -> str:
     `field` is what the request or the call names these embeddings.
     """
     names = {name for chain in preset.chains.values() for name in chain.names}
-    blind = sorted(names & _READ_THE_PROMPT)
+    blind = sorted(names & READ_THE_PROMPT)
     if preset.modes and preset.start == AUTO:
         blind.append("start: auto")
     return f"{', '.join(blind)}: can't see a prompt in {field}" if blind else ""

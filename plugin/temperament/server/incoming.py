@@ -41,7 +41,7 @@ class Incoming:
     @property
     def has_embeddings(self) -> bool:
         """Whether the prompt has embeddings in the place of tokens."""
-        return self.body.get(EMBEDDINGS) is not None
+        return self.body.get(EMBEDDINGS) is not None or _embedded(self.body.get("messages"))
 
     @property
     def generation(self) -> dict[str, Any]:
@@ -52,3 +52,12 @@ class Incoming:
     def parameters(self) -> dict[str, Any]:
         """Every parameter that the request sets."""
         return {**self.fields, **self.generation}
+
+
+def _embedded(value: Any) -> bool:
+    """Whether messages, or the parts of one, have a part that comes as embeddings."""
+    if isinstance(value, list):
+        return any(map(_embedded, value))
+    if not isinstance(value, dict):
+        return False
+    return value.get("type") == EMBEDDINGS or _embedded(value.get("content"))

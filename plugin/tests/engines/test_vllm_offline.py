@@ -353,7 +353,7 @@ class TestProcessor:
         """Async scheduling on V1 is refused: stages would see placeholders instead of tokens."""
         config: Any = SimpleNamespace(
             additional_config={},
-            model_config=SimpleNamespace(logits_processors=None),
+            model_config=SimpleNamespace(logits_processors=None, enable_prompt_embeds=False),
             scheduler_config=SimpleNamespace(async_scheduling=True, max_num_seqs=2),
         )
 

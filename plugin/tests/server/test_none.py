@@ -149,3 +149,23 @@ def test_a_prompt_in_embeddings(admission: Admission, fields: dict[str, Any], wa
 
     assert warning == admitted.warning
     assert "" == with_text.warning
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["chat", "batch"])
+def test_a_part_in_embeddings(admission: Admission, nested: bool) -> None:
+    """A part of a message may come as embeddings, too."""
+    part = {"type": "prompt_embeds", "data": "AAAA"}
+    messages: list[Any] = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "prompt_embeds"}, part]},
+    ]
+    body = {"preset": "chat", "repetition_penalty": 1.1}
+    path = "/v1/chat/completions" + ("/batch" if nested else "")
+    warnings = []
+    for given in (messages, messages[:1]):
+        request = {**body, "messages": [given] if nested else given}
+        admitted = admission.admit(request, None, ENDPOINTS[path])
+        assert admitted is not None
+        warnings.append(admitted.warning)
+
+    assert ["repetition_penalty: can't see a prompt in prompt_embeds", ""] == warnings
