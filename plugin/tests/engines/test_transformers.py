@@ -168,7 +168,7 @@ class TestGenerateKwargs:
         processor = kwargs.pop("logits_processor")
 
         assert {
-            **arguments._NEUTRAL,
+            **arguments.NEUTRAL,
             "do_sample": True,
             "typical_p": 1.0,
             "epsilon_cutoff": 0.0,

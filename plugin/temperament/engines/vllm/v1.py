@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
 from temperament.batch.rows import Rows
-from temperament.engines.vllm.guard import Guard
+from temperament.engines.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from vllm.v1.sample.logits_processor import BatchUpdate
 
 
+logger = init_logger("vllm.temperament")
+
+
 class V1Batch:
     """The rows of a V1 runner."""
 
@@ -37,7 +41,7 @@ class V1Batch:
         self._vocabulary = partial(token_bytes, vllm_config)
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
-        self._guard = Guard(meter, self._give_up, self._restart)
+        self._guard = Guard(logger, meter, self._give_up, self._restart)
         self._restart()
 
     def _restart(self) -> None:

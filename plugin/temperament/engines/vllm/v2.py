@@ -22,7 +22,7 @@ from vllm.logger import init_logger
 from temperament.batch.arrays import Slots
 from temperament.batch.device_chains import do_without_kernels, runs_kernels
 from temperament.batch.rows import Batch, Rows
-from temperament.engines.vllm.guard import Guard
+from temperament.engines.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
@@ -50,7 +50,7 @@ class V2Batch:
         self._drafts = speculative.num_speculative_tokens if speculative else 0
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
-        self._guard = Guard(meter, self._give_up, self._restart)
+        self._guard = Guard(logger, meter, self._give_up, self._restart)
         # None until the first request
         self._rows: Rows | None = None
         device = self._states.device

@@ -1,29 +1,38 @@
 """The guard: an internal error in a decoding step costs one request its preset, never the engine.
 
-In vLLM a logits processor can't fail a single request: its exception ends the engine for every
-client. So a request whose stages raise goes on without its preset; the error is logged and counted.
+In vLLM, and in Transformers' continuous batching, a logits processor can't fail a single request:
+its exception ends the engine for every client. So a request whose stages raise goes on without its
+preset; the error is logged and counted.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
-from temperament.engines.vllm.meter import Meter
 from temperament.stages import BY_NAME
-
-logger = init_logger("vllm.temperament")
 
 BATCH = "batch"  # reported instead of a stage if no stage raised the error
 
 # (logits, the slots of their requests, their rows in the step or None for all rows) -> logits
 Step = Callable[[Tensor, Slots, Tensor | None], Tensor]
+
+
+class Counts(Protocol):
+    """What the guard counts."""
+
+    def step(self, seconds: float, switches: int) -> None:
+        """Records a step of the batch, and the number of mode switches since the start."""
+
+    def fallback(self, stage: str) -> None:
+        """Records that a request lost its preset to an error in `stage`."""
 
 
 class Guard:
@@ -34,9 +43,14 @@ class Guard:
     """
 
     def __init__(
-        self, meter: Meter, give_up: Callable[[int], str], restart: Callable[[], None]
+        self,
+        logger: logging.Logger,
+        counts: Counts,
+        give_up: Callable[[int], str],
+        restart: Callable[[], None],
     ) -> None:
-        self._meter = meter
+        self._logger = logger
+        self._counts = counts
         self._give_up = give_up
         self._restart = restart
         self._logged: set[tuple[str, type[Exception]]] = set()
@@ -67,7 +81,7 @@ class Guard:
         except Exception as caught:
             error = caught
         else:
-            self._meter.step(time.perf_counter() - begin, switches())
+            self._counts.step(time.perf_counter() - begin, switches())
             return changed
         if original is not logits:
             logits.copy_(original)
@@ -118,7 +132,7 @@ class Guard:
         notes = getattr(error, "__notes__", ())
         stage = next((note for note in notes if note in BY_NAME), BATCH)
         kind = (stage, type(error))
-        logger.error(
+        self._logger.error(
             "temperament: internal error: %s goes on without a preset; %s: %s, in %s",
             who or "a request",
             type(error).__name__,
@@ -127,7 +141,7 @@ class Guard:
             exc_info=None if kind in self._logged else error,
         )
         self._logged.add(kind)
-        self._meter.fallback(stage)
+        self._counts.fallback(stage)
 
     def _copy_of(self, logits: Tensor) -> Tensor:
         """Returns a copy, [rows, vocab], in a buffer that all steps share."""
