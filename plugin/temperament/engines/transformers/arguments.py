@@ -28,12 +28,12 @@ WHERE = "generate"
 # The stages among the fields of a GenerationConfig, neutral. The model's file may set them; its
 # values are the lowest layer of the presets, and must not act a second time. `generate` refuses
 # fields that its version doesn't know (4.57 has no top_h).
-_NEUTRAL: Mapping[str, Any] = {
+NEUTRAL: Mapping[str, Any] = {
     name: value for name, value in TRANSFORMERS.fields.items() if hasattr(GenerationConfig(), name)
 }
 # Further stages among these fields. Transformers applies the model's own values, unless a
 # preset sets the field: then the stage has it alone.
-_OVERRIDABLE: Mapping[str, Any] = {
+OVERRIDABLE: Mapping[str, Any] = {
     "bad_words_ids": None,
     "begin_suppress_tokens": None,
     "exponential_decay_length_penalty": None,
@@ -76,15 +76,13 @@ def generate_kwargs(
     """
     catalogue = Catalogue.load() if catalogue is None else catalogue
     if model is not None:
-        config = model.config
-        facts = facts_of_config(config._name_or_path, config.to_dict())
-        catalogue = catalogue.for_model(facts, thinking)
+        catalogue = for_model(catalogue, model, thinking)
     resolved, _ = as_presets(presets, catalogue)
-    neutral = {**_NEUTRAL, **_overridden(resolved)}
+    neutral = {**NEUTRAL, **_overridden(resolved)}
     if model is not None:
         below = model_defaults(model, neutral)
         resolved = [preset.over_model(below) for preset in resolved]
-        size = getattr(model.config.get_text_config(), "vocab_size", None)
+        size = vocabulary_size(model)
         if size is not None:
             for preset in resolved:
                 check_tokens(preset, size)
@@ -103,12 +101,28 @@ def generate_kwargs(
     return {"logits_processor": LogitsProcessorList([processor]), **neutral, **kwargs}
 
 
-def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)) -> Preset:
+def for_model(catalogue: Catalogue, model: Any, thinking: bool | None) -> Catalogue:
+    """Returns the catalogue whose presets are relative to a model's recommendations."""
+    config = model.config
+    return catalogue.for_model(facts_of_config(config._name_or_path, config.to_dict()), thinking)
+
+
+def vocabulary_size(model: Any) -> int | None:
+    """Returns the number of a model's token ids, None if its configuration doesn't say."""
+    size: int | None = getattr(model.config.get_text_config(), "vocab_size", None)
+    return size
+
+
+def model_defaults(model: Any, names: Iterable[str] = (*NEUTRAL, *OVERRIDABLE)) -> Preset:
     """Returns the values of the stages in a model's `generation_config.json`, the lowest layer.
 
     `names` are the fields that are read.
     """
-    config = model.generation_config
+    return config_defaults(model.generation_config, names)
+
+
+def config_defaults(config: Any, names: Iterable[str] = (*NEUTRAL, *OVERRIDABLE)) -> Preset:
+    """Returns the values of the stages in a `GenerationConfig`."""
     values = {
         name: value
         for name in PARAMETERS
@@ -118,7 +132,7 @@ def model_defaults(model: Any, names: Iterable[str] = (*_NEUTRAL, *_OVERRIDABLE)
 
 
 def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
-    """Returns the fields of `_OVERRIDABLE` that one of the presets sets, neutral.
+    """Returns the fields of `OVERRIDABLE` that one of the presets sets, neutral.
 
     They are all of them under a preset with `alone`.
 
@@ -126,10 +140,10 @@ def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
     told to end.
     """
     if any(preset.alone for preset in presets):
-        return dict(_OVERRIDABLE)
+        return dict(OVERRIDABLE)
     layers = [values for p in presets for values in (p.values, *(mode.values for mode in p.modes))]
     named = {STAGE_OF[name].name for values in layers for name in values}
-    return {name: value for name, value in _OVERRIDABLE.items() if STAGE_OF[name].name in named}
+    return {name: value for name, value in OVERRIDABLE.items() if STAGE_OF[name].name in named}
 
 
 def _greedy(model: Any) -> dict[str, Any]:
@@ -202,13 +216,7 @@ def _problem(
 ) -> Problem | None:
     """Returns why `generate` can't take a field, None if it can; `values` are the presets'."""
     if field == "seed":
-        unseeded = all(value in (None, NO_SEED) for value in values)
-        if unseeded or all(preset.chain.draws for preset in presets):
-            return None  # the processor draws the tokens, with these seeds
-        message = "Transformers draws every row from one generator"
-        return Problem(
-            WHERE, field, message, shown(values), "call torch.manual_seed(...) before generate"
-        )
+        return seed_problem(presets, "call torch.manual_seed(...) before generate")
     differ = any(value != values[0] for value in values)
     beams = any(preset.generation.get("num_beams", 1) > 1 for preset in presets)
     if differ and (field != "do_sample" or beams):
@@ -219,6 +227,19 @@ def _problem(
     if field in _NEED_TOKENIZER and values[0] and tokenizer is None:
         return Problem(WHERE, field, "needs the tokenizer", shown(values))
     return None
+
+
+def seed_problem(presets: Sequence[Preset], instead: str) -> Problem | None:
+    """Returns why Transformers can't honour the presets' seeds, None if it can.
+
+    It can if the processor draws the tokens. `instead` is what else to do.
+    """
+    values = [preset.generation.get("seed") for preset in presets]
+    unseeded = all(value in (None, NO_SEED) for value in values)
+    if unseeded or all(preset.chain.draws for preset in presets):
+        return None
+    message = "Transformers draws every row from one generator"
+    return Problem(WHERE, "seed", message, shown(values), instead)
 
 
 def _argument(field: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from temperament.plan.targets.base import COMMUTING, Limit, Route, Target
-from temperament.plan.targets.transformers import TRANSFORMERS
+from temperament.plan.targets.transformers import TRANSFORMERS, TRANSFORMERS_BATCHING
 from temperament.plan.targets.vllm import VLLM, VLLM_MESSAGES, VLLM_SERVER
 
 TARGETS: Mapping[str, Target] = {"vllm": VLLM, "transformers": TRANSFORMERS}
@@ -21,6 +21,7 @@ __all__ = [
     "ENTRY_POINTS",
     "TARGETS",
     "TRANSFORMERS",
+    "TRANSFORMERS_BATCHING",
     "VLLM",
     "VLLM_MESSAGES",
     "VLLM_SERVER",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from temperament.plan.targets.base import Route, Target, native, refused
+from temperament.plan.targets.base import Route, Target, flag, native, refused
 
 # Transformers reads these from the assistant model's generation_config, and nowhere else.
 ASSISTANT_FIELDS = (
@@ -160,4 +161,31 @@ TRANSFORMERS = Target(
         "renormalize_logits": False,
     },
     generation=_GENERATION,
+)
+
+_NOT_HERE = refused(
+    "Transformers' continuous batching has no such setting for one request: call model.generate",
+    "Transformers 的连续批处理没有针对单个请求的这一设置：请改用 model.generate",
+)
+
+# A request in a manager of continuous batching: `temperament.transformers.attach`.
+TRANSFORMERS_BATCHING = replace(
+    TRANSFORMERS,
+    generation={
+        **dict.fromkeys(_GENERATION, _NOT_HERE),
+        "max_tokens": native("max_new_tokens"),
+        "eos_token_id": native("eos_token_id"),
+        "do_sample": native("do_sample"),
+        "seed": native("seed", "with reproducible", "与 reproducible 一起使用"),
+        "stop": refused(
+            "Transformers' continuous batching ends a request at token ids alone: name them in"
+            " eos_token_id",
+            "Transformers 的连续批处理只按 token ID 结束请求：请写在 eos_token_id 中",
+        ),
+        "num_return_sequences": flag(
+            "GenerationConfig(num_return_sequences=...) of the manager",
+            "all requests of a manager have as many samples",
+            "同一管理器的所有请求样本数相同",
+        ),
+    },
 )

@@ -1,0 +1,111 @@
+"""The logits processor of a manager: presets in Transformers' continuous batching.
+
+The interface is that of Transformers 5, so this module is imported where a manager is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+from transformers.generation.continuous_batching.cb_logits_processors import (
+    ContinuousBatchingLogitsProcessor,
+)
+
+from temperament.batch.arrays import to_device
+from temperament.engines.transformers.batched_rows import NO_PRESET, BatchedRows, logger
+
+
+class Before(LogitsProcessor):
+    """Keeps the logits as they are before Transformers' own temperature, top_k and top_p."""
+
+    supports_continuous_batching = True
+
+    def __init__(self) -> None:
+        self.logits: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Returns the scores as they are."""
+        self.logits = scores.clone()
+        return scores
+
+
+class BatchedPresets(ContinuousBatchingLogitsProcessor):
+    """Runs each request's preset on its row: `add_request(ids, preset=...)`.
+
+    `check` raises for a preset that can't run; that fails the one request. `rows` builds the rows
+    when the first request is to draw a token: only then their number is known. `before` is given if
+    other processors run ahead of this one: they are undone in the rows that have a preset.
+    """
+
+    ignored_kwargs = ()
+
+    def __init__(
+        self,
+        check: Callable[[Any], object],
+        rows: Callable[[], BatchedRows],
+        before: Before | None,
+    ) -> None:
+        self.supported_kwargs = {"preset": _type_that_checks(check)}
+        self._build = rows
+        self._before = before
+        self.rows: BatchedRows | None = None
+        # the rows of the batch with a preset, and their slots: [rows]
+        self._index = np.zeros(0, dtype=np.int64)
+        self._slots = np.zeros(0, dtype=np.int64)
+
+    def fill_defaults(self, int32_tensor: Tensor) -> None:
+        """Marks every row as one without a preset."""
+        int32_tensor.fill_(NO_PRESET)
+
+    def prepare_tensor_args(self, requests_with_new_token: list[Any]) -> Tensor:
+        """Returns [requests] int32 the slots of the requests that draw a token in the next step."""
+        states = [request.state for request in requests_with_new_token]
+        try:
+            if self.rows is None:
+                self.rows = self._build()
+            slots = self.rows.place(states)
+        except Exception:  # it would end the manager for everybody
+            logger.exception("temperament: internal error: this batch goes on without presets")
+            slots = np.full(len(states), NO_PRESET, dtype=np.int64)
+        self._index = np.flatnonzero(slots != NO_PRESET)
+        self._slots = slots[self._index]
+        return torch.from_numpy(slots.astype(np.int32))
+
+    def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
+        """Returns [rows, vocab] float32 scores, changed in place.
+
+        The rows behind those that draw a token belong to nobody. The slots of `tensor_arg` are
+        those that `prepare_tensor_args` has just returned.
+        """
+        if self._before is not None:
+            logits, self._before.logits = self._before.logits, None
+        else:
+            logits = scores
+        if self.rows is None or not len(self._slots):
+            return scores
+        assert logits is not None
+        if logits is scores and len(self._slots) == len(scores):
+            return self.rows.run(scores, self._slots)
+        index = to_device(self._index, scores.device)
+        scores.index_copy_(0, index, self.rows.run(logits.index_select(0, index), self._slots))
+        return scores
+
+
+def _type_that_checks(check: Callable[[Any], object]) -> type:
+    """Returns a type whose instances are the values that `check` accepts.
+
+    The manager checks a request's arguments by their types alone, before the request begins; an
+    error there fails this request with its message, and no other.
+    """
+
+    class Checking(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            check(value)
+            return True
+
+    return Checking("preset", (), {})
