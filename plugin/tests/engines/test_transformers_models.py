@@ -12,11 +12,13 @@ from transformers import (
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
     WhisperConfig,
     WhisperForConditionalGeneration,
 )
 
-from temperament import Catalogue, PresetError
+from temperament import Catalogue, EngineError, PresetError
 from temperament.engines.transformers import PresetLogitsProcessor, generate_kwargs
 
 NOTHING = Catalogue({})
@@ -104,22 +106,114 @@ class TestOverriding:
         assert [suppressed, plain] == done[:, PROMPT.shape[1] :].tolist()
 
 
-def test_an_encoder_decoders_own_values_stay() -> None:
-    """BART forces its end where `generate` was told to end: Transformers alone knows where."""
-    torch.manual_seed(0)
-    config = BartConfig(
+def bart_config() -> BartConfig:
+    """A small encoder and decoder."""
+    return BartConfig(
         vocab_size=VOCABULARY, d_model=16, encoder_layers=1, decoder_layers=1,
         encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
         decoder_ffn_dim=16, pad_token_id=0, bos_token_id=1, eos_token_id=END,
         decoder_start_token_id=2, forced_eos_token_id=END,
     )  # fmt: skip
-    model = BartForConditionalGeneration(config).eval()
+
+
+def test_an_encoder_decoders_own_values_stay() -> None:
+    """BART forces its end where `generate` was told to end: Transformers alone knows where."""
+    torch.manual_seed(0)
+    model = BartForConditionalGeneration(bart_config()).eval()
     stock = model.generate(PROMPT, max_new_tokens=NEW, do_sample=False, num_beams=1)
     kwargs = generate_kwargs({"temperature": 0}, model=model, catalogue=NOTHING)
     sampled = model.generate(PROMPT, max_new_tokens=NEW, num_beams=1, **kwargs)
 
     assert stock.tolist() == sampled.tolist()
     assert END == sampled[0, -1]
+
+
+class TestTheEncodersText:
+    """Fields that read the encoder's text, which a logits processor doesn't see."""
+
+    SOURCE = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10, 11, 12]])
+
+    @pytest.fixture(scope="class", params=["bart", "t5"])
+    def model(self, request: pytest.FixtureRequest) -> Any:
+        """A random model with an encoder."""
+        torch.manual_seed(0)
+        if request.param == "t5":
+            config = T5Config(
+                vocab_size=VOCABULARY, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2,
+                pad_token_id=0, eos_token_id=END, decoder_start_token_id=0,
+            )  # fmt: skip
+            return T5ForConditionalGeneration(config).eval()
+        return BartForConditionalGeneration(bart_config()).eval()
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"encoder_repetition_penalty": 5.0},
+            {"encoder_no_repeat_ngram_size": 1},
+            {"encoder_no_repeat_ngram_size": 2, "encoder_repetition_penalty": 0.2},
+        ],
+    )
+    def test_it_is_as_in_transformers(self, model: Any, fields: dict[str, Any]) -> None:
+        """The text is that of Transformers' own arguments."""
+        plain = {"max_new_tokens": NEW, "num_beams": 1}
+        stock = model.generate(self.SOURCE, do_sample=False, **plain, **fields)
+        preset = {"temperature": 0, **fields}
+        kwargs = generate_kwargs(preset, model=model, catalogue=NOTHING)
+
+        assert stock.tolist() == model.generate(self.SOURCE, **plain, **kwargs).tolist()
+
+    def test_they_change_the_text(self, model: Any) -> None:
+        """No token of the encoder's text is drawn, where its own tokens would be."""
+        kwargs = generate_kwargs(
+            {"temperature": 0, "encoder_no_repeat_ngram_size": 1}, model=model, catalogue=NOTHING
+        )
+        text = model.generate(self.SOURCE, max_new_tokens=NEW, num_beams=1, **kwargs)[0, 1:]
+
+        assert not set(self.SOURCE[0].tolist()) & set(text.tolist())
+
+    def test_rows_that_differ(self, model: Any) -> None:
+        """Transformers applies them to all rows, so they are the same in all."""
+        presets: list[Any] = [{"encoder_repetition_penalty": 2.0}, {}]
+        with pytest.raises(EngineError, match="encoder_repetition_penalty: differs"):
+            generate_kwargs(presets, model=model, catalogue=NOTHING)
+
+    def test_in_a_mode(self, model: Any) -> None:
+        """A mode can't change what Transformers applies to the whole text."""
+        preset = {
+            "modes": {"one": {"encoder_repetition_penalty": 2.0}, "two": {}},
+            "switch": [{"from": "one", "on": {"tokens": 2}, "to": "two"}],
+        }
+        with pytest.raises(EngineError, match="encoder_repetition_penalty: is set in a mode"):
+            generate_kwargs(preset, model=model, catalogue=NOTHING)
+
+
+class TestWhatGenerateWouldLeaveOut:
+    """Arguments with which the presets would not act, or not on the drawn tokens."""
+
+    def test_paged(self) -> None:
+        """`paged` turns `generate` to continuous batching, which calls no processor."""
+        with pytest.raises(EngineError, match=r"transformers\.generate_batch"):
+            generate_kwargs({"cache_implementation": "paged"}, catalogue=NOTHING)
+
+    @pytest.mark.parametrize("values", [{"mirostat": 2}, {"adaptive_target": 0.3}])
+    def test_drafts_beside_a_state(self, llama: Any, values: dict[str, Any]) -> None:
+        """A state would follow drafts as if they were drawn: refused, wherever they come from."""
+        with pytest.raises(EngineError, match="prompt_lookup_num_tokens: drafts tokens"):
+            generate_kwargs({**values, "prompt_lookup_num_tokens": 3}, catalogue=NOTHING)
+        with pytest.raises(EngineError, match="assistant_model: drafts tokens"):
+            generate_kwargs(values, assistant_model=llama, catalogue=NOTHING)
+        kwargs = generate_kwargs(values, catalogue=NOTHING)
+        prompt = torch.tensor([[1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 2, 3]])
+        with pytest.raises(EngineError, match="drafts tokens, which"):
+            llama.generate(
+                prompt, **kwargs, max_new_tokens=NEW, prompt_lookup_num_tokens=3, eos_token_id=None
+            )
+
+    def test_a_pipeline_of_one(self, llama: Any) -> None:
+        """Two presets for one row: the message names the pipeline's batch size."""
+        kwargs = generate_kwargs(["code", "chat"])
+        with pytest.raises(EngineError, match="in a pipeline: batch_size=2, or a call for each"):
+            llama.generate(PROMPT, **kwargs, max_new_tokens=1)
 
 
 def test_whisper_is_greedy_without_do_sample() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import GenerationConfig, LogitsProcessorList
 
-from temperament.engines.transformers.processor import PresetLogitsProcessor
+from temperament.engines.transformers.processor import PresetLogitsProcessor, names_with_state
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import refuse
 from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
@@ -44,6 +44,8 @@ OVERRIDABLE: Mapping[str, Any] = {
     "sequence_bias": None,
     "suppress_tokens": None,
 }
+# These read the text of a model's encoder.
+_OF_THE_ENCODER = ("encoder_no_repeat_ngram_size", "encoder_repetition_penalty")
 # `generate` reads a list of these as one value for each row, and a single value as that of all.
 _ONE_FOR_ALL = ("decoder_start_token_id",)
 _NEED_TOKENIZER = ("stop", "token_healing")
@@ -86,7 +88,10 @@ def generate_kwargs(
         if size is not None:
             for preset in resolved:
                 check_tokens(preset, size)
-    kwargs = generation_arguments(resolved, tokenizer, model, assistant_model)
+    of_the_source: dict[str, Any] = {}
+    if model is not None and getattr(model.config, "is_encoder_decoder", False):
+        resolved, of_the_source = _encoder_fields(resolved)
+    kwargs = of_the_source | generation_arguments(resolved, tokenizer, model, assistant_model)
     if not kwargs["do_sample"]:
         resolved = [_without_draw(preset) for preset in resolved]
         neutral |= _greedy(model)
@@ -184,6 +189,11 @@ def generation_arguments(
             if field in _NEED_TOKENIZER:
                 kwargs["tokenizer"] = tokenizer
     problems += _set_up_assistant(presets, kwargs, model)
+    problems += _unseen_drafts(presets, kwargs)
+    if kwargs.get("cache_implementation") == "paged":
+        message = "turns generate to continuous batching, which leaves out the presets"
+        allowed = "temperament.transformers.generate_batch"
+        problems.append(Problem(WHERE, "cache_implementation", message, "'paged'", allowed))
     if kwargs.get("is_assistant"):
         problems += (
             Problem(WHERE, name, "must be true with is_assistant", shown(kwargs.get(name)), "true")
@@ -193,6 +203,52 @@ def generation_arguments(
     if problems:
         raise EngineError(problems)
     return kwargs
+
+
+def _encoder_fields(presets: Sequence[Preset]) -> tuple[list[Preset], dict[str, Any]]:
+    """Returns the presets without the fields that read an encoder's text, and these fields.
+
+    A logits processor sees the decoder's tokens alone, so Transformers' own processors get them,
+    with the same values for all rows of a call. Raises `EngineError` for other values.
+    """
+    problems = []
+    fields = {}
+    for name in _OF_THE_ENCODER:
+        values = [preset.values.get(name) for preset in presets]
+        message = ""
+        if any(value != values[0] for value in values):
+            message = "differs between the presets of one call"
+        elif any(name in mode.values for preset in presets for mode in preset.modes):
+            message, values = "is set in a mode", []
+        if message:
+            message += (
+                "; Transformers applies it to all rows, since it alone has the encoder's text"
+            )
+            allowed = "the same in all, outside of modes, or one call for each"
+            problems.append(Problem(WHERE, name, message, shown(values) if values else "", allowed))
+        elif values[0] is not None:
+            fields[name] = values[0]
+    if problems:
+        raise EngineError(problems)
+    return [replace(preset, values=_without(preset.values, fields)) for preset in presets], fields
+
+
+def _without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _unseen_drafts(presets: Sequence[Preset], kwargs: Mapping[str, Any]) -> list[Problem]:
+    """Returns a problem for each way of drafting beside a state that follows the drawn tokens.
+
+    Transformers calls the processor for tokens that are drafts, and doesn't say which were kept.
+    """
+    stateful = dict.fromkeys(name for preset in presets for name in names_with_state(preset))
+    message = f"drafts tokens, which {', '.join(stateful)} would take for drawn ones"
+    return [
+        Problem(WHERE, name, message, type(kwargs[name]).__name__, "generate without drafts")
+        for name in ("assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit")
+        if stateful and kwargs.get(name)
+    ]
 
 
 def _without_draw(preset: Preset) -> Preset:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from temperament.batch.request import check_tokenizer
 from temperament.batch.rows import Rows
@@ -86,9 +86,7 @@ class Attached:
 
     def join(self, manager: Any) -> None:
         """Adds the presets to a manager. Raises `EngineError` with every reason against it."""
-        problems = [Problem(WHERE, *why) for why in _unfit(manager)]
-        if problems:
-            raise EngineError(problems)
+        _check_manager(manager)
         from temperament.engines.transformers.batched_processor import BatchedPresets, Before
 
         processors = manager.logit_processor
@@ -177,6 +175,7 @@ def attach(
     over processes, or doesn't draw (`do_sample`). A preset that can't run fails its request: the
     error is in the `error` of its output.
     """
+    _check_manager(manager)
     attached = Attached(manager.model, manager.generation_config, tokenizer, thinking, catalogue)
     attached.join(manager)
     return attached
@@ -209,7 +208,7 @@ def generate_batch(
     given = model.generation_config if generation_config is None else generation_config
     attached = Attached(model, given, tokenizer, thinking, catalogue)
     single = isinstance(presets, str) or not isinstance(presets, Sequence)
-    each = [presets] * len(inputs) if single else list(presets)  # type: ignore[arg-type]
+    each: list[Any] = [presets] * len(inputs) if single else [*cast(Sequence[Any], presets)]
     problems = [
         Problem("generate_batch", name, "one for each prompt", f"{count} for {len(inputs)} prompts")
         for name, count in (("presets", len(each)), ("seeds", len(seeds or inputs)))
@@ -265,6 +264,12 @@ def _results(manager: Any, count: int) -> dict[str, Any]:
 
 def _is_own(processor: Any) -> bool:
     return type(processor).__name__.endswith(_OWN)
+
+
+def _check_manager(manager: Any) -> None:
+    problems = [Problem(WHERE, *why) for why in _unfit(manager)]
+    if problems:
+        raise EngineError(problems)
 
 
 def _unfit(manager: Any) -> Iterator[tuple[str, str, str, str]]:

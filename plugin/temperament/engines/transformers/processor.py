@@ -22,10 +22,12 @@ from temperament.batch.request import (
 from temperament.batch.rows import TOKENS, Rows
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
+from temperament.plan.automata.modes import Switching
 from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Presets, as_presets
+from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
+from temperament.stages import BY_NAME
 
 
 class PresetLogitsProcessor(LogitsProcessor):
@@ -79,6 +81,8 @@ class PresetLogitsProcessor(LogitsProcessor):
             self._rows = self._begin(input_ids, scores)
         elif self._ids.shape[1] == length - 1:
             same_rows = self._reorder(input_ids[:, :-1])
+        else:
+            self._check_drafts()
         self._ids = input_ids
         history, ends = None, None
         if self._rows.uses(self._slots, *TOKENS).any():
@@ -114,6 +118,13 @@ class PresetLogitsProcessor(LogitsProcessor):
             and self._ids[:, :prompt].equal(input_ids[:, :prompt])
         )
 
+    def _check_drafts(self) -> None:
+        """Raises `EngineError` if a preset has a state: earlier tokens were drafts, not drawn."""
+        stateful = dict.fromkeys(name for each in self.presets for name in names_with_state(each))
+        if stateful:
+            message = f"drafts tokens, which {', '.join(stateful)} took for drawn ones"
+            raise EngineError(Problem("generate", "", message, allowed="generate without drafts"))
+
     def _read_modes(self, input_ids: Tensor) -> None:
         """Reads every row's text from its beginning, to find its mode."""
         assert self._rows is not None
@@ -148,7 +159,7 @@ class PresetLogitsProcessor(LogitsProcessor):
                         "",
                         f"one {name}, or one for each prompt",
                         f"{number} {name}s for {count} rows",
-                        f"1 {name}, or a divisor of {count}",
+                        f"1 {name}, or a divisor of {count}{_in_pipelines(number, count)}",
                     )
                 )
         tokenizer, size = self._tokenizer, scores.shape[1]
@@ -176,3 +187,22 @@ class PresetLogitsProcessor(LogitsProcessor):
             first = text.int().argmax(1)
             self._start = torch.where(text.any(1), first, self._start)
         return rows
+
+
+def names_with_state(preset: Preset) -> list[str]:
+    """Returns the stages of a preset whose state its tokens don't determine, and such rules."""
+    names = [
+        step.stage
+        for chain in preset.chains.values()
+        for step in chain.steps
+        if "state" in BY_NAME[step.stage].needs
+    ]
+    switching = Switching.of(preset)
+    return names + ["rules on entropy"] * (switching is not None and switching.uses_entropy)
+
+
+def _in_pipelines(number: int, count: int) -> str:
+    """What to do in a pipeline that calls `generate` for fewer prompts than there are presets."""
+    if number <= count:
+        return ""
+    return f"; in a pipeline: batch_size={number}, or a call for each"
