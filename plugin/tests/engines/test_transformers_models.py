@@ -133,7 +133,7 @@ class TestTheEncodersText:
 
     SOURCE = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10, 11, 12]])
 
-    @pytest.fixture(scope="class", params=["bart", "t5"])
+    @pytest.fixture(params=["bart", "t5"])
     def model(self, request: pytest.FixtureRequest) -> Any:
         """A random model with an encoder."""
         torch.manual_seed(0)
