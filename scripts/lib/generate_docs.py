@@ -14,6 +14,7 @@ Chinese one.
 | parameters | `temperament.plan.targets` |
 | formats | `temperament.interchange` |
 | clients | docs/clients.json |
+| programs | docs/programs.json, which scripts/programs writes |
 | matrix | docs/matrix.json, which scripts/matrix writes |
 | those of the study | docs/study/numbers.json, which scripts/study writes |
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
@@ -225,6 +226,24 @@ def formats(language: str) -> str:
     return table(FORMAT_HEADS[language], rows)
 
 
+PROGRAMS_HEAD = {"en": "stage", "zh": "阶段"}
+CANT = {"en": {"lost": "—", "order": "another order"}, "zh": {"lost": "—", "order": "次序不同"}}
+
+
+def programs(measured: Mapping[str, Any], language: str) -> str:
+    """How far each program's probabilities are from those of `process`, by stage."""
+    heads = [f"{name} {numbers['version']}" for name, numbers in measured.items()]
+    columns = [numbers["differences"] for numbers in measured.values()]
+    rows = [
+        (stage, *(CANT[language].get(each[stage], each[stage]) for each in columns))
+        for stage in columns[0]
+    ]
+    return table(
+        (PROGRAMS_HEAD[language], *heads),
+        [tuple(f"{c:.1g}" if isinstance(c, float) else c for c in row) for row in rows],
+    )
+
+
 CLIENT_HEADS = {"en": ("client", "a line"), "zh": ("客户端", "写法")}
 
 
@@ -252,6 +271,7 @@ def parts(language: str) -> dict[str, str]:
         "stages": stages(language),
         "parameters": parameters_page(language),
         "formats": formats(language),
+        "programs": programs(data("programs.json"), language),
         "clients": clients(data("clients.json"), language),
         "matrix": matrix(data("matrix.json"), language),
         **tables.all_tables(data("study/numbers.json"), language),
