@@ -1,12 +1,13 @@
 """Checks the kernels on an NVIDIA GPU, and times them: one command, at most six minutes.
 
-It needs torch, Triton, Transformers and pydantic, and neither a network nor vLLM; set PYTHON to the
-interpreter that has them. Every stage runs on the GPU and on the CPU; rows run alone
+It needs torch, Triton and Transformers with what they need, and neither a network nor vLLM; set
+PYTHON to the interpreter that has them. Every stage runs on the GPU and on the CPU; rows run alone
 and in batches; a whole step runs while torch forbids to wait for the device; a small model
 generates with a preset for each row. Then batches are timed, by events and by the host's clock:
 ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p.
 
-Takes --vllm: a folder with vLLM's package, for its kernel.
+Takes --vllm: a folder with vLLM's package, for its kernel; --device cpu: runs all of it small,
+under Triton's interpreter, to see whether it would run.
 Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed.
 """
 
@@ -23,6 +24,7 @@ from random import Random
 from typing import Any
 
 from scripts.lib.command import parser
+from scripts.lib.unchecked import do_without_pydantic
 
 SECONDS = 330.0  # after which nothing is begun
 VOCABULARIES = (151_936, 262_144)
@@ -31,6 +33,11 @@ LENGTH = 2048
 WARM, TIMED = 5, 20
 NEAR = 4  # units in the last place of a bound, within which the GPU may keep another token
 SWITCH = "TEMPERAMENT_KERNELS"
+DEVICE = {"name": "cuda"}
+# rows and logits of the checks
+CHECKED = {"rows": 16, "vocabulary": 32_003, "batch": 32, "wide": 50_001, "waiting": 151_936}
+# The same without a GPU.
+SMALL = {"rows": 2, "vocabulary": 130, "batch": 3, "wide": 150, "waiting": 150}
 
 
 def main() -> int:
@@ -38,10 +45,14 @@ def main() -> int:
     command = parser("gpu", __doc__)
     command.add_argument("--output", type=Path, default=Path("build/gpu"), help="a folder")
     command.add_argument("--vllm", type=Path, help="a folder with vLLM's package")
+    command.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial")
     options = command.parse_args()
+    do_without_pydantic()
+    if options.device == "cpu":
+        begin_trial()
     import torch
 
-    if not torch.cuda.is_available():
+    if on_gpu() and not torch.cuda.is_available():
         print("scripts/gpu: torch finds no GPU here", file=sys.stderr)
         return 1
     begin = time.monotonic()
@@ -63,6 +74,20 @@ def main() -> int:
     return int(any("error" in found for found in report["checks"].values()))
 
 
+def begin_trial() -> None:
+    """Makes everything small, and runs it on the CPU under Triton's interpreter."""
+    global VOCABULARIES, BATCHES, LENGTH, WARM, TIMED
+    os.environ |= {"TRITON_INTERPRET": "1", SWITCH: "interpret"}
+    DEVICE["name"] = "cpu"
+    CHECKED.update(SMALL)
+    VOCABULARIES, BATCHES, LENGTH, WARM, TIMED = (150,), (2,), 16, 1, 1
+
+
+def on_gpu() -> bool:
+    """Returns whether the checks run on a GPU."""
+    return DEVICE["name"] == "cuda"
+
+
 def attempt(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Returns what the work returns, or its error."""
     try:
@@ -78,7 +103,7 @@ def machine() -> dict[str, str]:
     import triton
 
     return {
-        "gpu": torch.cuda.get_device_name(),
+        "gpu": torch.cuda.get_device_name() if on_gpu() else "no GPU: a trial",
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "triton": triton.__version__,
@@ -110,14 +135,15 @@ def check_stages() -> dict[str, Any]:
     found = {}
     for stage in STAGES:
         random = Random(stage.name)
-        vocabulary, count = 32_003, 16
+        vocabulary, count = CHECKED["vocabulary"], CHECKED["rows"]
+        known = min(1000, vocabulary)
         x = rows.logits(count, vocabulary, random)
-        chains = [Chain.of(rows.values(stage, random, 1000)) for _ in range(count)]
-        requests = [Request(chain, row, 5, (999,)) for row, chain in enumerate(chains)]
-        prompts = rows.ids(count, 1000, 200, random)
+        chains = [Chain.of(rows.values(stage, random, known)) for _ in range(count)]
+        requests = [Request(chain, row, 5, (known - 1,)) for row, chain in enumerate(chains)]
+        prompts = rows.ids(count, known, 200, random)
         slots = np.arange(count)
         cpu = rows_of(requests, "cpu", prompts).run(x.clone(), slots)
-        gpu = rows_of(requests, "cuda", prompts).run(x.cuda(), slots).cpu()
+        gpu = rows_of(requests, DEVICE["name"], prompts).run(x.to(DEVICE["name"]), slots).cpu()
         other = (cpu > -torch.inf) != (gpu > -torch.inf)
         bound = torch.where(cpu > -torch.inf, x, torch.inf).amin(1, keepdim=True)
         near = (x - bound).abs() <= NEAR * torch.finfo(torch.float32).eps * bound.abs()
@@ -141,17 +167,18 @@ def check_batches() -> dict[str, Any]:
     from tests import rows
 
     random = Random(0)
-    requests = chains(32, 1000, random)
-    x = rows.logits(32, 50_001, random).cuda()
-    prompts = rows.ids(32, 1000, 200, random)
-    together = rows_of(requests, "cuda", prompts).run(x.clone(), np.arange(32)).cpu()
+    count, known = CHECKED["batch"], min(1000, CHECKED["wide"])
+    requests = chains(count, known, random)
+    x = rows.logits(count, CHECKED["wide"], random).to(DEVICE["name"])
+    prompts = rows.ids(count, known, 200, random)
+    together = rows_of(requests, DEVICE["name"], prompts).run(x.clone(), np.arange(count)).cpu()
     wrong = []
-    for row in range(32):
-        one = rows_of([requests[row]], "cuda", [prompts[row]])
+    for row in range(count):
+        one = rows_of([requests[row]], DEVICE["name"], [prompts[row]])
         alone = one.run(x[row : row + 1].clone(), np.arange(1)).cpu()
         if not rows.same_bits(alone, together[row : row + 1]):
             wrong.append(row)
-    return {"rows": 32} | ({"error": f"rows differ: {wrong}"} if wrong else {})
+    return {"rows": count} | ({"error": f"rows differ: {wrong}"} if wrong else {})
 
 
 def check_waits() -> dict[str, Any]:
@@ -160,15 +187,17 @@ def check_waits() -> dict[str, Any]:
 
     from tests.kernels.counts import EVERYTHING
 
-    run = stepper(EVERYTHING, 64, 151_936)
+    run = stepper(EVERYTHING, 64 if on_gpu() else 2, CHECKED["waiting"])
     for _ in range(3):
         run()
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
+    if on_gpu():
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
     try:
         run()
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        if on_gpu():
+            torch.cuda.set_sync_debug_mode("default")
     return {"chain": "everything"}
 
 
@@ -178,12 +207,16 @@ def check_generate() -> dict[str, Any]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     import temperament.engines.transformers as engine
+    from tests import rows
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=1000, num_attention_heads=4, **sizes)).cuda()
-    presets: list[Any] = [{"temperature": 0}, {"top_k": 5, "min_p": 0.1}, {"typical_p": 0.5}]
-    ids = torch.randint(1000, (3, 8), device="cuda")
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=1000, num_attention_heads=4, **sizes)).to(
+        DEVICE["name"]
+    )
+    values: list[Any] = [{"temperature": 0}, {"top_k": 5, "min_p": 0.1}, {"typical_p": 0.5}]
+    presets = [rows.preset(each) for each in values]
+    ids = torch.randint(1000, (3, 8), device=DEVICE["name"])
     arguments = engine.generate_kwargs(presets)
     done = model.generate(ids, max_new_tokens=16, pad_token_id=0, **arguments)
     greedy = model.generate(ids[:1], max_new_tokens=16, pad_token_id=0, do_sample=False)
@@ -214,14 +247,14 @@ def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[],
 
     from temperament.batch.request import request_of
     from temperament.ops.history import History
-    from temperament.presets import Catalogue, as_preset
+    from tests import rows
 
-    request = request_of(as_preset(values, Catalogue({})))
-    batched = rows_of([request] * batch, "cuda")
-    tokens = torch.randint(1000, (batch, 2 * LENGTH), device="cuda")
-    start = torch.zeros(batch, dtype=torch.int64, device="cuda")
+    request = request_of(rows.preset(values))
+    batched = rows_of([request] * batch, DEVICE["name"])
+    tokens = torch.randint(1000, (batch, 2 * LENGTH), device=DEVICE["name"])
+    start = torch.zeros(batch, dtype=torch.int64, device=DEVICE["name"])
     middle, end = start + LENGTH // 2, start + LENGTH
-    logits = torch.randn(batch, vocabulary, device="cuda") * 3
+    logits = torch.randn(batch, vocabulary, device=DEVICE["name"]) * 3
     place, step, slots = torch.empty_like(logits), [0], np.arange(batch)
 
     def run() -> Any:
@@ -239,6 +272,10 @@ def clocked(run: Callable[[], Any]) -> dict[str, float]:
 
     for _ in range(WARM):
         run()
+    if not on_gpu():
+        begin = time.perf_counter()
+        run()
+        return {"device_us": 0.0, "host_us": round((time.perf_counter() - begin) * 1e6, 1)}
     torch.cuda.synchronize()
     first, last = (_event() for _ in range(2))
     first.record()
@@ -274,14 +311,14 @@ def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
 
     from tests.kernels.counts import CHAINS
 
-    x = torch.randn(batch, vocabulary, device="cuda") * 3
+    x = torch.randn(batch, vocabulary, device=DEVICE["name"]) * 3
     place = torch.empty_like(x)
     found: dict[str, Any] = {"copy": clocked(lambda: place.copy_(x)), "ours": {}, "ops": {}}
     for name, values in CHAINS.items():
         found["ours"][name] = attempt(partial(_step, values, batch, vocabulary))
         os.environ[SWITCH] = "off"
         found["ops"][name] = attempt(partial(_step, values, batch, vocabulary))
-        del os.environ[SWITCH]
+        os.environ[SWITCH] = "on" if on_gpu() else "interpret"
     found["transformers"] = attempt(lambda: clocked(transformers_chain(x, place)))
     if vllm is not None:
         found["vllm"] = attempt(lambda: clocked(vllm_chain(x, place, vllm)))
@@ -301,7 +338,7 @@ def transformers_chain(x: Any, place: Any) -> Callable[[], Any]:
 
     warpers = [TemperatureLogitsWarper(1.3), TopKLogitsWarper(50), TopPLogitsWarper(0.95)]
     chain = LogitsProcessorList([*warpers, MinPLogitsWarper(0.05)])
-    ids = torch.zeros(len(x), 1, dtype=torch.int64, device="cuda")
+    ids = torch.zeros(len(x), 1, dtype=torch.int64, device=DEVICE["name"])
     return lambda: chain(ids, place.copy_(x))
 
 
@@ -312,8 +349,8 @@ def vllm_chain(x: Any, place: Any, folder: Path) -> Callable[[], Any]:
     sys.path.insert(0, str(folder))
     from vllm.v1.sample.ops.topk_topp_triton import apply_top_k_top_p_triton
 
-    k = torch.full((len(x),), 50, dtype=torch.int32, device="cuda")
-    p = torch.full((len(x),), 0.95, device="cuda")
+    k = torch.full((len(x),), 50, dtype=torch.int32, device=DEVICE["name"])
+    p = torch.full((len(x),), 0.95, device=DEVICE["name"])
     return lambda: apply_top_k_top_p_triton(place.copy_(x), k, p)
 
 

@@ -61,6 +61,42 @@ def compile_chain(target: Any, vocabulary: int) -> Any:
     return triton.compile(source, target=target, options=options)
 
 
+def _compiled(kernel: Any, target: Any, types: dict[str, str], constants: Any, warps: int) -> Any:
+    import triton
+    from triton.compiler import ASTSource
+
+    names = inspect.signature(kernel.fn).parameters
+    signature = {name: types.get(name, "*i64") for name in names}
+    signature |= dict.fromkeys(constants, "constexpr")
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    options = {"num_warps": warps, "enable_fp_fusion": False}
+    return triton.compile(source, target=target, options=options)
+
+
+def compile_biases(target: Any) -> Any:
+    """Returns the compiled kernel of biases, penalties and bans: one for all vocabularies."""
+    from temperament.kernels import biases
+    from temperament.kernels.bias_kernel import run_biases
+
+    types = dict.fromkeys(("stride", "token_stride", "length_stride"), "i64")
+    types |= dict.fromkeys(("vocabulary", "breaker_window", "banned_window", "size", "most"), "i32")
+    types |= dict.fromkeys(("logits", "before"), "*fp32") | {"numbers": "*fp64"}
+    types |= dict.fromkeys(("programs", "lengths", "entries", "prefixes", "list_starts"), "*i32")
+    types |= dict.fromkeys(("plain", "other", "counts"), "*i32")
+    types |= dict.fromkeys(("hits", "other_hits", "completes"), "*i8")
+    return _compiled(run_biases, target, types, {"BLOCK": biases.BLOCK}, biases.WARPS)
+
+
+def compile_matches(target: Any) -> Any:
+    """Returns the compiled kernel of suffix matches."""
+    from temperament.kernels import matches
+    from temperament.kernels.match_kernel import extend_matches
+
+    types = dict.fromkeys(("length_stride", "token_stride"), "i64") | {"positions": "i32"}
+    types |= dict.fromkeys(("lengths", "result"), "*i32")
+    return _compiled(extend_matches, target, types, {"BLOCK": matches.BLOCK}, matches.WARPS)
+
+
 def resources(kernel: Any) -> dict[str, int]:
     """Returns a compiled kernel's bytes of shared memory, its registers and its bytes of stack."""
     found = {"shared": int(kernel.metadata.shared)}
@@ -82,9 +118,14 @@ def main(names: list[str]) -> None:
     """Compiles for each target."""
     vocabularies = VOCABULARIES if "--all" in names else (BENCHMARKED,)
     for name in names:
+        for part, compiled in {"biases": compile_biases, "matches": compile_matches}.items():
+            if name != "--all":
+                found = resources(compiled(target_of(name)))
+                print(json.dumps({"target": name, "kernel": part, **found}), flush=True)
         for vocabulary in () if name == "--all" else vocabularies:
             kernel = compile_chain(target_of(name), vocabulary)
-            print(json.dumps({"target": name, "vocabulary": vocabulary, **resources(kernel)}))
+            found = {"kernel": "chain", "vocabulary": vocabulary, **resources(kernel)}
+            print(json.dumps({"target": name, **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-THREADS = 512  # of a block for a large vocabulary
+# threads of a block, for a large vocabulary
+THREADS = {"chain": 512, "biases": 256, "matches": 256}
 REGISTERS = 65_536  # of a multiprocessor
 MOST_STACK = 512  # bytes of a thread's stack, for spilled registers and calls in float64
 MOST_SHARED = 48 * 1024  # bytes that every GPU gives without being asked
 
 
 def test_the_kernels_fit_an_h100() -> None:
-    """They take all registers of a block that is alone on its multiprocessor, and no more."""
+    """They take no more registers than a multiprocessor has, and spill few."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     tests = Path(__file__).parents[2]
     told = subprocess.run(
@@ -25,8 +26,10 @@ def test_the_kernels_fit_an_h100() -> None:
         capture_output=True,
         text=True,
     ).stdout
-    (kernel,) = (json.loads(line) for line in told.splitlines())
+    kernels = {kernel["kernel"]: kernel for kernel in map(json.loads, told.splitlines())}
 
-    assert kernel["reg"] * THREADS <= REGISTERS
-    assert kernel["stack"] <= MOST_STACK
-    assert kernel["shared"] <= MOST_SHARED
+    assert THREADS.keys() == kernels.keys()
+    for name, kernel in kernels.items():
+        assert kernel["reg"] * THREADS[name] <= REGISTERS
+        assert kernel["stack"] <= MOST_STACK
+        assert kernel["shared"] <= MOST_SHARED
