@@ -27,8 +27,8 @@ from scripts.lib.command import parser
 from scripts.lib.unchecked import do_without_pydantic
 
 SECONDS = 330.0  # after which nothing is begun
-VOCABULARIES = (151_936, 262_144)
-BATCHES = (1, 8, 64, 256)
+VOCABULARIES: tuple[int, ...] = (151_936, 262_144)
+BATCHES: tuple[int, ...] = (1, 8, 64, 256)
 LENGTH = 2048
 WARM, TIMED = 5, 20
 NEAR = 4  # units in the last place of a bound, within which the GPU may keep another token
@@ -249,7 +249,9 @@ def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[],
     from temperament.ops.history import History
     from tests import rows
 
-    request = request_of(rows.preset(values))
+    # as a checked preset has them
+    checked = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+    request = request_of(rows.preset(checked))
     batched = rows_of([request] * batch, DEVICE["name"])
     tokens = torch.randint(1000, (batch, 2 * LENGTH), device=DEVICE["name"])
     start = torch.zeros(batch, dtype=torch.int64, device=DEVICE["name"])

@@ -24,6 +24,11 @@ class _Anything:
     def __class_getitem__(cls, _: Any) -> type[_Anything]:
         return cls
 
+    def __or__(self, _: Any) -> _Anything:
+        return self
+
+    __ror__ = __or__
+
     def __call__(self, decorated: Any, *_: Any, **__: Any) -> Any:
         return decorated
 

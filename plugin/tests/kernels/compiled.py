@@ -124,8 +124,8 @@ def main(names: list[str]) -> None:
                 print(json.dumps({"target": name, "kernel": part, **found}), flush=True)
         for vocabulary in () if name == "--all" else vocabularies:
             kernel = compile_chain(target_of(name), vocabulary)
-            found = {"kernel": "chain", "vocabulary": vocabulary, **resources(kernel)}
-            print(json.dumps({"target": name, **found}), flush=True)
+            facts = {"target": name, "kernel": "chain", "vocabulary": vocabulary}
+            print(json.dumps({**facts, **resources(kernel)}), flush=True)
 
 
 if __name__ == "__main__":
