@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -12,33 +13,55 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import temperament
 from temperament.presets.resolve import OnePreset
 
-# Two of the demo's prompts, and two like them: the answers to the third are French.
-PROMPTS = [*demo.PROMPTS[:2], "Tell me a story about a dog.", "Describe a good breakfast."]
+# The demo's prompts, and two like them.
+PROMPTS = [*demo.PROMPTS, "Tell me a story about a dog.", "Describe a good breakfast."]
+# Those of the demo, without `math` (drawn as `code`) and `translation` (as `chat`).
+PRESETS = [name for name in demo.PRESETS if name not in ("math", "translation")]
 AS_IT_STANDS: dict[str, OnePreset] = {
     f"{name}, as it stands": {"extends": name, "temperature_scale": "weights"}
     for name in ("chat", "creative")
 }
-MARGIN = 0.06  # of some hundred words: six
+ENDINGS = ("s", "es", "d", "ed", "r", "er", "ing", "ly", "y")
 
 
-def unknown(answers: list[str], words: frozenset[str]) -> float:
-    """The share of words, of three letters or more and outside of code, that aren't in a list."""
+def known(word: str, words: frozenset[str]) -> bool:
+    """Whether a list has a word, or the word without an ending."""
+    bases = {word.removesuffix(ending) for ending in ENDINGS} | {word}
+    bases |= {f"{base}e" for base in bases} | {
+        base[:-1] for base in bases if base[-1:] == base[-2:-1]
+    }
+    return not bases.isdisjoint(words)
+
+
+def unknown(answers: list[str], words: frozenset[str]) -> tuple[int, int]:
+    """How many words aren't known, and how many there are: without names and code."""
     prose = (re.sub(r"```.*?(```|$)|`[^`]*`", " ", text, flags=re.DOTALL) for text in answers)
-    found = [word for text in prose for word in re.findall("[A-Za-z]{3,}", text)]
-    return sum(word.lower() not in words for word in found) / len(found)
+    found = [word for text in prose for word in re.findall(r"\b[a-z]{3,}\b", text)]
+    return sum(not known(word, words) for word in found), len(found)
+
+
+def chance(some: tuple[int, int], others: tuple[int, int]) -> float:
+    """How likely so many unknown words are if there are no more than in others: Fisher's test."""
+    (hits, size), (more, rest) = some, others
+    ways = math.comb(size + rest, hits + more)
+    return sum(
+        math.comb(size, count) * math.comb(rest, hits + more - count) / ways
+        for count in range(hits, min(size, hits + more) + 1)
+    )
 
 
 def test_they_are_words(smollm2_path: Path) -> None:
     """No preset has more unknown words than `data`, but taken as they stand, 1.3 and 1.5 do.
 
-    The list is what the tokenizer has as one token: 24,000 frequent words. Transformers generates
-    all texts in one batch, with the seed that makes them the same in each run.
+    More is what Fisher's test calls so at 5 %. The list is what the tokenizer has as one token:
+    24,000 frequent words. Transformers generates all texts in one batch, with the seed that makes
+    them the same in each run.
     """
     tokenizer = AutoTokenizer.from_pretrained(smollm2_path, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(smollm2_path)
     vocabulary = tokenizer.get_vocab()
     words = frozenset(t[1:].lower() for t in vocabulary if re.fullmatch("Ġ[A-Za-z]{3,}", t))
-    presets: dict[str, OnePreset] = {name: name for name in demo.PRESETS}
+    presets: dict[str, OnePreset] = {name: name for name in PRESETS}
     presets |= AS_IT_STANDS
     pairs = [(name, prompt) for name in presets for prompt in PROMPTS]
     texts = [
@@ -57,10 +80,10 @@ def test_they_are_words(smollm2_path: Path) -> None:
         outputs[:, inputs.input_ids.shape[1] :], skip_special_tokens=True
     )
 
-    shares = {
+    counted = {
         name: unknown([a for (of, _), a in zip(pairs, answers, strict=True) if of == name], words)
         for name in presets
     }
-    most = shares["data"] + MARGIN
-    assert {} == {name: shares[name] for name in demo.PRESETS if shares[name] > most}
-    assert all(shares[name] > most for name in AS_IT_STANDS), shares
+    more = {name for name in presets if chance(counted[name], counted["data"]) < 0.05}
+    print(counted)
+    assert set(AS_IT_STANDS) == more, counted

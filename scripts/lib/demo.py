@@ -22,7 +22,7 @@ PRESETS = ["code", "math", "data", "chat", "translation", "creative"]
 PROMPTS = [
     "Write a Python function that returns the n-th Fibonacci number.",
     "Tell me a story about a lighthouse, in three sentences.",
-    "Translate into French: The cat sleeps on the warm stone.",
+    "Translate into English: Le chat dort sur la pierre chaude.",
 ]
 # On a CPU bfloat16, which vLLM would choose, takes three times as long.
 ARGS = ["--served-model-name", "smollm2", "--max-model-len", "2048", "--dtype", "float32"]
