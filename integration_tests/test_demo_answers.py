@@ -51,7 +51,7 @@ def chance(some: tuple[int, int], others: tuple[int, int]) -> float:
 
 
 def test_they_are_words(smollm2_path: Path) -> None:
-    """No preset has more unknown words than `data`, but taken as they stand, 1.3 and 1.5 do.
+    """No preset has more unknown words than `data`, but taken as it stands, 1.5 does.
 
     More is what Fisher's test calls so at 5 %. The list is what the tokenizer has as one token:
     24,000 frequent words. Transformers generates all texts in one batch, with the seed that makes
@@ -85,5 +85,5 @@ def test_they_are_words(smollm2_path: Path) -> None:
         for name in presets
     }
     more = {name for name in presets if chance(counted[name], counted["data"]) < 0.05}
-    print(counted)
-    assert set(AS_IT_STANDS) == more, counted
+    assert set() == more & set(PRESETS), counted
+    assert "creative, as it stands" in more, counted
