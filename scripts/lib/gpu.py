@@ -206,7 +206,7 @@ def check_generate() -> dict[str, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    import temperament.engines.transformers as engine
+    from temperament.engines.transformers.processor import PresetLogitsProcessor
     from tests import rows
 
     torch.manual_seed(0)
@@ -217,8 +217,9 @@ def check_generate() -> dict[str, Any]:
     values: list[Any] = [{"temperature": 0}, {"top_k": 5, "min_p": 0.1}, {"typical_p": 0.5}]
     presets = [rows.preset(each) for each in values]
     ids = torch.randint(1000, (3, 8), device=DEVICE["name"])
-    arguments = engine.generate_kwargs(presets)
-    done = model.generate(ids, max_new_tokens=16, pad_token_id=0, **arguments)
+    processors = [PresetLogitsProcessor(presets, catalogue=rows.NOTHING)]
+    neutral: dict[str, Any] = {"do_sample": True, "top_k": 0, "logits_processor": processors}
+    done = model.generate(ids, max_new_tokens=16, pad_token_id=0, **neutral)
     greedy = model.generate(ids[:1], max_new_tokens=16, pad_token_id=0, do_sample=False)
     same = bool(torch.equal(done[:1, : greedy.shape[1]], greedy))
     return {"tokens": done.numel()} | ({} if same else {"error": "the greedy row isn't greedy"})
