@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -72,6 +72,12 @@ def test_the_public_names_are_sorted_and_there() -> None:
         _ = temperament.Presets
 
 
+def processor_seconds() -> float:
+    """Returns how long the programs that ended were on a processor: other programs don't count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as the project's build backend builds it."""
@@ -121,7 +127,7 @@ def test_the_version_stands_once(wheel: Path) -> None:
 
 def test_the_wheel_works_without_torch(wheel: Path, tmp_path: Path) -> None:
     """The installed command works in an environment with the wheel's requirements alone."""
-    begin = time.monotonic()
+    begin = processor_seconds()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "--quiet"]
@@ -142,4 +148,4 @@ def test_the_wheel_works_without_torch(wheel: Path, tmp_path: Path) -> None:
     assert 1.3 == {preset["name"]: preset for preset in listed}["chat"]["values"]["temperature"]
     assert {True} == {preset["origin"].startswith(str(tmp_path)) for preset in listed}
     assert "None\n" == installed
-    assert 40 > time.monotonic() - begin
+    assert 40 > processor_seconds() - begin
