@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from tests import rows
+from tests.engines.drafting import ADAPTIVE, FEW, Engine, Text, plain
 from tests.engines.runners import DRAFTS
-from tests.engines.test_vllm_drafts import ADAPTIVE, FEW, Engine, Text, plain
 
 
 def test_a_text_is_that_of_plain_decoding() -> None:
