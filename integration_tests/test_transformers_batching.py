@@ -415,7 +415,7 @@ class TestManagersThatCannot:
         assert "do_sample=True" in self.refusal(hub, lambda _: None, do_sample=False)
 
     def test_twice(self, hub: SimpleNamespace) -> None:
-        """A manager takes presets once."""
+        """A second `attach` to the same manager is refused."""
         assert "takes presets already" in self.refusal(hub, attach)
 
     def test_after_the_start(self, hub: SimpleNamespace) -> None:
@@ -435,7 +435,7 @@ class TestManagersThatCannot:
             attach(3)
 
     def test_generate_batch_leaves_the_model_as_it_was(self, hub: SimpleNamespace) -> None:
-        """A refused call changes nothing."""
+        """A refused call leaves the attention of the model unchanged."""
         before = hub.model.config._attn_implementation
         for presets, batching in ((["code"], small()), ("code", small(use_async_batching=True))):
             with pytest.raises(EngineError):
