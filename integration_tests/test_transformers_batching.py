@@ -138,8 +138,8 @@ def results(manager: Any, count: int, only: str = "") -> dict[str, Any]:
 
 def with_generate(hub: SimpleNamespace, prompt: list[int], preset: Any, seed: int) -> list[int]:
     """The tokens that `generate` gives, the prompt alone."""
-    kwargs = generate_kwargs(preset, hub.tokenizer, seeds=[seed])
     ids = torch.tensor([prompt])
+    kwargs = generate_kwargs(preset, hub.tokenizer, seeds=[seed], inputs=ids)
     done = hub.model.generate(
         ids,
         attention_mask=torch.ones_like(ids),

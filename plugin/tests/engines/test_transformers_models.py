@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +68,7 @@ class TestOverriding:
             ({"bad_words_ids": [[first]]}, {"bad_words_ids": []}),
             ({"sequence_bias": [[[first], -50.0]]}, {"sequence_bias": []}),
             ({"forced_eos_token_id": 5}, {"forced_eos_token_id": []}),
+            ({"encoder_repetition_penalty": 9.0}, {"encoder_repetition_penalty": 1.0}),
             ({"sequence_bias": [[[first, second], -50.0]]}, {"sequence_bias": []}),
         ]
 
@@ -128,6 +130,12 @@ def test_an_encoder_decoders_own_values_stay() -> None:
     assert END == sampled[0, -1]
 
 
+def cut(text: list[int], length: int) -> list[int]:
+    """A row of a batch as long as it is alone; what follows must be padding."""
+    assert not any(text[length:])
+    return text[:length]
+
+
 class TestTheEncodersText:
     """Fields that read the encoder's text, which a logits processor doesn't see."""
 
@@ -178,13 +186,170 @@ class TestTheEncodersText:
             generate_kwargs(presets, model=model, catalogue=NOTHING)
 
     def test_in_a_mode(self, model: Any) -> None:
-        """A mode can't change what Transformers applies to the whole text."""
+        """A mode can't change what reads the whole text, with its ids and without."""
         preset = {
             "modes": {"one": {"encoder_repetition_penalty": 2.0}, "two": {}},
             "switch": [{"from": "one", "on": {"tokens": 2}, "to": "two"}],
         }
-        with pytest.raises(EngineError, match="encoder_repetition_penalty: is set in a mode"):
-            generate_kwargs(preset, model=model, catalogue=NOTHING)
+        for inputs in (None, self.SOURCE):
+            with pytest.raises(EngineError, match="encoder_repetition_penalty: is set in a mode"):
+                generate_kwargs(preset, model=model, inputs=inputs, catalogue=NOTHING)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"encoder_repetition_penalty": 5.0},
+            {"encoder_no_repeat_ngram_size": 1},
+            {"encoder_no_repeat_ngram_size": 2, "encoder_repetition_penalty": 9.0},
+            {"encoder_no_repeat_ngram_size": 3, "encoder_repetition_penalty": 0.1},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("known", [True, False], ids=["model", "no model"])
+    def test_the_sources_ids(self, model: Any, fields: dict[str, Any], known: bool) -> None:
+        """With `inputs` the text is that of Transformers' own arguments, greedy and in beams."""
+        inputs = {"input_ids": self.SOURCE, "attention_mask": torch.ones_like(self.SOURCE)}
+        for beams in (1, 3):
+            plain = {"max_new_tokens": NEW, "num_beams": beams}
+            stock = model.generate(**inputs, do_sample=False, **plain, **fields)
+            for given in (inputs, self.SOURCE, self.SOURCE.tolist()):
+                kwargs = generate_kwargs(
+                    {"do_sample": False, **fields}, model=model if known else None, inputs=given,
+                    catalogue=NOTHING,
+                )  # fmt: skip
+
+                assert stock.tolist() == model.generate(**inputs, **plain, **kwargs).tolist()
+                assert all(kwargs[name] in (0, 1.0) for name in fields)
+
+    def test_the_models_own_value(self, model: Any) -> None:
+        """A preset's value replaces the model's, and rows that set none keep it."""
+        model.generation_config.encoder_repetition_penalty = 30.0
+        stock = model.generate(self.SOURCE, do_sample=False, max_new_tokens=NEW)
+        own = model.generate(
+            self.SOURCE, do_sample=False, max_new_tokens=NEW, encoder_repetition_penalty=0.1
+        )
+        presets: list[Any] = [
+            {"do_sample": False},
+            {"do_sample": False, "encoder_repetition_penalty": 0.1},
+        ]
+        inputs = self.SOURCE.repeat(2, 1)
+        kwargs = generate_kwargs(presets, model=model, inputs=inputs, catalogue=NOTHING)
+        done = model.generate(inputs, max_new_tokens=NEW, **kwargs).tolist()
+
+        assert stock.tolist() != own.tolist()
+        for one, text in zip((stock, own), done, strict=True):
+            assert one[0].tolist() == cut(text, one.shape[1])
+
+    def test_the_scores(self, model: Any) -> None:
+        """Every step has the scores that Transformers' own processors give."""
+        fields = {"encoder_no_repeat_ngram_size": 2, "encoder_repetition_penalty": 3.0}
+        plain = {"max_new_tokens": NEW, "output_scores": True, "return_dict_in_generate": True}
+        stock = model.generate(self.SOURCE, do_sample=False, **plain, **fields)
+        kwargs = generate_kwargs(
+            {"do_sample": False, **fields}, model=model, inputs=self.SOURCE, catalogue=NOTHING
+        )
+        done = model.generate(self.SOURCE, **plain, **kwargs)
+
+        for expected, actual in zip(stock.scores, done.scores, strict=True):
+            torch.testing.assert_close(expected, actual, rtol=1e-6, atol=0)
+
+    def test_each_row_reads_its_source(self, model: Any) -> None:
+        """Rows of different presets, padded and in samples, are as they are alone."""
+        presets: list[Any] = [
+            {"encoder_repetition_penalty": 50.0, "reproducible": True},
+            {"encoder_no_repeat_ngram_size": 1, "reproducible": True},
+            {"reproducible": True},
+        ]
+        sources = torch.tensor([[3, 4, 5, 6, 7], [8, 9, 10, 0, 0], [0, 0, 11, 12, 13]])
+        mask = (sources != 0).long()
+        plain = {"max_new_tokens": NEW, "num_return_sequences": 2}
+        inputs = {"input_ids": sources, "attention_mask": mask}
+        kwargs = generate_kwargs(
+            presets, model=model, seeds=[1, 2, 3], inputs=inputs, catalogue=NOTHING
+        )
+        together = model.generate(**inputs, **plain, **kwargs).tolist()
+        for row, preset in enumerate(presets):
+            one = {name: value[row : row + 1] for name, value in inputs.items()}
+            kwargs = generate_kwargs(
+                preset, model=model, seeds=[row + 1], inputs=one, catalogue=NOTHING
+            )
+            alone = model.generate(**one, **plain, **kwargs).tolist()
+
+            assert alone == [cut(text, len(alone[0])) for text in together[2 * row : 2 * row + 2]]
+        texts = [set(text[1:]) for text in together]
+        assert not texts[2] & {8, 9, 10}
+        assert texts[0] & {3, 4, 5, 6, 7}
+
+    def test_padding_is_no_source(self, model: Any) -> None:
+        """Without a mask the tokenizer's padding is left out, on either side."""
+        preset = {"do_sample": False, "encoder_no_repeat_ngram_size": 1}
+        tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=END)
+        sources = torch.tensor([[3, 4, 0], [0, 5, 6]])
+        kwargs = generate_kwargs(preset, tokenizer, model=model, inputs=sources, catalogue=NOTHING)
+        (processor,) = kwargs["logits_processor"]
+        scores = processor(torch.tensor([[2], [2]]), torch.zeros(2, VOCABULARY))
+
+        assert [[3, 4], [5, 6]] == [
+            torch.nonzero(row == -torch.inf).flatten().tolist() for row in scores
+        ]
+
+    def test_no_ngram_goes_across(self) -> None:
+        """An n-gram that begins in the source and ends in the decoder's text is none."""
+        preset = {"encoder_no_repeat_ngram_size": 3}
+        kwargs = generate_kwargs(preset, inputs=[[5, 2, 7, 9, 5]], catalogue=NOTHING)
+        (processor,) = kwargs["logits_processor"]
+        first = processor(torch.tensor([[2]]), torch.zeros(1, VOCABULARY))
+        last = processor(torch.tensor([[2, 7]]), torch.zeros(1, VOCABULARY))
+
+        assert torch.isfinite(first).all()
+        assert [9] == torch.nonzero(last[0] == -torch.inf).flatten().tolist()
+
+    def test_a_schedule(self) -> None:
+        """A value that follows a schedule counts the decoder's new tokens."""
+        preset = {"encoder_repetition_penalty": {"from": 1.0, "to": 3.0, "over": 2}}
+        kwargs = generate_kwargs(preset, inputs=[[5, 6]], catalogue=NOTHING)
+        (processor,) = kwargs["logits_processor"]
+        text, seen = [2], []
+        for token in (7, 8, 9):
+            seen.append(float(processor(torch.tensor([text]), torch.ones(1, VOCABULARY))[0, 5]))
+            text.append(token)
+
+        assert [1.0, 2.0, 3.0] == seen
+
+    @pytest.mark.parametrize(
+        "inputs", [{"input_features": torch.zeros(1, 4, 4)}, torch.zeros(1, 3), [3, 4], "text"]
+    )
+    def test_inputs_without_ids(self, model: Any, inputs: Any) -> None:
+        """What the encoder reads must be token ids, if a preset reads them; else it isn't read."""
+        preset = {"encoder_no_repeat_ngram_size": 1}
+        with pytest.raises(EngineError, match="inputs: has no token ids"):
+            generate_kwargs(preset, model=model, inputs=inputs, catalogue=NOTHING)
+        generate_kwargs({"top_k": 3}, model=model, inputs=inputs, catalogue=NOTHING)
+
+    def test_sources_for_fewer_rows(self, model: Any) -> None:
+        """Two sources for one row: not those of this call."""
+        preset = {"encoder_no_repeat_ngram_size": 1}
+        kwargs = generate_kwargs(preset, model=model, inputs=[[3], [4]], catalogue=NOTHING)
+        with pytest.raises(EngineError, match="inputs: one source for each prompt"):
+            model.generate(self.SOURCE, max_new_tokens=1, **kwargs)
+
+    def test_an_unknown_model(self) -> None:
+        """Nobody knows whether there is an encoder: refused, and a neutral value is nothing."""
+        fields = {"encoder_repetition_penalty": 2.0, "encoder_no_repeat_ngram_size": 2}
+        with pytest.raises(EngineError, match=r"model=model\), or inputs=inputs") as error:
+            generate_kwargs(fields, catalogue=NOTHING)
+
+        assert sorted(fields) == [problem.path for problem in error.value.problems]
+        generate_kwargs({"encoder_repetition_penalty": 1.0}, catalogue=NOTHING)
+
+    def test_a_decoder_alone(self, llama: Any) -> None:
+        """Its prompt is what the stages read, with `inputs` or without."""
+        fields = {"encoder_no_repeat_ngram_size": 1, "do_sample": False}
+        stock = llama.generate(PROMPT, max_new_tokens=NEW, **fields)
+        for inputs in (None, PROMPT, [[30, 31]]):
+            kwargs = generate_kwargs(fields, model=llama, inputs=inputs, catalogue=NOTHING)
+
+            assert stock.tolist() == llama.generate(PROMPT, max_new_tokens=NEW, **kwargs).tolist()
 
 
 class TestWhatGenerateWouldLeaveOut:

@@ -15,6 +15,13 @@ from typing import Any
 from transformers import GenerationConfig, LogitsProcessorList
 
 from temperament.engines.transformers.processor import PresetLogitsProcessor, names_with_state
+from temperament.engines.transformers.source import (
+    OF_THE_SOURCE,
+    reads_the_source,
+    set_in_modes,
+    sources_of,
+    without_the_source,
+)
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import refuse
 from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
@@ -36,6 +43,8 @@ NEUTRAL: Mapping[str, Any] = {
 OVERRIDABLE: Mapping[str, Any] = {
     "bad_words_ids": None,
     "begin_suppress_tokens": None,
+    "encoder_no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
     "exponential_decay_length_penalty": None,
     "forced_bos_token_id": None,
     "forced_eos_token_id": None,
@@ -44,8 +53,6 @@ OVERRIDABLE: Mapping[str, Any] = {
     "sequence_bias": None,
     "suppress_tokens": None,
 }
-# These read the text of a model's encoder.
-_OF_THE_ENCODER = ("encoder_no_repeat_ngram_size", "encoder_repetition_penalty")
 # `generate` reads a list of these as one value for each row, and a single value as that of all.
 _ONE_FOR_ALL = ("decoder_start_token_id",)
 _NEED_TOKENIZER = ("stop", "token_healing")
@@ -59,6 +66,7 @@ def generate_kwargs(
     thinking: bool | None = None,
     assistant_model: Any = None,
     seeds: Sequence[int] | None = None,
+    inputs: Any = None,
     catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
     """Returns everything that presets set, as arguments for `model.generate(**inputs, ...)`.
@@ -71,10 +79,15 @@ def generate_kwargs(
     what the presets don't set is neutral. `seeds`, one for each prompt, fix the noise of stages
     that draw random numbers. `assistant_model` is passed on; the presets' fields for assisted
     generation are written into its `generation_config`, because Transformers reads them only there.
+    `inputs` are those of this one call of `generate`, for models with an encoder: its token ids are
+    what `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` read, in each row those of
+    its preset. Without them, and with a `model`, Transformers' own processors do that, with the
+    same values for all rows.
 
     Raises `PresetError` for an unknown preset or a wrong value. Raises `EngineError` for a field
     that `generate` doesn't have, that needs the tokenizer or an assistant, or in which the presets
-    of one call differ; also for `seed`, unless every preset is `reproducible`.
+    of one call differ; also for `seed`, unless every preset is `reproducible`, and for what reads
+    the encoder's text if neither `model` nor `inputs` is given.
     """
     catalogue = Catalogue.load() if catalogue is None else catalogue
     if model is not None:
@@ -88,9 +101,15 @@ def generate_kwargs(
         if size is not None:
             for preset in resolved:
                 check_tokens(preset, size)
-    of_the_source: dict[str, Any] = {}
-    if model is not None and getattr(model.config, "is_encoder_decoder", False):
-        resolved, of_the_source = _encoder_fields(resolved)
+    source, of_the_source = None, {}
+    if model is None or getattr(model.config, "is_encoder_decoder", False):
+        if inputs is not None:
+            reads = any(map(reads_the_source, resolved))
+            source = sources_of(inputs, getattr(tokenizer, "pad_token_id", None)) if reads else None
+        elif model is None:
+            _check_encoder_is_known(resolved)
+        else:
+            resolved, of_the_source = _encoder_fields(resolved)
     kwargs = of_the_source | generation_arguments(resolved, tokenizer, model, assistant_model)
     if not kwargs["do_sample"]:
         resolved = [_without_draw(preset) for preset in resolved]
@@ -102,6 +121,7 @@ def generate_kwargs(
         tokenizer,
         seeds=seeds,
         ends=[end] if isinstance(end, int) else end,
+        source=source,
     )
     return {"logits_processor": LogitsProcessorList([processor]), **neutral, **kwargs}
 
@@ -205,36 +225,45 @@ def generation_arguments(
     return kwargs
 
 
+def _check_encoder_is_known(presets: Sequence[Preset]) -> None:
+    """Raises `EngineError` for what reads an encoder's text: is there one, and what is its text?"""
+    problems = [
+        Problem(
+            WHERE,
+            name,
+            "reads what the encoder was given, if the model has one; a logits processor sees the"
+            " decoder's tokens alone",
+            allowed="generate_kwargs(..., model=model), or inputs=inputs",
+        )
+        for name in OF_THE_SOURCE
+        if any(name in reads_the_source(preset) for preset in presets)
+    ]
+    if problems:
+        raise EngineError(problems)
+
+
 def _encoder_fields(presets: Sequence[Preset]) -> tuple[list[Preset], dict[str, Any]]:
     """Returns the presets without the fields that read an encoder's text, and these fields.
 
     A logits processor sees the decoder's tokens alone, so Transformers' own processors get them,
     with the same values for all rows of a call. Raises `EngineError` for other values.
     """
-    problems = []
+    problems = set_in_modes(presets)
     fields = {}
-    for name in _OF_THE_ENCODER:
+    for name in OF_THE_SOURCE:
         values = [preset.values.get(name) for preset in presets]
-        message = ""
         if any(value != values[0] for value in values):
-            message = "differs between the presets of one call"
-        elif any(name in mode.values for preset in presets for mode in preset.modes):
-            message, values = "is set in a mode", []
-        if message:
-            message += (
-                "; Transformers applies it to all rows, since it alone has the encoder's text"
+            message = (
+                "differs between the presets of one call; Transformers applies it to all rows,"
+                " since it alone has the encoder's text"
             )
-            allowed = "the same in all, outside of modes, or one call for each"
-            problems.append(Problem(WHERE, name, message, shown(values) if values else "", allowed))
+            allowed = "generate_kwargs(..., inputs=inputs), the same in all, or one call for each"
+            problems.append(Problem(WHERE, name, message, shown(values), allowed))
         elif values[0] is not None:
             fields[name] = values[0]
     if problems:
         raise EngineError(problems)
-    return [replace(preset, values=_without(preset.values, fields)) for preset in presets], fields
-
-
-def _without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
+    return [without_the_source(preset) for preset in presets], fields
 
 
 def _unseen_drafts(presets: Sequence[Preset], kwargs: Mapping[str, Any]) -> list[Problem]:

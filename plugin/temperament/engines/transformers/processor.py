@@ -20,6 +20,7 @@ from temperament.batch.request import (
     seed_or_new,
 )
 from temperament.batch.rows import TOKENS, Rows
+from temperament.engines.transformers.source import SourceStages, without_the_source
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
 from temperament.plan.automata.modes import Switching
@@ -36,7 +37,8 @@ class PresetLogitsProcessor(LogitsProcessor):
     All rows of a prompt (`num_return_sequences`, beams) have its preset. Padding on the left, by
     the tokenizer's `pad_token_id`, is no part of the text. `seeds`, one for each prompt, fix the
     noise of stages that draw random numbers; -1 is no seed. `ends` are the ids of the tokens that
-    end a text; by default the tokenizer's.
+    end a text; by default the tokenizer's. `source` are the token ids that a model's encoder is
+    given for each prompt; without it the stages that read them read the decoder's prompt.
 
     Each step reads the history from `input_ids`, so beams may reorder rows. The processor may be
     used for several calls of `generate`: a new call is recognised by its prompts.
@@ -51,9 +53,14 @@ class PresetLogitsProcessor(LogitsProcessor):
         *,
         seeds: Sequence[int] | None = None,
         ends: Sequence[int] | None = None,
+        source: Sequence[Sequence[int]] | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         self.presets, _ = as_presets(presets, Catalogue.load() if catalogue is None else catalogue)
+        self._source = None
+        if source is not None:
+            self._source = SourceStages(self.presets, source)
+            self.presets = [*map(without_the_source, self.presets)]
         check_tokenizer(self.presets, tokenizer)
         self._tokenizer = tokenizer
         self._seeds = seeds
@@ -97,7 +104,10 @@ class PresetLogitsProcessor(LogitsProcessor):
             ends = np.full(rows, length) if same_rows else None
             if ends is None and self._has_modes:
                 self._read_modes(input_ids)
-        return self._rows.run(scores.to(torch.float32, copy=True), self._slots, history, ends)
+        logits = scores.to(torch.float32, copy=True)
+        if self._source is not None:
+            logits = self._source.run(logits, input_ids)
+        return self._rows.run(logits, self._slots, history, ends)
 
     @property
     def modes(self) -> list[int]:
@@ -162,6 +172,8 @@ class PresetLogitsProcessor(LogitsProcessor):
                         f"1 {name}, or a divisor of {count}{_in_pipelines(number, count)}",
                     )
                 )
+        if self._source is not None:
+            self._source.begin(input_ids, scores.device)
         tokenizer, size = self._tokenizer, scores.shape[1]
         for preset in self.presets:
             check_tokens(preset, size)
