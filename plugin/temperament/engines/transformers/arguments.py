@@ -101,7 +101,8 @@ def generate_kwargs(
         if size is not None:
             for preset in resolved:
                 check_tokens(preset, size)
-    source, of_the_source = None, {}
+    source: list[list[int]] | None = None
+    of_the_source: dict[str, Any] = {}
     if model is None or getattr(model.config, "is_encoder_decoder", False):
         if inputs is not None:
             reads = any(map(reads_the_source, resolved))
