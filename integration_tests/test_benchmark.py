@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark"
 
 
@@ -34,3 +36,13 @@ def test_compile() -> None:
     assert 3 == len(compiled)
     assert compiled[0]["same_bits"]
     assert all(each["milliseconds"] > 0 and each["compiled"] > 0 for each in compiled)
+
+
+def test_batching() -> None:
+    """Rounds of one manager with presets and without take turns; the ratio is of tokens/s."""
+    pytest.importorskip("transformers.generation.continuous_batching.cb_logits_processors")
+    numbers = benchmark("batching")
+
+    assert {"with 8 presets", "without presets"} == numbers["tokens/s"].keys()
+    assert all(rate > 0 for found in numbers["tokens/s"].values() for rate in found)
+    assert numbers["ratio"] > 0

@@ -6,18 +6,19 @@
     ./scripts/benchmark profile           the parts of a server's step
     ./scripts/benchmark compile           the same passes by `torch.compile`
     ./scripts/benchmark modes             a batch whose rows all have modes, beside one without
+    ./scripts/benchmark batching          Transformers' continuous batching with 8 presets, without
     ./scripts/benchmark host              the host's part of a step, without the kernels
     ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
-Takes, on 2 cores: ops and serve about half an hour each, start 6 minutes, profile, compile,
-modes, host and launches a minute or two each; a bar shows the progress. --quick (small and few) is
-for tests.
+Takes, on 2 cores: ops and serve about half an hour each, batching some 10 minutes, start 6,
+profile, compile, modes, host and launches a minute or two each; a bar shows the progress. --quick
+(small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, host and
-launches have no part in the report.
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, batching,
+host and launches have no part in the report.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
@@ -34,8 +35,8 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-PROGRAMS = ("ops", "serve", "start", "profile", "compile", "modes", "host", "launches")
-UNWRITTEN = ("modes", "host", "launches")
+UNWRITTEN = ("modes", "batching", "host", "launches")
+PROGRAMS = ("ops", "serve", "start", "profile", "compile", *UNWRITTEN)
 
 
 def main() -> None:
@@ -91,6 +92,11 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         compiled = passes.run_compile(quick)
         return passes.compile_table(compiled), {"compiled": [asdict(each) for each in compiled]}
+    if program == "batching":
+        from scripts.lib.benchmark import batching
+
+        numbers = batching.run_batching(quick)
+        return batching.batching_table(numbers), numbers
     if program == "host":
         from scripts.lib.benchmark import host
 
