@@ -1,0 +1,1 @@
+"""Sends many random presets to one manager of Transformers' continuous batching."""
