@@ -261,10 +261,18 @@ def _write_ini(preset: Preset) -> tuple[str, list[Note]]:
         values = [value for option, value in options if option == repeated]
         if len(values) > 1:
             options = [pair for pair in options if pair[0] != repeated]
-            field = OPTIONS[repeated]
-            name = FIELDS[field].preset_field if field in FIELDS else field
-            writing.note("lost", name, values, "an INI file has an option once")
+            for name, value in _written_as(repeated, preset, values):
+                writing.note("lost", name, value, "an INI file has an option once")
     return "\n".join(["[*]", *(_ini_line(*pair) for pair in options)]), writing.notes
+
+
+def _written_as(option: str, preset: Preset, values: list[str]) -> list[tuple[str, Any]]:
+    """(name, value) of each parameter of the preset that is written by this option."""
+    if option == "logit-bias":
+        names = ("logit_bias", "suppress_tokens")
+        return [(name, preset.values[name]) for name in names if preset.values.get(name)]
+    field = OPTIONS[option]
+    return [(FIELDS[field].preset_field if field in FIELDS else field, values)]
 
 
 _LETTER_OF = {name: letter for letter, name in LETTERS.items()}
