@@ -23,7 +23,7 @@ ROUTES = "^/v1/presets"
 
 def test_in_process() -> None:
     """Hostile bodies and files are rewritten or refused in little time, and never raise."""
-    options = parse(["--count", "1200", "--seed", "3"])
+    options = parse(["--count", "1300", "--seed", "3"])
     report = Report("", options.seed)
     run(options, report)
 

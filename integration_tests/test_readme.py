@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -72,11 +73,13 @@ def shell(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the README's preset file in it, and a request's body."""
+    """A folder with the README's preset file, a request's body, and another program's presets."""
     [preset] = blocks("yaml", "README.md")
     (tmp_path / "poems.yaml").write_text(preset, encoding="utf-8")
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     (tmp_path / "body.json").write_text(json.dumps(body), encoding="utf-8")
+    with ZipFile(tmp_path / "old-presets.zip", "w") as archive:
+        archive.writestr("old.json", json.dumps({"temp": 0.7, "rep_pen": 1.1, "top_k": 40}))
     return tmp_path
 
 

@@ -28,8 +28,22 @@ MAX_VALUES = 12_288  # names and values of all levels
 Path = tuple[str | int, ...]
 
 
+_TEXT, _WHOLE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:int"
+
+
 class _Loader(_SafeLoader):
     """The safe loader with YAML 1.2's core scalars."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """The tag of a node. Texts in quotes and whole numbers, which fill lists of tokens, need no
+        pattern.
+        """
+        if kind is yaml.ScalarNode:
+            if not implicit[0] and implicit[1]:
+                return _TEXT
+            if implicit[0] and value.isdigit() and value.isascii():
+                return _WHOLE
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -47,12 +61,11 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
-def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float:
-    text = loader.construct_scalar(node)
+def _whole(text: str) -> int | float:
     return int(text) if len(text) <= 40 else float(text)  # int() of long text is quadratic
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor(_WHOLE, lambda _, node: _whole(node.value))
 _SCALARS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str")
 )
@@ -243,8 +256,10 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode, path: Path, document: Docume
     if node.tag not in _SCALARS:
         document.problems.append(_tagged(node, path, document))
         return _BROKEN
+    if node.tag == _TEXT:
+        return node.value
     try:
-        return loader.construct_object(node)
+        return _whole(node.value) if node.tag == _WHOLE else loader.construct_object(node)
     except (yaml.YAMLError, ValueError, LookupError):  # `!!int x`, `!!bool x`
         kind = node.tag.rpartition(":")[2]
         where = f"{document.name}:{node.start_mark.line + 1}"
