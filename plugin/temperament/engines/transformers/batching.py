@@ -16,7 +16,8 @@ the last token: `attach` refuses both.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -36,13 +37,15 @@ from temperament.plan.documented import refusals
 from temperament.plan.targets.transformers import TRANSFORMERS_BATCHING
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Presets, as_presets
-from temperament.presets.resolve import OnePreset
+from temperament.presets.resolve import OnePreset, parse_fields, resolve
 from temperament.presets.token_ids import check_tokens
 
 WHERE = "ContinuousBatchingManager"
-# Transformers' own processors that are undone in the rows with a preset, whose layers they are.
 # Fields that only `add_request` can pass on.
 _ARGUMENTS = ("max_tokens", "eos_token_id")
+# What Transformers' own processors take for each request, if the manager has them.
+_FIELDS = ("temperature", "top_k", "top_p")
+# Transformers' own processors that are undone in the rows with a preset, whose layers they are.
 _OWN = ("TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper")
 
 
@@ -93,7 +96,11 @@ class Attached:
         chain = processors.logits_processor
         own = [number for number, each in enumerate(chain) if _is_own(each)]
         before = Before() if own else None
-        added = BatchedPresets(self._check, lambda: self._rows_of(manager), before)
+        checks: dict[str, Callable[[Any], bool]] = {"preset": self._check}
+        for name in _FIELDS:
+            if (kind := processors.supported_keys.get(name)) is not None:
+                checks[name] = partial(_check_field, name, kind)
+        added = BatchedPresets(checks, lambda: self._rows_of(manager), before)
         chain.insert(own[-1] + 1 if own else len(chain), added)
         if before is not None:
             chain.insert(own[0], before)
@@ -101,13 +108,13 @@ class Attached:
         processors.do_processing = True
         processors._retrieve_processors_kwargs()
 
-    def _check(self, value: Any) -> None:
-        """Raises for a `preset=` of `add_request` that can't run.
+    def _check(self, value: Any) -> bool:
+        """Returns true; raises for a `preset=` of `add_request` that can't run.
 
         `add_request` alone knows the number of tokens and those that end the text.
         """
         if isinstance(value, Chosen):
-            return
+            return True
         generation = self._resolve(value, None).preset.generation
         problems = [
             Problem(
@@ -122,9 +129,17 @@ class Attached:
         ]
         if problems:
             raise EngineError(problems)
+        return True
 
-    def _choose(self, value: Any) -> Chosen:
-        return value if isinstance(value, Chosen) else self._resolve(value, None)
+    def _choose(self, arguments: Mapping[str, Any]) -> Chosen:
+        """Returns the preset of a request, under the request's own values, from its arguments."""
+        value = arguments["preset"]
+        chosen = value if isinstance(value, Chosen) else self._resolve(value, None)
+        fields = {name: arguments[name] for name in _FIELDS if arguments.get(name) is not None}
+        if not fields:
+            return chosen
+        preset = resolve(chosen.preset, self._catalogue, fields=fields, where=WHERE)
+        return replace(chosen, preset=preset)
 
     def _rows_of(self, manager: Any) -> BatchedRows:
         """Returns the rows of a manager's requests, once it knows the size of its batches."""
@@ -166,9 +181,14 @@ def attach(
 
     The manager must not have started. From then on `manager.add_request(ids, preset=...)` takes a
     preset's name or its values; `request_kwargs` of the returned object also passes on how long the
-    text may be, and a seed. Requests without a preset are as before. The sampling values of the
-    manager's `GenerationConfig` are the lowest layer of every preset. `tokenizer` is needed by
-    stages and modes that match texts; `thinking` is that of `generate_kwargs`.
+    text may be, and a seed. The request's own `temperature`, `top_k` and `top_p`, where the manager
+    takes them, are the layer above its preset. Requests without a preset are as before. The
+    sampling values of the manager's `GenerationConfig` are the lowest layer of every preset.
+    `tokenizer` is needed by stages and modes that match texts; `thinking` is that of
+    `generate_kwargs`.
+
+    While a manager runs, the model is its thread's alone: Transformers writes `is_causal` into the
+    model's configuration during each step, so a `generate` in another thread can lose its mask.
 
     Raises `EngineError`, with every reason, for a manager that can't run presets: one that has
     started or is warmed up, that captures or compiles its steps, works asynchronously, is spread
@@ -260,6 +280,14 @@ def _results(manager: Any, count: int) -> dict[str, Any]:
             error = manager.background_thread_status.fatal_error
             raise EngineError(Problem(WHERE, "", f"ended early: {error}")) from error
     return done
+
+
+def _check_field(name: str, kind: type, value: Any) -> bool:
+    """Returns whether a request's value has its type. Raises `PresetError` for a wrong one."""
+    if not isinstance(value, kind):
+        return False
+    parse_fields({name: value}, WHERE)
+    return True
 
 
 def _is_own(processor: Any) -> bool:
