@@ -33,10 +33,6 @@ class SlotPlaces:
         """Returns [rows, MAX_MODES]: the place of each mode of some slots."""
         return np.asarray(self._places[slots])
 
-    def first(self, slots: Slots) -> Places:
-        """Returns [rows]: the place of the first mode of some slots, a new array."""
-        return np.asarray(self._places[slots, 0])
-
     @property
     def every(self) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
         """[slots, MAX_MODES]: the place of each mode of every slot."""

@@ -19,13 +19,10 @@ answer must be 200 or a 4xx, and the server must be healthy afterwards. The stat
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-from scripts.lib.command import parser
+from scripts.lib.command import finish, parser
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -57,13 +54,7 @@ def main() -> None:
         arguments = ["--served-model-name", "m", "--dtype", "float32", "--max-model-len", "512"]
         with Server(model_path("smollm2"), "v1", arguments, timeout=600) as server:
             over_http(server, "m", options, report)
-    if options.json:
-        text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
-        options.json.write_text(f"{text}\n", encoding="utf-8")
-    print(table(report))
-    for line in report.failures[:50]:
-        print(line[:1500], file=sys.stderr)
-    sys.exit(bool(report.failures))
+    finish(report, table(report), report.failures, options.json)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,9 @@ status is 1 if any of this fails, if a process of the server ends, or if a reque
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
-from scripts.lib.command import parser
+from scripts.lib.command import finish, parser
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -50,13 +47,7 @@ def main() -> None:
     from scripts.lib.soak.run import run
 
     report = run(options)
-    if options.json:
-        text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
-        options.json.write_text(f"{text}\n", encoding="utf-8")
-    print(table(report))
-    for line in report.wrong:
-        print(line, file=sys.stderr)
-    sys.exit(bool(report.wrong))
+    finish(report, table(report), report.wrong, options.json)
 
 
 if __name__ == "__main__":

@@ -152,8 +152,10 @@ class V2Batch:
         def changes_once() -> bool:
             return self.rows.changes_once(slots, logits.shape[1])
 
+        def switches() -> int:
+            return self.rows.switches
+
         step = partial(self._step, context=context)
-        switches = lambda: self.rows.switches  # noqa: E731
         return self._guard.run(logits, slots, step, rows_of, switches, changes_once)
 
     def _step(
