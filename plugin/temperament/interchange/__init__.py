@@ -31,6 +31,8 @@ MODULES = (
     "ollama",
     "tabbyapi",
     "webui",
+    "lmstudio",
+    "openrouter",
 )
 FORMATS: tuple[Format, ...] = tuple(
     file_format for name in MODULES for file_format in import_module(f"{__name__}.{name}").FORMATS
