@@ -67,7 +67,7 @@ def test_it_goes_on_where_it_ended(
 
     def run(command: list[str], env: dict[str, str], log: Path) -> tuple[bool, str]:
         ran.append(command)
-        return "import" not in command[-1], "===== 12 passed in 3.4s ====="
+        return "import" not in command[-1], "===== 12 passed, 2 warnings in 3.4s ====="
 
     monkeypatch.setattr(matrix, "install", install)
     monkeypatch.setattr(matrix, "run", run)
