@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +16,7 @@ from typing import Any
 import pytest
 
 from temperament.engines.vllm import front_end
-from temperament.errors import EngineError, PresetError
+from temperament.errors import EngineError, PresetError, Problem
 
 SERVE = ["/bin/vllm", "serve", "model"]
 MODULE = "/site-packages/vllm/entrypoints/"
@@ -28,7 +33,7 @@ AROUND = {
     "rust, a worker of Ray": (["/ray/default_worker.py"], RUST, "VLLM_USE_RUST_FRONTEND=1"),
     "grpc": ([*SERVE, "--grpc"], LOADED, "vllm serve --grpc"),
     "grpc, its module": ([f"{MODULE}grpc_server.py", "--model", "m"], LOADED, "vllm serve --grpc"),
-    "run-batch": (["/bin/vllm", "run-batch", "-i", "a"], LOADED, "vllm run-batch"),
+    "run-batch": (["/bin/vllm", "run-batch"], LOADED, "vllm run-batch"),
     "run-batch, its module": ([f"{MODULE}launchers/run_batch.py"], LOADED, "vllm run-batch"),
     "run-batch of vLLM's module": ([f"{MODULE}cli/main.py", "run-batch"], LOADED, "vllm run-batch"),
 }
@@ -121,38 +126,117 @@ def test_a_config_file(tmp_path: Path, lines: str, refused: bool) -> None:
             assert not refused
 
 
-@pytest.mark.parametrize("spelling", [["-i", "{}"], ["--input-file={}"], ["--input_file", "{}"]])
-def test_a_batch_that_names_presets(tmp_path: Path, spelling: list[str], log: Any) -> None:
-    """Each line whose fields would be ignored is named, before anything is drawn."""
-    file = tmp_path / "asked.jsonl"
-    bodies: list[Any] = [
-        {"temperature": 0.5, "vllm_xargs": {"preset": "code"}},
-        {"preset": "code"},
-        {"preset": None},
-        [],
-        {"top_a": 0.2, "temperature": {"from": 1, "to": 0.5, "over": 9}, "preset_trace": True},
-    ]
-    file.write_text("".join(json.dumps({"body": body}) + "\n" for body in bodies) + "\n{\n")
-    arguments = ["/bin/vllm", "run-batch", *(each.format(file) for each in spelling)]
-    with pytest.raises(EngineError) as caught:
-        front_end.check(config(), arguments, LOADED)
+BODIES: list[Any] = [
+    {"temperature": 0.5, "vllm_xargs": {"preset": "code"}},
+    {"preset": "code"},
+    {"preset": None},
+    [],
+    {"top_a": 0.2, "temperature": {"from": 1, "to": 0.5, "over": 9}, "preset_trace": True},
+]
+BATCH = "".join(json.dumps({"body": body}) + "\n" for body in BODIES) + "\n{\n"
+FIELDS = [
+    (2, "body.preset", "'code'"),
+    (5, "body.preset_trace", "True"),
+    (5, "body.temperature", "{'from': 1, 'to': 0.5, 'over': 9}"),
+    (5, "body.top_a", "0.2"),
+]
 
-    assert [
-        (f"{file}:2", "body.preset", "'code'"),
-        (f"{file}:5", "body.preset_trace", "True"),
-        (f"{file}:5", "body.temperature", "{'from': 1, 'to': 0.5, 'over': 9}"),
-        (f"{file}:5", "body.top_a", "0.2"),
-    ] == [(p.where, p.path, p.given) for p in sorted(caught.value.problems, key=lambda p: p.path)]
+
+def refused(*arguments: str) -> list[Problem]:
+    """The problems of a start of `vllm run-batch` with nothing configured, by their paths."""
+    with pytest.raises(EngineError) as caught:
+        front_end.check(config(), ["/bin/vllm", "run-batch", *arguments], LOADED)
+    return sorted(caught.value.problems, key=lambda problem: problem.path)
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A web server's address; it has the files of the test's folder."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        ["-i", "{}"],
+        ["--input-file={}"],
+        ["--input_file", "{}"],
+        ["--config", "batch.yaml"],
+        ["--input-file", "{}", "--config", "another.yaml"],
+    ],
+    ids=" ".join,
+)
+def test_a_batch_that_names_presets(
+    tmp_path: Path, spelling: list[str], monkeypatch: pytest.MonkeyPatch, log: Any
+) -> None:
+    """Each line whose fields would be ignored is named, before anything is drawn."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "asked.jsonl"
+    file.write_text(BATCH)
+    Path("batch.yaml").write_text(f"input_file: {file}\n")
+    Path("another.yaml").write_text("input-file: batch.yaml\n")
+    found = refused(*(each.format(file) for each in spelling))
+
+    assert [(f"{file}:{line}", *rest) for line, *rest in FIELDS] == [
+        (problem.where, problem.path, problem.given) for problem in found
+    ]
     assert [] == log.messages
 
 
-def test_a_batch_that_names_none(tmp_path: Path, log: Any) -> None:
-    """Such a batch runs, and there is nothing to say; of a file elsewhere nothing is known."""
+def test_a_batch_at_an_address(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read like a file, without a proxy, as vLLM reads it; passwords aren't repeated."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    (tmp_path / "asked.jsonl").write_text(BATCH)
+    found = refused("-i", f"http://user:secret@{address}/asked.jsonl?key=secret")
+
+    assert [(f"http://{address}/asked.jsonl:{line}", *rest) for line, *rest in FIELDS] == [
+        (problem.where, problem.path, problem.given) for problem in found
+    ]
+
+
+@pytest.mark.parametrize("kind", ["file", "address", "pipe", "port", "no address"])
+def test_a_batch_that_cannot_be_read(tmp_path: Path, address: str, kind: str) -> None:
+    """What can't be read here isn't left to vLLM, which would sample without its presets."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    source, shown, reason = {
+        "file": (f"{tmp_path}/none", f"{tmp_path}/none", "No such file"),
+        "address": (f"http://{address}/none?secret", f"http://{address}/none", "404"),
+        "pipe": (str(pipe), str(pipe), "not a file"),
+        "port": ("http://127.0.0.1:1/a?secret", "http://127.0.0.1:1/a", "refused"),
+        "no address": ("http://a:b/c?secret", "http://a:b/c", "port"),
+    }[kind]
+    [problem] = refused("-i", source)
+
+    assert ("vllm run-batch", "input_file") == (problem.where, problem.path)
+    assert problem.given.startswith(f"{shown}: ")
+    assert reason in problem.given
+    assert "secret" not in str(problem)
+
+
+def test_a_batch_that_names_none(tmp_path: Path, address: str, log: Any) -> None:
+    """Such a batch runs, and there is nothing to say."""
     file = tmp_path / "asked.jsonl"
     file.write_text('{"body": {"temperature": 0.5}}\n')
-    front_end.check(config(), ["/bin/vllm", "run-batch", "-i", str(file)], LOADED)
+    for source in (str(file), f"http://{address}/asked.jsonl"):
+        front_end.check(config(), ["/bin/vllm", "run-batch", "-i", source], LOADED)
+
     assert [] == log.messages
-    front_end.check(config(), ["/bin/vllm", "run-batch", "-i", "https://a.example/b"], LOADED)
+
+
+def test_a_batch_without_the_plugin(log: Any) -> None:
+    """Where `VLLM_PLUGINS` doesn't name the plugin, no file is read, and the log says so."""
+    front_end.check(config(), ["/bin/vllm", "run-batch", "-i", "none"], {})
 
     assert 1 == len(log.messages)
 

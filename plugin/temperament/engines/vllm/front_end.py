@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from vllm.logger import init_logger
 
 from temperament.engines.vllm import batch_file, plugins
+from temperament.engines.vllm.batch_file import BATCH
 from temperament.errors import MOST, EngineError, Problem
 from temperament.server import settings
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
 RUST = "VLLM_USE_RUST_FRONTEND"
-BATCH = "vllm run-batch"
 COMMAND_LINE = ("vllm", "main")  # `vllm ...`, `python -m vllm.entrypoints.cli.main ...`
 OTHERS = ("api_server", "bench", "launch")
 
@@ -70,14 +70,14 @@ def check(
                 reason="unsupported",
             )
         )
-    batch = None
+    batch = ""
     if start == BATCH and plugins.ours_is_named(environment):
         batch = batch_file.input_file(arguments)
-    if batch is not None:
-        problems += islice(batch_file.unread_fields(batch), MOST)
+    if batch:
+        problems += islice(batch_file.problems(batch), MOST)
     if problems:
         raise EngineError(problems)
-    if start and batch is None:
+    if start and not batch:
         logger.warning(
             "temperament: %s reads no presets: a request that names one is sampled without it.",
             start,
@@ -104,21 +104,25 @@ def _command(arguments: Sequence[str]) -> tuple[str, str]:
 
 
 def _expanded(arguments: Sequence[str]) -> list[str]:
-    """Returns the arguments of `vllm serve` with those of its `--config` file.
+    """Returns vLLM's arguments with those of a `--config` file before them, as vLLM reads both.
 
-    Names are spelled with dashes. Other arguments stay as they are.
+    Names are spelled with dashes. Other programs' arguments stay as they are.
     """
-    if _command(arguments)[1] != "serve":
+    program, command = _command(arguments)
+    if command not in ("serve", "run-batch") and program != "run_batch":
         return list(arguments)
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    found = [
-        each.partition("=")[0].replace("_", "-") if each.startswith("--") else each
-        for each in arguments
-    ]
+    first = 2 if command else 1
+    files: list[str] = []
     for number, each in enumerate(arguments):
         name, _, path = each.partition("=")
         if name == "--config":
             path = path or next(iter(arguments[number + 1 :]), "")
-            found += FlexibleArgumentParser().load_config_file(path)
-    return found
+            files += FlexibleArgumentParser().load_config_file(path)
+    return [_dashed(each) for each in (*arguments[:first], *files, *arguments[first:])]
+
+
+def _dashed(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}" if name.startswith("--") else argument
