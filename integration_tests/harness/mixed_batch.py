@@ -53,6 +53,7 @@ CASES: dict[str, tuple[dict[str, Any], Choice]] = {
             "extends": "chat",
             "dry_multiplier": 0.8,
             "dry_sequence_breakers": [],
+            "dry_protect_ends": False,
             "xtc_probability": 0.5,
             "xtc_protect_structure": False,
             "seed": 7,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from temperament.presets.chain import Chain
 from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.preset import Preset
 from temperament.stages import BY_NAME
+from temperament.stages.base import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +74,30 @@ def sample_seed(seed: int, sample: int) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def check_tokenizer(presets: Sequence[Preset], tokenizer: Any) -> None:
-    """Raises `PresetError` if a preset needs the tokenizer and `tokenizer` is None."""
+def check_tokenizer(
+    presets: Sequence[Preset], tokenizer: Any, ends: int | Sequence[int] | None = None
+) -> None:
+    """Raises `PresetError` if a preset needs the tokenizer and `tokenizer` is None.
+
+    `ends` are the ids that end the text, where they are known without a tokenizer.
+    """
     if tokenizer is not None:
         return
+
+    def why(stage: Stage, values: Mapping[str, Any]) -> str:
+        return stage.why_tokenizer(values) or ("" if ends is not None else stage.ends_for(values))
+
     problems = [
-        Problem(preset.name, step.stage, why, allowed="tokenizer=...")
+        Problem(preset.name, step.stage, reason, allowed="tokenizer=...")
         for preset in presets
         for chain in preset.chains.values()
         for step in chain.steps
-        if (why := BY_NAME[step.stage].why_tokenizer(dict(step.values)))
+        if (reason := why(BY_NAME[step.stage], dict(step.values)))
     ]
     for preset in presets:
         switching = Switching.of(preset)
         if switching is not None and switching.why_tokenizer:
-            why = switching.why_tokenizer
-            problems.append(Problem(preset.name, "switch", why, allowed="tokenizer=..."))
+            reason = switching.why_tokenizer
+            problems.append(Problem(preset.name, "switch", reason, allowed="tokenizer=..."))
     if problems:
         raise PresetError(dict.fromkeys(problems))

@@ -31,6 +31,6 @@ STAGE = Stage(
     source="Transformers, generation/logits_process.py",
     elsewhere="Transformers takes both numbers as a pair (start, factor)",
     needs=frozenset({"history", "ends"}),
-    tokenizer_for=lambda _: "acts on the end of the text: the tokenizer must be given",
+    ends_for=lambda _: "acts on the end of the text: the tokenizer must be given",
     reads_sign=True,
 )

@@ -22,5 +22,5 @@ STAGE = Stage(
     source="Transformers, generation/logits_process.py",
     elsewhere="vLLM's min_tokens",
     needs=frozenset({"history", "ends"}),
-    tokenizer_for=lambda _: "acts on the end of the text: the tokenizer must be given",
+    ends_for=lambda _: "acts on the end of the text: the tokenizer must be given",
 )

@@ -31,13 +31,14 @@ def scores(count: int, vocabulary: int, seed: int = 0) -> Tensor:
 NEEDY: list[tuple[dict[str, Any], str]] = [
     ({"banned_strings": ["a"]}, "matches texts"),
     ({"dry_multiplier": 0.5}, "matches texts"),
+    ({"dry_multiplier": 0.5, "dry_sequence_breakers": []}, "dry_protect_ends: false"),
     ({"xtc_probability": 0.5}, "xtc_protect_structure: false"),
     ({"min_new_tokens": 3}, "the end of the text"),
     ({"exponential_decay_length_penalty": 1.1}, "the end of the text"),
 ]
 NOT_NEEDY = [
     {"banned_strings": []},
-    {"dry_multiplier": 0.5, "dry_sequence_breakers": []},
+    {"dry_multiplier": 0.5, "dry_sequence_breakers": [], "dry_protect_ends": False},
     {"xtc_probability": 0.5, "xtc_protect_structure": False},
     {"min_new_tokens": 0},
     {"forced_eos_token_id": [1]},
@@ -66,10 +67,20 @@ class TestWithoutATokenizer:
         assert (1, 5) == process(torch.zeros(1, 5), values).shape
         assert PresetLogitsProcessor(values)(torch.ones(1, 2).long(), torch.zeros(1, 5)) is not None
 
+    @pytest.mark.parametrize("values", [one for one, why in NEEDY if "end" in why], ids=str)
+    def test_ends_that_are_known(self, values: dict[str, Any]) -> None:
+        """Where the ids that end the text are known, stages that act on them need no tokenizer."""
+        processor = PresetLogitsProcessor(values, ends=[0])
+        text = torch.tensor([[1, 2, 0, 1, 2]])
+        processor(text[:, :-1], torch.ones(1, 5))
+        after = processor(text, torch.ones(1, 5))[0]
+
+        assert ("dry_multiplier" in values) == (1 == after[0])
+
     def test_all_at_once(self) -> None:
         """Every stage of every preset that lacks a tokenizer is reported at once."""
         with pytest.raises(PresetError) as caught:
-            process(torch.zeros(3, 5), [NEEDY[0][0], {}, {**NEEDY[1][0], **NEEDY[2][0]}])
+            process(torch.zeros(3, 5), [NEEDY[0][0], {}, {**NEEDY[1][0], **NEEDY[3][0]}])
 
         assert 3 == len(caught.value.problems)
 
@@ -219,7 +230,7 @@ def test_half_precision(tokenizer: Any, values: dict[str, Any], dtype: torch.dty
     [
         {"mirostat": 2, "mirostat_tau": 1.5, "mirostat_eta": 0.5},
         {"adaptive_target": 0.3, "adaptive_decay": 0.5},
-        {"dry_multiplier": 1.0, "dry_sequence_breakers": []},
+        {"dry_multiplier": 1.0, "dry_sequence_breakers": [], "dry_protect_ends": False},
         {"no_repeat_ngram_size": 2},
     ],
     ids=str,

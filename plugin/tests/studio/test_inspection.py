@@ -136,7 +136,12 @@ CHAINS |= {
     "presence_penalty": {"presence_penalty": 1},
     "repetition_penalty": {"repetition_penalty": 1.3},
     "encoder_repetition_penalty": {"encoder_repetition_penalty": 1.3},
-    "dry": {"dry_multiplier": 1, "dry_allowed_length": 1, "dry_sequence_breakers": []},
+    "dry": {
+        "dry_multiplier": 1,
+        "dry_allowed_length": 1,
+        "dry_sequence_breakers": [],
+        "dry_protect_ends": False,
+    },
     "no_repeat_ngram_size": {"no_repeat_ngram_size": 2},
     "encoder_no_repeat_ngram_size": {"encoder_no_repeat_ngram_size": 1},
     "logit_bias": {"logit_bias": {1: 2}},

@@ -65,6 +65,8 @@ class Attached:
         self._model = model
         self._tokenizer = tokenizer
         self._below = config_defaults(config)
+        # what ends a request's text, unless `add_request` says otherwise
+        self._ends: Any = getattr(config, "eos_token_id", None)
         self._size = vocabulary_size(model)
         self._counts = Counts()
 
@@ -161,7 +163,7 @@ class Attached:
         resolved = resolved.over_model(self._below)
         if self._size is not None:
             check_tokens(resolved, self._size)
-        check_tokenizer([resolved], self._tokenizer)
+        check_tokenizer([resolved], self._tokenizer, self._ends)
         problems = refusals(resolved.generation, TRANSFORMERS_BATCHING, WHERE)
         seeds = seed_problem([resolved], "reproducible: true")
         problems += [] if seeds is None else [seeds]

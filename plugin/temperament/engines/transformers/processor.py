@@ -61,7 +61,7 @@ class PresetLogitsProcessor(LogitsProcessor):
         if source is not None:
             self._source = SourceStages(self.presets, source)
             self.presets = [*map(without_the_source, self.presets)]
-        check_tokenizer(self.presets, tokenizer)
+        check_tokenizer(self.presets, tokenizer, ends)
         self._tokenizer = tokenizer
         self._seeds = seeds
         end = getattr(tokenizer, "eos_token_id", None)
