@@ -39,7 +39,7 @@ def compile_chain(target: Any, vocabulary: int) -> Any:
     from triton.compiler import ASTSource
 
     from temperament.kernels import chain
-    from temperament.kernels.chain_kernel import run_chain
+    from temperament.kernels.device.chain import run_chain
 
     sizes = chain.sizes(vocabulary)
     constants = {"PIVOTS": chain.PIVOTS, "CAPACITY": sizes.capacity, "BLOCK": sizes.block}
@@ -76,7 +76,7 @@ def _compiled(kernel: Any, target: Any, types: dict[str, str], constants: Any, w
 def compile_biases(target: Any) -> Any:
     """Returns the compiled kernel of biases, penalties and bans: one for all vocabularies."""
     from temperament.kernels import biases
-    from temperament.kernels.bias_kernel import run_biases
+    from temperament.kernels.device.biases import run_biases
 
     types = dict.fromkeys(("stride", "token_stride", "length_stride"), "i64")
     types |= dict.fromkeys(("vocabulary", "breaker_window", "banned_window", "size", "most"), "i32")
@@ -90,7 +90,7 @@ def compile_biases(target: Any) -> Any:
 def compile_matches(target: Any) -> Any:
     """Returns the compiled kernel of suffix matches."""
     from temperament.kernels import matches
-    from temperament.kernels.match_kernel import extend_matches
+    from temperament.kernels.device.matches import extend_matches
 
     types = dict.fromkeys(("length_stride", "token_stride"), "i64") | {"positions": "i32"}
     types |= dict.fromkeys(("lengths", "result"), "*i32")

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from temperament.kernels.bits import INFINITY
+from temperament.kernels.device.bits import INFINITY
 
 
 @triton.jit

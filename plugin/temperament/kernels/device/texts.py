@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from temperament.kernels.ban_kernel import largest
-from temperament.kernels.bits import INFINITY
+from temperament.kernels.device.bans import largest
+from temperament.kernels.device.bits import INFINITY
 
 
 @triton.jit

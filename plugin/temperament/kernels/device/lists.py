@@ -6,9 +6,9 @@ An entry's first one of several with the same token does the work of all, in the
 import triton
 import triton.language as tl
 
-from temperament.kernels.ban_kernel import has_token, largest, remove
-from temperament.kernels.bits import FLOAT_MAX, INFINITY
-from temperament.kernels.opcodes import (
+from temperament.kernels.device.bans import has_token, largest, remove
+from temperament.kernels.device.bits import FLOAT_MAX, INFINITY
+from temperament.kernels.device.opcodes import (
     BEGIN_SUPPRESS,
     DECAY,
     FIELDS,

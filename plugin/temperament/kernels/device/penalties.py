@@ -8,9 +8,9 @@ matter; counts are sums and maxima of integers, which don't depend on an order e
 import triton
 import triton.language as tl
 
-from temperament.kernels.ban_kernel import has_token, largest
-from temperament.kernels.bits import FLOAT_MAX, INFINITY
-from temperament.kernels.opcodes import (
+from temperament.kernels.device.bans import has_token, largest
+from temperament.kernels.device.bits import FLOAT_MAX, INFINITY
+from temperament.kernels.device.opcodes import (
     DRY,
     ENCODER_NO_REPEAT,
     ENCODER_REPETITION,

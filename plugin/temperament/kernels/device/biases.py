@@ -6,8 +6,8 @@ They are the first operations of a chain. The specification is `temperament.ops`
 import triton
 import triton.language as tl
 
-from temperament.kernels.list_kernel import change_listed, keep_listed, keep_token, make_valid
-from temperament.kernels.opcodes import (
+from temperament.kernels.device.lists import change_listed, keep_listed, keep_token, make_valid
+from temperament.kernels.device.opcodes import (
     ALLOWED,
     BAD_WORDS,
     BANNED_TEXTS,
@@ -37,8 +37,8 @@ from temperament.kernels.opcodes import (
     SUPPRESS,
     VALID,
 )
-from temperament.kernels.penalty_kernel import ban_repeats, penalize
-from temperament.kernels.text_kernel import ban_texts, find_breakers
+from temperament.kernels.device.penalties import ban_repeats, penalize
+from temperament.kernels.device.texts import ban_texts, find_breakers
 
 
 @triton.jit

@@ -1,0 +1,16 @@
+"""Renormalised logits: log-probabilities (`temperament.ops.renormalize_logits`)."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def normaliser_of(sums):
+    """What is taken from the values beside the largest, float32."""
+    return tl.log(sums.total).to(tl.float32)
+
+
+@triton.jit
+def normalised(value, best, normaliser):
+    """The new values."""
+    return value - best - normaliser
