@@ -32,13 +32,20 @@ SAYS: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("deepseek-v3.2", {"thinking": True}, "", "", True),
     ("deepseek-v4", {}, "", "", True),
     ("deepseek-v4", {"thinking": True, "reasoning_effort": "none"}, "", "", False),
+    ("deepseek-v4.1", {"thinking": False, "reasoning_effort": "low"}, "", "", False),
     ("glm-5", {"thinking": False}, "", "", False),
+    ("glm-5.3", {"thinking": False}, "", "", True),
     ("glm-5", {"thinking": False, "enable_thinking": True}, "", "", True),
     ("gemma-4", {}, "", "", False),
     ("gemma-4", THINKING, "", "", True),
     ("gpt-oss", NOT, "", "", True),
     ("hy3", {"reasoning_effort": "high"}, "", "", True),
     ("hy3", {"reasoning_effort": "no_think"}, "", "", False),
+    ("hy4", {}, "", "", True),
+    ("hy4", {"reasoning_effort": "no_think"}, "", "", False),
+    ("kimi-k2.5", {"thinking": False}, "", "", False),
+    ("mimo-v2.6", {}, "", "", False),
+    ("ling-3-tiny", {"enable_thinking": False}, "", "", False),
     ("minimax-m3", {}, "", "", None),
     ("minimax-m3", {"thinking_mode": "disabled"}, "", "", False),
     ("minimax-m3", {"thinking_mode": ["odd"]}, "", "", None),
@@ -64,7 +71,13 @@ class TestFamilies:
         """The families for which no source was found are listed here."""
         unknown = {family.name for family in families() if family.thinking is None}
 
-        assert unknown == {"glm-z1", "internvl", "magistral", "phi-4-reasoning"}
+        assert unknown == {
+            "glm-z1",
+            "internvl",
+            "magistral",
+            "north-mini-code",
+            "phi-4-reasoning",
+        }
 
     def test_each_has_a_source(self) -> None:
         """The source of a switch has its date."""
