@@ -47,6 +47,7 @@ class Marks:
         return self.start if side == "start" else self.end
 
 
+@cache
 def configs() -> Path:
     """Returns the folder `configs/`: in the package, or in the tree for an editable install."""
     package = Path(__file__).resolve().parent.parent
