@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,10 +16,14 @@ from temperament.batch.checking import check_tokens as check_drawn
 from temperament.batch.request import check_tokenizer, request_of, seed_of, seed_or_new
 from temperament.batch.rows import Rows
 from temperament.plan.vocabulary import TokenBytes
-from temperament.presets import Catalogue, Presets, as_presets
+from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
+from temperament.stages.base import Need
 
 Ids = Sequence[Sequence[int]] | Tensor
+
+_NEEDS: tuple[Need, ...] = get_args(Need)
+_MOST_KEPT = 16
 
 
 class Run:
@@ -80,6 +84,11 @@ class Run:
             [row for row in range(inputs.rows) if self._rows.follows(row)], np.int64
         )
 
+    @property
+    def same_at_every_step(self) -> bool:
+        """Whether a step reads nothing but the logits: no token, seed, state or position."""
+        return not self._rows.uses(self._slots, *_NEEDS).any()
+
     def run(self, logits: Tensor, *, inplace: bool = False) -> Tensor:
         """Returns the logits whose softmax is the distribution to draw from: float32.
 
@@ -128,14 +137,47 @@ def process(
     `output_ids`. Raises `PresetError` for a preset, and `InputError` for any other argument.
     """
     check_logits(logits, inplace=inplace)
-    run = Run(
-        presets,
-        rows=logits.shape[0],
-        prompt_ids=prompt_ids,
-        output_ids=output_ids,
-        seeds=seeds,
-        tokenizer=tokenizer,
-        catalogue=catalogue,
-        device=logits.device,
-    )
-    return run.run(logits, inplace=inplace)
+    settings: dict[str, Any] = {
+        "prompt_ids": prompt_ids,
+        "output_ids": output_ids,
+        "seeds": seeds,
+        "tokenizer": tokenizer,
+        "catalogue": catalogue,
+    }
+    key, loaded = None, catalogue
+    if all(value is None for value in settings.values()):
+        loaded = settings["catalogue"] = Catalogue.load()
+        key = _key(presets, logits)
+    kept, run = _kept.pop(key, (None, None))  # no other thread has it meanwhile
+    if run is None or kept is not loaded:
+        run = Run(presets, rows=logits.shape[0], device=logits.device, **settings)
+    result = run.run(logits, inplace=inplace)
+    if key is not None and loaded is not None and run.same_at_every_step:
+        _kept[key] = loaded, run
+        for oldest in [*_kept][:-_MOST_KEPT]:
+            _kept.pop(oldest, None)
+    return result
+
+
+# Runs of earlier calls of `process`, each with the catalogue of its presets. Making one takes as
+# long as a step of a small batch.
+_kept: dict[Hashable, tuple[Catalogue, Run]] = {}
+
+
+def _key(presets: Presets, logits: Tensor) -> Hashable | None:
+    """What decides about a step without tokens; None for presets with values that can change."""
+    named = _by_value(presets)
+    return None if named is None else (named, len(logits), logits.device)
+
+
+def _by_value(presets: Any) -> Hashable | None:
+    if isinstance(presets, (str, Preset)):
+        return presets
+    if isinstance(presets, Mapping):
+        # 1, 1.0 and True are equal, and not each is allowed where the others are
+        items = tuple((name, type(value), value) for name, value in presets.items())
+        return items if all(kind in (int, float, str, bool) for _, kind, _ in items) else None
+    if isinstance(presets, Sequence):
+        each = tuple(map(_by_value, presets))
+        return None if None in each else each
+    return None

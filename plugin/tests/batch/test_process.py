@@ -1,6 +1,9 @@
 """`process` and `Run`: presets in any decoding loop."""
 
+import importlib
 import math
+import os
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,8 +14,11 @@ import torch
 from temperament import Catalogue, InputError, Preset, PresetError, Run, process
 from temperament.errors import UnknownPreset
 from temperament.stages import STAGES
+from temperament.stages.base import Stage
 from temperament.stages.kinds import TEXTS
 from tests import rows
+
+process_module = importlib.import_module("temperament.batch.process")
 
 VOCABULARY = 500
 
@@ -336,6 +342,80 @@ class TestInputs:
         run.accept([])
 
         assert (0, 5) == run.run(torch.zeros(0, 5)).shape
+
+
+class TestCallsAlike:
+    """Calls of `process` with the presets of an earlier call, whose run is kept."""
+
+    @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+    def test_each_call_is_a_first_one(self, stage: Stage) -> None:
+        """A second call gives what it gives alone, whatever the first one was given."""
+        random = Random(7)
+        values = {**rows.values(stage, random, VOCABULARY), "seed": 1}
+        if stage.why_tokenizer({p.name: values.get(p.name, p.unset) for p in stage.parameters}):
+            pytest.skip("it is refused without a tokenizer")
+        one, other = (rows.logits(2, VOCABULARY, random) for _ in range(2))
+
+        def called(logits: torch.Tensor) -> torch.Tensor:
+            return process(logits, values)
+
+        try:
+            first, second = called(one), called(other)
+        except PresetError:
+            pytest.skip("it is refused without what ends the text")
+        process_module._kept.clear()
+        assert rows.same_bits(called(other), second)
+        assert rows.same_bits(called(one), first)
+
+    def test_a_run_is_made_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only the first of two equal calls makes a `Run`."""
+        made = []
+
+        def make(*args: Any, **settings: Any) -> Run:
+            made.append(1)
+            return Run(*args, **settings)
+
+        monkeypatch.setattr(process_module, "Run", make)
+        process_module._kept.clear()
+        for _ in range(2):
+            process(torch.zeros(1, 9), {"temperature": 0.5})
+
+        assert [1] == made
+
+    def test_no_seed_is_a_new_one(self) -> None:
+        """Without a seed each call draws for itself."""
+        logits = torch.zeros(1, VOCABULARY)
+        drawn = {int(process(logits, {"reproducible": True}).argmax()) for _ in range(5)}
+
+        assert len(drawn) > 1
+
+    def test_equal_numbers_of_other_types(self) -> None:
+        """`True` is refused although `1`, which equals it, was taken before."""
+        process(torch.zeros(1, 9), {"top_k": 1})
+
+        with pytest.raises(PresetError, match="top_k"):
+            process(torch.zeros(1, 9), {"top_k": True})
+
+    def test_a_changed_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A preset's file that changed is read again."""
+        file = tmp_path / "mine.yaml"
+        monkeypatch.setenv("TEMPERAMENT_PRESETS", str(file))
+        kept = []
+        for number in (1, 2):
+            file.write_text(f"top_k: {number}", encoding="utf-8")
+            os.utime(file, (number, number))  # long ago, so that its time can be relied on
+            drawn = process(torch.arange(9.0)[None], "mine")
+            kept.append(int(drawn.isfinite().sum()))
+
+        assert [1, 2] == kept
+
+    def test_a_list_that_grows(self) -> None:
+        """A list in a preset's values may be changed by its owner between calls."""
+        values = {"suppress_tokens": [1]}
+        process(torch.zeros(1, 9), values)
+        values["suppress_tokens"].append(2)
+
+        assert 7 == int(process(torch.zeros(1, 9), values).isfinite().sum())
 
 
 class TestRun:
