@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.lib.benchmark.ways import run_ways
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark"
 
@@ -46,3 +47,11 @@ def test_batching() -> None:
     assert {"with 8 presets", "without presets"} == numbers["tokens/s"].keys()
     assert all(rate > 0 for found in numbers["tokens/s"].values() for rate in found)
     assert numbers["ratio"] > 0
+
+
+def test_ways() -> None:
+    """NumPy's sort and partition are timed, and torch's for the same."""
+    milliseconds = run_ways(quick=True)
+
+    assert {"NumPy sort of 65,536", "torch sort of 65,536"} <= milliseconds.keys()
+    assert all(number > 0 for number in milliseconds.values())

@@ -9,16 +9,17 @@
     ./scripts/benchmark batching          Transformers' continuous batching with 8 presets, without
     ./scripts/benchmark host              the host's part of a step, without the kernels
     ./scripts/benchmark launches          launches and passes of the kernels, counted
+    ./scripts/benchmark ways              NumPy's sort and partition beside torch's
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
 Takes, on 2 cores: ops and serve about half an hour each, batching some 10 minutes, start 6,
-profile, compile, modes, host and launches a minute or two each; a bar shows the progress. --quick
-(small and few) is for tests.
+profile, compile, modes, host, launches and ways a minute or two each; a bar shows the progress.
+--quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
 docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, batching,
-host and launches have no part in the report.
+host, launches and ways have no part in the report.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
@@ -35,7 +36,7 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-UNWRITTEN = ("modes", "batching", "host", "launches")
+UNWRITTEN = ("modes", "batching", "host", "launches", "ways")
 PROGRAMS = ("ops", "serve", "start", "profile", "compile", *UNWRITTEN)
 
 
@@ -107,6 +108,11 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         counted = launches.run_launches(only)
         return launches.launches_table(counted), {"counted": counted}
+    if program == "ways":
+        from scripts.lib.benchmark import ways
+
+        milliseconds = ways.run_ways(quick, only)
+        return ways.ways_table(milliseconds), {"milliseconds": milliseconds}
     from scripts.lib.benchmark import modes
 
     numbers = modes.run_modes(quick)

@@ -8,11 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 
 def header() -> dict[str, Any]:
-    """The machine and the versions."""
+    """The machine, the instruction sets that torch and NumPy use on it, and the versions."""
     versions = {}
     for name in ("torch", "numpy", "transformers", "vllm", "xllamacpp"):
         with suppress(PackageNotFoundError):
@@ -23,7 +24,16 @@ def header() -> dict[str, Any]:
         model = next(li.partition(":")[2].strip() for li in lines if li.startswith("model name"))
     return {
         "machine": model,
+        "instructions": f"{torch.backends.cpu.get_cpu_capability()} (torch), {_of_numpy()} (NumPy)",
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **versions,
     }
+
+
+def _of_numpy() -> str:
+    """The newest of the instruction sets that NumPy found and wasn't told to leave out."""
+    simd: Any = np.show_config(mode="dicts")
+    return str(
+        [*simd["SIMD Extensions"]["baseline"], *simd["SIMD Extensions"].get("found", ())][-1]
+    )
