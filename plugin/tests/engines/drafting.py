@@ -21,6 +21,13 @@ from tests.engines.runners import (
 )
 
 ADAPTIVE = {"adaptive_target": 0.3, "adaptive_decay": 0.6}
+ENTROPY: dict[str, Any] = {
+    "modes": {"calm": {"temperature": 0.7}, "wild": {"temperature": 2.0, "top_k": 9}},
+    "switch": [
+        {"from": "calm", "on": {"entropy": {"above": 1.3, "for": 2}}, "to": "wild"},
+        {"from": "wild", "on": {"entropy": {"below": 1.0}}, "to": "back"},
+    ],
+}
 FEW = 8  # different tokens, so that modes switch and drafts are often right
 
 

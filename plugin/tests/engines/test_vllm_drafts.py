@@ -21,7 +21,7 @@ from temperament.ops.history import History
 from temperament.presets import as_preset
 from tests import rows
 from tests.devices import without_branches
-from tests.engines.drafting import ADAPTIVE, FEW, Engine, Text, plain
+from tests.engines.drafting import ADAPTIVE, ENTROPY, FEW, Engine, Text, plain
 from tests.engines.runners import (
     DRAFTS,
     MODES,
@@ -31,13 +31,6 @@ from tests.engines.runners import (
 )
 
 MIROSTAT = {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 0.5}
-ENTROPY: dict[str, Any] = {
-    "modes": {"calm": {"temperature": 0.7}, "wild": {"temperature": 2.0, "top_k": 9}},
-    "switch": [
-        {"from": "calm", "on": {"entropy": {"above": 1.3, "for": 2}}, "to": "wild"},
-        {"from": "wild", "on": {"entropy": {"below": 1.0}}, "to": "back"},
-    ],
-}
 # A stage with a state in one mode only, others in another.
 PARTLY: dict[str, Any] = {
     "modes": {"one": MIROSTAT, "two": {"top_k": 4}, "three": {**MIROSTAT, **ADAPTIVE}},
