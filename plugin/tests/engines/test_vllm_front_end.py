@@ -14,9 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from vllm import SamplingParams
 
 from temperament.engines.vllm import front_end
-from temperament.errors import EngineError, PresetError, Problem
+from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+from temperament.errors import EngineError, PresetError, Problem, RequestError
 
 SERVE = ["/bin/vllm", "serve", "model"]
 MODULE = "/site-packages/vllm/entrypoints/"
@@ -241,6 +243,61 @@ def test_a_batch_without_the_plugin(log: Any) -> None:
     assert 1 == len(log.messages)
 
 
+LOCKED = ["--additional-config", '{"temperament": {"allow": []}}']
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "grpc": ([*SERVE, "--grpc", *LOCKED], "allow: can't be kept"),
+    "a key alone": (
+        [*SERVE, "--grpc", "--port", "1", "--additional-config.temperament.default", "chat"],
+        "default: can't be kept",
+    ),
+    "a config file": (["/bin/vllm", "run-batch", "--config", "locks.yaml"], "allow: can't be"),
+    "a batch": (
+        [*["/bin/vllm", "run-batch"], "-i", "asked.jsonl", "--distributed-executor-backend=ray"],
+        "asked.jsonl:2: body.preset: vllm run-batch would sample without it",
+    ),
+}
+
+
+@pytest.fixture
+def programs_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """The arguments of this process, in a folder with files for them."""
+    monkeypatch.chdir(tmp_path)
+    Path("asked.jsonl").write_text(BATCH)
+    Path("locks.yaml").write_text("additional-config:\n  temperament: {allow: []}\n")
+    monkeypatch.setenv("VLLM_PLUGINS", "temperament")
+    arguments: list[str] = []
+    monkeypatch.setattr("sys.argv", arguments)
+    front_end._of_this_front_end.cache_clear()
+    yield arguments
+    front_end._of_this_front_end.cache_clear()
+
+
+@pytest.mark.parametrize(("arguments", "reason"), REFUSED.values(), ids=REFUSED)
+def test_workers_that_do_not_know_the_front_end(
+    arguments: list[str], reason: str, programs_arguments: list[str]
+) -> None:
+    """Under Ray the engine can't refuse to start, so each request is refused, with the reason."""
+    programs_arguments += arguments
+    for _ in range(2):
+        with pytest.raises(RequestError, match=reason):
+            TemperamentLogitsProcessor.validate_params(SamplingParams())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*SERVE, *LOCKED],
+        [*SERVE, "--grpc"],
+        ["/bin/vllm", "run-batch", "-i", "asked.jsonl", "--data-parallel-backend", "mp"],
+    ],
+    ids=" ".join,
+)
+def test_requests_of_other_starts(arguments: list[str], programs_arguments: list[str]) -> None:
+    """A start that can keep what it promises, or that the engine refuses, refuses no request."""
+    programs_arguments += arguments
+    TemperamentLogitsProcessor.validate_params(SamplingParams())
+
+
 def test_wrong_settings() -> None:
     """A mistake in the settings ends the start behind every front end."""
     with pytest.raises(PresetError, match=r"lock: .*did you mean 'locked'"):
@@ -249,8 +306,6 @@ def test_wrong_settings() -> None:
 
 def test_the_processor_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both runners create the processor, which checks first."""
-    from temperament.engines.vllm.processor import TemperamentLogitsProcessor
-
     monkeypatch.setenv("VLLM_USE_RUST_FRONTEND", "1")
     for arguments in ((None,), (None, False)):
         with pytest.raises(EngineError, match="VLLM_USE_RUST_FRONTEND=1"):

@@ -12,24 +12,28 @@ plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
 
 The file of a batch is read here, before it runs.
 
-An engine's process has the arguments and the environment of the process that started it. Workers
-that Ray starts have vLLM's environment variables alone.
+An engine's process has the arguments and the environment of the process that started it. Processes
+that Ray starts have vLLM's environment variables alone. So `validate_params`, which is called in
+the front end's process, checks the arguments a second time.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vllm.logger import init_logger
 
 from temperament.engines.vllm import batch_file, plugins
 from temperament.engines.vllm.batch_file import BATCH
-from temperament.errors import MOST, EngineError, Problem
+from temperament.errors import MOST, EngineError, Problem, RequestError
 from temperament.server import settings
 
 if TYPE_CHECKING:
@@ -61,14 +65,7 @@ def check(
     problems = []
     if promises and (start or not plugins.ours_is_named(environment)):
         problems.append(
-            Problem(
-                settings.WHERE,
-                ", ".join(promises),
-                "can't be kept: requests reach the engine past Temperament",
-                start or f"{plugins.VARIABLE} doesn't name {plugins.NAME}",
-                "`temperament serve`, or a start without these settings",
-                reason="unsupported",
-            )
+            _unkept(promises, start or f"{plugins.VARIABLE} doesn't name {plugins.NAME}")
         )
     batch = ""
     if start == BATCH and plugins.ours_is_named(environment):
@@ -82,6 +79,58 @@ def check(
             "temperament: %s reads no presets: a request that names one is sampled without it.",
             start,
         )
+
+
+def check_request() -> None:
+    """Raises `RequestError` if this process's arguments promise what can't be kept behind them.
+
+    The engine's start is refused then, but if Ray starts its processes, they don't know the
+    arguments of this one, which has the front end.
+    """
+    if problems := _of_this_front_end():
+        raise RequestError(problems)
+
+
+@cache
+def _of_this_front_end() -> tuple[Problem, ...]:
+    arguments = _expanded(sys.argv)
+    start = _without_plugins(arguments, os.environ)
+    if not start:
+        return ()
+    options = _options(sys.argv[1:])
+    promises = settings.read(options.additional_config).promises
+    problems = [_unkept(promises, start)] if promises else []
+    uses_ray = "ray" in (options.distributed_executor_backend, options.data_parallel_backend)
+    if uses_ray and start == BATCH and plugins.ours_is_named(os.environ):
+        problems += islice(batch_file.problems(batch_file.input_file(arguments)), MOST)
+    return tuple(problems)
+
+
+def _options(arguments: Sequence[str]) -> Namespace:
+    """Returns what is read here of vLLM's options, as vLLM's own parser reads them."""
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    class Parser(FlexibleArgumentParser):
+        def parse_known_args(self, *arguments: Any, **others: Any) -> Any:
+            return super().parse_known_args(*arguments, **others)[0], []  # others aren't wrong
+
+    parser = Parser(add_help=False)
+    parser.add_argument("--additional-config", type=json.loads, default={})
+    parser.add_argument("--distributed-executor-backend")
+    parser.add_argument("--data-parallel-backend")
+    return parser.parse_args(list(arguments))
+
+
+def _unkept(promises: Sequence[str], reason: str) -> Problem:
+    """Returns the problem of settings that hold for all requests, which `reason` keeps from us."""
+    return Problem(
+        settings.WHERE,
+        ", ".join(promises),
+        "can't be kept: requests reach the engine past Temperament",
+        reason,
+        "`temperament serve`, or a start without these settings",
+        reason="unsupported",
+    )
 
 
 def _without_plugins(arguments: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -58,6 +58,7 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Raises a `ValueError`, which vLLM answers with HTTP 400, before the engine is reached."""
+        front_end.check_request()
         validate(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
