@@ -113,14 +113,14 @@ def test_the_table_says_what_came_out() -> None:
     old = {"import": "refused: ModuleNotFoundError: no module"}
     results = {
         "a": {**versions, "fails": False, "checks": {**checks, "unit": "ok: 10 passed"}},
-        "b": {**versions, "fails": False, "checks": checks},
+        "b": {**versions, "fails": False, "checks": {**checks, "serve_v2": "failed: no text"}},
         "c": {**versions, "fails": True, "checks": old},
     }
     table = generate_docs.matrix(results, "en").splitlines()[2:]
 
     assert [
         "✓ 10 passed | ✓ | ✓ |",
-        "✗ 1 failed, 9 passed | ✓ | ✓ |",
+        "✗ 1 failed, 9 passed | ✓ | V1 ✓, V2 ✗ no text |",
         "too old: `ModuleNotFoundError: no module` |  |  |",
     ] == [line.removeprefix("| 3.12 | 0.32.0 | 5.19.0 | 2.13.0 | ") for line in table]
 

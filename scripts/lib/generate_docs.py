@@ -200,7 +200,12 @@ def matrix(results: Mapping[str, Any], language: str) -> str:
             result = TOO_OLD[language] if cell["fails"] else "✗ "
             checks: tuple[str, ...] = (f"{result}`{reason}`", "", "")
         else:
-            checks = tuple(mark(results_of.get(name, "")) for name in ("unit", "generate", "serve"))
+            unit, generate, serve = (
+                mark(results_of.get(name, "")) for name in ("unit", "generate", "serve")
+            )
+            if "serve_v2" in results_of:
+                serve = f"V1 {serve}, V2 {mark(results_of['serve_v2'])}"
+            checks = (unit, generate, serve)
         rows.append((*versions, *checks))
     return table(MATRIX_HEADS[language], rows)
 

@@ -18,6 +18,8 @@ The checks of a cell:
             (without vLLM: to Transformers alone)
   generate  `model.generate` draws a preset's text on a tiny model; the same seed, the same text
   serve     `vllm serve` does the same over HTTP, and refuses an unknown preset with 400
+  serve_v2  the same with vLLM's V2 runner, under Triton's interpreter (for a vLLM that the tests
+            of this repository don't run with)
 A cell that must fail (a version that is too old) has the one check `import`, and its last line.
 """
 
@@ -78,7 +80,8 @@ class Cell:
         """The names of the checks, in order."""
         if self.fails:
             return ("import",)
-        return ("unit", "generate", "serve") if self.vllm else ("unit", "generate")
+        on_vllm = ("serve", "serve_v2") if self.kernels else ("serve",)
+        return ("unit", "generate", *(on_vllm if self.vllm else ()))
 
 
 CELLS = (

@@ -1,13 +1,14 @@
-"""One check of scripts/matrix, in the environment that runs this: `generate`, or `serve`.
+"""One check of scripts/matrix, in the environment that runs this.
 
-Both make the tiny model and ask it for a text that Temperament draws by itself, twice: the same
-seed must give the same text, and another one another.
+`generate`, `serve` or `serve_v2`. Each makes the tiny model and asks it for a text that Temperament
+draws by itself, twice: the same seed must give the same text, and another one another.
 """
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scripts.lib.fetch_model import fetch
 
@@ -48,13 +49,13 @@ def generate() -> list[str]:
     return texts
 
 
-def serve() -> list[str]:
-    """The texts of `vllm serve`, which also refuses what isn't a preset."""
+def serve(runner: Literal["v1", "v2"] = "v1") -> list[str]:
+    """The texts of `vllm serve` with a model runner; it also refuses what isn't a preset."""
     from integration_tests.harness.ask import CHAT, ask
     from integration_tests.harness.server import Server
 
     arguments = ["--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "256"]
-    with Server(model(), "v1", arguments, timeout=1200) as server:
+    with Server(model(), runner, arguments, timeout=1200) as server:
         answers = [
             ask(server, CHAT, "tiny", preset="creative", max_tokens=24, **CHAIN, seed=seed)
             for seed in SEEDS
@@ -67,7 +68,8 @@ def serve() -> list[str]:
 
 
 if __name__ == "__main__":
-    first, again, other = {"generate": generate, "serve": serve}[sys.argv[1]]()
+    checks = {"generate": generate, "serve": serve, "serve_v2": partial(serve, "v2")}
+    first, again, other = checks[sys.argv[1]]()
     assert first == again, (first, again)
     assert first != other, first
     print("ok")
