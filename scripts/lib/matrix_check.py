@@ -6,6 +6,7 @@ draws by itself, twice: the same seed must give the same text, and another one a
 
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +69,7 @@ def serve(runner: Literal["v1", "v2"] = "v1") -> list[str]:
 
 
 if __name__ == "__main__":
+    checks: dict[str, Callable[[], list[str]]]
     checks = {"generate": generate, "serve": serve, "serve_v2": partial(serve, "v2")}
     first, again, other = checks[sys.argv[1]]()
     assert first == again, (first, again)
