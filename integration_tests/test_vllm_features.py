@@ -183,6 +183,13 @@ def test_on_v2(v2_server: Server, feature: Feature, kind: str) -> None:
 
 # The marks of the reasoning parser's format, each one token of the model.
 MARKS = ("<think>", "</think>")
+# What a request says of its tools, by the choice.
+CALL = r'<tool_call>\{"name": "f", "arguments": \{"x": "[AB]"\}\}</tool_call>'
+CHOICES: dict[str, dict[str, Any]] = {
+    "named": {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+    "required": {"tool_choice": "required"},
+    "auto": {"tool_choice": "auto", "structured_outputs": {"regex": CALL}},
+}
 LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "peft_type": "LORA"}
 
 
@@ -292,35 +299,41 @@ class TestWithArgumentsOfTheStart:
     def calling(self, served: Served, kind: str) -> dict[str, Any]:
         """A preset that thinks in As, and prefers A in the call, but for the mode or the history.
 
-        Between them it prefers the characters of JSON to white space, which the grammar allows too.
+        Between them it prefers the end to another call, and the characters of JSON to white space,
+        which the grammars allow too.
         """
         ids, letters = served.tokenizer.convert_tokens_to_ids, served.letters
         end, json_characters = ids("</think>"), ids(list('{}":<x'))
         if kind == "history":
             biases = {letters["A"]: 100, end: 90, letters["B"]: 60}
-            biases |= dict.fromkeys(json_characters, 40)
+            biases |= {**dict.fromkeys(json_characters, 40), served.tokenizer.eos_token_id: 50}
             return {"preset": {"logit_bias": biases, "repetition_penalty": 2}}
         preset = self.thinking(served, kind)
-        preset["preset"]["modes"]["answer"]["logit_bias"] |= dict.fromkeys(json_characters, 50)
+        answer = preset["preset"]["modes"]["answer"]["logit_bias"]
+        answer |= {**dict.fromkeys(json_characters, 50), str(served.tokenizer.eos_token_id): 60}
         return preset
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_named_tools(self, served: Served, kind: str) -> None:
-        """The preset draws what the call's grammar leaves open, and the parser reads the call."""
+    @pytest.mark.parametrize("choice", CHOICES)
+    def test_tools(self, served: Served, choice: str, kind: str) -> None:
+        """The preset draws what the call's grammar leaves open, and the parser reads the call.
+
+        Under `auto` vLLM lets a model call or not, so here the request has a grammar of its own.
+        """
         parameters = {
             "type": "object",
             "properties": {"x": {"type": "string", "enum": ["A", "B"]}},
             "required": ["x"],
             "additionalProperties": False,
         }
-        function = {"name": "f", "strict": True, "parameters": parameters}
+        function = {"name": "f", "strict": choice != "auto", "parameters": parameters}
         answer = self.chat(
             served,
             self.calling(served, kind),
             max_tokens=80,
             ignore_eos=False,
             tools=[{"type": "function", "function": function}],
-            tool_choice={"type": "function", "function": {"name": "f"}},
+            **CHOICES[choice],
         )
         message = answer.json["choices"][0]["message"]
         [call] = message["tool_calls"]
