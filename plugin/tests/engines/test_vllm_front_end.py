@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -97,6 +98,28 @@ def test_a_start_that_reads_presets(
     front_end.check(config(default="chat", allow=[], locked={"*": {}}), arguments, environment)
 
     assert [] == log.messages
+
+
+def test_a_headless_engine_of_the_rust_front_end(
+    log: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`vllm-rs serve` starts the engine as if its front end were on another node; it isn't."""
+    program = tmp_path / "vllm-rs"
+    program.write_text("#!/bin/sh\nsh -c 'echo $$; cat'\n")
+    program.chmod(0o700)
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        engine = int(running.stdout.readline())
+        found = front_end.is_below("vllm-rs", engine), front_end.is_below("vllm-rs")
+        running.communicate()
+    below = front_end.is_below("vllm-rs", engine)
+    monkeypatch.setattr(front_end, "is_below", lambda program: program == "vllm-rs")
+    with pytest.raises(EngineError, match=r"allow: can't be kept.*given: vllm-rs serve"):
+        front_end.check(config(allow=[]), [*SERVE, "--headless"], LOADED)
+    front_end.check(config(), [*SERVE, "--headless"], LOADED)
+
+    assert ((True, False), False) == (found, below)
+    assert 1 == len(log.messages)
 
 
 @pytest.mark.parametrize("environment", [{}, {"VLLM_PLUGINS": ""}, {"VLLM_PLUGINS": "another"}])

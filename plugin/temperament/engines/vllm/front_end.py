@@ -6,6 +6,7 @@ plugin. These ways to start vLLM load none (read in vLLM 0.32.0 and 0.33.0):
 | start | calls the `validate_params` of Temperament |
 | --- | --- |
 | `vllm serve` with `VLLM_USE_RUST_FRONTEND=1` | no |
+| `vllm-rs serve`, which starts a headless engine | no |
 | `vllm serve --grpc` | yes |
 | `vllm run-batch` | yes |
 | any, if `VLLM_PLUGINS` doesn't name the plugin | yes |
@@ -24,11 +25,13 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from vllm.logger import init_logger
 
 from temperament.engines.vllm import batch_file, plugins
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from vllm.config import VllmConfig
 
 RUST = "VLLM_USE_RUST_FRONTEND"
+RUST_MANAGER = "vllm-rs"
 COMMAND_LINE = ("vllm", "main")  # `vllm ...`, `python -m vllm.entrypoints.cli.main ...`
 OTHERS = ("api_server", "bench", "launch")
 
@@ -58,9 +62,11 @@ def check(
     """
     arguments = _expanded(sys.argv if arguments is None else arguments)
     environment = os.environ if environment is None else environment
-    if "--headless" in arguments:  # the front end is on another node
-        return
     start = _without_plugins(arguments, environment)
+    if "--headless" in arguments:
+        if not is_below(RUST_MANAGER):  # the front end is on another node
+            return
+        start = f"{RUST_MANAGER} serve"
     promises = settings.read(config.additional_config).promises
     problems = []
     if promises and (start or not plugins.ours_is_named(environment)):
@@ -118,7 +124,8 @@ def _options(arguments: Sequence[str]) -> Namespace:
     parser.add_argument("--additional-config", type=json.loads, default={})
     parser.add_argument("--distributed-executor-backend")
     parser.add_argument("--data-parallel-backend")
-    return parser.parse_args(list(arguments))
+    options: Namespace = parser.parse_args(list(arguments))
+    return options
 
 
 def _unkept(promises: Sequence[str], reason: str) -> Problem:
@@ -131,6 +138,13 @@ def _unkept(promises: Sequence[str], reason: str) -> Problem:
         "`temperament serve`, or a start without these settings",
         reason="unsupported",
     )
+
+
+def is_below(program: str, process: int | None = None) -> bool:
+    """Returns whether a process, by default this one, was started by a program or its children."""
+    with suppress(psutil.Error):  # a process that has ended meanwhile
+        return any(parent.name() == program for parent in psutil.Process(process).parents())
+    return False
 
 
 def _without_plugins(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
