@@ -36,6 +36,7 @@ ADAPTIVE_STORE = 31
 ADAPTIVE = 32
 RENORMALIZE = 33
 TOP_H = 34
+P_LESS_NORM = 35
 # From here on an operation changes some tokens: those of the history, ...
 ENCODER_REPETITION = 40
 REPETITION = 41
@@ -96,6 +97,7 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
     "top_n_sigma": (TOP_N_SIGMA,),
     "top_h": (TOP_H_MOST, TOP_H),
     "p_less": (P_LESS,),
+    "p_less_norm": (P_LESS_NORM,),
     "xtc": (XTC,),
     "mirostat": (MIROSTAT_2, MIROSTAT_STORE),
     "adaptive_p": (ADAPTIVE_STORE, ADAPTIVE),

@@ -1,7 +1,7 @@
-"""P-less: `keep p_i >= sum p^2`, which is `x_i >= max(x) + ln(Q) - ln(S)`, Q = sum e^(2 (x - max)).
+"""P-less: `keep p_i >= (sum p^k)^(1/(k-1))` for an order k, which is `sum p^2` for 2.
 
-The maximum always stays, and of equally likely tokens all: Q = S there. Source:
-`temperament.stages.p_less`.
+With Q = sum e^(k (x - max)) that is `x_i >= max(x) + (ln Q - ln S) / (k - 1)`. The maximum always
+stays, and of equally likely tokens all: Q = S there. Source: `temperament.stages.p_less`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import mass, squared_mass, sums
+from temperament.ops.blocks import NO_MASS, PIECE, blocks, mass, squared_mass, sums
 from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
 
 
-def apply(logits: Tensor, *, p_less: Column) -> Tensor:
+def apply(logits: Tensor, *, p_less: Column, p_less_order: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
     maximum = logits.amax(dim=-1, keepdim=True)
     total, squares = sums(logits, maximum, mass, squared_mass)
-    share = squares.log() - total.log()
+    order = p_less_order.per_row().double()
+    powers = squares
+    if p_less_order.low != 2 or p_less_order.high != 2:
+        powers = torch.where(order == 2, squares, _powers(logits, maximum, p_less_order))
+    share = (powers.log() - total.log()) / (order - 1)
     return keep_likely(logits, maximum, torch.where(p_less.per_row() > 0, share, -torch.inf))
+
+
+def _powers(logits: Tensor, maximum: Tensor, order: Column) -> Tensor:
+    """Returns the sum of e^(k (x - max)) over each row, [rows, 1] float64."""
+    parts = logits.new_empty(logits.shape[0], -(-logits.shape[1] // PIECE))
+    for block in blocks(logits, spare=1):
+        distance = torch.sub(block.values, block.of(maximum), out=block.spare[0])
+        distance.mul_(block.of(order.per_row())).clamp_(min=NO_MASS)
+        parts[block.rows, block.pieces] = distance.exp_().sum(-1)
+    return parts.sum(-1, keepdim=True, dtype=torch.float64)

@@ -22,6 +22,7 @@ from temperament.kernels.device import (
     min_p,
     mirostat,
     p_less,
+    p_less_norm,
     renormalize_logits,
     reproducible,
     smoothing,
@@ -50,6 +51,7 @@ from temperament.kernels.device.opcodes import (
     NUMBERS,
     ON_SOME,
     P_LESS,
+    P_LESS_NORM,
     RENORMALIZE,
     REPRODUCIBLE,
     SMOOTHING,
@@ -244,7 +246,9 @@ def run_chain(
         elif op == TOP_A:
             bound = top_a.bound_of(row, number, sums)
         elif op == P_LESS:
-            bound = p_less.bound_of(row, sums)
+            bound = p_less.bound_of(row, number, sums, BLOCK)
+        elif op == P_LESS_NORM:
+            bound = p_less_norm.bound_of(row, sums)
         elif op == DYNAMIC_TEMPERATURE:
             divisor = dynamic_temperature.divisor_of(number, sums)
         elif op == XTC:
