@@ -2,18 +2,18 @@
 
 A rule's conditions are flags of a request (`tools`, `format`, `thinking`, `open_fence`), and
 patterns for its system prompt and its last message. All conditions of a rule must be met. A pattern
-is that of file names (`*translate*`), without regard to case; it takes time in proportion to the
-text, of which `MAX_READ` characters are read.
+is that of file names (`*translate*`), without regard to case; of a text, `MAX_READ` characters are
+read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from temperament.errors import Problem, nearest, shown
+from temperament.presets.text_patterns import matches
 
 if TYPE_CHECKING:
     from temperament.presets.preset import Preset
@@ -139,7 +139,7 @@ def _matches(name: str, patterns: tuple[str, ...], texts: tuple[str, ...]) -> tu
     matched = []
     for text in texts:
         begin = text[:MAX_READ].casefold()
-        hit = next((one for one in patterns if fnmatchcase(begin, one.casefold())), None)
+        hit = next((one for one in patterns if matches(one.casefold(), begin)), None)
         if hit is None:
             return False, f"the {label} matches no pattern"
         matched.append(hit)

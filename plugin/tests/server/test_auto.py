@@ -56,7 +56,7 @@ SAID: list[tuple[str, dict[str, Any], str]] = [
         for path in (CHAT, BATCH, RESPONSES, MESSAGES)
         for name in ("enable_thinking", "thinking")
     ),
-    (CHAT, {"reasoning_effort": "low"}, "reasoning"),
+    *((path, {"reasoning_effort": "low"}, "reasoning") for path in (CHAT, BATCH)),
     (CHAT, {"chat_template_kwargs": {"reasoning_effort": "high"}}, "reasoning"),
     (RESPONSES, {"reasoning": {"effort": "medium"}}, "reasoning"),
     (MESSAGES, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "reasoning"),
@@ -171,8 +171,16 @@ class TestBarred:
     """What a rule picks must be allowed, else the next rule counts."""
 
     BOTH = {"tools": [TOOL], "response_format": JSON}  # noqa: RUF012 - a constant
+    # for each endpoint whose requests can offer tools and ask for a format
+    EVERYWHERE: list[tuple[str, dict[str, Any]]] = [  # noqa: RUF012 - a constant
+        (CHAT, BOTH),
+        (BATCH, BOTH),
+        (RESPONSES, {"tools": [TOOL], "structured_outputs": {"regex": "a+"}}),
+        (MESSAGES, {"tools": [TOOL], "output_config": {"format": {"type": "json_schema"}}}),
+    ]
 
-    def test_allow(self, server: Admission) -> None:
+    @pytest.mark.parametrize(("path", "fields"), EVERYWHERE, ids=str)
+    def test_allow(self, server: Admission, path: str, fields: dict[str, Any]) -> None:
         """A preset that requests may not name isn't picked."""
         for allow, expected in (
             (("data", "agent"), of(server, "agent")),
@@ -182,14 +190,15 @@ class TestBarred:
         ):
             allowing = replace(server, restrictions=Restrictions(allow))
 
-            assert expected == label(allowing, CHAT, **self.BOTH)
+            assert expected == label(allowing, path, **fields)
 
-    def test_locked(self, server: Admission) -> None:
+    @pytest.mark.parametrize(("path", "fields"), EVERYWHERE, ids=str)
+    def test_locked(self, server: Admission, path: str, fields: dict[str, Any]) -> None:
         """A preset whose values are out of bounds isn't picked."""
         bounds = Bounds(min=0.1, max=1.0)  # `agent` calls at 0
         locking = replace(server, restrictions=Restrictions(locked={"temperature": bounds}))
 
-        assert of(server, "data") == label(locking, CHAT, **self.BOTH)
+        assert of(server, "data") == label(locking, path, **fields)
 
     def test_what_the_model_lacks(self, server: Admission) -> None:
         """A preset that depends on a model that isn't known isn't picked."""
@@ -229,12 +238,14 @@ class TestRulesOfOnesOwn:
         (COMPLETIONS, {"prompt": ["translate: x", "Translate: y"]}),
         (RESPONSES, {"input": "translate this"}),
         (MESSAGES, talk(("user", [{"type": "text", "text": "translate this"}]))),
+        (BATCH, {"messages": [talk(("user", "Translate: x"))["messages"]] * 2}),
     ]
     FENCE: list[tuple[str, dict[str, Any]]] = [  # noqa: RUF012 - a constant
         (CHAT, talk(("user", "go on"), ("assistant", "Here:\n```python\nx = "))),
         (COMPLETIONS, {"prompt": "```js\n"}),
         (RESPONSES, {"input": "  ```\ncode"}),
         (MESSAGES, talk(("user", "go on"), ("assistant", "```\n"))),
+        (BATCH, {"messages": [talk(("assistant", "```\n"))["messages"]] * 2}),
     ]
 
     @pytest.mark.parametrize(
@@ -284,13 +295,11 @@ class TestRulesOfOnesOwn:
         assert 0.9 != admitted.body["temperature"]
 
     def test_the_cost_is_bounded(self, server: Admission) -> None:
-        """The first `MAX_READ` characters are read, in time in proportion to them."""
-        own = with_rules(server, {"when": {"last_message": "*a*" * 40 + "b"}, "preset": "code"})
+        """Of a text, the first `MAX_READ` characters are read."""
         late = with_rules(server, {"when": {"last_message": "*late*"}, "preset": "code"})
-        assert own.default is not None
         assert late.default is not None
 
-        assert own.default.label == label(own, COMPLETIONS, prompt="a" * 1_000_000)
+        assert of(server, "code") == label(late, COMPLETIONS, prompt="x" * (MAX_READ - 4) + "late")
         assert late.default.label == label(late, COMPLETIONS, prompt="x" * MAX_READ + "late")
 
 
