@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from temperament import Catalogue
+from temperament.presets.families import highest_temperature
 from temperament.presets.groups import GROUPS, group_of, in_groups
 
 SHIPPED = Catalogue.load(environment=False)
@@ -43,6 +44,20 @@ def test_the_examples() -> None:
     assert {"answers-top-1", "conversation-0.5", "joint-top-k-first", "stories"} <= {*examples}
     assert ["examples"] == [group.name for group in GROUPS if not group.advertised]
     assert all("eference document" in SHIPPED[name].source for name in examples)
+
+
+def test_examples_that_make_no_sense_on_weights() -> None:
+    """Each example above the hottest recommendation of a vendor says what it does on weights."""
+    hot = [
+        SHIPPED[name]
+        for name in names("examples")
+        if SHIPPED[name].values.get("temperature", 0) > highest_temperature()
+    ]
+
+    assert {"stories", "stories-1.2", "imaginative-top-p"} <= {preset.name for preset in hot}
+    for preset in hot:
+        assert "On weights" in preset.summary["en"], preset.name
+        assert "对权重而言" in preset.summary["zh"], preset.name
 
 
 def test_a_preset_of_ones_own(tmp_path: Path) -> None:

@@ -39,6 +39,17 @@ def problems(client: TestClient, path: str, **body: Any) -> list[tuple[str, str]
     return [(problem["where"], problem["path"]) for problem in answer.json()["problems"]]
 
 
+def test_the_presets_begin_with_the_scenarios(client: TestClient) -> None:
+    """In groups: the vendor's and those with modes follow, and the examples are last."""
+    presets = client.get("/v1/playground/about").json()["presets"]
+    listed = [(one["group"]["en"], one["name"]) for one in presets]
+    titles = list(dict.fromkeys(title for title, _ in listed))
+
+    assert ["Scenarios", "From the model's vendor", "With modes"] == titles[:3]
+    assert "Examples from the articles" == titles[-1]
+    assert list(CATALOGUE) == [name for _, name in listed]
+
+
 class TestPage:
     """The files."""
 
