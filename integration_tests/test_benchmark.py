@@ -1,6 +1,7 @@
 """The benchmark runs, in its short form; what it measures is docs/benchmarks.md."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,16 @@ from typing import Any
 import pytest
 from scripts.lib.benchmark.ways import run_ways
 
+from integration_tests.harness import forks
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark"
 
 
 def benchmark(what: str) -> dict[str, Any]:
     """The numbers of one part of the benchmark, in its short form."""
     command = [str(SCRIPT), what, "--quick", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = os.environ | {"PYTHON": forks.python("v1")}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-3000:]
     numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return numbers

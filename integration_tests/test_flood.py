@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from integration_tests.harness import forks
 from integration_tests.harness.models import ROOT
 
 pytest.importorskip("transformers.generation.continuous_batching.cb_logits_processors")
@@ -19,7 +21,8 @@ def test_flood(tmp_path: Path) -> None:
     """One manager outlives many random presets, bad ones, cancelled requests and a small cache."""
     file = tmp_path / "flood.json"
     command = [str(ROOT / "scripts" / "flood"), *SHORT.split(), "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = os.environ | {"PYTHON": forks.python("v1")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-4000:]
 
     report = json.loads(file.read_text())

@@ -16,7 +16,7 @@ from scripts.lib import generate_docs
 from scripts.lib import matrix as program
 
 from integration_tests.harness.models import ROOT
-from integration_tests.harness.server import environment
+from integration_tests.harness.server import ON_SHARED_CORES, environment
 
 SCRIPT = ROOT / "scripts" / "matrix"
 
@@ -129,7 +129,8 @@ def test_the_checks_run_here(tmp_path: Path) -> None:
     """`--quick` runs `generate` and `serve` in this environment."""
     done = subprocess.run(
         [str(SCRIPT), "--quick", "--cache", str(tmp_path)],
-        capture_output=True, text=True, check=False, timeout=500, env=environment(),
+        capture_output=True, text=True, check=False, timeout=500,
+        env=environment() | ON_SHARED_CORES,
     )  # fmt: skip
 
     assert 0 == done.returncode, done.stdout

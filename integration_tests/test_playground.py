@@ -54,8 +54,9 @@ def serving(*arguments: str) -> Iterator[str]:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]
+    command = [forks.python("v1"), "-m", "temperament.cli", "playground", "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "temperament.cli", "playground", "--port", str(port), *arguments],
+        [*command, *arguments],
         env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"

@@ -1,13 +1,15 @@
-"""`temperament serve`: the plugin beside those of other packages."""
+"""`temperament serve`: a preset of one's own, and the plugin beside those of other packages."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from integration_tests.harness.ask import COMPLETIONS, ask
+from integration_tests.harness.models import ROOT
 from integration_tests.harness.server import ON_SHARED_CORES, Server
 
 PLUGINS = """
@@ -52,14 +54,19 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(package: Path, tiny_path: Path) -> Iterator[Server]:
-    """A server that `temperament serve` starts."""
+def server(
+    package: Path, tiny_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that `temperament serve --presets poems.yaml` starts, with the README's file."""
+    [preset] = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    poems = tmp_path_factory.mktemp("presets") / "poems.yaml"
+    poems.write_text(preset, encoding="utf-8")
     server = Server(
         tiny_path,
         "v1",
         ["--served-model-name", "tiny", "--max-model-len", "256"],
         env=ON_SHARED_CORES,
-        start=("temperament", "serve"),
+        start=("temperament", "serve", "--presets", str(poems)),
     )
     del server.env["VLLM_PLUGINS"]
     server.env["PYTHONPATH"] = ":".join(filter(None, [str(package), server.env.get("PYTHONPATH")]))
@@ -67,13 +74,13 @@ def server(package: Path, tiny_path: Path) -> Iterator[Server]:
         yield server
 
 
-def test_the_presets_are_there(server: Server) -> None:
-    """A request names its preset, and gets it."""
-    answer = ask(server, COMPLETIONS, "tiny", preset="code")
+@pytest.mark.parametrize("preset", ["code", "poems"])
+def test_the_presets_are_there(server: Server, preset: str) -> None:
+    """A request names its preset, one of the built-in ones or of the file, and gets it."""
+    answer = ask(server, COMPLETIONS, "tiny", preset=preset)
 
     assert 200 == answer.status
-    assert answer.label is not None
-    assert answer.label.startswith("code@")
+    assert re.fullmatch(rf"{preset}@[0-9a-f]{{12}}", answer.label or "")
 
 
 def test_other_plugins_are_loaded(server: Server, package: Path) -> None:

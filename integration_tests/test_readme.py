@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -15,7 +15,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from integration_tests.harness import forks
-from integration_tests.harness.models import model_path
 from integration_tests.harness.server import ON_SHARED_CORES, Server, environment
 
 ROOT = Path(__file__).parents[1]
@@ -59,10 +58,14 @@ def lines(*pages: str) -> list[str]:
 
 
 def shell(
-    command: str, cwd: Path, timeout: float = 300, env: Mapping[str, str] | None = None
+    command: str,
+    cwd: Path,
+    timeout: float = 300,
+    env: Mapping[str, str] | None = None,
+    first: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a line of shell with the environment's programs first."""
-    path = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    """Runs a line of shell with the programs of the folders `first` and the environment's first."""
+    path = {"PATH": os.pathsep.join([*first, str(BIN), os.environ["PATH"]])}
     env = environment() | path | dict(env or {})
     env.pop(forks.FOLDER, None)  # as in a terminal
     return subprocess.run(
@@ -141,8 +144,7 @@ def test_every_command_has_a_test() -> None:
         "./scripts/test": "this run: .ci/run calls it",
         "pip install .": "plugin/tests/test_package.py installs the wheel",
         "temperament serve MODEL": "the v1_server of conftest.py, and test_plugins.py",
-        "temperament serve --presets poems.yaml MODEL":
-            "test_a_preset_of_ones_own_on_a_server",
+        "temperament serve --presets poems.yaml MODEL": "test_plugins.py",
         "temperament serve MODEL --config configs/serve/chat.yaml":
             "test_server_default.py",
     }  # fmt: skip
@@ -171,7 +173,8 @@ def test_the_commands_that_look(
     (folder / "prompts.txt").write_text("Once upon a time\n", encoding="utf-8")
     command = command.replace("DIR", str(smollm2_path))
     command += " --max-tokens 16" if " compare " in command else ""
-    done = shell(command.replace("http://localhost:8000", v1_server.url), folder)
+    command = command.replace("http://localhost:8000", v1_server.url)
+    done = shell(command, folder, first=forks.programs("v1"))  # where torch is imported already
 
     assert 0 == done.returncode, done.stderr
     assert done.stdout
@@ -208,6 +211,7 @@ def test_the_first_request(v1_server: Server, capsys: pytest.CaptureFixture[str]
     [piece] = snippets("README.md", "client")
     piece = piece.replace("http://localhost:8000", v1_server.url)
     names: dict[str, Any] = {}
+    piece = piece.replace('"preset": "creative"', '"preset": "creative", "min_tokens": 8')
     exec(piece.replace("    extra_body", "    max_tokens=8,\n    extra_body"), names)
 
     assert names["answer"].choices[0].message.content.strip() in capsys.readouterr().out
@@ -227,19 +231,6 @@ def test_the_requests(v1_server: Server) -> None:
         exec(piece.replace("messages=messages", f"messages=messages{short}"), names)
 
     assert 2 == len(pieces)
-
-
-def test_a_preset_of_ones_own_on_a_server(folder: Path) -> None:
-    """With `serve --presets poems.yaml` a server answers a request that names `poems`."""
-    arguments, start = ["--served-model-name", "tiny"], ["temperament", "serve", "--presets"]
-    start.append(str(folder / "poems.yaml"))
-    server = Server(model_path("tiny"), "v1", arguments, env=ON_SHARED_CORES, start=start)
-    with server:
-        raw = server.client().completions.with_raw_response.create(
-            model="tiny", prompt=[1, 2, 3], max_tokens=4, extra_body={"preset": "poems"}
-        )
-
-    assert re.fullmatch(r"poems@[0-9a-f]{12}", raw.headers["X-Sampling-Preset"])
 
 
 def test_offline(tiny_path: Path) -> None:

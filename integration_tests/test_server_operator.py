@@ -260,7 +260,7 @@ class TestFault:
         """The request is answered without its preset; the log and the metrics tell of it."""
         count = 'temperament_fallbacks_total{stage="skew"}'
         before = metrics(server).get(count, 0)
-        answer = ask(server, CHAT, "tiny", preset="broken", temperature=0.7)
+        answer = ask(server, CHAT, "tiny", preset="broken", temperature=0.7, min_tokens=2)
         label = get(server, "/v1/presets/broken").json()["digest"]
 
         assert 200 == answer.status

@@ -7,18 +7,18 @@ import os
 import subprocess
 from pathlib import Path
 
-from integration_tests.harness import captured
+from integration_tests.harness import captured, forks
 from integration_tests.harness.environments import ON_SHARED_CORES
 from integration_tests.harness.models import ROOT
 
-SHORT = "--requests 96 --presets 60 --repeats 8 --captured 0 --seed 2"
+SHORT = "--model tiny --requests 96 --presets 60 --repeats 8 --captured 0 --seed 2"
 
 
 def test_soak(tmp_path: Path) -> None:
     """A real server answers many random presets at once, and none disturbs another."""
     file = tmp_path / "soak.json"
     command = [str(ROOT / "scripts" / "soak"), *SHORT.split(), "--json", str(file)]
-    env = os.environ | ON_SHARED_CORES
+    env = os.environ | ON_SHARED_CORES | {"PYTHON": forks.python("v1")}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr[-4000:]
 

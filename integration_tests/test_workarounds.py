@@ -12,7 +12,6 @@ import importlib.util
 import inspect
 import json
 import subprocess
-import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -23,6 +22,7 @@ import httpx
 import pytest
 import torch
 
+from integration_tests.harness import forks
 from integration_tests.harness.engine import EngineError
 from integration_tests.harness.models import ROOT
 from integration_tests.harness.offline import generate
@@ -68,7 +68,7 @@ class TestInstalling:
             "main()\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+            [forks.python("v1"), "-c", program], capture_output=True, text=True, check=False,
             timeout=300,
         )  # fmt: skip
         message = "drop scripts/lib/name_vllm.py and its phases in scripts/setup and scripts/matrix"

@@ -5,8 +5,8 @@ the engine's process from nothing. With some thirty servers in the tests that is
 hour. So a session of pytest imports vLLM once for each model runner, here, and `vllm serve` begins
 in a fork of that process, at the entry point of its console script. The engine's process begins in
 another fork: `multiprocessing.set_executable` names `relay.py` in place of Python. All that comes
-after the imports is as in a terminal. The commands of the README and `temperament serve` are tested
-without this.
+after the imports is as in a terminal. The demo, `temperament serve` and `temperament compare`
+are tested without this.
 
     python -m integration_tests.harness.forks SOCKET
 """
@@ -52,6 +52,8 @@ MODULES = (
     "vllm.entrypoints.llm",
     "vllm.v1.engine.core",
 )
+# Console scripts that shells can start in a fork: those that import torch.
+SCRIPTS = ("lm-eval", "temperament", "vllm")
 MOST_FILES = 250  # the kernel passes at most 253 in one message
 
 
@@ -87,18 +89,32 @@ def command(runner: Runner, arguments: Sequence[str]) -> list[str] | None:
 
 
 def programs(runner: Runner) -> list[str]:
-    """What to put in front of PATH for shells to start `vllm` in such a fork; empty without."""
-    if not (fork := command(runner, ["vllm"])):
-        return []
-    folder = Path(os.environ[FOLDER], f"{runner}-bin")
-    script = folder / "vllm"
+    """What to put in front of PATH for shells to start `SCRIPTS` in such forks; empty without."""
+    found = [_script(runner, name, [name]) for name in SCRIPTS]
+    return [str(script.parent) for script in found[:1] if script]
+
+
+def python(runner: Runner) -> str:
+    """A program that takes `-c` or `-m` as Python does, and runs it in such a fork.
+
+    Python itself where the session has no such processes. The scripts in `scripts/` run with it
+    where `PYTHON` names it.
+    """
+    return str(_script(runner, "python", []) or sys.executable)
+
+
+def _script(runner: Runner, name: str, arguments: Sequence[str]) -> Path | None:
+    """A file that runs `command(runner, arguments)` with more arguments; None without forks."""
+    if not (fork := command(runner, arguments)):
+        return None
+    script = Path(os.environ[FOLDER], f"{runner}-{'bin' if arguments else 'python'}", name)
     if not script.exists():
-        folder.mkdir(exist_ok=True)
-        unready = folder / f"vllm.{os.getpid()}"
+        script.parent.mkdir(exist_ok=True)
+        unready = script.with_suffix(f".{os.getpid()}")
         unready.write_text(f'#!/bin/sh\nexec {shlex.join(fork)} "$@"\n')
         unready.chmod(0o700)
         unready.rename(script)
-    return [str(folder)]
+    return script
 
 
 def _start(runner: Runner, address: Path) -> None:
@@ -246,15 +262,20 @@ def _prepare(request: dict[str, Any], address: str) -> list[str]:
 
 
 def _run(arguments: list[str]) -> None:
-    """Runs a program as Python would: `-c CODE`, `-m MODULE`, or a console script by its name."""
-    if "-c" in arguments:
-        place = arguments.index("-c")
-        sys.argv = ["-c", *arguments[place + 2 :]]
-        main = sys.modules["__main__"] = ModuleType("__main__")
-        exec(arguments[place + 1], main.__dict__)
-    elif arguments[0] == "-m":
-        sys.argv = arguments[1:]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    """Runs a program as Python would: `-c CODE`, `-m MODULE`, or a console script by its name.
+
+    Python's flags before `-c` or `-m` have no effect.
+    """
+    if arguments[0].startswith("-"):
+        place = next(i for i, argument in enumerate(arguments) if argument in ("-c", "-m"))
+        kind, program, *rest = arguments[place:]
+        if kind == "-c":
+            sys.argv = ["-c", *rest]
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(program, main.__dict__)
+        else:
+            sys.argv = [program, *rest]
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         script = Path(sys.executable).with_name(arguments[0])
         sys.argv = [str(script), *arguments[1:]]

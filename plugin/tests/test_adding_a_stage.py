@@ -66,9 +66,12 @@ def test_the_stage_works_everywhere(tree: Tree, tmp_path: Path) -> None:
 
 def test_the_tests_of_every_stage_cover_it(tree: Tree) -> None:
     """The tests that go through all stages, and the new stage's own table, pass in the copy."""
-    printed = tree.python(
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "plugin/tests", "-k", "max_gap")
-    )
+    tests = [
+        str(path)
+        for path in (tree.root / "plugin/tests").rglob("test_*.py")
+        if "temperament.stages" in path.read_text(encoding="utf-8") or "max_gap" in path.name
+    ]
+    printed = tree.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "-k", "max_gap")
     passed = re.search(r"(\d+) passed", printed)
 
     assert passed is not None, printed

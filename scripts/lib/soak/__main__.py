@@ -29,6 +29,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Returns the options of the command line."""
     options = parser("soak", __doc__)
     options.add_argument("--runner", choices=["v1", "v2"], default="v1")
+    options.add_argument(
+        "--model", choices=["smollm2", "tiny"], help="the default is smollm2 on v1, tiny on v2"
+    )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--requests", type=int, default=10_000)
     options.add_argument("--presets", type=int, default=260, help="how many different presets")

@@ -20,7 +20,7 @@ from temperament.presets import as_preset
 
 MODEL: dict[Runner, str] = {"v1": "smollm2", "v2": "tiny"}
 
-SIZE: dict[Runner, int] = {"v1": 49152, "v2": 1024}
+SIZE = {"smollm2": 49152, "tiny": 1024}
 
 TOP = 20  # tokens whose log-probabilities are compared
 
@@ -70,9 +70,9 @@ class Request:
 class Asker:
     """Draws requests from a seed."""
 
-    def __init__(self, runner: Runner, seed: int, count: int, ids: list[int]) -> None:
+    def __init__(self, runner: Runner, model: str, seed: int, count: int, ids: list[int]) -> None:
         self.runner, self.seed, self.ids = runner, seed, ids
-        drawn = presets(seed, count, Vocabulary(SIZE[runner]))
+        drawn = presets(seed, count, Vocabulary(SIZE[model]))
         names = list(drawn)
         self.files = {name: drawn[name] for name in names[: count // 2]}
         self.inline = {name: drawn[name] for name in names[count // 2 :]}

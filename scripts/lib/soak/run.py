@@ -36,8 +36,9 @@ def run(options: argparse.Namespace) -> Report:
     """Starts a server, soaks it, and captures rows."""
     runner: Runner = options.runner
     report = Report(f"./scripts/soak {' '.join(sys.argv[1:])}".strip(), runner, options.seed)
-    model = model_path(MODEL[runner])
-    asker = Asker(runner, options.seed, options.presets, prompt_ids(model))
+    name = options.model or MODEL[runner]
+    model = model_path(name)
+    asker = Asker(runner, name, options.seed, options.presets, prompt_ids(model))
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), asker.files)
         bar = tqdm(desc="vllm serve", bar_format="{desc}: {elapsed}", file=sys.stderr)
