@@ -10,7 +10,7 @@ from integration_tests.harness import forks
 from integration_tests.harness.models import model_path
 from integration_tests.harness.server import ON_SHARED_CORES, Server
 
-# Read when torch is imported, which the test modules do. Two workers share two cores, and threads
+# Read when torch is imported, which the test modules do. Workers share two cores, and threads
 # that wait for one another on a busy machine cost more than they gain with models this small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
