@@ -46,3 +46,28 @@ def test_each_test_says_what_it_asserts() -> None:
     ]
 
     assert [] == wrong
+
+
+LITERALS = (ast.Constant, ast.Dict, ast.JoinedStr, ast.List, ast.Set, ast.Tuple)
+
+
+def backwards(node: ast.AST) -> bool:
+    """Whether an assertion compares a value with a literal that stands behind it."""
+    match node:
+        case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
+            named = isinstance(left, ast.Name) and left.id.startswith("expected")
+            return isinstance(right, LITERALS) and not isinstance(left, LITERALS) and not named
+    return False
+
+
+def test_the_expected_value_comes_first() -> None:
+    """An assertion reads `expected == actual` in all tests."""
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("plugin/tests", "integration_tests")
+        for file in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if backwards(node) and isinstance(node, ast.Assert)
+    ]
+
+    assert [] == wrong

@@ -38,7 +38,7 @@ class TestSamplingParams:
         params = temperament.vllm.sampling_params("chat")
 
         assert isinstance(params, SamplingParams)
-        assert params.temperature == 0.6
+        assert 0.6 == params.temperature
         assert chain(params) is None
 
     @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ class TestSamplingParams:
         params = temperament.vllm.sampling_params("chat", top_k=5, extra_args={"other": 1})
 
         assert params.extra_args is not None
-        assert params.extra_args.keys() == {"other", KEY}
+        assert {"other", KEY} == params.extra_args.keys()
 
     def test_model_defaults_as_vllm_gives_them(self) -> None:
         """The max_tokens that vLLM's `get_diff_sampling_param()` may return is taken too."""
@@ -212,13 +212,13 @@ class TestBuildAdmission:
         admission = built(config, self.state("m"))
 
         assert admission.default is not None
-        assert admission.default.name == "mine"
-        assert admission.choice == "native"
-        assert admission.platform == "cpu"
-        assert admission.vocabulary == 100
+        assert "mine" == admission.default.name
+        assert "native" == admission.choice
+        assert "cpu" == admission.platform
+        assert 100 == admission.vocabulary
         assert not admission.sharded
-        assert admission.model_defaults.values == {"top_k": 20}
-        assert [admission.serves(name) for name in ("m", "poet", "m:mine")] == [True, True, False]
+        assert {"top_k": 20} == admission.model_defaults.values
+        assert [True, True, False] == [admission.serves(name) for name in ("m", "poet", "m:mine")]
 
     def test_recommended(self) -> None:
         """The default `recommended` is bound for requests with thinking and without it."""
@@ -229,9 +229,9 @@ class TestBuildAdmission:
 
         assert admission.thinking is not None
         assert admission.default is not None
-        assert admission.default.values["temperature"] == 0.6
+        assert 0.6 == admission.default.values["temperature"]
         assert without.default is not None
-        assert without.default.values["temperature"] == 0.7
+        assert 0.7 == without.default.values["temperature"]
 
     def test_the_servers_parsers(self) -> None:
         """The marks of the server's parsers come first; those that no text can have are told."""
@@ -241,10 +241,10 @@ class TestBuildAdmission:
         chosen = settings.read(config.additional_config)
         admission = build_admission(config, self.state("m"), chosen, marks)
 
-        assert list(unreached_modes(admission)) == [
+        assert [
             "preset agent never switches on tool_call.start: a call is Python, never switches on"
             " tool_call.end: a call is Python"
-        ]
+        ] == list(unreached_modes(admission))
 
     def test_batch_sharded_sampling(self, tmp_path: Path) -> None:
         """Where ranks share a batch, a default preset with a state ends the start."""
@@ -293,11 +293,11 @@ class TestBuildAdmission:
         admission = built(self.config({"temperament": content}), self.state("m"))
 
         assert admission.advertise
-        assert [preset.name for preset in admission.offered] == [
+        assert [
             "chat", "answers-top-1", "answers-top-p", "answers",
-        ]  # fmt: skip
+        ] == [preset.name for preset in admission.offered]  # fmt: skip
         assert not admission.restrictions.inline
-        assert admission.restrictions.locked["temperature"].max == 1
+        assert 1 == admission.restrictions.locked["temperature"].max
 
     def test_the_first_line(self) -> None:
         """The line has the version, the runner, the presets, the default and the plan."""
@@ -306,11 +306,11 @@ class TestBuildAdmission:
         line = first_line(config, built(config, self.state("m")))
         chat = Catalogue.load(environment=False)["chat"].label
 
-        assert line == (
+        assert (
             f"temperament {temperament.__version__}: V2 runner on cpu; model not known; presets"
             f" {chat}; default {chat}; temperatures drawn: deepseek-api 1.3 at 0.6 (chat);"
             " plan auto: vLLM does logit_bias, temperature, min_p, Temperament does all else"
-        )
+        ) == line
         config.additional_config["temperament"] = {"temperature_scale": "weights"}
         line = first_line(config, built(config, self.state("m")))
 

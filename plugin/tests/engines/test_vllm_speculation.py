@@ -71,10 +71,10 @@ def test_lossy_drafts(method: str) -> None:
         speculation.refuse(config(v2=False, method=method))
 
     lossy, runner = caught.value.problems
-    assert str(lossy) == (
+    assert (
         "speculative_config: rejection_sample_method: draws from another distribution than the"
         f" preset's; given: {method}; allowed: standard or block"
-    )
+    ) == str(lossy)
     assert "VLLM_USE_V2_MODEL_RUNNER=1" in str(runner)
 
 

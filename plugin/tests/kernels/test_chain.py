@@ -195,9 +195,9 @@ def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> None:
     """The two stages that sort run before it, and what comes before these."""
-    assert kernel_start(("logit_bias", "dry", "temperature", "top_k")) == 0
-    assert kernel_start(("temperature", "tfs", "top_p", "xtc")) == 2
-    assert kernel_start(("top_k", "skew")) == 2
+    assert 0 == kernel_start(("logit_bias", "dry", "temperature", "top_k"))
+    assert 2 == kernel_start(("temperature", "tfs", "top_p", "xtc"))
+    assert 2 == kernel_start(("top_k", "skew"))
 
 
 def test_kernels_are_compiled_before_a_step_needs_them() -> None:

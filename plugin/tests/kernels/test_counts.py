@@ -28,7 +28,7 @@ def test_launches(name: str) -> None:
     counted = launches(CHAINS[name])
 
     assert len(counted.names) <= GOALS[name][0], counted.names
-    assert counted.bytes == 0
+    assert 0 == counted.bytes
 
 
 @each_chain

@@ -81,9 +81,9 @@ class TestModels:
 
     def test_an_unknown_model(self) -> None:
         """The marks of all formats stay where neither the family nor a parser is known."""
-        assert texts("someone/something") == [
+        assert [
             markers()["tool_call.start"], markers()["tool_call.end"],
-        ]  # fmt: skip
+        ] == texts("someone/something")  # fmt: skip
 
     def test_a_model_that_never_writes_a_mark(self) -> None:
         """The preset says so, keeps its modes, and is drawn by the one that a text begins in."""
@@ -104,19 +104,19 @@ class TestModels:
         marks = {"tool_call": formats()["tool_call"]["llama4_pythonic"]}
         preset = SHIPPED.for_model(Facts("x", marks=marks))["agent"]
 
-        assert preset.never[0] == (
+        assert (
             "never switches on tool_call.start: a call is Python in square brackets, which a text"
             " may contain too"
-        )
+        ) == preset.never[0]
 
     def test_a_call_without_an_end(self) -> None:
         """A format without a mark at its end is no reason for a warning."""
         preset = SHIPPED.for_model("mistralai/Ministral-3-8B-Instruct-2512")["agent"]
 
         assert () == preset.never
-        assert preset.notes[-1] == (
+        assert (
             "tool_call.end has no mark: a tool_call lasts to the end of the text"
-        )
+        ) == preset.notes[-1]
         assert ["text", "call"] == list(split_preset(preset, VLLM).plans)
 
     def test_a_rule_of_a_request(self) -> None:

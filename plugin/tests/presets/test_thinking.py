@@ -71,13 +71,13 @@ class TestFamilies:
         """The families for which no source was found are listed here."""
         unknown = {family.name for family in families() if family.thinking is None}
 
-        assert unknown == {
+        assert {
             "glm-z1",
             "internvl",
             "magistral",
             "north-mini-code",
             "phi-4-reasoning",
-        }
+        } == unknown
 
     def test_each_has_a_source(self) -> None:
         """The source of a switch has its date."""
@@ -115,14 +115,14 @@ class TestRecommended:
         """What the vendor recommends by default stays."""
         catalogue = SHIPPED.for_model("openai/gpt-oss-20b", thinking=False)
 
-        assert catalogue["recommended"].values["temperature"] == 1.0
+        assert 1.0 == catalogue["recommended"].values["temperature"]
 
     def test_modes_take_the_models_own_values(self) -> None:
         """`reasoning` has the vendor's values for thinking and for answers."""
         answer, think = SHIPPED.for_model("openbmb/MiniCPM5-1B")["reasoning"].modes
 
-        assert dict(answer.values) == {"temperature": 0.7, "top_p": 0.95}
-        assert dict(think.values) == {"temperature": 0.9, "top_p": 0.95}
+        assert {"temperature": 0.7, "top_p": 0.95} == dict(answer.values)
+        assert {"temperature": 0.9, "top_p": 0.95} == dict(think.values)
 
     def test_modes_say_what_they_fall_back_to(self) -> None:
         """A missing kind is the vendor's default kind; on an unknown model the file's numbers."""
@@ -130,11 +130,11 @@ class TestRecommended:
         unknown = SHIPPED.for_model("someone/something")["reasoning"]
 
         assert "mode answer: GPT-OSS has no values for instruct" in known.notes
-        assert known.modes[0].values["temperature"] == 1.0
-        assert unknown.notes[0] == (
+        assert 1.0 == known.modes[0].values["temperature"]
+        assert (
             "mode answer: the model isn't known, so its values for instruct are temperature 0.7,"
             " top_k 20, top_p 0.8"
-        )
+        ) == unknown.notes[0]
         assert dict(unknown.modes[0].values) == dict(SHIPPED["reasoning"].modes[0].values)
 
     def test_a_request_wins(self) -> None:
@@ -143,7 +143,7 @@ class TestRecommended:
             {"extends": "reasoning", "temperature": 0.3}, SHIPPED.for_model("Qwen/Qwen3-8B")
         )
 
-        assert [mode.values["temperature"] for mode in preset.modes] == [0.3, 0.3]
+        assert [0.3, 0.3] == [mode.values["temperature"] for mode in preset.modes]
 
 
 def test_a_fallback_without_the_models_values() -> None:

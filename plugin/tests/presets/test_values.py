@@ -155,12 +155,12 @@ def test_rules_take_whole_numbers_as_floats() -> None:
         "exponential_decay_length_penalty": 1.5,
         "exponential_decay_start": 3,
     } == preset.modes[0].values
-    assert [rule.on for rule in preset.switch] == [
+    assert [
         Trigger(tokens=4),
         Trigger(token=7),
         Trigger(span=3, times=2),
         Trigger(above=2.0, steps=3),
-    ]
+    ] == [rule.on for rule in preset.switch]
 
 
 def test_transformers_map_of_sequences() -> None:

@@ -125,7 +125,7 @@ class TestChanges:
         assert 0.6 == done.body["temperature"]
         assert "preset" not in done.body
         lengths = [value for name, value in done.app.scope["headers"] if name == b"content-length"]
-        assert lengths == [str(len(done.app.raw or b"")).encode()]
+        assert [str(len(done.app.raw or b"")).encode()] == lengths
         assert done.headers[b"x-sampling-preset"] == catalogue["chat"].label.encode()
         assert b"text/event-stream" == done.headers[b"content-type"]
 

@@ -92,9 +92,9 @@ class TestAllow:
         """A preset that isn't allowed is refused, however it is named; the message lists others."""
         [problem] = refused(restricted(admission, allow=("chat", "code")), body, header)
 
-        assert problem == (
+        assert (
             f"{place}: this server doesn't allow this preset in requests; 'creative'; chat, code"
-        )
+        ) == problem
 
     def test_a_mode_may_extend_a_mode(self, admission: Admission) -> None:
         """A mode of the request's is no preset, whatever its name, and the allowed ones stay."""
@@ -193,10 +193,10 @@ class TestInline:
         fields["switch"][1]["on"]["text"].append("ab")
         [problem] = refused(admission, {"preset": fields} if inside else fields)
 
-        assert problem == (
+        assert (
             f"{'preset.' if inside else ''}switch: too much for a request; a preset file may have"
             f" more; {MAX_STATES + 2} bytes of texts to search for; at most {MAX_STATES}"
-        )
+        ) == problem
 
     def test_too_many_stages(self, admission: Admission) -> None:
         """The stages of all modes of a request's preset are limited together."""
@@ -290,17 +290,17 @@ class TestLocked:
         """Where requests can't set the temperature, they can't name a scale for it."""
         found = refused(restricted(admission, locked={"temperature": Bounds()}), body)
 
-        assert found == [f"{path}: this server doesn't let requests set it; ; a request without it"]
+        assert [f"{path}: this server doesn't let requests set it; ; a request without it"] == found
 
     def test_what_nobody_says_counts_too(self, admission: Admission) -> None:
         """With a bound below the neutral value, some layer must set the parameter."""
         server = restricted(admission, locked={"temperature": Bounds(max=0.5)})
         [problem] = refused(server, {"model": "m"})
 
-        assert problem == (
+        assert (
             "temperature: out of this server's bounds; 1.0, its value when it isn't set;"
             " at most 0.5"
-        )
+        ) == problem
         cool = replace(server, default=as_preset({"temperature": 0.2}, admission.catalogue))
         assert cool.admit({"model": "m"}, None, CHAT) is not None
 

@@ -73,7 +73,7 @@ def test_recommended_follows_the_request(
     qwen3: Admission, path: str, body: dict[str, Any], expected: float
 ) -> None:
     """Each way of an endpoint to switch thinking changes the vendor's values."""
-    assert temperature(body, path, qwen3) == expected
+    assert expected == temperature(body, path, qwen3)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,14 @@ def test_recommended_follows_the_request(
 )
 def test_what_vllm_refuses_says_nothing(qwen3: Admission, odd: dict[str, Any]) -> None:
     """Fields of a wrong type leave the family's default, and raise nothing."""
-    assert temperature(odd, CHAT, qwen3) == 0.6
+    assert 0.6 == temperature(odd, CHAT, qwen3)
 
 
 def test_the_requests_own_value_wins(qwen3: Admission) -> None:
     """A sampling field of the request stays."""
     body = {"messages": HELLO, "temperature": 0.2, "reasoning_effort": "none"}
 
-    assert temperature(body, CHAT, qwen3) == 0.2
+    assert 0.2 == temperature(body, CHAT, qwen3)
 
 
 def test_a_server_that_switches_thinking_off() -> None:
@@ -104,8 +104,8 @@ def test_a_server_that_switches_thinking_off() -> None:
     server = admission("Qwen/Qwen3-8B", {"enable_thinking": False})
     on = {"messages": HELLO, "chat_template_kwargs": {"enable_thinking": True}}
 
-    assert temperature({"messages": HELLO}, CHAT, server) == 0.7
-    assert temperature(on, CHAT, server) == 0.6
+    assert 0.7 == temperature({"messages": HELLO}, CHAT, server)
+    assert 0.6 == temperature(on, CHAT, server)
 
 
 def test_a_preset_that_is_named() -> None:
