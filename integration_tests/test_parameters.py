@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from optimum.quanto.library.extensions import get_extension
+from optimum.quanto.library.extensions import get_extension  # type: ignore[import-untyped]
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
