@@ -226,6 +226,10 @@ def _take_files(files: list[int], numbers: list[int]) -> None:
     for file, number in zip(moved, numbers, strict=True):
         os.dup2(file, number)
         os.close(file)
+    # Python's own streams remember what kind of file they were opened on.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _prepare(request: dict[str, Any], address: str) -> list[str]:
