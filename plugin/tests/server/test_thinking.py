@@ -122,4 +122,4 @@ def test_every_family_has_a_variant_where_it_matters() -> None:
     """The families whose vendors have values for both kinds are known."""
     both = {f.name for f in families() if f.thinking and f.when(True) != f.when(False)}
 
-    assert {"qwen3", "qwen3.5", "qwen3.8", "minicpm5", "nemotron-3-nano", "smollm3"} <= both
+    assert {"qwen3", "qwen3.5", "qwen3.8", "minicpm5", "nemotron-3-nano-omni", "smollm3"} <= both
