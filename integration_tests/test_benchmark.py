@@ -44,13 +44,14 @@ def test_compile() -> None:
 
 
 def test_batching() -> None:
-    """Rounds of one manager with presets and without take turns; the ratio is of tokens/s."""
+    """Rounds of one manager with presets and without take turns; the ratios are of their rates."""
     pytest.importorskip("transformers.generation.continuous_batching.cb_logits_processors")
     numbers = benchmark("batching")
 
-    assert {"with 8 presets", "without presets"} == numbers["tokens/s"].keys()
-    assert all(rate > 0 for found in numbers["tokens/s"].values() for rate in found)
+    assert {"with 8 presets", "without presets"} == numbers["rates"].keys()
+    assert all(rate > 0 for found in numbers["rates"].values() for pair in found for rate in pair)
     assert numbers["ratio"] > 0
+    assert numbers["processor ratio"] > 0
 
 
 def test_ways() -> None:

@@ -26,6 +26,7 @@ from transformers import (
     ContinuousBatchingConfig,
     GenerationConfig,
 )
+from transformers.generation.continuous_batching.offloading_manager import OffloadingManager
 from transformers.generation.continuous_batching.requests import RequestState
 
 from temperament import EngineError, PresetError
@@ -55,11 +56,13 @@ CHAINS: dict[str, dict[str, Any]] = {
     "forced_eos_token_id": {"forced_eos_token_id": [5]},
     "frequency_penalty": {"frequency_penalty": 2.0, "temperature": 0.2},
     "logit_bias": {"logit_bias": {7: 6.0, 9: 6.0}},
+    "min_k": {"min_k": True},
     "min_new_tokens": {"min_new_tokens": 9, "logit_bias": {2: 50.0}, "eos_token_id": 2},
     "min_p": {"min_p": 0.3},
     "mirostat": {"mirostat": 2, "mirostat_tau": 2.0},
     "no_repeat_ngram_size": {"no_repeat_ngram_size": 1, "temperature": 0.4},
     "p_less": {"p_less": True},
+    "p_less_norm": {"p_less_norm": True},
     "presence_penalty": {"presence_penalty": 1.5, "temperature": 0.4},
     "remove_invalid_values": {"remove_invalid_values": True},
     "renormalize_logits": {"renormalize_logits": True},
@@ -150,24 +153,46 @@ def with_generate(hub: SimpleNamespace, prompt: list[int], preset: Any, seed: in
 
 
 @pytest.fixture
-def offloaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the requests that lost their cache while they were running."""
+def offloaded(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The ids of the requests that lost their cache, and of those whose cache went to the CPU pool.
+
+    The pool's memory is pinned, which takes an accelerator: here it is ordinary memory.
+    """
     lost: list[str] = []
-    original = RequestState.create_equivalent_initial_request
+    pooled: list[str] = []
+    restart, to_pool = (
+        RequestState.create_equivalent_initial_request,
+        OffloadingManager._offload_to_cpu,
+    )
+    empty = torch.empty
 
     def noted(state: Any) -> Any:
         lost.append(state.request_id)
-        return original(state)
+        return restart(state)
+
+    def noted_in_pool(*arguments: Any) -> Any:
+        moved = to_pool(*arguments)
+        pooled.extend(moved)
+        return moved
+
+    def unpinned(*size: Any, pin_memory: bool = False, **options: Any) -> torch.Tensor:
+        return empty(*size, **options)
 
     monkeypatch.setattr(RequestState, "create_equivalent_initial_request", noted)
-    return lost
+    monkeypatch.setattr(OffloadingManager, "_offload_to_cpu", noted_in_pool)
+    if not torch.accelerator.is_available():
+        monkeypatch.setattr(torch, "empty", unpinned)
+    return SimpleNamespace(lost=lost, pooled=pooled)
 
 
 class TestTheSameText:
     """`generate`, continuous batching alone, and in a busy batch: the same tokens."""
 
-    def test_every_stage(self, hub: SimpleNamespace, offloaded: list[str]) -> None:
-        """Every stage, and modes, in a batch whose requests lose their cache and come back."""
+    def test_every_stage(self, hub: SimpleNamespace, offloaded: SimpleNamespace) -> None:
+        """Every stage, and modes: alone, and in batches whose requests lose their cache for a time.
+
+        They begin again from their tokens, or get the cache back from a pool on the CPU.
+        """
         assert CHAINS.keys() == {stage.name for stage in STAGES}
         presets = [
             {"max_tokens": TOKENS, **chain, "reproducible": True} for chain in CHAINS.values()
@@ -186,15 +211,20 @@ class TestTheSameText:
                 output = results(alone.manager, 1)[name]
 
                 assert (None, expected[number]) == (output.error, output.generated_tokens), preset
-        busy = generate_batch(
-            hub.model, prompts, presets, hub.tokenizer, seeds=range(len(presets)),
-            generation_config=GenerationConfig(eos_token_id=-1),
-            continuous_batching_config=small(40),
+        busy, pooled = (
+            generate_batch(
+                hub.model, prompts, presets, hub.tokenizer, seeds=range(len(presets)),
+                generation_config=GenerationConfig(eos_token_id=-1),
+                continuous_batching_config=small(40, cpu_offload_space=space),
+            )
+            for space in (0, 0.01)
         )  # fmt: skip
 
         assert plain != expected[0]
-        assert offloaded
+        assert offloaded.lost
+        assert offloaded.pooled
         assert expected == [output.generated_tokens for output in busy]
+        assert expected == [output.generated_tokens for output in pooled]
 
     def test_beside_requests_without_a_preset(self, hub: SimpleNamespace) -> None:
         """A request without a preset draws by the manager's own values, the others by theirs."""
@@ -381,14 +411,15 @@ class TestWhatGoesWrong:
 
         assert TOKENS == len(done[bad].generated_tokens)
         assert expected == done[name].generated_tokens
-        assert {"top_a": 1} == running.attached.fallbacks
+        assert 1 == running.attached.fallbacks["top_a"]
         assert "goes on without a preset; RuntimeError: broken, in top_a" in caplog.text
 
     @pytest.mark.parametrize("what", ["place", "_enter", "_sweep", "_catch_up"])
     def test_an_error_outside_of_the_stages(
         self, hub: SimpleNamespace, running: Any, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
-        """The requests of that batch go on without their presets."""
+        """The requests of that batch go on without their presets, and are counted."""
+        before = running.attached.fallbacks.get("batch", 0)
 
         def broken(*_: Any, **__: Any) -> Any:
             raise RuntimeError("broken")
@@ -397,9 +428,11 @@ class TestWhatGoesWrong:
             patch.setattr(batched_rows.BatchedRows, what, broken)
             bad = running.manager.add_request(hub.prompts[0], preset={"frequency_penalty": 1.0})
             done = results(running.manager, 1)
+        counted = running.attached.fallbacks["batch"] - before
         self.test_a_preset_by_name(hub, running)
 
         assert TOKENS == len(done[bad].generated_tokens)
+        assert (TOKENS if what == "place" else 1) <= counted
 
 
 class TestManagersThatCannot:

@@ -17,6 +17,7 @@ from transformers.generation.continuous_batching.cb_logits_processors import (
 )
 
 from temperament.batch.arrays import to_device
+from temperament.engines.guard import BATCH
 from temperament.engines.transformers.batched_rows import NO_PRESET, BatchedRows, logger
 
 
@@ -40,7 +41,8 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
     `checks` has a check for each argument of `add_request`: it returns whether the value has the
     right type, and raises if it can't run; both fail the one request. `rows` builds the rows
     when the first request is to draw a token: only then their number is known. `before` is given if
-    other processors run ahead of this one: they are undone in the rows that have a preset.
+    other processors run ahead of this one: they are undone in the rows that have a preset. `count`
+    is told `batch` for each batch that goes on without its presets after an internal error.
     """
 
     ignored_kwargs = ()
@@ -50,7 +52,9 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
         checks: Mapping[str, Callable[[Any], bool]],
         rows: Callable[[], BatchedRows],
         before: Before | None,
+        count: Callable[[str], None],
     ) -> None:
+        self._count = count
         self.supported_kwargs = {
             name: _type_that_checks(name, check) for name, check in checks.items()
         }
@@ -74,6 +78,7 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
             slots = self.rows.place(states)
         except Exception:  # it would end the manager for everybody
             logger.exception("temperament: internal error: this batch goes on without presets")
+            self._count(BATCH)
             slots = np.full(len(states), NO_PRESET, dtype=np.int64)
         self._index = np.flatnonzero(slots != NO_PRESET)
         self._slots = slots[self._index]

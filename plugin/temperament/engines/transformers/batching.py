@@ -72,7 +72,10 @@ class Attached:
 
     @property
     def fallbacks(self) -> dict[str, int]:
-        """How many requests went on without their preset after an internal error, by stage."""
+        """How many requests went on without their preset after an internal error, by stage.
+
+        `batch` counts the errors of no stage, and steps of a whole batch without its presets.
+        """
         return dict(self._counts.fallbacks)
 
     def request_kwargs(self, preset: OnePreset, *, seed: int | None = None) -> dict[str, Any]:
@@ -102,7 +105,9 @@ class Attached:
         for name in _FIELDS:
             if (kind := processors.supported_keys.get(name)) is not None:
                 checks[name] = partial(_check_field, name, kind)
-        added = BatchedPresets(checks, lambda: self._rows_of(manager), before)
+        added = BatchedPresets(
+            checks, lambda: self._rows_of(manager), before, self._counts.fallback
+        )
         chain.insert(own[-1] + 1 if own else len(chain), added)
         if before is not None:
             chain.insert(own[0], before)
