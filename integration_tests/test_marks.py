@@ -9,7 +9,9 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import mistral_common
@@ -26,30 +28,34 @@ LITELLM = "lib/*/site-packages/litellm/litellm_core_utils/tokenizers"
 TEKKEN = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
 
 
-def of_litellm(name: str, _: Path) -> Any:
+@cache
+def of_litellm(name: str) -> Any:
     """A tokenizer that LiteLLM brings."""
     for folder in (Path(sys.prefix) / "clients").glob(LITELLM):
         return PreTrainedTokenizerFast(tokenizer_file=str(folder / f"{name}_tokenizer.json"))
     pytest.skip("LiteLLM isn't installed in .venv/clients (scripts/setup does)")
 
 
-def of_model(name: str, _: Path) -> Any:
+@cache
+def of_model(name: str) -> Any:
     """The tokenizer of a test model."""
     return AutoTokenizer.from_pretrained(model_path(name))
 
 
-def of_mistral(_: str, folder: Path) -> Any:
+@cache
+def of_mistral(_: str) -> Any:
     """Tekken, in vLLM's wrapper."""
     from vllm.tokenizers.mistral import MistralTokenizer
 
-    shutil.copy(TEKKEN, folder / "tekken.json")
-    return MistralTokenizer.from_pretrained(str(folder))
+    with TemporaryDirectory() as folder:
+        shutil.copy(TEKKEN, Path(folder) / "tekken.json")
+        return MistralTokenizer.from_pretrained(folder)
 
 
 class Answer(NamedTuple):
     """An answer in parts, each with its mode; a mark belongs to the part that it ends."""
 
-    tokenizer: Callable[[str, Path], Any]
+    tokenizer: Callable[[str], Any]
     name: str
     # whose formats are those of `configs/models`
     model: str
@@ -81,9 +87,9 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda one: f"{one.name}-{one.preset}-{one.model}")
-def test_the_switch_falls_on_the_right_token(answer: Answer, tmp_path: Path) -> None:
+def test_the_switch_falls_on_the_right_token(answer: Answer) -> None:
     """Each part, cut by the tokenizer together with what follows it, is in its mode."""
-    tokenizer = answer.tokenizer(answer.name, tmp_path)
+    tokenizer = answer.tokenizer(answer.name)
     preset = Catalogue.load(environment=False).for_model(answer.model)[answer.preset]
     switching = Switching.of(preset)
     assert switching is not None
