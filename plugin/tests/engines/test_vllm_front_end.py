@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from vllm import SamplingParams
+from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from temperament.engines.vllm import front_end
 from temperament.engines.vllm.processor import TemperamentLogitsProcessor
@@ -47,6 +48,14 @@ READS_PRESETS = {
     "another program": (["program.py", "run-batch", "--grpc", "--config", "its.json"], LOADED),
     "another node": ([*SERVE, "--headless"], {}),
 }
+
+
+def vllms_parser() -> Any:
+    """vLLM's parser, with two of its options."""
+    parser = FlexibleArgumentParser()
+    parser.add_argument("--config")
+    parser.add_argument("--additional-config", type=json.loads, default={})
+    return parser
 
 
 def config(**settings: Any) -> Any:
@@ -113,6 +122,8 @@ def test_a_headless_engine_of_the_rust_front_end(
         found = front_end.is_below("vllm-rs", engine), front_end.is_below("vllm-rs")
         running.communicate()
     below = front_end.is_below("vllm-rs", engine)
+    with pytest.raises(EngineError, match=r"allow: can't be kept.*VLLM_USE_RUST_FRONTEND=1"):
+        front_end.check(config(allow=[]), [*SERVE, "--headless"], RUST)
     monkeypatch.setattr(front_end, "is_below", lambda program: program == "vllm-rs")
     with pytest.raises(EngineError, match=r"allow: can't be kept.*given: vllm-rs serve"):
         front_end.check(config(allow=[]), [*SERVE, "--headless"], LOADED)
@@ -142,13 +153,38 @@ def test_a_config_file(tmp_path: Path, lines: str, refused: bool) -> None:
     """Options of a `--config` file count like those of the command line."""
     file = tmp_path / "server.yaml"
     file.write_text(lines)
-    for arguments in (["--config", str(file)], [f"--config={file}"]):
-        try:
-            front_end.check(config(allow=[]), [*SERVE, *arguments], LOADED)
-        except EngineError:
-            assert refused
-        else:
-            assert not refused
+    try:
+        front_end.check(config(allow=[]), [*SERVE, "--config", str(file)], LOADED)
+    except EngineError:
+        assert refused
+    else:
+        assert not refused
+
+
+@pytest.mark.parametrize(
+    ("lines", "lost"),
+    [
+        ("additional-config: {temperament: {default: chat}}\n", True),
+        ('additional_config: \'{"temperament": {"allow": []}}\'\n', True),
+        ("additional-config: {another: 1}\n", False),
+        ("[no map]\n", False),
+        ("{\n", False),
+    ],
+)
+def test_a_config_file_that_vllm_ignores(tmp_path: Path, lines: str, lost: bool) -> None:
+    """vLLM reads `--config FILE`, and passes over `--config=FILE`: settings there would be lost."""
+    file = tmp_path / "server.yaml"
+    file.write_text(lines)
+    arguments = [*SERVE, f"--config={file}"]
+    if lost:
+        with pytest.raises(EngineError) as caught:
+            front_end.check(config(), arguments, LOADED)
+        assert f"allowed: --config {file}" in str(caught.value)
+    else:
+        front_end.check(config(), arguments, LOADED)
+    parsed = vars(vllms_parser().parse_args([f"--config={file}"]))
+
+    assert {} == parsed["additional_config"]
 
 
 BODIES: list[Any] = [

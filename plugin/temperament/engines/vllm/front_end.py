@@ -24,10 +24,10 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 RUST = "VLLM_USE_RUST_FRONTEND"
 RUST_MANAGER = "vllm-rs"
 COMMAND_LINE = ("vllm", "main")  # `vllm ...`, `python -m vllm.entrypoints.cli.main ...`
+CONFIG = "--additional-config"
+MODULES = ("run_batch", "grpc_server")
 OTHERS = ("api_server", "bench", "launch")
 
 logger = init_logger("vllm.temperament")
@@ -62,11 +64,14 @@ def check(
     """
     arguments = _expanded(sys.argv if arguments is None else arguments)
     environment = os.environ if environment is None else environment
+    if problems := list(_ignored_settings(arguments)):
+        raise EngineError(problems)
     start = _without_plugins(arguments, environment)
     if "--headless" in arguments:
-        if not is_below(RUST_MANAGER):  # the front end is on another node
+        if is_below(RUST_MANAGER):
+            start = f"{RUST_MANAGER} serve"
+        if not start:  # the front end is on another node
             return
-        start = f"{RUST_MANAGER} serve"
     promises = settings.read(config.additional_config).promises
     problems = []
     if promises and (start or not plugins.ours_is_named(environment)):
@@ -121,7 +126,7 @@ def _options(arguments: Sequence[str]) -> Namespace:
             return super().parse_known_args(*arguments, **others)[0], []  # others aren't wrong
 
     parser = Parser(add_help=False)
-    parser.add_argument("--additional-config", type=json.loads, default={})
+    parser.add_argument(CONFIG, type=json.loads, default={})
     parser.add_argument("--distributed-executor-backend")
     parser.add_argument("--data-parallel-backend")
     options: Namespace = parser.parse_args(list(arguments))
@@ -178,12 +183,39 @@ def _expanded(arguments: Sequence[str]) -> list[str]:
 
     first = 2 if command else 1
     files: list[str] = []
-    for number, each in enumerate(arguments):
-        name, _, path = each.partition("=")
+    for name, path in pairwise(arguments):
         if name == "--config":
-            path = path or next(iter(arguments[number + 1 :]), "")
             files += FlexibleArgumentParser().load_config_file(path)
     return [_dashed(each) for each in (*arguments[:first], *files, *arguments[first:])]
+
+
+def _ignored_settings(arguments: Sequence[str]) -> Iterator[Problem]:
+    """Yields each `--config=FILE` with settings: vLLM ignores it, and reads `--config FILE` alone.
+
+    Read in vLLM 0.32.0 and 0.33.0.
+    """
+    program, command = _command(arguments)
+    if not command and program not in (*MODULES, *OTHERS):
+        return
+    for each in arguments:
+        name, _, path = each.partition("=")
+        if name == "--config" and path and _has_settings(path):
+            yield Problem(
+                each,
+                "",
+                "vLLM ignores the file, and the settings of Temperament in it",
+                allowed=f"--config {path}",
+                reason="unsupported",
+            )
+
+
+def _has_settings(path: str) -> bool:
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    with suppress(Exception):  # whatever is wrong with a file that vLLM doesn't read
+        options = pairwise(FlexibleArgumentParser().load_config_file(path))
+        return any("temperament" in value for name, value in options if _dashed(name) == CONFIG)
+    return False
 
 
 def _dashed(argument: str) -> str:
