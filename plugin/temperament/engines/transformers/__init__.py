@@ -11,6 +11,7 @@
 `processor` runs the stages of the presets, `arguments` turns everything else that they set into
 arguments of `generate`, and `traced_generation` also returns the mode of each token.
 `batching` does the same for each request of a manager of continuous batching.
+`serve` has the `generate` with which `transformers serve` takes a preset for each request.
 """
 
 from temperament.engines.transformers.arguments import generate_kwargs
