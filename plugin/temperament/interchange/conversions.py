@@ -20,12 +20,12 @@ def at_least_0(value: Any) -> Any:
 
 def above_0(value: Any) -> Any:
     """Returns a limit if it is above 0; otherwise it is off, None."""
-    return value if value > 0 else None
+    return None if value <= 0 else value
 
 
 def from_0(value: Any) -> Any:
     """Returns a seed of 0 or more; a lower one means a random seed, None."""
-    return value if value >= 0 else None
+    return None if value < 0 else value
 
 
 def as_texts(value: Any) -> list[str]:

@@ -102,7 +102,9 @@ def read(dialect: Dialect, fields: Mapping[str, Any], *, defaults: bool = True) 
     reading = Reading()
     present = {str(name): value for name, value in fields.items() if value is not None}
     for name in [name for name in present if name in dialect.aliases]:
-        present.setdefault(dialect.aliases[name], present.pop(name))
+        value, usual = present.pop(name), dialect.aliases[name]
+        if present.setdefault(usual, value) != value:
+            reading.note("lost", name, value, f"{usual} is set too")
     take_unsupported(present, dialect.unsupported, dialect.reasons, reading)
     dialect.before_read(present, reading)
     for name, value in present.items():

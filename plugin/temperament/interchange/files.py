@@ -13,16 +13,27 @@ from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.dialect import Dialect, read, write
 from temperament.presets import Preset, source
 
+MAX_DEPTH = 100  # levels of a JSON file
+
 
 def json_object(text: str, title: str) -> dict[str, Any]:
-    """A JSON object. Raises `PresetError`."""
+    """A JSON object of at most `MAX_DEPTH` levels. Raises `PresetError`."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise wrong(title, f"not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise wrong(title, "not a JSON object", content)
+    if _is_deeper(content, MAX_DEPTH):
+        raise wrong(title, "nested too deeply", allowed=f"at most {MAX_DEPTH} levels")
     return content
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    inner = content.values() if isinstance(content, dict) else content
+    if not isinstance(content, (dict, list)):
+        return False
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def yaml_map(text: str, title: str) -> dict[str, Any]:

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from temperament.interchange.base import Format, Note, Reading, Writing, wrong
+from temperament.interchange.base import (
+    UNSUPPORTED,
+    CantSayError,
+    Format,
+    Note,
+    Reading,
+    Writing,
+    wrong,
+)
 from temperament.interchange.conversions import above_0, as_texts, at_least_0, from_0
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import json_object, json_text, looks_like_json
@@ -27,6 +35,7 @@ _MIROSTAT = f"{_SCOPE}llama.mirostatSampling"
 _BIASES = f"{_SCOPE}llama.logitBias"
 _WINDOW = f"taken for {LLAMA_CPP}'s: the last {WINDOW} tokens, those of the prompt too"
 _NO_TFS = f"{LLAMA_CPP}, with which it runs GGUF, has no tail-free sampling any more"
+_NOT_A_BOX = 'allowed: {"checked": true, "value": ...}, or "checked": false'
 _USUAL = ("top_k", "tfs", "typical_p", "top_p", "min_p", "xtc", "temperature")
 # a preset's parameter -> LM Studio's name in `mirostatSampling`
 _OF_MIROSTAT = {
@@ -49,15 +58,18 @@ def _box(
     def read_box(box: Any) -> Any:
         if not isinstance(box, Mapping):
             return to_preset(box)
-        if box["checked"]:
-            return to_preset(box["value"])
-        return PARAMETERS[name].neutral if name in PARAMETERS else None
+        checked, value = box.get("checked"), box.get("value")
+        if checked is False:
+            return PARAMETERS[name].neutral if name in PARAMETERS else None
+        if checked is not True or value is None:
+            raise CantSayError(_NOT_A_BOX)
+        return to_preset(value)
 
     return Field(name, read_box, lambda value: {"checked": True, "value": value}, remark)
 
 
 def _mirostat_is_on(fields: Mapping[str, Any]) -> bool:
-    return bool((fields.get(_MIROSTAT) or {}).get("version"))
+    return bool(fields.get(_MIROSTAT, {}).get("version"))
 
 
 def _order(fields: Mapping[str, Any]) -> tuple[str, ...]:
@@ -65,15 +77,38 @@ def _order(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:
-    if _mirostat_is_on(fields):
-        numbers = fields[_MIROSTAT]
-        reading.preset |= {
-            ours: numbers[theirs] for ours, theirs in _OF_MIROSTAT.items() if theirs in numbers
-        }
-    pairs = fields.pop(_BIASES, ())
-    if biases := {token: bias for token, bias in pairs if bias != "-inf"}:
-        reading.preset["logit_bias"] = biases
-    if bans := [token for token, bias in pairs if bias == "-inf"]:
+    numbers = fields.get(_MIROSTAT)
+    if isinstance(numbers, Mapping) and numbers.get("version") is not None:
+        _read_mirostat(numbers, reading)
+    elif numbers is not None:
+        reading.note("lost", _MIROSTAT, fields.pop(_MIROSTAT), 'allowed: {"version": ..., ...}')
+    if _BIASES in fields:
+        _read_biases(fields.pop(_BIASES), reading)
+
+
+def _read_mirostat(numbers: Mapping[str, Any], reading: Reading) -> None:
+    is_on = numbers["version"] != 0
+    for ours, theirs in _OF_MIROSTAT.items():
+        if numbers.get(theirs) is not None and (is_on or theirs == "version"):
+            reading.preset[ours] = numbers[theirs]
+    for name in numbers.keys() - _OF_MIROSTAT.values():
+        reading.note("lost", f"{_MIROSTAT}.{name}", numbers[name], UNSUPPORTED)
+
+
+def _read_biases(pairs: Any, reading: Reading) -> None:
+    biases: dict[int, Any] = {}
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        match pair:
+            case [int() as token, bias] if not isinstance(token, bool):
+                if token in biases:
+                    earlier = [token, biases[token]]
+                    reading.note("lost", _BIASES, earlier, "a later pair has the same token")
+                biases[token] = bias
+            case _:
+                reading.note("lost", _BIASES, pair, 'allowed: [token id, bias or "-inf"]')
+    if numbers := {token: bias for token, bias in biases.items() if bias != "-inf"}:
+        reading.preset["logit_bias"] = numbers
+    if bans := [token for token, bias in biases.items() if bias == "-inf"]:
         reading.preset["suppress_tokens"] = bans
 
 
@@ -136,16 +171,24 @@ DIALECT = Dialect(
 def _read(text: str, section: str) -> Reading:
     content = json_object(text, TITLE)
     try:
-        entries = {entry["key"]: entry["value"] for entry in content["operation"]["fields"]}
+        pairs = [(entry["key"], entry["value"]) for entry in content["operation"]["fields"]]
     except (KeyError, TypeError):
+        pairs = [(None, None)]
+    if not all(isinstance(key, str) for key, _ in pairs):
         allowed = '{"operation": {"fields": [{"key": ..., "value": ...}]}}'
-        raise wrong(TITLE, "not a preset", list(content), allowed) from None
+        raise wrong(TITLE, "not a preset", list(content), allowed)
+    entries = dict(pairs)
     others = {name: entries.pop(name) for name in [*entries] if not _is_sampling(name)}
     reading = read(DIALECT, entries, defaults=False)
     reading.note("left", "operation", None, "what isn't listed has the loaded model's values")
     for name, value in others.items():
         reading.note("left", name, value, "isn't a sampling parameter")
-    if content.get("load", {}).get("fields"):
+    last = {name: number for number, (name, _) in enumerate(pairs)}
+    for number, (name, value) in enumerate(pairs):
+        if number != last[name]:
+            reading.note("lost", name, value, "a later entry has the same key")
+    load = content.get("load")
+    if load.get("fields") if isinstance(load, Mapping) else load:
         reading.note("left", "load", "…", "belongs to the model's loading")
     return reading
 

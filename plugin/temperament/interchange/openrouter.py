@@ -50,7 +50,9 @@ def _config(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for name in ("config", "data", "designated_version", "designatedVersion"):
         inner = content.get(name)
         if isinstance(inner, Mapping):
-            return inner if name == "config" else _config(inner)
+            found = inner if name == "config" else _config(inner)
+            if found is not None:
+                return found
     return None
 
 

@@ -106,6 +106,59 @@ FILES = [
         {"top_p": 0.8},
         {("lost", "llm.prediction.newSampling"), ("left", "load"), ("left", "ext.virtualModel.a")},
     ),
+    File(  # values of other shapes: each is lost with a note
+        "lmstudio",
+        "d.preset.json",
+        json.dumps(
+            written(
+                topPSampling={"value": 0.9},
+                minPSampling={"checked": "false", "value": 0.1},
+                repeatPenalty={"checked": True},
+                llama_presencePenalty={"checked": True, "value": None},
+                llama_mirostatSampling=[2],
+                llama_logitBias=[[7, 1], [7, 2], {"8": 1}, "12", ["9", 1], [9, "-inf"]],
+                topKSampling=5,
+            )
+            | {"load": None}
+        ),
+        {"logit_bias": {7: 2.0}, "suppress_tokens": [9], "top_k": 5},
+        {
+            ("lost", f"llm.prediction.{name}")
+            for name in (
+                "topPSampling",
+                "minPSampling",
+                "repeatPenalty",
+                "llama.presencePenalty",
+                "llama.mirostatSampling",
+                "llama.logitBias",
+            )
+        },
+    ),
+    File(  # the last entry of a key counts, and mirostat of version 0 is off
+        "lmstudio",
+        "e.preset.json",
+        json.dumps(
+            {
+                "operation": {
+                    "fields": [
+                        {"key": "llm.prediction.temperature", "value": 0.5},
+                        {"key": "llm.prediction.temperature", "value": 0.7},
+                        {
+                            "key": "llm.prediction.llama.mirostatSampling",
+                            "value": {"version": 0, "learningRate": 0.1, "decay": 1},
+                        },
+                    ]
+                },
+                "load": ["a"],
+            }
+        ),
+        {"temperature": 0.7, "mirostat": 0},
+        {
+            ("lost", "llm.prediction.temperature"),
+            ("lost", "llm.prediction.llama.mirostatSampling.decay"),
+            ("left", "load"),
+        },
+    ),
 ]
 EXPORTS = [
     Export(
@@ -141,6 +194,9 @@ WRONG = [
     Wrong("lmstudio", '{"operation": {"fields": [1]}}', "not a preset"),
     Wrong("lmstudio", '{"name": "a"}', "not a preset"),
     Wrong("lmstudio", "[]", "not a JSON object"),
+    Wrong("lmstudio", '{"operation": {"fields": [{"key": null, "value": 1}]}}', "not a preset"),
+    Wrong("lmstudio", json_of(maxPredictedTokens=on(float("nan"))), "max_tokens: not allowed"),
+    Wrong("lmstudio", json_of(a=[]).replace("[]", "[" * 400 + "]" * 400), "nested too deeply"),
 ]
 
 test_reading, test_recognition = file_tests(FILES)

@@ -21,6 +21,14 @@ FILES = [
         {"repetition_penalty": 1.1, "top_k": 0, "top_p": 0.9},
         {("lost", "response_format")},
     ),
+    File(
+        "openrouter",
+        "both.json",
+        """{"data": {"slug": "a"}, "designated_version": {"config": {"top_k": 3, "max_tokens": 5,
+        "max_completion_tokens": 9}}}""",
+        {"top_k": 3, "max_tokens": 5},
+        {("lost", "max_completion_tokens")},
+    ),
 ]  # fmt: skip
 EXPORTS = [
     Export(
