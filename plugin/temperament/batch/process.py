@@ -166,18 +166,33 @@ _kept: dict[Hashable, tuple[Catalogue, Run]] = {}
 
 def _key(presets: Presets, logits: Tensor) -> Hashable | None:
     """What decides about a step without tokens; None for presets with values that can change."""
-    named = _by_value(presets)
-    return None if named is None else (named, len(logits), logits.device)
-
-
-def _by_value(presets: Any) -> Hashable | None:
-    if isinstance(presets, (str, Preset)):
-        return presets
-    if isinstance(presets, Mapping):
-        # 1, 1.0 and True are equal, and not each is allowed where the others are
-        items = tuple((name, type(value), value) for name, value in presets.items())
-        return items if all(kind in (int, float, str, bool) for _, kind, _ in items) else None
-    if isinstance(presets, Sequence):
+    if isinstance(presets, Sequence) and not isinstance(presets, (str, bytes)):
         each = tuple(map(_by_value, presets))
-        return None if None in each else each
+        named: Hashable | None = None if None in each else ("rows", each)
+    else:
+        named = _by_value(presets)
+    if named is None:
+        return None
+    stream = None
+    if logits.is_cuda:
+        if torch.cuda.is_current_stream_capturing():
+            return None  # what a graph reads may never be freed
+        stream = torch.cuda.current_stream(logits.device)  # no other one waits for its uploads
+    return named, len(logits), logits.device, stream
+
+
+def _by_value(preset: Any) -> Hashable | None:
+    if type(preset) is str:
+        return preset
+    if isinstance(preset, Preset):
+        try:
+            hash(preset)
+        except (TypeError, ValueError):  # values that weren't checked
+            return None
+        return preset
+    if isinstance(preset, Mapping):
+        # 1, 1.0 and True are equal, and not each is allowed where the others are
+        items = tuple((name, type(value), value) for name, value in preset.items())
+        if all(kind in (int, float, str, bool) for _, kind, _ in items):
+            return "values", items
     return None

@@ -409,6 +409,31 @@ class TestCallsAlike:
 
         assert [1, 2] == kept
 
+    def test_lists_and_maps_that_are_empty(self) -> None:
+        """A list without presets is refused although a map without values was taken before."""
+        logits = torch.zeros(2, 9)
+        process(logits, {})
+        process(logits, [{}, {}])
+
+        with pytest.raises(InputError, match="presets: one for each row; given: 0"):
+            process(logits, [])
+        with pytest.raises(UnknownPreset):
+            process(logits, [[], []])  # type: ignore[list-item]
+
+    def test_a_list_in_itself(self) -> None:
+        """It is no preset."""
+        presets: list[Any] = []
+        presets.append(presets)
+
+        with pytest.raises(UnknownPreset):
+            process(torch.zeros(1, 9), presets)
+
+    def test_numbers_of_numpy(self) -> None:
+        """A `Preset` whose values JSON doesn't have, and which so has no digest."""
+        preset = Preset("a", {"temperature": np.float32(0.5)})
+
+        assert torch.equal(torch.ones(1, 9) / 0.5, process(torch.ones(1, 9), preset))
+
     def test_a_list_that_grows(self) -> None:
         """A list in a preset's values may be changed by its owner between calls."""
         values = {"suppress_tokens": [1]}
