@@ -193,11 +193,15 @@ BODIES: list[Any] = [
     {"preset": None},
     [],
     {"top_a": 0.2, "temperature": {"from": 1, "to": 0.5, "over": 9}, "preset_trace": True},
+    {"rep_pen": 1.1, "api_type": "vllm"},  # SillyTavern's
 ]
-BATCH = "".join(json.dumps({"body": body}) + "\n" for body in BODIES) + "\n{\n"
+# With spaces that vLLM takes off, and that aren't JSON's.
+BATCH = "".join(f"\u3000{json.dumps({'body': body})}\x0c\n" for body in BODIES) + "\n{\n"
 FIELDS = [
+    (6, "body.api_type", "'vllm'"),
     (2, "body.preset", "'code'"),
     (5, "body.preset_trace", "True"),
+    (6, "body.rep_pen", "1.1"),
     (5, "body.temperature", "{'from': 1, 'to': 0.5, 'over': 9}"),
     (5, "body.top_a", "0.2"),
 ]

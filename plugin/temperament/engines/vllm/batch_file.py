@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from temperament.errors import Problem, shown
+from temperament.interchange.sillytavern_request import MARKERS, is_request
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.fields import plugin_fields, sampling_fields
 from temperament.server.selection import FIELD
@@ -99,7 +100,8 @@ def _without_secrets(source: str) -> str:
 def _body(line: str) -> dict[str, Any]:
     """Returns the body of a request; {} for a line that vLLM refuses itself."""
     try:
-        request = json.loads(line)
+        # As vLLM does: JSON itself has fewer kinds of spaces than Python.
+        request = json.loads(line.strip())
     except (ValueError, RecursionError):
         return {}
     body = request.get("body") if isinstance(request, dict) else None
@@ -113,3 +115,6 @@ def _fields(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in sampling_fields(body, _CHAT).items():
         if plugin_fields(_CHAT).includes(name, value):
             yield name, value
+    if is_request(body):
+        for name in sorted(MARKERS & body.keys()):
+            yield name, body[name]
