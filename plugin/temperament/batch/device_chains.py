@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ def kernel_start(stages: Stages) -> int:
     return start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChainStep:
     """The rest of every row's chain.
 
@@ -89,15 +89,20 @@ class ChainStep:
     banned: Texts | None
     rows: None = None  # all of them, as in a `BatchStep`
 
-    @property
+    @cached_property
     def on_some(self) -> bool:
         """Returns whether the kernel of biases, penalties and bans is launched."""
         return max(self.operations) >= layout.ON_SOME
 
-    @property
+    @cached_property
     def on_all(self) -> bool:
         """Returns whether the kernel of shapes and cuts is launched."""
         return min(self.operations) < layout.ON_SOME
+
+    @cached_property
+    def counting(self) -> bool:
+        """Returns whether a row needs a number for each token of the vocabulary."""
+        return not self.operations.isdisjoint(_COUNTING)
 
     @property
     def launches(self) -> int:
@@ -146,6 +151,8 @@ class DeviceChains:
         self._stale = True
         # values and ids of the tokens that are left of each row, for as many rows as were seen
         self._left: tuple[Tensor, Tensor] | None = None
+        # by rows and vocabulary, where they are large enough
+        self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._nothing: dict[int, _Unused] = {}
         # a number and a flag for each position of a row's history, or entry of its longest list
         self._before = torch.empty(0, device=device)
@@ -248,6 +255,8 @@ class DeviceChains:
         step = ChainStep(self, zero, operations, scheduled=False, breakers=None, banned=None)
         logits = torch.zeros(1, vocabulary, device=self._device)
         self.run(logits, step, Inputs(history, None, None, None, {}))
+        extend_matches(zero.int()[:, None], zero, history)
+        append_tokens(zero.int()[:, None], zero, zero, zero[:, None].clone(), zero.clone())
 
     def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
@@ -256,7 +265,7 @@ class DeviceChains:
 
         rows = logits.shape[0]
         unused = self._unused(rows)
-        history, lengths = inputs.history or unused.history, unused.integers[:, None]
+        history, lengths = inputs.history or unused.history, unused.lengths
         if inputs.matches is not None:
             lengths = inputs.matches.length
         roots, windows, automata = [unused.zeros] * 2, [-1, -1], unused.automata
@@ -265,13 +274,11 @@ class DeviceChains:
                 roots[number], windows[number] = texts.root, texts.window
                 automata = texts.automata
         most = max(history.tokens.shape[1], self._lists.longest)
-        if self._before.numel() < rows * most:
+        if self._before.shape[0] < rows * most:
             self._before = torch.empty(2 * rows * most, device=self._device)
             self._flags = torch.empty_like(self._before, dtype=torch.int8)
-        counts = self._counts
-        if step.operations & _COUNTING and counts.numel() < logits.numel():
-            counts = torch.zeros(logits.numel(), dtype=torch.int32, device=self._device)
-            self._counts = counts
+        if step.counting and self._counts.shape[0] < rows * logits.shape[1]:
+            self._counts = torch.zeros(logits.numel(), dtype=torch.int32, device=self._device)
         run_biases(
             logits,
             step.places,
@@ -289,9 +296,10 @@ class DeviceChains:
             roots[1],
             windows[1],
             [automata.next, automata.hit, *automata[2:]],
-            self._flags[: rows * most],
-            self._before[: rows * most],
-            counts,
+            self._flags,
+            self._before,
+            most,
+            self._counts,
         )
 
     def _run_chain(
@@ -300,13 +308,9 @@ class DeviceChains:
         from temperament.kernels.chain import run_chain
 
         rows = logits.shape[0]
-        history = inputs.history
         programs, _, seeds, protected = self._tensors[:4]
         unused = self._unused(rows)
-        zeros = unused.zeros
-        tokens, prompt_ends, ends = zeros[:, None], zeros, zeros
-        if history is not None:
-            tokens, prompt_ends, ends = history.tokens, history.prompt_end, history.end
+        zeros, history = unused.zeros, inputs.history or unused.history
         entries, banks = zeros, []
         for stage in ("mirostat", "adaptive_p"):
             bank = [unused.doubles, unused.floats, unused.floats, zeros, zeros]
@@ -317,7 +321,7 @@ class DeviceChains:
             banks.append(bank)
         newline = unused.flags
         if inputs.vocabulary is not None:
-            newline = inputs.vocabulary.newline.view(torch.int8)
+            newline = inputs.vocabulary.newline_bytes
         lists = self._room(*logits.shape)
         run_chain(
             logits,
@@ -327,9 +331,9 @@ class DeviceChains:
             number_rows,
             seeds,
             entries,
-            tokens,
-            prompt_ends,
-            ends,
+            history.tokens,
+            history.prompt_end,
+            history.end,
             *banks,
             protected,
             newline,
@@ -348,13 +352,16 @@ class DeviceChains:
         return torch.where(integer, values.round(), values.float().double())
 
     def _room(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
-        from temperament.kernels.chain import sizes
+        if (rows, vocabulary) not in self._rooms:
+            from temperament.kernels.chain import sizes
 
-        shape = (rows, sizes(vocabulary).capacity)
-        if self._left is None or self._left[0].numel() < rows * shape[1]:
-            values = torch.empty(shape, device=self._device)
-            self._left = (values, torch.empty(shape, dtype=torch.int32, device=self._device))
-        return self._left
+            size = rows * sizes(vocabulary).capacity
+            if self._left is None or len(self._left[0]) < size:
+                values = torch.empty(size, device=self._device)
+                self._left = values, torch.empty_like(values, dtype=torch.int32)
+                self._rooms.clear()
+            self._rooms[rows, vocabulary] = self._left
+        return self._rooms[rows, vocabulary]
 
     def _unused(self, rows: int) -> _Unused:
         if rows not in self._nothing:
@@ -369,11 +376,12 @@ class _Unused(NamedTuple):
 
     # [rows] each
     zeros: Tensor
-    integers: Tensor
     floats: Tensor
     doubles: Tensor
     # [1]
     flags: Tensor
+    # [rows, 1]
+    lengths: Tensor
     # of no tokens
     history: History
     # of no texts
@@ -386,10 +394,10 @@ class _Unused(NamedTuple):
         long = torch.zeros(2, dtype=torch.int64, device=device)
         return cls(
             zeros,
-            torch.zeros(rows, dtype=torch.int32, device=device),
             torch.zeros(rows, device=device),
             torch.zeros(rows, dtype=torch.float64, device=device),
             torch.zeros(1, dtype=torch.int8, device=device),
+            torch.zeros(rows, 1, dtype=torch.int32, device=device),
             History(zeros[:, None], zeros, zeros, zeros),
             Automata(small, none, long, long, long, small[0], none[0]),
         )
@@ -405,3 +413,15 @@ def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
 
     result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
     return result
+
+
+def append_tokens(
+    table: Tensor, slots: Tensor, position: Tensor, tokens: Tensor, end: Tensor
+) -> None:
+    """Copies the token of each row's slot at `position` to `tokens`, and `position` + 1 to `end`.
+
+    `table` is [slots, positions], `tokens` [rows, positions] int64, the others [rows] int64.
+    """
+    from temperament.kernels.tokens import append_tokens as run
+
+    run(table, slots, position, tokens, end)

@@ -36,11 +36,8 @@ class PlaceLists:
     def __init__(self) -> None:
         # place -> list -> (its entries, their prefixes)
         self._lists: dict[int, dict[int, tuple[Array, Array]]] = {}
-
-    @property
-    def longest(self) -> int:
-        """Returns the number of entries of the longest list."""
-        return max((len(e) for lists in self._lists.values() for e, _ in lists.values()), default=0)
+        # the number of entries of the longest list, as of the last call of `joined`
+        self.longest = 0
 
     def write(self, place: int, name: str, entries: Sequence[Entry]) -> None:
         """Sets a list of a place."""
@@ -64,6 +61,7 @@ class PlaceLists:
                 tokens += len(prefix)
                 parts.append(shifted)
                 prefixes.append(prefix)
+        self.longest = int(sizes.max(initial=0))
         ends = np.cumsum(sizes.reshape(-1), dtype=np.int32)
         starts = np.zeros((places, count + 1), dtype=np.int32)
         starts[:, 1:] = ends.reshape(sizes.shape)

@@ -89,8 +89,8 @@ class Rows:
         self._modes = Modes(slots, device, vocabulary, drafts=drafts)
         self._places = SlotPlaces(self.table, slots, self.device)
         self._vocabulary = vocabulary
-        # [vocabulary] bool: whether a token contains a newline, once a stage asks for it
-        self._newline: Tensor | None = None
+        # facts about the tokens, once a stage asks for them
+        self._facts: Vocabulary | None = None
         # by needs: [slots] whether the slot has one of them; cleared when a request is written,
         # cleared or swapped
         self._used: dict[tuple[str, ...], Flags] = {}
@@ -99,6 +99,8 @@ class Rows:
         # slot -> its preset's label
         self._labels: dict[int, str] = {}
         self._uploads = Uploads(self.device)
+        # a batch, and whether an error in its steps leaves the logits
+        self._once: tuple[Batch, bool] | None = None
         # the last batch, and its slots' bytes; None after a request was written, cleared or swapped
         self._last: tuple[bytes, Batch] | None = None
 
@@ -124,7 +126,10 @@ class Rows:
     def changes_once(self, slots: Slots, vocabulary: int) -> bool:
         """Returns whether an error in a step of these slots leaves the logits as they were."""
         batch = self.batch(slots)
-        return not len(batch.modal) and self.table.changes_once(batch.places, vocabulary)
+        if self._once is None or self._once[0] is not batch:
+            once = not len(batch.modal) and self.table.changes_once(batch.places, vocabulary)
+            self._once = batch, once
+        return self._once[1]
 
     def uses(self, slots: Slots, *needs: str) -> Flags:
         """Returns [rows] bool: whether a slot's request has one of these needs."""
@@ -427,9 +432,9 @@ class Rows:
     def _tokens(self, batch: Batch, vocabulary: int) -> Vocabulary | None:
         if self._vocabulary is None or not batch.vocabulary:
             return None
-        if self._newline is None:
+        if self._facts is None:
             tokens = self._vocabulary().tokens[:vocabulary]
             newline = np.zeros(vocabulary, dtype=np.bool_)
             newline[: len(tokens)] = [b"\n" in token for token in tokens]
-            self._newline = to_device(newline, self.device)
-        return Vocabulary(self._newline)
+            self._facts = Vocabulary(to_device(newline, self.device))
+        return self._facts

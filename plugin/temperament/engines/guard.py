@@ -55,6 +55,8 @@ class Guard:
         self._restart = restart
         self._logged: set[tuple[str, type[Exception]]] = set()
         self._buffer = torch.zeros(0)
+        # the part of the buffer that the last step used, in the shape of its logits
+        self._copy = self._buffer
 
     def run(
         self,
@@ -145,7 +147,9 @@ class Guard:
 
     def _copy_of(self, logits: Tensor) -> Tensor:
         """Returns a copy, [rows, vocab], in a buffer that all steps share."""
-        size = logits.numel()
-        if self._buffer.numel() < size or self._buffer.device != logits.device:
-            self._buffer = torch.empty(size, device=logits.device)
-        return self._buffer[:size].view(logits.shape).copy_(logits)
+        if self._copy.shape != logits.shape or self._copy.device != logits.device:
+            size = logits.numel()
+            if self._buffer.numel() < size or self._buffer.device != logits.device:
+                self._buffer = torch.empty(size, device=logits.device)
+            self._copy = self._buffer[:size].view(logits.shape)
+        return self._copy.copy_(logits)

@@ -18,7 +18,7 @@ _library.define(
     "Tensor number_rows, Tensor tokens, Tensor starts, Tensor prompt_ends, Tensor ends, "
     "Tensor lengths, Tensor entries, Tensor prefixes, Tensor list_starts, Tensor breaker_roots, "
     "int breaker_window, Tensor banned_roots, int banned_window, Tensor[] automata, "
-    "Tensor(b!) completes, Tensor(c!) before, Tensor(d!) counts) -> ()"
+    "Tensor(b!) completes, Tensor(c!) before, int most, Tensor(d!) counts) -> ()"
 )
 
 
@@ -43,6 +43,7 @@ def _run_biases(
     automata: list[Tensor],
     completes: Tensor,
     before: Tensor,
+    most: int,
     counts: Tensor,
 ) -> None:
     rows, vocabulary = logits.shape
@@ -83,7 +84,7 @@ def _run_biases(
         completes,
         before,
         counts,
-        before.numel() // rows,
+        most,
         BLOCK=BLOCK,
         num_warps=WARPS,
         enable_fp_fusion=False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -96,9 +97,14 @@ class Ends:
     limit: Tensor
 
 
-@dataclass(slots=True)
+@dataclass
 class Vocabulary:
     """Facts about the tokens themselves, the same for all rows."""
 
     # [vocabulary] bool: whether a token contains a newline
     newline: Tensor
+
+    @cached_property
+    def newline_bytes(self) -> Tensor:
+        """Returns [vocabulary] int8, the same for kernels."""
+        return self.newline.view(torch.int8)

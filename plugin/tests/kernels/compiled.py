@@ -97,6 +97,18 @@ def compile_matches(target: Any) -> Any:
     return _compiled(extend_matches, target, types, {"BLOCK": matches.BLOCK}, matches.WARPS)
 
 
+def compile_tokens(target: Any) -> Any:
+    """Returns the compiled kernel that copies new tokens."""
+    from temperament.kernels import tokens
+    from temperament.kernels.device.tokens import append_tokens
+
+    types = {"table": "*i32", "rows": "i32", "table_stride": "i64", "token_stride": "i64"}
+    return _compiled(append_tokens, target, types, {"BLOCK": tokens.BLOCK}, tokens.WARPS)
+
+
+SIMPLE = {"biases": compile_biases, "matches": compile_matches, "tokens": compile_tokens}
+
+
 def resources(kernel: Any) -> dict[str, int]:
     """Returns a compiled kernel's bytes of shared memory, its registers and its bytes of stack."""
     found = {"shared": int(kernel.metadata.shared)}
@@ -118,7 +130,7 @@ def main(names: list[str]) -> None:
     """Compiles for each target."""
     vocabularies = VOCABULARIES if "--all" in names else (BENCHMARKED,)
     for name in names:
-        for part, compiled in {"biases": compile_biases, "matches": compile_matches}.items():
+        for part, compiled in SIMPLE.items():
             if name != "--all":
                 found = resources(compiled(target_of(name)))
                 print(json.dumps({"target": name, "kernel": part, **found}), flush=True)

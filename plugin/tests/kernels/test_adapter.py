@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from temperament.batch import arrays
-from temperament.batch.device_chains import DeviceChains
+from temperament.batch import arrays, running_tokens
+from temperament.batch.device_chains import SWITCH, DeviceChains
 from tests import rows
 from tests.engines.runners import VOCABULARY, Row, V2Runner
 
@@ -43,6 +43,40 @@ def test_an_error_leaves_the_logits(
     assert rows.same_bits(done, logits)
     assert 2 == sum(runner.meter.fallbacks.values())
     assert copied == bool(runner.batch._guard._buffer.numel())
+
+
+def test_the_tokens_of_a_batch_are_copied_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then only new ones are; a text that changes otherwise, or another batch, is copied anew."""
+    chain = {"frequency_penalty": 0.5, "no_repeat_ngram_size": 2}
+    texts = [[4], [4, 5], [4, 5, 4], [4, 5, 4, 5, 6, 6], [4, 5, 4, 5, 6, 6, 4]]
+    batches = [(0, 1), (0, 1), (0, 1), (0, 1), (0, 1), (1,), (1, 0)]
+    logits = torch.randn(2, VOCABULARY)
+    copied = []
+
+    def run() -> list[torch.Tensor]:
+        runner, _ = runner_of(chain)
+        done = []
+        for text, batch in zip([*texts, *texts[-1:] * 2], batches, strict=True):
+            requests = [Row(slot, chain, [1, 2], [slot, *text], []) for slot in batch]
+            for request in requests:
+                committed = torch.tensor([1, 2, request.slot, *text], dtype=torch.int32)
+                runner.tokens[request.slot, : len(committed)] = committed
+            done.append(runner.step(requests, logits[: len(batch)].clone()))
+        assert not runner.meter.fallbacks
+        return done
+
+    def counted(*arguments: Any) -> None:
+        copied.append(arguments)
+        append_tokens(*arguments)
+
+    append_tokens = running_tokens.append_tokens
+    monkeypatch.setattr(running_tokens, "append_tokens", counted)
+    actual = run()
+
+    assert 3 == len(copied)
+    monkeypatch.delenv(SWITCH)
+    assert all(rows.same_bits(*pair) for pair in zip(actual, run(), strict=True))
+    assert 3 == len(copied)
 
 
 def test_a_step_uploads_nothing_until_a_request_comes(monkeypatch: pytest.MonkeyPatch) -> None:

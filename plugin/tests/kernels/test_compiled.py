@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 # threads of a block, for a large vocabulary
-THREADS = {"chain": 512, "biases": 256, "matches": 256}
+THREADS = {"chain": 512, "biases": 256, "matches": 256, "tokens": 128}
 REGISTERS = 65_536  # of a multiprocessor
 MOST_STACK = 512  # bytes of a thread's stack, for spilled registers and calls in float64
 MOST_SHARED = 48 * 1024  # bytes that every GPU gives without being asked

@@ -61,19 +61,20 @@ def _prepared(presets: list[dict[str, Any]], stack: ExitStack) -> tuple[Any, Any
     """Returns (the adapter's rows, a step's context, its logits) of a batch that decodes."""
     from temperament.engines.vllm import v2
     from temperament.engines.vllm.meter import Meter
-    from temperament.kernels import biases, chain, matches
+    from temperament.kernels import biases, chain, matches, tokens
     from temperament.plan.vocabulary import TokenBytes
     from tests.engines.runners import engine_config, sampling_params
 
     def nothing(*_: Any) -> None:
         """Launches nothing."""
 
-    def extended(lengths: Any, slots: Any, tokens: Any, *_: Any) -> Any:
-        return lengths[:ROWS]
+    def extended(lengths: Any, *_: Any) -> Any:
+        return lengths
 
     stack.enter_context(patch.object(chain, "run_chain", nothing))
     stack.enter_context(patch.object(biases, "run_biases", nothing))
     stack.enter_context(patch.object(matches, "extend_matches", extended))
+    stack.enter_context(patch.object(tokens, "append_tokens", nothing))
     middle = LENGTH // 2
     prompts = torch.full((ROWS,), 4, dtype=torch.int32)
     states = SimpleNamespace(
@@ -85,8 +86,8 @@ def _prepared(presets: list[dict[str, Any]], stack: ExitStack) -> tuple[Any, Any
         prefill_len=SimpleNamespace(np=np.full(ROWS, 4, dtype=np.int32)),
         total_len=SimpleNamespace(gpu=prompts.clone()),
     )
-    tokens = TokenBytes(tuple(bytes([65 + token]) for token in range(VOCABULARY)))
-    stack.enter_context(patch.object(v2, "token_bytes", lambda _: tokens))
+    texts = TokenBytes(tuple(bytes([65 + token]) for token in range(VOCABULARY)))
+    stack.enter_context(patch.object(v2, "token_bytes", lambda _: texts))
     batch = v2.V2Batch(engine_config(speculative_config=None), states, Meter())
     for slot in range(ROWS):
         batch.add(slot, sampling_params(presets[slot % len(presets)], seed=slot))

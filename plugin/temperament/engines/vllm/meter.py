@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Meter:
 
     def step(self, seconds: float, switches: int) -> None:
         """Records a step of the batch, and the number of mode switches since the start."""
-        bucket = sum(seconds > bound for bound in BUCKETS)
+        bucket = bisect_left(BUCKETS, seconds)
         self._buckets[bucket] += 1
         self._seconds += seconds
         files = self._open()

@@ -21,7 +21,8 @@ from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
 from temperament.batch.device_chains import do_without_kernels, runs_kernels
-from temperament.batch.rows import Batch, Rows
+from temperament.batch.rows import Rows
+from temperament.batch.running_tokens import RunningTokens
 from temperament.engines.guard import Guard
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
@@ -97,8 +98,8 @@ class V2Batch:
         self._snapshots = Snapshots()
         # slots of requests that joined and for which no snapshot has been searched yet
         self._joined: set[int] = set()
-        # the last batch, with where its tokens start and its prompts end: [rows] int64 each
-        self._known: tuple[Batch, Tensor, Tensor] | None = None
+        # the tokens, without speculative decoding
+        self._running = RunningTokens(self._states.device)
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; returns whether we change its logits."""
@@ -173,11 +174,17 @@ class V2Batch:
             self._restore_preempted(slots)
             self._seen[slots] = lengths
         batch = self.rows.batch(slots)
-        history = self._history(context, batch if part is None else None) if batch.tokens else None
+        drafting = context.expanded_idx_mapping.shape[0] != context.idx_mapping_np.shape[0]
+        history = None
+        if batch.tokens and (self._drafts or part is not None):
+            history = self._history(context)
+        elif batch.tokens:
+            tables = self._states.all_token_ids.gpu, self._states.prompt_len.gpu
+            history = self._running.history(batch, *tables, context.pos, lengths)
         if history is not None and part is not None:
             history = history.select(part)
         new = self._drafts + 1  # the most tokens that a step commits
-        if len(context.expanded_idx_mapping) == len(context.idx_mapping_np):  # no draft tokens
+        if not drafting:
             # Without speculative decoding, the upper bounds of the lengths are the lengths.
             ends = None if self._drafts else lengths
             return self.rows.run(logits, slots, history, ends, new=new)
@@ -242,20 +249,9 @@ class V2Batch:
             if snapshot is not None:
                 self.rows.restore(slot, snapshot)
 
-    def _history(self, context: LogitsContext, batch: Batch | None) -> History:
-        """Each row's tokens: the committed ones from the runner's table, then its draft tokens.
-
-        `batch` is what is known of the requests, None for some of their rows.
-        """
+    def _history(self, context: LogitsContext) -> History:
+        """Each row's tokens: the committed ones from the runner's table, then its draft tokens."""
         longest = int(context.seq_lens_upper_bound_np.max())
-        if batch is not None and len(context.expanded_idx_mapping) == len(batch.slots):
-            tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, batch.index)
-            end = context.pos.long() + 1
-            if self._known is None or self._known[0] is not batch:
-                prompt_end = self._states.prompt_len.gpu.index_select(0, batch.index).long()
-                self._known = batch, torch.zeros_like(end), prompt_end
-            _, start, prompt_end = self._known
-            return History(tokens.long(), start, prompt_end, end)
         rows = context.expanded_idx_mapping.long()
         tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, rows).long()
         end = context.pos.long() + 1
