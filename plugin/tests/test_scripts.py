@@ -15,7 +15,9 @@ COMMANDS = sorted(path.name for path in SCRIPTS.iterdir() if path.is_file())
 
 def test_every_command_is_executable() -> None:
     """Every file of scripts/ is a command without a suffix that can be run."""
-    assert {"benchmark", "demo", "fuzz", "kernels", "setup", "soak", "structure", "test"} <= set(COMMANDS)
+    assert {"benchmark", "demo", "fuzz", "kernels", "setup", "soak", "structure", "test"} <= set(
+        COMMANDS
+    )
     assert [] == [name for name in COMMANDS if not os.access(SCRIPTS / name, os.X_OK)]
     assert [] == [name for name in COMMANDS if Path(name).suffix]
 
