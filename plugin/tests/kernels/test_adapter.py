@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from temperament.batch import arrays, running_tokens
-from temperament.batch.device_chains import SWITCH, DeviceChains
+from temperament.batch.device_chains import SWITCH, DeviceChains, append_tokens
 from tests import rows
 from tests.engines.runners import VOCABULARY, Row, V2Runner
 
@@ -69,7 +69,6 @@ def test_the_tokens_of_a_batch_are_copied_once(monkeypatch: pytest.MonkeyPatch) 
         copied.append(arguments)
         append_tokens(*arguments)
 
-    append_tokens = running_tokens.append_tokens
     monkeypatch.setattr(running_tokens, "append_tokens", counted)
     actual = run()
 
