@@ -421,7 +421,7 @@ class TestCallsAlike:
             process(logits, [[], []])  # type: ignore[list-item]
 
     def test_a_list_in_itself(self) -> None:
-        """It is no preset."""
+        """A list that contains itself is refused as any other wrong preset is."""
         presets: list[Any] = []
         presets.append(presets)
 
