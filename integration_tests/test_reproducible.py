@@ -26,7 +26,7 @@ CHAINS: list[dict[str, Any]] = [
     {"order": ["top_p", "temperature"], "top_p": 0.8, "temperature": 1.5},
     {"temperature": 0.9, "repetition_penalty": 1.2, "frequency_penalty": 0.4},
 ]
-TOKENS = 20
+TOKENS = 30
 
 Requests = list[dict[str, Any]]
 
