@@ -149,10 +149,11 @@ def process(
         loaded = settings["catalogue"] = Catalogue.load()
         key = _key(presets, logits)
     kept, run = _kept.pop(key, (None, None))  # no other thread has it meanwhile
-    if run is None or kept is not loaded:
+    new = run is None or kept is not loaded
+    if run is None or new:
         run = Run(presets, rows=logits.shape[0], device=logits.device, **settings)
     result = run.run(logits, inplace=inplace)
-    if key is not None and loaded is not None and run.same_at_every_step:
+    if key is not None and loaded is not None and (not new or run.same_at_every_step):
         _kept[key] = loaded, run
         for oldest in [*_kept][:-_MOST_KEPT]:
             _kept.pop(oldest, None)
