@@ -2,7 +2,8 @@
 
 The fields are those of a request; each goes to the provider that answers, which runs its own order
 and may ignore what it doesn't know. What a preset doesn't set is off. Source:
-`/presets/{slug}/chat/completions` and "Parameters" of OpenRouter's API reference, July 2026.
+`/presets/{slug}/chat/completions` and "Parameters" of OpenRouter's API reference, read in November
+2026.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from temperament.errors import PresetError
 from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.conversions import as_texts, biases_as_map, biases_of
 from temperament.interchange.dialect import Dialect, Field, read, write
@@ -72,7 +74,7 @@ def _write(preset: Preset) -> tuple[str, list[Note]]:
 def _looks(name: str, text: str) -> bool:
     try:
         return _config(json_object(text, TITLE)) is not None
-    except Exception:
+    except PresetError:
         return False
 
 
