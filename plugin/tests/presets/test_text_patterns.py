@@ -32,7 +32,7 @@ def test_the_time(pattern: str) -> None:
 
     `fnmatch` takes 100 times as long for the first.
     """
-    begin = time.perf_counter()
+    begin = time.process_time()
 
     assert not matches(pattern, "a" * 1_000_000)
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 5

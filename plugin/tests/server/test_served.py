@@ -183,13 +183,11 @@ class TestRoutes:
         assert "mine.yaml:1: temperature: not allowed" in broken.json()["error"]["message"]
         assert "mine.yaml:1: temperature" in listed["problems"][0]
         file.write_text("temperature: 0.75\n")
-        assert {
-            "object": "reload",
-            "loaded": server.loaded,
-        } == client.post("/v1/presets/reload").json()
+        answer = client.post("/v1/presets/reload").json()
         listed = client.get("/v1/presets").json()
+        assert {"object": "reload", "loaded": server.loaded} == answer
         assert [] == listed["problems"]
-        assert listed["loaded"] == server.loaded
+        assert server.loaded == listed["loaded"]
         assert {"temperature": 0.75} == client.get("/v1/presets/mine").json()["parameters"]
 
     def test_before_the_start(self) -> None:
