@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Places
-from temperament.batch.lists import PlaceLists
 from temperament.batch.merge import Stages
+from temperament.batch.place_lists import PlaceLists
 from temperament.batch.ramp import Ramp
 from temperament.batch.request import Request
 from temperament.kernels import layout
@@ -261,7 +261,7 @@ class DeviceChains:
     def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
     ) -> None:
-        from temperament.kernels.biases import run_biases
+        from temperament.kernels.run_biases import run_biases
 
         rows = logits.shape[0]
         unused = self._unused(rows)
@@ -305,7 +305,7 @@ class DeviceChains:
     def _run_chain(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
     ) -> None:
-        from temperament.kernels.chain import run_chain
+        from temperament.kernels.run_chain import run_chain
 
         rows = logits.shape[0]
         programs, _, seeds, protected = self._tensors[:4]
@@ -353,7 +353,7 @@ class DeviceChains:
 
     def _room(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
         if (rows, vocabulary) not in self._rooms:
-            from temperament.kernels.chain import sizes
+            from temperament.kernels.run_chain import sizes
 
             size = rows * sizes(vocabulary).capacity
             if self._left is None or len(self._left[0]) < size:
@@ -409,7 +409,7 @@ def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
     `lengths` is [slots, capacity] int32, `slots` [rows] int64. Returns the rows' matches, [rows,
     positions] int32.
     """
-    from temperament.kernels.matches import extend_matches as run
+    from temperament.kernels.extend_matches import extend_matches as run
 
     result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
     return result
@@ -422,6 +422,6 @@ def append_tokens(
 
     `table` is [slots, positions], `tokens` [rows, positions] int64, the others [rows] int64.
     """
-    from temperament.kernels.tokens import append_tokens as run
+    from temperament.kernels.append_tokens import append_tokens as run
 
     run(table, slots, position, tokens, end)

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from temperament.batch.arrays import Flags, Places, Slots, Uploads, to_device
 from temperament.batch.drafts import Drafts
-from temperament.batch.history import TokenLog
-from temperament.batch.matches import SuffixMatches, rebuild
-from temperament.batch.modes import Modes, RowModes
 from temperament.batch.places import SlotPlaces
 from temperament.batch.request import Request
+from temperament.batch.row_modes import Modes, RowModes
 from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
+from temperament.batch.suffix_matches import SuffixMatches, rebuild
 from temperament.batch.table import Table
+from temperament.batch.token_log import TokenLog
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Vocabulary

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from temperament.interchange import vllm
-from temperament.interchange.base import Format, Note, Reading, Writing, wrong
 from temperament.interchange.conversions import as_texts
 from temperament.interchange.dialect import Dialect, Field, read, write
 from temperament.interchange.files import looks_like_yaml, only_section, yaml_map, yaml_text
+from temperament.interchange.format import Format, Note, Reading, Writing, wrong
 from temperament.presets import Preset
 from temperament.presets.temperature_scales import scales
 

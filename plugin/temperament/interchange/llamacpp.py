@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temperament.interchange.base import UNSUPPORTED, CantSayError, Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
@@ -24,6 +23,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import UNSUPPORTED, CantSayError, Reading, Writing
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from temperament.interchange.base import Reading, Writing
 from temperament.interchange.conversions import as_texts, assume, biases_as_map, biases_of
 from temperament.interchange.dialect import Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "mlx-lm"

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from temperament.errors import PresetError
-from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.conversions import above_0, at_least_0, from_0
 from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.format import Format, Note, Reading, wrong
 from temperament.interchange.llamacpp import PENALTY_FIELDS, add_window, penalties_off
 from temperament.presets import Preset
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.interchange import webui
-from temperament.interchange.base import Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
@@ -26,6 +25,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "SillyTavern"

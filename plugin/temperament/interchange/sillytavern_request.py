@@ -11,7 +11,6 @@ from typing import Any
 
 from temperament.errors import Problem, RequestError, shown
 from temperament.interchange import sillytavern, webui
-from temperament.interchange.base import Note, Reading
 from temperament.interchange.conversions import slope_is_off
 from temperament.interchange.dialect import (
     READ_BY_ORDER,
@@ -20,6 +19,7 @@ from temperament.interchange.dialect import (
     read,
     take_unsupported,
 )
+from temperament.interchange.format import Note, Reading
 from temperament.presets.fields import MOVABLE
 
 # A body with two of these fields is one of SillyTavern's.

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Reading, Writing, scaled
 from temperament.interchange.conversions import (
     assume,
     bans_text,
@@ -22,6 +21,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, is_used
 from temperament.interchange.files import looks_like_yaml, yaml_format
+from temperament.interchange.format import CantSayError, Reading, Writing, scaled
 from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from temperament.errors import Problem, RequestError
-from temperament.server.fields import PluginFields
+from temperament.server.plugin_fields import PluginFields
 
 LARGE_BYTES = 64 * 1024  # a smaller body is parsed at once, which takes less than 0.1 ms
 MAX_SCANNED_QUOTES = 10_000  # a body with more quotes is parsed as fast as it is scanned

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from temperament.batch.history import TokenLog
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.batch.table import Table
+from temperament.batch.token_log import TokenLog
 from temperament.ops.history import History
 from temperament.presets import Chain
 from temperament.stages import STAGES

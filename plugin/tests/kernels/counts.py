@@ -168,7 +168,7 @@ def some_logits(count: int) -> Tensor:
 
 def passes(values: dict[str, Any], count: int = 2) -> float:
     """Counts a step of some rows under the interpreter, as passes over their logits."""
-    from temperament.kernels import chain
+    from temperament.kernels import run_chain
 
     rows = Rows(count)
     for row in range(count):
@@ -176,10 +176,10 @@ def passes(values: dict[str, Any], count: int = 2) -> float:
     tokens = torch.randint(1000, (count, LENGTH), generator=torch.Generator().manual_seed(1))
     ends = [torch.full((count,), position) for position in (0, LENGTH // 2, LENGTH)]
     logits = some_logits(count)
-    narrow = chain.sizes(VOCABULARY)
+    narrow = run_chain.sizes(VOCABULARY)
     # The interpreter's time follows the number of blocks; the bytes don't depend on it.
     wide = narrow._replace(block=8 * narrow.block)
-    with patch.object(chain, "sizes", lambda _: wide), _bytes() as moved:
+    with patch.object(run_chain, "sizes", lambda _: wide), _bytes() as moved:
         rows.run(logits, np.arange(count), History(tokens, *ends), np.full(count, LENGTH))
     return moved[0] / (logits.numel() * logits.element_size())
 

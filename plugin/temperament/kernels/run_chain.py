@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.chain import run_chain as kernel
+from temperament.kernels.device.run_chain import run_chain as kernel
 
 PIVOTS = 8  # bounds among which a search counts at once
 WIDEST = 2048  # logits of a block, and of the list of the tokens that are left

@@ -30,7 +30,7 @@ from temperament.batch.mode_state import (
 from temperament.batch.mode_tables import ModeAutomata
 from temperament.ops.blocks import branches
 from temperament.ops.history import History
-from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.matches import rebuild
 from temperament.batch.request import request_of
 from temperament.batch.run import Context, execute
+from temperament.batch.suffix_matches import rebuild
 from temperament.batch.table import Table
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History, Matches

@@ -68,7 +68,7 @@ from temperament.kernels.device.opcodes import (
 )
 from temperament.kernels.device.row import SPAN, Row, extremes, least_logit
 from temperament.kernels.device.search import BY_NEARNESS, BY_VALUE, collect, extent, search
-from temperament.kernels.device.states import State, drawn, store
+from temperament.kernels.device.state import State, drawn, store
 from temperament.kernels.device.sums import Sums, sums_of
 from temperament.kernels.device.winner import winner_of
 from temperament.kernels.device.writing import emit, rewrite

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.tokens import append_tokens as kernel
+from temperament.kernels.device.append_tokens import append_tokens as kernel
 
 BLOCK = 128  # rows of a program
 WARPS = 4

@@ -1,7 +1,7 @@
 """A preset's modes and rules over a vocabulary: which rule a trigger sets off in which mode.
 
 This is the last of the automata. Texts are read with it token by token: by `tracer` on the host
-and by `batch.modes` on the device.
+and by `batch.row_modes` on the device.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from temperament.batch.request import (
     seed_or_new,
 )
 from temperament.batch.rows import TOKENS, Rows
-from temperament.engines.transformers.source import SourceStages, without_the_source
+from temperament.engines.transformers.encoder_source import SourceStages, without_the_source
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
-from temperament.plan.automata.modes import Switching
+from temperament.plan.automata.mode_automaton import Switching
 from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from temperament import Run, process
-from temperament.batch.modes import Modes
 from temperament.batch.request import request_of
+from temperament.batch.row_modes import Modes
 from temperament.batch.rows import Rows
 from temperament.batch.run import execute_expanded
 from temperament.ops.history import History
 from temperament.plan.automata import cache
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
