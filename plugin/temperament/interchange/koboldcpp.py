@@ -100,10 +100,22 @@ _UNSUPPORTED = {
     "use_default_badwordsids": False,
 }
 _NOT_SAMPLING = (
-    "prompt", "memory", "images", "max_context_length", "n", "genkey", "trim_stop", "quiet",
-    "render_special", "logprobs", "grammar_retain_state", "replace_instruct_placeholders",
-    "negative_prompt", "stream", "sampler_len",
-)  # fmt: skip
+    "prompt",
+    "memory",
+    "images",
+    "max_context_length",
+    "n",
+    "genkey",
+    "trim_stop",
+    "quiet",
+    "render_special",
+    "logprobs",
+    "grammar_retain_state",
+    "replace_instruct_placeholders",
+    "negative_prompt",
+    "stream",
+    "sampler_len",
+)
 _PENALTIES = {"rep_pen": "repetition_penalty", "presence_penalty": "presence_penalty"}
 _BESIDE_MIROSTAT = (
     "dynatemp_low",

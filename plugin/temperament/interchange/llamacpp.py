@@ -285,16 +285,36 @@ DIALECT = Dialect(
     not_sampling={
         "samplers": READ_BY_ORDER,
         **dict.fromkeys(
-            ("prompt", "messages", "model", "stream", "cache_prompt", "id_slot", "n_keep",
-             "n_probs", "n_discard", "n_indent", "t_max_predict_ms", "grammar", "json_schema",
-             "ignore_eos", "min_keep", "post_sampling_probs", "return_tokens", "lora",
-             "response_fields", "timings_per_token", "n_cache_reuse", "backend_sampling"),
+            (
+                "prompt",
+                "messages",
+                "model",
+                "stream",
+                "cache_prompt",
+                "id_slot",
+                "n_keep",
+                "n_probs",
+                "n_discard",
+                "n_indent",
+                "t_max_predict_ms",
+                "grammar",
+                "json_schema",
+                "ignore_eos",
+                "min_keep",
+                "post_sampling_probs",
+                "return_tokens",
+                "lora",
+                "response_fields",
+                "timings_per_token",
+                "n_cache_reuse",
+                "backend_sampling",
+            ),
             UNSUPPORTED,
         ),
     },
     before_read=_before_read,
     before_write=_before_write,
-)  # fmt: skip
+)
 
 
 def read_fields(fields: Mapping[str, Any]) -> Reading:

@@ -44,10 +44,18 @@ _OF_MIROSTAT = {
     "mirostat_tau": "targetEntropy",
 }
 _NOT_SAMPLING = (
-    "systemPrompt", "promptTemplate", "contextPrefill", "contextOverflowPolicy", "tools",
-    "structured", "toolCallStopStrings", "reasoning.", "speculativeDecoding.", "logProbs",
+    "systemPrompt",
+    "promptTemplate",
+    "contextPrefill",
+    "contextOverflowPolicy",
+    "tools",
+    "structured",
+    "toolCallStopStrings",
+    "reasoning.",
+    "speculativeDecoding.",
+    "logProbs",
     "llama.cpuThreads",
-)  # fmt: skip
+)
 
 
 def _box(

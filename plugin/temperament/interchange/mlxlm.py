@@ -24,9 +24,20 @@ _WINDOWS = {
     "frequency_penalty": "frequency_context_size",
 }
 _OF_THE_REQUEST = (
-    "model", "messages", "prompt", "stream", "stream_options", "draft_model", "num_draft_tokens",
-    "adapters", "logprobs", "top_logprobs", "chat_template_kwargs", "tools", "role_mapping",
-)  # fmt: skip
+    "model",
+    "messages",
+    "prompt",
+    "stream",
+    "stream_options",
+    "draft_model",
+    "num_draft_tokens",
+    "adapters",
+    "logprobs",
+    "top_logprobs",
+    "chat_template_kwargs",
+    "tools",
+    "role_mapping",
+)
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:

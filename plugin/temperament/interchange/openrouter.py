@@ -20,10 +20,22 @@ from temperament.presets import Preset
 
 TITLE = "OpenRouter"
 _OF_THE_ROUTE = (
-    "model", "models", "provider", "route", "plugins", "transforms", "reasoning", "tools",
-    "tool_choice", "parallel_tool_calls", "verbosity", "logprobs", "top_logprobs",
-    "structured_outputs", "system_prompt",
-)  # fmt: skip
+    "model",
+    "models",
+    "provider",
+    "route",
+    "plugins",
+    "transforms",
+    "reasoning",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "verbosity",
+    "logprobs",
+    "top_logprobs",
+    "structured_outputs",
+    "system_prompt",
+)
 DIALECT = Dialect(
     title=TITLE,
     fields={

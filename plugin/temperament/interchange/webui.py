@@ -54,9 +54,21 @@ THEIRS = {stage: name for name, stage in PRIORITY.items()}
 SHAPES = ("temperature", "dynamic_temperature", "smoothing")
 # The order of the stages that `sampler_priority` doesn't name: that in which they are made.
 _UNNAMED = (
-    "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "tfs",
-    "top_a", "top_n_sigma", "xtc", "dynamic_temperature", "smoothing", "mirostat",
-)  # fmt: skip
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "tfs",
+    "top_a",
+    "top_n_sigma",
+    "xtc",
+    "dynamic_temperature",
+    "smoothing",
+    "mirostat",
+)
 _UNITS = scaled("0.0001")
 _WINDOW = "it counts the window of the repetition penalty, and the prompt's tokens in it"
 _XTC = "it skips XTC at a step that would remove a newline or the end; Temperament keeps these two"
