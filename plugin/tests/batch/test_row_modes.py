@@ -85,7 +85,7 @@ def test_rows_are_in_the_modes_that_the_host_finds(branching: bool, seed: int) -
         if not branching:
             without_branches(patch)
             patch.setattr("temperament.batch.rows.branches", lambda _: False)
-            for module in ("modes", "mode_reading", "mode_rules"):
+            for module in ("row_modes", "mode_reading", "mode_rules"):
                 patch.setattr(f"temperament.batch.{module}.branches", lambda _: False)
         for slot, (preset, output) in enumerate(zip(presets, outputs, strict=True)):
             batch.write(slot, request_of(preset), [0], output)
