@@ -1,6 +1,6 @@
 """The chains of all places on the device, where the kernels read them by place.
 
-The one place that knows of the kernels. They run where there is Triton: on GPUs, unless
+Only this file calls the kernels. They run where there is Triton: on GPUs, unless
 `TEMPERAMENT_KERNELS=off`, and on the CPU only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's
 interpreter, which is for tests.
 """
@@ -54,7 +54,7 @@ def do_without_kernels(device: torch.device) -> None:
 
 
 def runs_kernels(device: torch.device) -> bool:
-    """Returns whether the kernels run on a device; a meta tensor goes the way of a GPU's."""
+    """Returns whether the kernels run on a device; a meta device is treated as a GPU."""
     if device in _failed:
         return False
     switch = os.environ.get(SWITCH)
@@ -140,7 +140,7 @@ class DeviceChains:
         self._numbers = np.zeros((places, self._columns))
         # [places] int64
         self._seeds = np.zeros(places, dtype=np.int64)
-        # [places, columns]: the schedules; a number without one is at its end all the time
+        # [places, columns]: the schedules; a number without one has a schedule that has ended
         self._to = np.zeros((places, self._columns))
         self._over = np.ones((places, self._columns), dtype=np.int64)
         self._curve = np.zeros((places, self._columns), dtype=np.int64)

@@ -52,7 +52,7 @@ PRIORITY: Mapping[str, str] = {
 }
 THEIRS = {stage: name for name, stage in PRIORITY.items()}
 SHAPES = ("temperature", "dynamic_temperature", "smoothing")
-# The order of the stages that `sampler_priority` doesn't name: that in which they are made.
+# The order of the stages that `sampler_priority` doesn't name: that in which webui creates them.
 _UNNAMED = (
     "temperature",
     "top_k",

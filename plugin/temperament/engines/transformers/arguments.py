@@ -235,7 +235,7 @@ def _check_encoder_is_known(presets: Sequence[Preset]) -> None:
         Problem(
             WHERE,
             name,
-            "reads what the encoder was given, if the model has one; a logits processor sees the"
+            "reads the input of the encoder, if the model has one; a logits processor sees the"
             " decoder's tokens alone",
             allowed="generate_kwargs(..., model=model), or inputs=inputs",
         )

@@ -163,7 +163,7 @@ def run_chain(
     nothing = tl.full((), 0.0, tl.float64)
     sums = Sums(tl.full((), 0, tl.int32), nothing + 1.0, nothing, nothing, nothing + 1.0)
     summed = tl.full((), 0, tl.int32)
-    # whether the row in memory isn't what its numbers say
+    # whether the row in memory has still to be written
     changed = tl.full((), 0, tl.int32)
     # what the first operation of a stage leaves to the next
     level = tl.full((), 0.0, tl.float64)
@@ -187,22 +187,22 @@ def run_chain(
                 listed += 1
                 row = Row(base, length, list_tokens, listed, low, high, shift, scale, best)
 
-        # What the operation asks for: a bound for the values, ...
+        # Each operation sets some of these. A cut sets the least value that stays.
         bound = best * 0.0 - INFINITY
-        # ... a search for one: the tokens stay above which there is less than `goal`, ...
+        # Or it lets that be searched for: a token stays if less than `goal` ranks above it.
         searching = tl.full((), 0, tl.int32)
         metric = tl.full((), BY_VALUE, tl.int32)
         by_mass = tl.full((), 0, tl.int32)
         goal = tl.full((), 0.0, tl.float64)
         share = tl.full((), 1.0, tl.float32)
         mean = (sums.weighted / sums.total).to(tl.float32)
-        # ... values that are written, ...
+        # A shape writes new values,
         writing = tl.full((), 0, tl.int32)
         one = tl.full((), 0.0, tl.float32)
         two = tl.full((), 0.0, tl.float32)
-        # ... a division, ...
+        # or divides the values.
         divisor = tl.full((), 1.0, tl.float32)
-        # ... a single token, or the state of the next step.
+        # A single token stays, and whether noise chooses it; or a state is stored.
         single = tl.full((), 0, tl.int32)
         noisy = tl.full((), 0, tl.int32)
         noise = tl.full((), 0, tl.int64)
