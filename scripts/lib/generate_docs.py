@@ -18,7 +18,7 @@ Chinese one.
 | matrix | docs/matrix.json, which scripts/matrix writes |
 | those of the study | docs/study/numbers.json, which scripts/study writes |
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
-| reliability, soak, fuzz, cost | JSON in docs/: scripts/lib/report_tables.py |
+| reliability, soak, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
 """
 
 import json

@@ -1,7 +1,8 @@
-"""The tables of docs/reliability.md, docs/benchmarks.md and their reports, from JSON in docs/.
+"""The tables of docs/reliability.md, docs/benchmarks.md and of the reports, from JSON in docs/.
 
-docs/reports/soak*.json and fuzz*.json are what `scripts/soak` and `scripts/fuzz` write with
-`--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes with `--write`.
+docs/reports/soak*.json, fuzz*.json and structure.json are what `scripts/soak`, `scripts/fuzz` and
+`scripts/structure` write with `--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes
+with `--write`.
 """
 
 from __future__ import annotations
@@ -55,6 +56,16 @@ CHINESE = {
     "tokens/s": "词元/秒",
     "vLLM's own": "vLLM 自带",
     "as a preset": "作为预设",
+    "this checkout": "现在",
+    "lines of the longest file of the package": "软件包最长的文件，行",
+    "lines of the longest file of scripts": "scripts 最长的文件，行",
+    "lines of the longest file of the tests": "测试最长的文件，行",
+    "imports between folders": "目录之间的导入",
+    "pairs of folders of which one imports the other": "一个导入另一个的目录对",
+    "pairs of folders that import each other": "互相导入的目录对",
+    "files of the package that name the stage `top_h`": "提到阶段 `top_h` 的文件",
+    "files of the package that name the engine `transformers`": "提到引擎 `transformers` 的文件",
+    "files of the package that name the format `tabbyapi`": "提到格式 `tabbyapi` 的文件",
 }
 
 
@@ -218,6 +229,15 @@ def served(language: str) -> str:
     return table(("tokens/s", "vLLM's own", "as a preset"), rows, language)
 
 
+def structure(trees: Mapping[str, Mapping[str, int]], language: str) -> str:
+    """The numbers of the package's structure, a column for each tree."""
+    rows = [
+        [translated(name, language), *(numbers[name] for numbers in trees.values())]
+        for name in next(iter(trees.values()))
+    ]
+    return table(("", *trees), rows, language)
+
+
 def report_tables(language: str) -> dict[str, str]:
     """Every table of this file by the name of its place."""
     return {
@@ -230,4 +250,5 @@ def report_tables(language: str) -> dict[str, str]:
         "http": over_http(read("reports/fuzz-http.json"), language),
         "cost": cost(language),
         "cost serve": served(language),
+        "structure": structure(read("reports/structure.json"), language),
     }

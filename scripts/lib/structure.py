@@ -3,9 +3,11 @@
     ./scripts/structure                          this checkout
     ./scripts/structure --commit e31d940         a commit, and this checkout beside it
     ./scripts/structure --commit e31d940 --longest 20
+    ./scripts/structure --commit e31d940 --json docs/reports/structure.json
+                                                 the report's table (then ./scripts/generate_docs)
 
 Takes: two seconds for each tree.
-Writes: nothing (a commit is unpacked into a temporary folder and removed).
+Writes: the file of --json (a commit is unpacked into a temporary folder and removed).
 
 It prints: the longest files of plugin/temperament, of scripts and of the tests; the number of
 imports from each folder of the package to each other one; the files that adding a stage, an engine
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import subprocess
 import sys
@@ -165,6 +168,7 @@ def main() -> None:
     options = parser("structure", __doc__)
     options.add_argument("--commit", action="append", default=[], help="may be repeated")
     options.add_argument("--longest", type=int, default=10, help="files of each kind (10)")
+    options.add_argument("--json", type=Path, help="write one number of each kind, print nothing")
     chosen = options.parse_args()
     with ExitStack() as stack:
         trees = {}
@@ -172,6 +176,10 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             trees[commit] = unpack(commit, folder)
         trees["this checkout"] = ROOT
+        if chosen.json:
+            numbers = {name: summary(tree) for name, tree in trees.items()}
+            chosen.json.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+            return
         for title, tops in TOPS.items():
             columns = {
                 name: [f"{size:5} {path}" for size, path in longest(tree, tops, chosen.longest)]
@@ -189,6 +197,26 @@ def main() -> None:
 def vocabulary(tree: Path) -> list[str]:
     """How often `# fmt: skip` and each word of the dialect stand in the package."""
     return [f"{occurrences(tree, text):5} {text}" for text in ("fmt: skip", *DIALECT)]
+
+
+def summary(tree: Path) -> dict[str, int]:
+    """The numbers of docs/reports/structure.md by their meaning."""
+    numbers = {
+        f"lines of the longest file of {title}": longest(tree, tops, 1)[0][0]
+        for title, tops in TOPS.items()
+    }
+    counts = imports(tree)
+    numbers["imports between folders"] = sum(counts.values())
+    numbers["pairs of folders of which one imports the other"] = len(counts)
+    numbers["pairs of folders that import each other"] = sum(
+        (target, source) in counts for source, target in counts if source < target
+    )
+    for kind, example in EXAMPLES.items():
+        files = naming(tree, example)
+        numbers[f"files of the package that name the {kind} `{example}`"] = sum(
+            file.startswith(PACKAGE) for file in files
+        )
+    return numbers | {f"`{text}`": occurrences(tree, text) for text in ("fmt: skip", *DIALECT)}
 
 
 def show(title: str, columns: dict[str, list[str]]) -> None:
