@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from transformers import PretrainedConfig
 from vllm import SamplingParams
+from vllm.exceptions import VLLMValidationError
 
 import temperament
 from temperament import Catalogue, PresetError, TemperamentError
@@ -127,6 +128,32 @@ class TestSamplingParams:
             assert (1.0, 0, None) == (without.temperature, without.top_k, chain(without))
         with pytest.raises(PresetError, match=r"suppress_tokens\.100: no such token"):
             temperament.vllm.sampling_params({"suppress_tokens": [100]}, model=llm)
+
+    @pytest.mark.parametrize(
+        ("preset", "token"),
+        [
+            ({"suppress_tokens": [3, 100]}, 100),
+            ({"bad_words_ids": [[5, 101]], "logit_bias": {"7": -1}}, 101),
+            (
+                {
+                    "modes": {"a": {"top_k": 1}, "b": {"top_k": 2}},
+                    "switch": [{"from": "a", "on": {"token": 102}, "to": "b"}],
+                },
+                102,
+            ),
+        ],
+        ids=str,
+    )
+    def test_ids_of_a_model_that_is_not_known(self, preset: dict[str, Any], token: int) -> None:
+        """vLLM's own check of a request refuses an id beyond the vocabulary, by its number."""
+        params = temperament.vllm.sampling_params(preset)
+        config: Any = SimpleNamespace(get_vocab_size=lambda: token)
+
+        validate(params)
+        with pytest.raises(
+            VLLMValidationError, match=rf"\[{token}\] in logit_bias contain out-of-vocab"
+        ):
+            params._validate_logit_bias(config)
 
     def test_a_model_of_which_only_the_name_is_known(self) -> None:
         """Nothing is below the preset, and nothing is fetched."""

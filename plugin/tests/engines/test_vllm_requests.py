@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,6 +113,19 @@ class TestRequestOf:
     def test_nothing(self, extra: Any) -> None:
         """A request without a chain runs no stage."""
         assert not request_of(params(extra), 0, 100).chain
+
+    def test_a_preset_that_no_front_end_has_read(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Behind the Rust front end a preset in `vllm_xargs` is missing, and the log names it."""
+        monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
+        read = [request_of(params({"preset": name}), 0, 100) for name in ("ab", "ab", 5)]
+
+        assert not any(request.chain for request in read)
+        assert ["vllm_xargs.preset 'ab' is", "vllm_xargs.preset 5 is"] == [
+            message.partition("temperament: ")[2].partition(" sampled")[0]
+            for message in caplog.messages
+        ]
 
     def test_a_chain(self) -> None:
         """The chain is the encoded one; seed, limit and end tokens come from the parameters."""

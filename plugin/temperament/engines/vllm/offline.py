@@ -16,7 +16,7 @@ from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.fields import SETTINGS
 from temperament.presets.model_facts import facts_of_config
 from temperament.presets.resolve import named, resolve
-from temperament.presets.token_ids import check_tokens
+from temperament.presets.token_ids import check_tokens, token_ids
 
 if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
@@ -40,9 +40,10 @@ def sampling_params(
     `generation_config.json`, as on a server; from a name alone, or without a model, it isn't known
     and what the preset doesn't set is neutral. `model_defaults` replaces it, `{}` leaves it out. A
     preset may be relative to what the model's vendor recommends. With the `LLM`, token ids that
-    the model doesn't have are refused here; the engine only logs them. `thinking` is whether the
-    model thinks before it answers (as its chat template was told), None for what its family does
-    without being told.
+    the model doesn't have are refused here; without it vLLM refuses them when it gets the request,
+    as ids of a `logit_bias`: the largest one gets a bias of 0. `thinking` is whether the model
+    thinks before it answers (as its chat template was told), None for what its family does without
+    being told.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
     that vLLM can't honour, and what `SamplingParams` raises for any other field.
@@ -77,6 +78,8 @@ def sampling_params(
         **VLLM.generation_fields(resolved.generation),
         **others,
     }
+    if vocabulary is None and (ids := token_ids(resolved)):
+        fields["logit_bias"] = {max(ids): 0.0, **(fields.get("logit_bias") or {})}
     if split.residual:
         extra = dict(fields.get("extra_args") or {})
         fields["extra_args"] = {**extra, KEY: encode(split.residual, chosen.label)}

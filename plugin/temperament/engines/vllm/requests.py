@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from vllm.logger import init_logger
+
 from temperament.batch.request import Request
 from temperament.batch.request import request_of as batch_request
 from temperament.errors import Problem, RequestError, shown
@@ -19,6 +21,10 @@ from temperament.stages import BY_NAME
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
+NAMED = "preset"
+
+logger = init_logger("vllm.temperament")
+
 _NO_CHAIN = Request()
 
 
@@ -26,10 +32,10 @@ def validate(params: SamplingParams) -> None:
     """Raises `RequestError` or `PresetError` (HTTP 400) for a chain that can't be run as it is."""
     extra = params.extra_args or {}
     if KEY not in extra:
-        if "preset" in extra:
+        if NAMED in extra:
             raise RequestError(
                 Problem(
-                    "vllm_xargs.preset",
+                    f"vllm_xargs.{NAMED}",
                     "",
                     "this server reads no presets from requests",
                     allowed="start it with VLLM_PLUGINS=temperament; offline, use"
@@ -70,16 +76,32 @@ def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Reques
     """Returns what the processor runs for a request that passed `validate`.
 
     `unseeded` is the seed of a request that has none, `vocabulary` the number of the model's
-    tokens. Raises `PresetError` for an id beyond them: offline, `validate` doesn't know the model.
+    tokens. Raises `PresetError` for an id beyond them, which `validate` can't know.
+
+    A request that names a preset here has passed no `validate`: vLLM's Rust front end doesn't call
+    it. An engine can't refuse a single request, so the log says that it is sampled without.
     """
-    text = (params.extra_args or {}).get(KEY)
+    extra = params.extra_args or {}
+    text = extra.get(KEY)
     if not isinstance(text, str):
+        if NAMED in extra:
+            _report(shown(extra[NAMED]))
         return _NO_CHAIN
     preset = _decode(text, vocabulary)
     seed = preset.generation.get("seed", unseeded) if params.seed is None else params.seed
     limit = -1 if params.max_tokens is None else params.max_tokens
     ends = tuple(sorted(params.all_stop_token_ids))
     return replace(batch_request(preset, ends), seed=seed, limit=limit, label=preset.name)
+
+
+@lru_cache(maxsize=256)
+def _report(name: str) -> None:
+    """Says in the log, once for each preset, that the front end has passed on no more than it."""
+    logger.error(
+        "temperament: vllm_xargs.preset %s is sampled without: no front end has read it;"
+        " `temperament serve` reads presets.",
+        name,
+    )
 
 
 @lru_cache(maxsize=256)
