@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
 from temperament.interchange.conversions import (
     at_least_0,
     biases_of,
@@ -20,7 +21,6 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, same_order, write
 from temperament.interchange.files import looks_like_yaml, yaml_map, yaml_text
-from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "tabbyAPI"

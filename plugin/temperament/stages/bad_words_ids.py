@@ -1,4 +1,4 @@
-"""Bad words: token sequences that the output never completes."""
+"""Bad words: token sequences that are not completed."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import SEQUENCES

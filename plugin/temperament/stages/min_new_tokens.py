@@ -1,4 +1,4 @@
-"""Min new tokens: the text doesn't end before so many tokens."""
+"""Min new tokens: the text doesn't end before."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import INTEGER

@@ -1,4 +1,4 @@
-"""Suppress tokens: they are never drawn."""
+"""Suppress tokens: never drawn."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TOKENS

@@ -1,6 +1,6 @@
-"""The stages on lists of tokens or sequences: biases, bans, and those that keep only listed tokens.
+"""The stages on lists of tokens or sequences: biases, bans, and what leaves only the listed ones.
 
-Of several entries with the same token the first one applies all, in their order.
+An entry's first one of several with the same token does the work of all, in their order.
 """
 
 import triton
