@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def serving(*arguments: str) -> Iterator[str]:
-    """`temperament playground` with more words; the URL of its root."""
+    """`temperament playground` with more arguments; the URL of its root."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]

@@ -116,7 +116,7 @@ def test_a_running_server_tells_the_same(local: Any, presets: Path, v1_server: S
     assert local["prompt_ids"] == served["prompt_ids"]
     assert local["tokens"][:10] == served["tokens"][:10]
     assert 1.0 == served["seen"]
-    # The server told log-probabilities, and the tokens of the prompt had logits above 0.
+    # The server returned log-probabilities, and the tokens of the prompt had logits above 0.
     assert (["repetition_penalty"], []) == (served["inexact"], local["inexact"])
     for one, other in zip(local["presets"][:2], served["presets"][:2], strict=True):
         assert one["digest"] == other["digest"]

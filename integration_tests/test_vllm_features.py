@@ -62,8 +62,8 @@ class Served:
 
     def complete(self, kind: str, prompt: Any = "Q", length: int = 6, **fields: Any) -> Answer:
         """The answer to a request for a completion with the preset of a kind."""
-        words = {"model": self.model, "prompt": prompt, "max_tokens": length, "ignore_eos": True}
-        return post(self.server, COMPLETIONS, {**words, **self.preset(kind), **fields})
+        fixed = {"model": self.model, "prompt": prompt, "max_tokens": length, "ignore_eos": True}
+        return post(self.server, COMPLETIONS, {**fixed, **self.preset(kind), **fields})
 
 
 def shows(kind: str, text: str, without: str = "") -> bool:
@@ -92,9 +92,9 @@ def prompt_logprobs(served: Served, kind: str) -> None:
     """`prompt_logprobs`: the prompt's are the model's own, those of the text the preset's."""
     own, plain = (
         post(
-            served.server, COMPLETIONS, {**words, "model": served.model, "prompt": "One two three"}
+            served.server, COMPLETIONS, {**fixed, "model": served.model, "prompt": "One two three"}
         )
-        for words in (
+        for fixed in (
             {**served.preset(kind), "prompt_logprobs": 1, "max_tokens": 6, "ignore_eos": True},
             {"prompt_logprobs": 1, "max_tokens": 1, "temperature": 1},
         )
@@ -234,8 +234,8 @@ class TestWithArgumentsOfTheStart:
     def chat(self, served: Served, preset: dict[str, Any], **fields: Any) -> Answer:
         """The answer to a chat whose prompt ends in an open block of thinking."""
         messages = [{"role": "user", "content": "<think>"}]
-        words = {"model": "tiny", "messages": messages, "max_tokens": 7, "ignore_eos": True}
-        return post(served.server, CHAT, {**words, **preset, **fields})
+        fixed = {"model": "tiny", "messages": messages, "max_tokens": 7, "ignore_eos": True}
+        return post(served.server, CHAT, {**fixed, **preset, **fields})
 
     def thinking(self, served: Served, kind: str) -> dict[str, Any]:
         """A preset that thinks in As and answers in Bs, or writes all tokens once."""
@@ -259,7 +259,7 @@ class TestWithArgumentsOfTheStart:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_reasoning_parser(self, served: Served, kind: str) -> None:
-        """The parts of an answer are told apart, and both are the preset's."""
+        """Thinking and answer are separated, and the preset is in force in both."""
         answer = self.chat(served, self.thinking(served, kind))
         message = answer.json["choices"][0]["message"]
         parts = [message["reasoning"] or "", message["content"] or ""]
@@ -273,9 +273,9 @@ class TestWithArgumentsOfTheStart:
     @pytest.mark.parametrize("kind", KINDS)
     def test_include_reasoning(self, served: Served, kind: str) -> None:
         """Thinking that is left out of the answer was written by the preset all the same."""
-        words = self.thinking(served, kind)
-        answer = self.chat(served, {**words, "seed": 3}, include_reasoning=False)
-        whole = self.chat(served, {**words, "seed": 3})
+        fixed = self.thinking(served, kind)
+        answer = self.chat(served, {**fixed, "seed": 3}, include_reasoning=False)
+        whole = self.chat(served, {**fixed, "seed": 3})
         message = answer.json["choices"][0]["message"]
 
         assert not message.get("reasoning")

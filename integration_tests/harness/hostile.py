@@ -85,7 +85,7 @@ VALUES: tuple[Any, ...] = (
     {"*": {"temperature": 1}}, {"[": {"top_p": 0.5}}, {"(a+)+$": {"top_k": 1}}, {"smollm*": {"extends": "a"}},
     _deep(50), _deep(900), _deep(5000), _deep(100_000), _deep(3000, '{"a":', "}"), Raw('{"a":1,"a":2}'),
 )  # fmt: skip
-# Values by the mebibyte, made when they are wanted.
+# Values by the mebibyte, created when they are needed.
 BIG: tuple[Callable[[int], bytes], ...] = (
     lambda size: b'"' + b"a" * size + b'"',
     lambda size: b'"' + "é".encode() * (size // 2) + b'"',

@@ -30,7 +30,7 @@ class Vocabulary:
 
 
 def preset(random: Random, vocabulary: Vocabulary, *stages: Stage) -> Fields:
-    """The words of a valid preset, with these stages and some others."""
+    """The fields of a valid preset, with these stages and some others."""
     while True:
         fields = _preset(random, vocabulary, stages)
         try:

@@ -15,7 +15,7 @@ _MODULE = "temperament.ops"
 
 
 class _Finder(MetaPathFinder):
-    """Changes the table of ops once it has been made."""
+    """Changes the table of ops once it has been created."""
 
     def find_spec(self, name: str, _path: Any, _target: Any = None) -> Any:
         if name != _MODULE:

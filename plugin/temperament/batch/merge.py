@@ -12,9 +12,9 @@ Stages = tuple[str, ...]  # the stages of a chain by name, in order
 def merge(chains: Sequence[Stages]) -> list[tuple[str, tuple[int, ...]]]:
     """Returns steps `(stage, indices of the chains that take part)`.
 
-    Each step takes, of the stages that are next in some chain, the first one in the default order.
-    So chains in the default order share each stage's step, and cost as much as the union of their
-    stages; a stage at different points of different chains takes several steps.
+    Each chain has a next stage. The next step is for the one that comes first in the default order.
+    So chains in the default order share the step of each stage; a stage at different points of
+    different chains takes several steps.
     """
     done = [0] * len(chains)
     steps: list[tuple[str, tuple[int, ...]]] = []

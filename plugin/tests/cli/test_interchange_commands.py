@@ -82,9 +82,9 @@ class TestImportAndExport:
         archive = shutil.make_archive("all", kind, "in")
         ran = Ran(capsys, "import", archive, "--folder", "out", "--json")
 
-        told = {Path(each["file"]).name: each for each in json.loads(ran.out)}
-        assert "x" == told["x.json"]["preset"]
-        assert "the file is too large" in told["big.json"]["refused"]
+        report = {Path(each["file"]).name: each for each in json.loads(ran.out)}
+        assert "x" == report["x.json"]["preset"]
+        assert "the file is too large" in report["big.json"]["refused"]
         assert ["x.yaml"] == [each.name for each in Path("out").iterdir()]
 
     def test_nothing_is_half_written(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +174,7 @@ class TestImportAndExport:
     def test_what_is_wrong(
         self, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
     ) -> None:
-        """Is told, and the code is 1."""
+        """The command prints the problem and exits with 1."""
         ran = Ran(capsys, *arguments)
 
         assert (1, "") == (ran.code, ran.out)
@@ -203,7 +203,7 @@ class TestFilesOfOnesOwn:
         assert "top_p" in json.loads(Path("preset.schema.json").read_text())["properties"]
 
     def test_comments_stay(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """`set` changes what it is told and nothing else."""
+        """`set` changes the values that it names and nothing else."""
         Path("p.yaml").write_text("# mine\ntop_p: 0.9  # the nucleus\nmin_p: 0.1\n")
         ran = Ran(capsys, "set", "p.yaml", "top_p=0.8", "top_k=5", "--unset", "min_p")
 
@@ -224,7 +224,7 @@ class TestFilesOfOnesOwn:
     def test_what_is_wrong(
         self, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
     ) -> None:
-        """Is told, and no file is touched."""
+        """The command prints the problem and changes no file."""
         Path("p.yaml").write_text("top_p: 0.9\n")
         ran = Ran(capsys, *arguments)
 

@@ -212,7 +212,7 @@ def test_show_as_json(run: Any, mixed: Path) -> None:
 def test_an_unknown_name_ends_with_1(
     run: Any, command: tuple[str, ...], word: str, expected: str
 ) -> None:
-    """The names and the nearest one are told on stderr."""
+    """The unknown names and the nearest ones are printed on stderr."""
     result = run(*command, word)
 
     assert (1, "", f"{expected}\n") == (result.code, result.out, result.err)
@@ -487,7 +487,7 @@ def test_explain_a_request(run: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "words"),
+    ("content", "name", "message"),
     [
         (None, "auto", "can't be read"),
         ("[]", "auto", "allowed: a JSON object"),
@@ -496,7 +496,7 @@ def test_explain_a_request(run: Any, tmp_path: Path) -> None:
     ],
 )
 def test_explain_what_is_no_request(
-    run: Any, tmp_path: Path, content: str | None, name: str, words: str
+    run: Any, tmp_path: Path, content: str | None, name: str, message: str
 ) -> None:
     """A file without a body, or a preset without rules, is a problem."""
     body = tmp_path / "body.json"
@@ -506,4 +506,4 @@ def test_explain_what_is_no_request(
     result = run("explain", name, "--request", body)
 
     assert 1 == result.code
-    assert words in result.err
+    assert message in result.err

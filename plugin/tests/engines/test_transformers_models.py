@@ -119,7 +119,7 @@ def bart_config() -> BartConfig:
 
 
 def test_an_encoder_decoders_own_values_stay() -> None:
-    """BART forces its end where `generate` was told to end: Transformers alone knows where."""
+    """BART forces its end at the limit of `generate`, which Transformers alone knows."""
     torch.manual_seed(0)
     model = BartForConditionalGeneration(bart_config()).eval()
     stock = model.generate(PROMPT, max_new_tokens=NEW, do_sample=False, num_beams=1)

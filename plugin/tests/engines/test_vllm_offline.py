@@ -168,7 +168,7 @@ class TestSamplingParams:
             temperament.vllm.sampling_params("chat", model=str(tmp_path))
 
     @pytest.mark.parametrize(
-        ("preset", "options", "words"),
+        ("preset", "options", "message"),
         [
             ("creativ", {}, "did you mean 'creative'"),
             (5, {}, "unknown preset; given: 5"),
@@ -185,12 +185,12 @@ class TestSamplingParams:
         ],
         ids=str,
     )
-    def test_problems(self, preset: Any, options: dict[str, Any], words: str) -> None:
+    def test_problems(self, preset: Any, options: dict[str, Any], message: str) -> None:
         """Wrong values raise Temperament's errors, before an engine sees them."""
         with pytest.raises(TemperamentError) as error:
             temperament.vllm.sampling_params(preset, **options)
 
-        assert words in str(error.value)
+        assert message in str(error.value)
         assert isinstance(error.value, ValueError)
 
     def test_a_field_of_vllms_that_does_not_exist(self) -> None:
@@ -261,7 +261,7 @@ class TestBuildAdmission:
         assert 0.7 == without.default.values["temperature"]
 
     def test_the_servers_parsers(self) -> None:
-        """The marks of the server's parsers come first; those that no text can have are told."""
+        """Marks of the server's parsers come first; those that no text can have are reported."""
         config = self.config({})
         config.model_config.model = "Qwen/Qwen3-8B"
         marks = {"tool_call": Marks(unmarked="a call is Python")}
@@ -284,7 +284,7 @@ class TestBuildAdmission:
             built(self.config(content, sharded=True), self.state("m"))
 
     @pytest.mark.parametrize(
-        ("content", "words"),
+        ("content", "message"),
         [
             (
                 {"default": "recommended"},
@@ -304,9 +304,9 @@ class TestBuildAdmission:
         ],
         ids=str,
     )
-    def test_problems_end_the_start(self, content: dict[str, Any], words: str) -> None:
+    def test_problems_end_the_start(self, content: dict[str, Any], message: str) -> None:
         """A wrong setting ends the server's start, with an error that says what is wrong."""
-        with pytest.raises(PresetError, match=words):
+        with pytest.raises(PresetError, match=message):
             built(self.config({"temperament": content}), self.state("m"))
 
     def test_restrictions(self) -> None:

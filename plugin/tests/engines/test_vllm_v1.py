@@ -78,7 +78,7 @@ class Runner:
             one, other = (int(row) for row in self.random.permutation(len(places))[:2])
             moved.append((one, other, MoveDirectionality.SWAP))
             places[one], places[other] = places[other], places[one]
-        # A row that is taken again at once isn't told as removed.
+        # A row that is taken again at once isn't reported as removed.
         taken = {row for row, *_ in added} | {target for _, target, _ in moved}
         removed = [row for row in removed if row not in taken]
         self.rows = [places[row] for row in range(len(places))]

@@ -25,7 +25,7 @@ MORE: dict[str, Any] = {
 
 
 def preset(**values: Any) -> Preset:
-    """One of the words that both sides have."""
+    """One of the names that both sides have."""
     return as_preset({**WORDS, **values}, NOTHING)
 
 

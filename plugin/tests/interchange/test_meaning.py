@@ -252,7 +252,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.program}: {case.what}")
 def test_reading(case: Case) -> None:
-    """A file means here what it means in its program, and what is assumed or lost is told."""
+    """A file means here what it means in its program, and notes say what is assumed or lost."""
     reading = read(case.text, format_name=case.format)
     told = {(note.kind, note.name) for note in reading.notes if note.kind in ("lost", "default")}
 

@@ -1,4 +1,4 @@
-"""Out and in again: what comes back is what went out, but for what is told to be lost."""
+"""Export, then import: the preset comes back, without what a note says is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIPPED = [
 
 
 def back(preset: Preset, name: str) -> tuple[Preset, set[str], list[str]]:
-    """(what comes back, the parameters that were told to be lost, all notes)."""
+    """(what comes back, the parameters that notes say are lost, all notes)."""
     text, notes = export(preset, name)
     returned, _ = parse_preset("back", read(text, format_name=name).preset)
     lost = {note.name for note in notes if note.kind == "lost"}

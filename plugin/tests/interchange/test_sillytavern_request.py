@@ -39,7 +39,7 @@ CLIENTS = {"api_type", "api_server", "truncation_length"}
 
 
 def names(body: dict[str, Any]) -> set[str]:
-    """What is told not to be honoured."""
+    """Which fields a warning names as not honoured."""
     return {note.name for note in translate(body)[1]}
 
 

@@ -1,4 +1,4 @@
-"""Chains from words, and any preset at all, for property tests."""
+"""Chains of values, and presets of any kind, for property tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from temperament.stages.kinds import FLAG, INTEGER, TOKEN_BIAS
 
 
 def chain_of(values: Mapping[str, Any]) -> Chain:
-    """The chain of a preset with these words."""
+    """The chain of a preset with these values."""
     return parse_preset("x", values, where="test")[0].chain
 
 

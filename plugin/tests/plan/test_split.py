@@ -286,7 +286,7 @@ def test_native_fields_are_those_of_the_chain_or_neutral() -> None:
 def test_a_plan_is_the_chain(
     values: dict[str, Any], target: Target, choice: Any, platform: str | None
 ) -> None:
-    """The decisions are the chain, in order; every field of the engine is told, no other."""
+    """The decisions are the chain, in order; every field of the engine is set, and no other."""
     chain = chain_of(values)
     plan = split(chain, target, choice, platform)
 

@@ -212,7 +212,7 @@ class TestMistralCommon:
 
 
 class TestRefusals:
-    """A table that would be wrong isn't made."""
+    """A table that would be wrong raises an error."""
 
     @pytest.mark.parametrize(
         "decoder",

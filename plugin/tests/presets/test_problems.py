@@ -33,7 +33,7 @@ NAMES = ", ".join(
     path.stem for folder in PRESET_FOLDERS for path in sorted((shipped() / folder).glob("*.yaml"))
 )
 
-# One file `bad.yaml`, and what stands behind its name in every problem that is told.
+# One file `bad.yaml`, and what follows its name in each problem.
 FILES: list[tuple[str, str | bytes, list[str]]] = [
     # Names.
     ("unknown name", "colour: red", [":1: colour: unknown name"]),
@@ -562,7 +562,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     ),
 ]
 
-# Several files, and every problem that is told.
+# Several files, and every problem in them.
 FOLDERS: list[tuple[str, dict[str, str], list[str]]] = [
     (
         "circle of two",

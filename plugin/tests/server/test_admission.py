@@ -26,7 +26,7 @@ from temperament.server.restrictions import Bounds, Restrictions
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 BATCH = "/v1/chat/completions/batch"
-# What vLLM is told where a stage isn't its own.
+# vLLM's fields where a stage isn't its own.
 NEUTRAL = {
     "repetition_penalty": 1.0,
     "frequency_penalty": 0.0,
@@ -133,7 +133,7 @@ class TestAdmit:
                     "logit_bias": {7: 1.0},
                 },
             ),
-            # what vLLM can't do as it is said
+            # what vLLM can't do as the field asks
             (
                 {"preset": "cuts"},
                 {

@@ -307,7 +307,7 @@ class TestFiles:
     """Rules in files."""
 
     @pytest.mark.parametrize(
-        ("rules", "words"),
+        ("rules", "message"),
         [
             ([{"when": "tool", "preset": "chat"}], "pick"),
             ([{"when": {}, "preset": "chat"}], "set one of tools"),
@@ -318,9 +318,9 @@ class TestFiles:
         ],
         ids=lambda value: str(value)[:50],
     )
-    def test_wrong_rules(self, rules: list[Any], words: str) -> None:
+    def test_wrong_rules(self, rules: list[Any], message: str) -> None:
         """A wrong rule is reported with its place and what is allowed."""
-        with pytest.raises(PresetError, match=words):
+        with pytest.raises(PresetError, match=message):
             parse_preset("auto", {"pick": rules}, where="auto.yaml")
 
     def test_unknown_targets(self, tmp_path: Any) -> None:

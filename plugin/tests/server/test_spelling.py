@@ -61,7 +61,7 @@ def server(admission: Admission) -> Admission:
 
 
 def number(value: Any) -> Any:
-    """The number of a spelling, in Python's own words."""
+    """The number of a spelling, as Python reads it."""
     if isinstance(value, dict):
         return {int(key): float(text) for key, text in value.items()}
     return [int(item) for item in value] if isinstance(value, list) else float(value)

@@ -140,7 +140,7 @@ def test_what_has_no_number_is_left_out(collected: list[Collected]) -> None:
 
 
 def test_the_figure_and_the_json(collected: list[Collected], tmp_path: Path) -> None:
-    """Each measure is drawn and told."""
+    """The figure is drawn, and the JSON has the numbers of each measure."""
     compared = report.compare(collected)
     draw_comparison.draw(collected, compared, str(tmp_path / "c.png"))
     written = report.as_json(collected, compared)

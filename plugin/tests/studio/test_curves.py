@@ -141,7 +141,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["f.pdf", "f", "no/such/folder/f.png"])
 def test_a_figure_that_cannot_be_written(name: str, tmp_path: Path) -> None:
-    """Another kind of file and a missing folder are told with the path."""
+    """Another kind of file and a missing folder are reported with their path."""
     with style.drawing() as pyplot, pytest.raises(EngineError, match=name):
         style.save(pyplot.figure(), tmp_path / name)
 

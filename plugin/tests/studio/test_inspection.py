@@ -62,7 +62,7 @@ def test_the_json(looked: Inspection) -> None:
 
 
 def test_the_terminal(looked: Inspection) -> None:
-    """Each stage has its numbers and its bars; a removed token is said to be."""
+    """Each stage has its numbers and its bars; a removed token is marked as removed."""
     text = show(looked, width=100)
 
     assert "the model" in text

@@ -236,7 +236,7 @@ def test_the_elasticity_of_temperature_has_a_closed_form() -> None:
 
 @pytest.fixture(scope="module")
 def models() -> list[Measured]:
-    """The entropies that docs/study.md is made of."""
+    """The entropies from which docs/study.md is computed."""
     texts = contexts.load()
     found = []
     for name in MODELS:

@@ -32,7 +32,7 @@ def header() -> dict[str, Any]:
 
 
 def _of_numpy() -> str:
-    """The newest of the instruction sets that NumPy found and wasn't told to leave out."""
+    """The newest instruction set that NumPy found, without those that it leaves out."""
     simd: Any = np.show_config(mode="dicts")
     return str(
         [*simd["SIMD Extensions"]["baseline"], *simd["SIMD Extensions"].get("found", ())][-1]

@@ -134,7 +134,7 @@ def _options(arguments: Sequence[str]) -> Namespace:
 
 
 def _unkept(promises: Sequence[str], reason: str) -> Problem:
-    """Returns the problem of settings that hold for all requests, which `reason` keeps from us."""
+    """Returns the problem of settings for all requests that can't apply because of `reason`."""
     return Problem(
         settings.WHERE,
         ", ".join(promises),

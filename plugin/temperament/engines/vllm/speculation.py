@@ -2,7 +2,7 @@
 
 Read in vLLM 0.32.0 and 0.33.0: the V1 runner loads no plugin's logits processor beside it, and a
 server's start can't know the runner if its engines are on other nodes. There this node's Triton, or
-its lack, says nothing of theirs, and each version guesses in another way.
+its lack, says nothing of theirs, and each version of vLLM guesses in another way.
 """
 
 from __future__ import annotations
