@@ -65,6 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(group_of(item), len(first)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test draws without a seed of its own is the same in every run."""
+    import torch  # not before `OMP_NUM_THREADS` is set
+
+    torch.manual_seed(0)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Servers of this session, of all its workers, begin in forks that have imported vLLM."""
     if forks.FOLDER not in os.environ:

@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from integration_tests.harness.models import model_path
 from temperament import Catalogue
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 

@@ -22,7 +22,7 @@ from integration_tests.harness.ask import CHAT, COMPLETIONS, ask, body, post
 from integration_tests.harness.offline import generate
 from integration_tests.harness.server import Server
 from temperament.engines.transformers import PresetLogitsProcessor
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Switch, Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset

@@ -6,11 +6,11 @@ The server is the real one, with a tiny model in float32, asked by the `openai` 
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import openai
 import pytest
 import torch
+from fastapi import HTTPException
 
 pytest.importorskip("transformers.cli.serving")
 
@@ -25,7 +26,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, dynamic_module_uti
 from transformers.cli.serve import Serve
 
 from integration_tests.harness.models import ROOT
-from temperament import EngineError
 from temperament.engines.transformers import generate_kwargs
 
 LINE = "from temperament.engines.transformers.serve import generate\n"
@@ -47,26 +47,34 @@ def folder(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[SimpleNamespace]:
-    """The server, in a thread of this process, and a client for it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+@contextmanager
+def serving(modules: Path, model: str | None, **options: Any) -> Iterator[str]:
+    """The address of a server, which runs in a thread of this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(folder / "modules"))
+        patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
         running = Serve(
-            str(folder), trust_remote_code=True, device="cpu", dtype="float32",
-            host="127.0.0.1", port=port, non_blocking=True,
+            model, trust_remote_code=True, device="cpu", dtype="float32", host="127.0.0.1", port=0,
+            non_blocking=True, **options,
         )  # fmt: skip
         while not running.server.started:
             time.sleep(0.05)
+        port = running.server.servers[0].sockets[0].getsockname()[1]
         try:
-            address = f"http://127.0.0.1:{port}/v1"
-            client = openai.OpenAI(base_url=address, api_key="none", max_retries=0)
-            yield SimpleNamespace(client=client, model=str(folder))
+            yield f"http://127.0.0.1:{port}/v1"
         finally:
             running.kill_server()
+
+
+def client(address: str) -> openai.OpenAI:
+    """The client of the `openai` package."""
+    return openai.OpenAI(base_url=address, api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[SimpleNamespace]:
+    """The server with the folder, and a client for it."""
+    with serving(folder / "modules", str(folder)) as address:
+        yield SimpleNamespace(client=client(address), model=str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,14 @@ def ask(server: SimpleNamespace, config: Any, **fields: Any) -> Any:
     )
 
 
+def refusal(call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+    """The reason with which a call is answered 400."""
+    with pytest.raises(openai.BadRequestError) as refused:
+        call(*arguments, **options)
+    reason: str = refused.value.response.json()["detail"]
+    return reason
+
+
 def text(server: SimpleNamespace, config: Any, **fields: Any) -> str:
     """The text of that answer."""
     content: str = (
@@ -95,11 +111,13 @@ def text(server: SimpleNamespace, config: Any, **fields: Any) -> str:
     return content
 
 
-def with_generate(hub: SimpleNamespace, preset: Any) -> str:
-    """The text that `generate` gives for the same chat."""
+def with_generate(hub: SimpleNamespace, preset: Any, prompt: str = "") -> str:
+    """The text that `generate` gives for the same chat, or after this prompt."""
     inputs = hub.tokenizer.apply_chat_template(
         MESSAGES, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
+    if prompt:
+        inputs = hub.tokenizer(prompt, return_tensors="pt")
     kwargs = generate_kwargs(preset, hub.tokenizer, model=hub.model)
     done = hub.model.generate(**inputs, **{"max_new_tokens": TOKENS, **kwargs})
     content: str = hub.tokenizer.decode(
@@ -175,13 +193,12 @@ def test_without_a_preset(server: SimpleNamespace, hub: SimpleNamespace) -> None
 )
 def test_what_cannot_run(server: SimpleNamespace, config: Any, messages: list[str]) -> None:
     """It is answered 400 with every problem; a stream ends with them."""
-    with pytest.raises(openai.BadRequestError) as refused:
-        text(server, config)
+    reason = refusal(text, server, config)
     with pytest.raises(openai.APIError) as ended:
         list(ask(server, config, stream=True))
 
     for message in messages:
-        assert message in refused.value.response.json()["detail"]
+        assert message in reason
         assert message in str(ended.value.body)
 
 
@@ -195,11 +212,82 @@ def test_an_unknown_field_of_the_body(server: SimpleNamespace) -> None:
     assert "Unexpected fields in the request: {'preset'}" in refused.value.response.text
 
 
-def test_continuous_batching(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `--continuous-batching` presets would be left out: the model isn't loaded."""
-    for name in [name for name in sys.modules if name.endswith((".serve", ".generate"))]:
-        if name.startswith(("temperament.", "transformers_modules.")):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--continuous-batching"])
-    with pytest.raises(EngineError, match="passes nothing of a request on"):
-        AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+PROMPT = "Once upon a time"
+
+
+def test_completions(server: SimpleNamespace, hub: SimpleNamespace) -> None:
+    """`/v1/completions` takes a preset too, streamed or not, and refuses one that can't run."""
+
+    def complete(preset: Any, **more: Any) -> Any:
+        config = {"generation_config": json.dumps({"preset": preset})}
+        return server.client.completions.create(
+            model=server.model, prompt=PROMPT, max_tokens=TOKENS, extra_body=config, **more
+        )
+
+    expected = with_generate(hub, SEEDED, PROMPT)
+    pieces = [chunk.choices[0].text or "" for chunk in complete(SEEDED, stream=True)]
+
+    assert "did you mean 'creative'" in refusal(complete, "creativ")
+    assert expected == complete(SEEDED).choices[0].text
+    # a stream leaves out bytes at the end that are no character
+    assert expected.rstrip("\ufffd") == "".join(pieces)
+
+
+def test_responses(server: SimpleNamespace, hub: SimpleNamespace) -> None:
+    """`/v1/responses` takes a preset too, streamed or not, and refuses one that can't run."""
+
+    def respond(preset: Any, *, stream: bool = False) -> Any:
+        config = {"generation_config": json.dumps({"preset": preset})}
+        return server.client.responses.create(
+            model=server.model, input=MESSAGES, max_output_tokens=TOKENS, extra_body=config,
+            stream=stream,
+        )  # fmt: skip
+
+    expected = with_generate(hub, LETTERLESS)
+    deltas = [
+        event.delta
+        for event in respond(LETTERLESS, stream=True)
+        if event.type == "response.output_text.delta"
+    ]
+
+    assert "did you mean 'creative'" in refusal(respond, "creativ")
+    assert expected == respond(LETTERLESS).output_text
+    assert expected.rstrip("\ufffd") == "".join(deltas)
+
+
+class TestContinuousBatching:
+    """With `--continuous-batching` no preset is taken, and none is left out in silence."""
+
+    REASON = "passes nothing of a request on"
+
+    @pytest.fixture(autouse=True)
+    def started_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The command line has the option, and nothing of the folder was read yet."""
+        for name in [name for name in sys.modules if name.endswith((".serve", ".generate"))]:
+            if name.startswith(("temperament.", "transformers_modules.")):
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "argv", [*sys.argv, "--continuous-batching"])
+
+    def test_a_start_with_the_folder(self, folder: Path) -> None:
+        """A server that loads the folder as it starts doesn't start."""
+        with (
+            pytest.raises(HTTPException, match=self.REASON),
+            serving(folder / "modules", str(folder), continuous_batching=True),
+        ):
+            pass
+
+    def test_requests(self, folder: Path, tiny_path: Path, hub: SimpleNamespace) -> None:
+        """A request for the folder is answered 400; of other models all sample as the first."""
+        small = {"cb_block_size": 8, "cb_num_blocks": 64, "cb_max_batch_tokens": 64}
+        with serving(folder / "modules", None, continuous_batching=True, **small) as address:
+            ours, plain = (
+                SimpleNamespace(client=client(address), model=str(path))
+                for path in (folder, tiny_path)
+            )
+            reasons = [refusal(ask, ours, {"preset": "code"}, stream=way) for way in (False, True)]
+            first = text(plain, {"do_sample": False})
+            drawn = text(plain, {"do_sample": True, "temperature": 5.0})
+
+        assert [True, True] == [self.REASON in reason for reason in reasons]
+        assert with_generate(hub, {"temperature": 0}) == first
+        assert first == drawn

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from temperament.plan.automata import cache
@@ -15,6 +16,12 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 # Before a test imports Triton in another way.
 import_interpreted()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """What a test draws without a seed of its own is the same in every run."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

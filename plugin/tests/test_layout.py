@@ -1,4 +1,4 @@
-"""How the tests are laid out and described."""
+"""How the files of the package and the tests are laid out, and how tests are described."""
 
 from __future__ import annotations
 
@@ -46,6 +46,29 @@ def test_each_test_says_what_it_asserts() -> None:
     ]
 
     assert [] == wrong
+
+
+# In these folders the file of a stage, an operation or a program has the same name on purpose.
+PAIRED = (
+    {"stages", "ops", "kernels/device"},
+    {"kernels", "kernels/device"},
+    {"plan/targets", "interchange"},
+)
+
+
+def test_a_file_name_stands_once() -> None:
+    """Two files of the package have the same name only in folders that belong together."""
+    package = ROOT / "plugin/temperament"
+    folders: dict[str, set[str]] = {}
+    for file in package.rglob("*.py"):
+        folders.setdefault(file.stem, set()).add(file.parent.relative_to(package).as_posix())
+
+    assert {} == {
+        stem: sorted(found)
+        for stem, found in folders.items()
+        if len(found) > 1 and stem != "__init__"
+        if not any(found <= together for together in PAIRED)
+    }
 
 
 LITERALS = (ast.Constant, ast.Dict, ast.JoinedStr, ast.List, ast.Set, ast.Tuple)

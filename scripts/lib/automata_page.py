@@ -8,7 +8,12 @@ from html import escape
 
 from scripts.lib.command import ROOT
 
-from temperament.plan.automata.modes import NO_RULE, ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import (
+    NO_RULE,
+    ModeAutomaton,
+    Switching,
+    mode_automaton,
+)
 from temperament.plan.automata.patterns import ByteAutomaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.automata.triggers import NO_TOKEN

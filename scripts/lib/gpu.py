@@ -206,7 +206,7 @@ def check_generate() -> dict[str, Any]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from temperament.engines.transformers.processor import PresetLogitsProcessor
+    from temperament.engines.transformers.logits_processor import PresetLogitsProcessor
     from tests import rows
 
     torch.manual_seed(0)

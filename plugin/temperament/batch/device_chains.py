@@ -1,6 +1,6 @@
 """The chains of all places on the device, where the kernels read them by place.
 
-The one place that knows of the kernels. They run where there is Triton: on GPUs, unless
+Only this file calls the kernels. They run where there is Triton: on GPUs, unless
 `TEMPERAMENT_KERNELS=off`, and on the CPU only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's
 interpreter, which is for tests.
 """
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Places
-from temperament.batch.lists import PlaceLists
 from temperament.batch.merge import Stages
+from temperament.batch.place_lists import PlaceLists
 from temperament.batch.ramp import Ramp
 from temperament.batch.request import Request
 from temperament.kernels import layout
@@ -54,7 +54,7 @@ def do_without_kernels(device: torch.device) -> None:
 
 
 def runs_kernels(device: torch.device) -> bool:
-    """Returns whether the kernels run on a device; a meta tensor goes the way of a GPU's."""
+    """Returns whether the kernels run on a device; a meta device is treated as a GPU."""
     if device in _failed:
         return False
     switch = os.environ.get(SWITCH)
@@ -104,11 +104,6 @@ class ChainStep:
         """Returns whether a row needs a number for each token of the vocabulary."""
         return not self.operations.isdisjoint(_COUNTING)
 
-    @cached_property
-    def ordered(self) -> bool:
-        """Returns whether a row may be sorted."""
-        return not self.operations.isdisjoint(layout.ORDERED)
-
     @property
     def launches(self) -> int:
         """Returns how many kernels change logits."""
@@ -145,7 +140,7 @@ class DeviceChains:
         self._numbers = np.zeros((places, self._columns))
         # [places] int64
         self._seeds = np.zeros(places, dtype=np.int64)
-        # [places, columns]: the schedules; a number without one is at its end all the time
+        # [places, columns]: the schedules; a number without one has a schedule that has ended
         self._to = np.zeros((places, self._columns))
         self._over = np.ones((places, self._columns), dtype=np.int64)
         self._curve = np.zeros((places, self._columns), dtype=np.int64)
@@ -158,11 +153,6 @@ class DeviceChains:
         self._left: tuple[Tensor, Tensor] | None = None
         # by rows and vocabulary, where they are large enough
         self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
-        # values and places of each row twice, while it is sorted, for as many rows as were seen
-        self._sorted = (
-            torch.empty(1, device=device),
-            torch.empty(1, dtype=torch.int32, device=device),
-        )
         self._nothing: dict[int, _Unused] = {}
         # a number and a flag for each position of a row's history, or entry of its longest list
         self._before = torch.empty(0, device=device)
@@ -271,7 +261,7 @@ class DeviceChains:
     def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
     ) -> None:
-        from temperament.kernels.biases import run_biases
+        from temperament.kernels.run_biases import run_biases
 
         rows = logits.shape[0]
         unused = self._unused(rows)
@@ -315,7 +305,7 @@ class DeviceChains:
     def _run_chain(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
     ) -> None:
-        from temperament.kernels.chain import run_chain
+        from temperament.kernels.run_chain import run_chain
 
         rows = logits.shape[0]
         programs, _, seeds, protected = self._tensors[:4]
@@ -333,9 +323,6 @@ class DeviceChains:
         if inputs.vocabulary is not None:
             newline = inputs.vocabulary.newline_bytes
         lists = self._room(*logits.shape)
-        if step.ordered and len(self._sorted[0]) < 2 * logits.numel():
-            values = torch.empty(2 * logits.numel(), device=self._device)
-            self._sorted = values, torch.empty_like(values, dtype=torch.int32)
         run_chain(
             logits,
             step.places,
@@ -351,7 +338,6 @@ class DeviceChains:
             protected,
             newline,
             *lists,
-            *self._sorted,
         )
 
     def _at(
@@ -367,7 +353,7 @@ class DeviceChains:
 
     def _room(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
         if (rows, vocabulary) not in self._rooms:
-            from temperament.kernels.chain import sizes
+            from temperament.kernels.run_chain import sizes
 
             size = rows * sizes(vocabulary).capacity
             if self._left is None or len(self._left[0]) < size:
@@ -423,7 +409,7 @@ def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
     `lengths` is [slots, capacity] int32, `slots` [rows] int64. Returns the rows' matches, [rows,
     positions] int32.
     """
-    from temperament.kernels.matches import extend_matches as run
+    from temperament.kernels.extend_matches import extend_matches as run
 
     result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
     return result
@@ -436,6 +422,6 @@ def append_tokens(
 
     `table` is [slots, positions], `tokens` [rows, positions] int64, the others [rows] int64.
     """
-    from temperament.kernels.tokens import append_tokens as run
+    from temperament.kernels.append_tokens import append_tokens as run
 
     run(table, slots, position, tokens, end)

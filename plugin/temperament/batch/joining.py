@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from temperament.batch.arrays import to_device
 from temperament.ops.automata import Automata
-from temperament.plan.automata.tokens import TokenAutomaton
+from temperament.plan.automata.token_automaton import TokenAutomaton
 from temperament.plan.automata.triggers import SAME_STATE
 
 

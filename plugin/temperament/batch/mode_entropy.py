@@ -15,7 +15,7 @@ from temperament.batch.mode_rules import begin_modes, earlier_rule, mode_index, 
 from temperament.batch.mode_state import ModeState
 from temperament.batch.mode_tables import Tables
 from temperament.ops.cut import entropy
-from temperament.plan.automata.modes import NO_RULE
+from temperament.plan.automata.mode_automaton import NO_RULE
 
 
 def record(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from temperament.batch.matches import rebuild
 from temperament.batch.mode_rules import begin_modes, can_take, earlier_rule, mode_index, switch
 from temperament.batch.mode_state import ModeState
 from temperament.batch.mode_tables import Tables
+from temperament.batch.suffix_matches import rebuild
 from temperament.ops.blocks import branches
 from temperament.ops.history import History
-from temperament.plan.automata.modes import NO_RULE
+from temperament.plan.automata.mode_automaton import NO_RULE
 from temperament.plan.automata.triggers import NO_TOKEN, SAME_STATE
 
 

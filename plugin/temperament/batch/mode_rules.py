@@ -12,7 +12,7 @@ from torch import Tensor
 from temperament.batch.mode_state import ModeState
 from temperament.batch.mode_tables import Tables
 from temperament.ops.blocks import branches
-from temperament.plan.automata.modes import NO_RULE, SAME_MODE, TO_BACK
+from temperament.plan.automata.mode_automaton import NO_RULE, SAME_MODE, TO_BACK
 from temperament.presets.modes import MAX_DEPTH, MAX_MODES
 
 

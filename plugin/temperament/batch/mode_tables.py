@@ -1,8 +1,8 @@
 """The automata of all presets with modes that are in use, joined into one set of tables.
 
-`temperament.plan.automata.modes` builds each of them. The joined tables have the states, events,
-marks and rules of one automaton after those of another, so that a step of rows with different
-presets is a few gathers.
+`temperament.plan.automata.mode_automaton` builds each of them. The joined tables have the states,
+events, marks and rules of one automaton after those of another, so that a step of rows with
+different presets is a few gathers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from torch import Tensor
 from temperament.batch.arrays import to_device
 from temperament.batch.joining import join, starts
 from temperament.ops.automata import Automata
-from temperament.plan.automata.modes import NO_RULE, SAME_MODE, CountingRules, ModeAutomaton
+from temperament.plan.automata.mode_automaton import (
+    NO_RULE,
+    SAME_MODE,
+    CountingRules,
+    ModeAutomaton,
+)
 from temperament.plan.automata.triggers import MAX_TOKEN_BYTES, NO_TOKEN
 from temperament.presets.modes import MAX_MODES
 

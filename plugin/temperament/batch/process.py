@@ -160,13 +160,13 @@ def process(
     return result
 
 
-# Runs of earlier calls of `process`, each with the catalogue of its presets. Making one takes as
-# long as a step of a small batch.
+# Runs of earlier calls of `process`, each with the catalogue of its presets. To create one takes
+# as long as a step of a small batch.
 _kept: dict[Hashable, tuple[Catalogue, Run]] = {}
 
 
 def _key(presets: Presets, logits: Tensor) -> Hashable | None:
-    """What decides about a step without tokens; None for presets with values that can change."""
+    """The key under which a `Run` is kept; None for presets whose values can change."""
     if isinstance(presets, Sequence) and not isinstance(presets, (str, bytes)):
         each = tuple(map(_by_value, presets))
         named: Hashable | None = None if None in each else ("rows", each)
@@ -178,7 +178,8 @@ def _key(presets: Presets, logits: Tensor) -> Hashable | None:
     if logits.is_cuda:
         if torch.cuda.is_current_stream_capturing():
             return None  # what a graph reads may never be freed
-        stream = torch.cuda.current_stream(logits.device)  # no other one waits for its uploads
+        # Other streams don't wait for the uploads of this one.
+        stream = torch.cuda.current_stream(logits.device)
     return named, len(logits), logits.device, stream
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from temperament.errors import PresetError, Problem
-from temperament.plan.automata.modes import Switching
+from temperament.plan.automata.mode_automaton import Switching
 from temperament.presets.chain import Chain
 from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.preset import Preset

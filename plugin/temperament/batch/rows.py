@@ -1,7 +1,7 @@
 """The rows of an engine: everything that is kept for the requests in its slots.
 
-Every engine needs a few verbs: `write` a request into a slot, `clear` and `swap` slots, `run` a
-batch of them. An engine that keeps the tokens itself passes a `History` to `run`; for the
+An adapter calls `write` when a request gets a slot, `clear` and `swap` when requests leave or move,
+and `run` at each step. An engine that keeps the tokens itself passes a `History` to `run`; for the
 others `log` keeps them.
 """
 
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from temperament.batch.arrays import Flags, Places, Slots, Uploads, to_device
 from temperament.batch.drafts import Drafts
-from temperament.batch.history import TokenLog
-from temperament.batch.matches import SuffixMatches, rebuild
-from temperament.batch.modes import Modes, RowModes
 from temperament.batch.places import SlotPlaces
 from temperament.batch.request import Request
+from temperament.batch.row_modes import Modes, RowModes
 from temperament.batch.run import Context, execute, execute_expanded
 from temperament.batch.states import Snapshot, States
+from temperament.batch.suffix_matches import SuffixMatches, rebuild
 from temperament.batch.table import Table
+from temperament.batch.token_log import TokenLog
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 from temperament.ops.inputs import Vocabulary
@@ -40,7 +40,7 @@ TOKENS = ("history", "matches", "noise", "state", "ends")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What holds of a batch of slots until a request comes, leaves or moves."""
+    """Facts about a batch of slots, which hold until a request comes, leaves or moves."""
 
     slots: Slots
     # [rows] the place of each slot's first mode

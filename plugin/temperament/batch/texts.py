@@ -11,7 +11,7 @@ from torch import Tensor
 
 from temperament.batch.joining import join
 from temperament.ops.automata import Automata, Texts
-from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
+from temperament.plan.automata.token_automaton import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 
 MAX_SETS = 64  # sets of texts that are kept, unless more are in use

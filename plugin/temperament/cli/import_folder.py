@@ -15,7 +15,7 @@ from temperament.interchange import Note, decoded, read, recognised
 from temperament.presets import fields
 from temperament.presets.parsing import parse_preset
 from temperament.presets.source import MAX_BYTES
-from temperament.presets.writing import yaml_text
+from temperament.presets.yaml_text import yaml_text
 
 MAX_FILES = 10_000
 

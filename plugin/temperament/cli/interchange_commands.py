@@ -16,11 +16,11 @@ from temperament.cli import import_folder
 from temperament.cli.output import AddCommand, as_json
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.interchange import BY_NAME, Note, decoded, export, read
-from temperament.interchange.base import listed
+from temperament.interchange.format import listed
 from temperament.presets import Catalogue, Preset
 from temperament.presets.drawn import scale_in
 from temperament.presets.parsing import parse_preset
-from temperament.presets.writing import yaml_text
+from temperament.presets.yaml_text import yaml_text
 
 
 def add(command: AddCommand) -> None:

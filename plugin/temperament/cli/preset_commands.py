@@ -146,7 +146,7 @@ def _check_triggers(catalogue: Catalogue, folder: Path) -> None:
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         return
     from temperament.engines.transformers.traced_generation import tokenizer_at
-    from temperament.plan.automata.modes import unmatched
+    from temperament.plan.automata.mode_automaton import unmatched
     from temperament.plan.vocabulary import TokenBytes
 
     tokens = TokenBytes.of(tokenizer_at(str(folder)))

@@ -71,8 +71,9 @@ class Guard:
 
         If it raises, `step` runs again for each slot alone, on the slot's original rows (`rows_of`
         returns their [n] int64 indices), so that the other requests get their usual logits. A slot
-        that raises alone is given up. `switches` returns the number of mode switches so far, and
-        `changes_once` whether a step that raises has changed no logit, so that none is copied.
+        that raises when it runs alone goes on without its preset. `switches` returns the number of
+        mode switches so far, and `changes_once` whether a step that raises has changed no logit, so
+        that none is copied.
         """
         begin = time.perf_counter()
         original = logits

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from temperament.errors import PresetError, Problem, TemperamentError, nearest, shown
-from temperament.interchange.base import Format, Note, Reading
 from temperament.interchange.dialect import gone, movable, same_order
+from temperament.interchange.format import Format, Note, Reading
 from temperament.presets import Preset
 from temperament.presets.parsing import parse_preset
 from temperament.presets.plain import plain_value

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Reading, Writing, exact, plain
 from temperament.interchange.dialect import Field
+from temperament.interchange.format import CantSayError, Reading, Writing, exact, plain
 from temperament.stages import PARAMETERS
 
 DYNATEMP = ("dynatemp_low", "dynatemp_high", "dynatemp_exponent")

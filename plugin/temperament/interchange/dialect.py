@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from temperament.interchange.base import (
+from temperament.interchange.format import (
     OF_TRANSFORMERS,
     UNSUPPORTED,
     CantSayError,

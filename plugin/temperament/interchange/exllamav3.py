@@ -9,8 +9,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing, wrong
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
+from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing, wrong
 from temperament.presets import Preset
 
 TITLE = "ExLlamaV3"

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from temperament.errors import PresetError
-from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.dialect import Dialect, read, write
+from temperament.interchange.format import Format, Note, Reading, wrong
 from temperament.presets import Preset, source
 
 MAX_DEPTH = 100  # levels of a JSON file

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.interchange import sillytavern
-from temperament.interchange.base import Format, Note, Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     as_texts,
@@ -30,6 +29,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.files import json_object, json_text, looks_like_json
+from temperament.interchange.format import Format, Note, Reading, Writing
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -100,10 +100,22 @@ _UNSUPPORTED = {
     "use_default_badwordsids": False,
 }
 _NOT_SAMPLING = (
-    "prompt", "memory", "images", "max_context_length", "n", "genkey", "trim_stop", "quiet",
-    "render_special", "logprobs", "grammar_retain_state", "replace_instruct_placeholders",
-    "negative_prompt", "stream", "sampler_len",
-)  # fmt: skip
+    "prompt",
+    "memory",
+    "images",
+    "max_context_length",
+    "n",
+    "genkey",
+    "trim_stop",
+    "quiet",
+    "render_special",
+    "logprobs",
+    "grammar_retain_state",
+    "replace_instruct_placeholders",
+    "negative_prompt",
+    "stream",
+    "sampler_len",
+)
 _PENALTIES = {"rep_pen": "repetition_penalty", "presence_penalty": "presence_penalty"}
 _BESIDE_MIROSTAT = (
     "dynatemp_low",

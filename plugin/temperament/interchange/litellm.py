@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from temperament.interchange import vllm
-from temperament.interchange.base import Format, Note, Reading, Writing, wrong
 from temperament.interchange.conversions import as_texts
 from temperament.interchange.dialect import Dialect, Field, read, write
 from temperament.interchange.files import looks_like_yaml, only_section, yaml_map, yaml_text
+from temperament.interchange.format import Format, Note, Reading, Writing, wrong
 from temperament.presets import Preset
 from temperament.presets.temperature_scales import scales
 
@@ -21,13 +21,37 @@ TITLE = "LiteLLM"
 VERSION = "1.110.2"
 # The parameters of a chat completion that LiteLLM knows.
 OPENAI = frozenset(
-    {"temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "seed", "stop",
-     "frequency_penalty", "presence_penalty", "logit_bias"}
-)  # fmt: skip
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "seed",
+        "stop",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+    }
+)
 _CONNECTION = frozenset(
-    {"model", "api_base", "api_key", "api_version", "rpm", "tpm", "timeout", "stream_timeout",
-     "max_retries", "organization", "custom_llm_provider", "drop_params", "weight", "order"}
-)  # fmt: skip
+    {
+        "model",
+        "api_base",
+        "api_key",
+        "api_version",
+        "rpm",
+        "tpm",
+        "timeout",
+        "stream_timeout",
+        "max_retries",
+        "organization",
+        "custom_llm_provider",
+        "drop_params",
+        "weight",
+        "order",
+    }
+)
 MODEL = "hosted_vllm/MODEL"
 _DEEPSEEK_PREFIX = "deepseek/"
 DEEPSEEK_MODEL = f"{_DEEPSEEK_PREFIX}deepseek-chat"

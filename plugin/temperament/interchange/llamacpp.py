@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temperament.interchange.base import UNSUPPORTED, CantSayError, Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
@@ -24,6 +23,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import UNSUPPORTED, CantSayError, Reading, Writing
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -285,16 +285,36 @@ DIALECT = Dialect(
     not_sampling={
         "samplers": READ_BY_ORDER,
         **dict.fromkeys(
-            ("prompt", "messages", "model", "stream", "cache_prompt", "id_slot", "n_keep",
-             "n_probs", "n_discard", "n_indent", "t_max_predict_ms", "grammar", "json_schema",
-             "ignore_eos", "min_keep", "post_sampling_probs", "return_tokens", "lora",
-             "response_fields", "timings_per_token", "n_cache_reuse", "backend_sampling"),
+            (
+                "prompt",
+                "messages",
+                "model",
+                "stream",
+                "cache_prompt",
+                "id_slot",
+                "n_keep",
+                "n_probs",
+                "n_discard",
+                "n_indent",
+                "t_max_predict_ms",
+                "grammar",
+                "json_schema",
+                "ignore_eos",
+                "min_keep",
+                "post_sampling_probs",
+                "return_tokens",
+                "lora",
+                "response_fields",
+                "timings_per_token",
+                "n_cache_reuse",
+                "backend_sampling",
+            ),
             UNSUPPORTED,
         ),
     },
     before_read=_before_read,
     before_write=_before_write,
-)  # fmt: skip
+)
 
 
 def read_fields(fields: Mapping[str, Any]) -> Reading:

@@ -11,9 +11,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from temperament.interchange.base import UNSUPPORTED, Format, Note, Reading, Writing, wrong
 from temperament.interchange.dialect import write
 from temperament.interchange.files import only_section
+from temperament.interchange.format import UNSUPPORTED, Format, Note, Reading, Writing, wrong
 from temperament.interchange.llamacpp import DIALECT, FIELDS, LETTERS, TITLE, VERSION, read_fields
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS

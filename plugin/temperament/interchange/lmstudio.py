@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from temperament.interchange.base import (
+from temperament.interchange.conversions import above_0, as_texts, at_least_0, from_0
+from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
+from temperament.interchange.files import json_object, json_text, looks_like_json
+from temperament.interchange.format import (
     UNSUPPORTED,
     CantSayError,
     Format,
@@ -21,9 +24,6 @@ from temperament.interchange.base import (
     Writing,
     wrong,
 )
-from temperament.interchange.conversions import above_0, as_texts, at_least_0, from_0
-from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
-from temperament.interchange.files import json_object, json_text, looks_like_json
 from temperament.interchange.llamacpp import TITLE as LLAMA_CPP
 from temperament.interchange.llamacpp import WINDOW
 from temperament.presets import Preset
@@ -44,10 +44,18 @@ _OF_MIROSTAT = {
     "mirostat_tau": "targetEntropy",
 }
 _NOT_SAMPLING = (
-    "systemPrompt", "promptTemplate", "contextPrefill", "contextOverflowPolicy", "tools",
-    "structured", "toolCallStopStrings", "reasoning.", "speculativeDecoding.", "logProbs",
+    "systemPrompt",
+    "promptTemplate",
+    "contextPrefill",
+    "contextOverflowPolicy",
+    "tools",
+    "structured",
+    "toolCallStopStrings",
+    "reasoning.",
+    "speculativeDecoding.",
+    "logProbs",
     "llama.cpuThreads",
-)  # fmt: skip
+)
 
 
 def _box(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from temperament.interchange.base import Reading, Writing
 from temperament.interchange.conversions import as_texts, assume, biases_as_map, biases_of
 from temperament.interchange.dialect import Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "mlx-lm"
@@ -24,9 +24,20 @@ _WINDOWS = {
     "frequency_penalty": "frequency_context_size",
 }
 _OF_THE_REQUEST = (
-    "model", "messages", "prompt", "stream", "stream_options", "draft_model", "num_draft_tokens",
-    "adapters", "logprobs", "top_logprobs", "chat_template_kwargs", "tools", "role_mapping",
-)  # fmt: skip
+    "model",
+    "messages",
+    "prompt",
+    "stream",
+    "stream_options",
+    "draft_model",
+    "num_draft_tokens",
+    "adapters",
+    "logprobs",
+    "top_logprobs",
+    "chat_template_kwargs",
+    "tools",
+    "role_mapping",
+)
 
 
 def _before_read(fields: dict[str, Any], reading: Reading) -> None:

@@ -12,19 +12,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from temperament.errors import PresetError
-from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.conversions import above_0, at_least_0, from_0
 from temperament.interchange.dialect import Dialect, Field, read, write
+from temperament.interchange.format import Format, Note, Reading, wrong
 from temperament.interchange.llamacpp import PENALTY_FIELDS, add_window, penalties_off
 from temperament.presets import Preset
 
 TITLE = "Ollama"
 _IGNORED = "Ollama has no mirostat: it warns of the parameter and ignores it"
 _SETUP = (
-    "num_ctx", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram",
-    "f16_kv", "logits_all", "vocab_only", "use_mmap", "use_mlock", "penalize_newline",
+    "num_ctx",
+    "num_keep",
+    "num_batch",
+    "num_gpu",
+    "main_gpu",
+    "num_thread",
+    "numa",
+    "low_vram",
+    "f16_kv",
+    "logits_all",
+    "vocab_only",
+    "use_mmap",
+    "use_mlock",
+    "penalize_newline",
     "draft_num_predict",
-)  # fmt: skip
+)
 # What Ollama samples with where neither the file nor the model that it begins from says otherwise.
 DEFAULTS = {
     "temperature": 0.8,
@@ -67,9 +79,18 @@ DIALECT = Dialect(
     before_write=add_window,
 )
 _INSTRUCTIONS = (
-    "FROM", "LICENSE", "TEMPLATE", "SYSTEM", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "PARAMETER",
-    "MESSAGE", "REQUIRES",
-)  # fmt: skip
+    "FROM",
+    "LICENSE",
+    "TEMPLATE",
+    "SYSTEM",
+    "ADAPTER",
+    "DRAFT",
+    "RENDERER",
+    "PARSER",
+    "PARAMETER",
+    "MESSAGE",
+    "REQUIRES",
+)
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 _WORD = re.compile(r"([A-Za-z]+)[ \t]+")
 _NAME = re.compile(r"([A-Za-z0-9_]+)[ \t]+")

@@ -12,18 +12,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.errors import PresetError
-from temperament.interchange.base import Format, Note, Reading, wrong
 from temperament.interchange.conversions import as_texts, biases_as_map, biases_of
 from temperament.interchange.dialect import Dialect, Field, read, write
 from temperament.interchange.files import json_object, json_text
+from temperament.interchange.format import Format, Note, Reading, wrong
 from temperament.presets import Preset
 
 TITLE = "OpenRouter"
 _OF_THE_ROUTE = (
-    "model", "models", "provider", "route", "plugins", "transforms", "reasoning", "tools",
-    "tool_choice", "parallel_tool_calls", "verbosity", "logprobs", "top_logprobs",
-    "structured_outputs", "system_prompt",
-)  # fmt: skip
+    "model",
+    "models",
+    "provider",
+    "route",
+    "plugins",
+    "transforms",
+    "reasoning",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "verbosity",
+    "logprobs",
+    "top_logprobs",
+    "structured_outputs",
+    "system_prompt",
+)
 DIALECT = Dialect(
     title=TITLE,
     fields={

@@ -30,11 +30,21 @@ DIALECT = Dialect(
     },
     order=("temperature", "top_k", "top_p", "min_p"),
     not_sampling=dict.fromkeys(
-        ("ignore_eos", "skip_special_tokens", "spaces_between_special_tokens", "no_stop_trim",
-         "json_schema", "regex", "ebnf", "structural_tag", "custom_params", "stream_interval"),
+        (
+            "ignore_eos",
+            "skip_special_tokens",
+            "spaces_between_special_tokens",
+            "no_stop_trim",
+            "json_schema",
+            "regex",
+            "ebnf",
+            "structural_tag",
+            "custom_params",
+            "stream_interval",
+        ),
         "isn't sampling",
     ),
-)  # fmt: skip
+)
 FORMATS = (
     json_format(
         "sglang",

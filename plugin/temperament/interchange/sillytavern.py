@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.interchange import webui
-from temperament.interchange.base import Reading, Writing
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
@@ -26,6 +25,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
+from temperament.interchange.format import Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "SillyTavern"
@@ -73,15 +73,42 @@ _UNSUPPORTED: Mapping[str, Any] = {
 }
 _ORDERS = ("sampler_order", "samplers", "samplers_priorities")
 _INTERFACE = (
-    "skip_special_tokens", "spaces_between_special_tokens", "streaming", "preset",
-    "max_length", "json_schema_allow_empty", "include_reasoning", "extensions", "n", "type",
-    "max_tokens_second", "stopping_strings", "server_urls", "custom_model", "bypass_status_check",
-    "openrouter_allow_fallbacks", "openrouter_model", "openrouter_providers",
-    "openrouter_quantizations", "generic_model", "mancer_model", "togetherai_model",
-    "infermaticai_model", "ollama_model", "vllm_model", "aphrodite_model", "dreamgen_model",
-    "tabby_model", "llamacpp_model", "featherless_model", "can_use_tokenization",
-    "can_use_streaming", "streaming_url", "legacy_api", "name",
-)  # fmt: skip
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "streaming",
+    "preset",
+    "max_length",
+    "json_schema_allow_empty",
+    "include_reasoning",
+    "extensions",
+    "n",
+    "type",
+    "max_tokens_second",
+    "stopping_strings",
+    "server_urls",
+    "custom_model",
+    "bypass_status_check",
+    "openrouter_allow_fallbacks",
+    "openrouter_model",
+    "openrouter_providers",
+    "openrouter_quantizations",
+    "generic_model",
+    "mancer_model",
+    "togetherai_model",
+    "infermaticai_model",
+    "ollama_model",
+    "vllm_model",
+    "aphrodite_model",
+    "dreamgen_model",
+    "tabby_model",
+    "llamacpp_model",
+    "featherless_model",
+    "can_use_tokenization",
+    "can_use_streaming",
+    "streaming_url",
+    "legacy_api",
+    "name",
+)
 
 
 def _read_bans(fields: dict[str, Any], reading: Reading) -> None:

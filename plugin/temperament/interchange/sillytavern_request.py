@@ -11,7 +11,6 @@ from typing import Any
 
 from temperament.errors import Problem, RequestError, shown
 from temperament.interchange import sillytavern, webui
-from temperament.interchange.base import Note, Reading
 from temperament.interchange.conversions import slope_is_off
 from temperament.interchange.dialect import (
     READ_BY_ORDER,
@@ -20,21 +19,53 @@ from temperament.interchange.dialect import (
     read,
     take_unsupported,
 )
+from temperament.interchange.format import Note, Reading
 from temperament.presets.fields import MOVABLE
 
 # A body with two of these fields is one of SillyTavern's.
 MARKERS = frozenset(
-    {"api_server", "api_type", "ban_eos_token", "custom_token_bans", "rep_pen",
-     "repetition_penalty_range", "stopping_strings", "truncation_length"}
-)  # fmt: skip
+    {
+        "api_server",
+        "api_type",
+        "ban_eos_token",
+        "custom_token_bans",
+        "rep_pen",
+        "repetition_penalty_range",
+        "stopping_strings",
+        "truncation_length",
+    }
+)
 
 # Fields that vLLM reads.
 _VLLMS = frozenset(
-    {"model", "prompt", "messages", "stream", "stream_options", "max_tokens", "n", "seed", "stop",
-     "logprobs", "top_logprobs", "ignore_eos", "skip_special_tokens", "logit_bias", "min_tokens",
-     "spaces_between_special_tokens", "include_reasoning", "include_stop_str_in_output", "user",
-     "response_format", "structured_outputs", "tools", "tool_choice", "preset", "vllm_xargs"}
-)  # fmt: skip
+    {
+        "model",
+        "prompt",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "n",
+        "seed",
+        "stop",
+        "logprobs",
+        "top_logprobs",
+        "ignore_eos",
+        "skip_special_tokens",
+        "logit_bias",
+        "min_tokens",
+        "spaces_between_special_tokens",
+        "include_reasoning",
+        "include_stop_str_in_output",
+        "user",
+        "response_format",
+        "structured_outputs",
+        "tools",
+        "tool_choice",
+        "preset",
+        "vllm_xargs",
+    }
+)
 # name -> another name of the same field
 _SAME = {
     "max_new_tokens": "max_tokens",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
 from temperament.interchange.conversions import (
     at_least_0,
     biases_of,
@@ -21,6 +20,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, same_order, write
 from temperament.interchange.files import looks_like_yaml, yaml_map, yaml_text
+from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing
 from temperament.presets import Preset
 
 TITLE = "tabbyAPI"

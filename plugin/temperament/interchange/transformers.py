@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Reading, Writing
 from temperament.interchange.dialect import Dialect, Field
 from temperament.interchange.files import json_format, json_object, looks_like_json
+from temperament.interchange.format import CantSayError, Reading, Writing
 from temperament.plan.documented import BY_NAME as DOCUMENTED
 from temperament.plan.targets import TRANSFORMERS
 from temperament.presets import Preset

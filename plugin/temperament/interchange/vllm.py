@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Format, Note, Reading, Writing
 from temperament.interchange.conversions import at_least_0, biases_of
 from temperament.interchange.dialect import Dialect, Field, movable, read, same_order
 from temperament.interchange.files import (
@@ -19,6 +18,7 @@ from temperament.interchange.files import (
     yaml_map,
     yaml_text,
 )
+from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing
 from temperament.plan.targets import VLLM, VLLM_SERVER
 from temperament.presets import Preset, source
 from temperament.presets.fields import MOVABLE

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temperament.interchange.base import CantSayError, Reading, Writing, scaled
 from temperament.interchange.conversions import (
     assume,
     bans_text,
@@ -22,6 +21,7 @@ from temperament.interchange.conversions import (
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, is_used
 from temperament.interchange.files import looks_like_yaml, yaml_format
+from temperament.interchange.format import CantSayError, Reading, Writing, scaled
 from temperament.presets import Preset
 from temperament.stages import BY_NAME, PARAMETERS, STAGE_OF
 
@@ -52,11 +52,23 @@ PRIORITY: Mapping[str, str] = {
 }
 THEIRS = {stage: name for name, stage in PRIORITY.items()}
 SHAPES = ("temperature", "dynamic_temperature", "smoothing")
-# The order of the stages that `sampler_priority` doesn't name: that in which they are made.
+# The order of the stages that `sampler_priority` doesn't name: that in which webui creates them.
 _UNNAMED = (
-    "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "tfs",
-    "top_a", "top_n_sigma", "xtc", "dynamic_temperature", "smoothing", "mirostat",
-)  # fmt: skip
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "tfs",
+    "top_a",
+    "top_n_sigma",
+    "xtc",
+    "dynamic_temperature",
+    "smoothing",
+    "mirostat",
+)
 _UNITS = scaled("0.0001")
 _WINDOW = "it counts the window of the repetition penalty, and the prompt's tokens in it"
 _XTC = "it skips XTC at a step that would remove a newline or the end; Temperament keeps these two"

@@ -10,7 +10,7 @@ import yaml
 from temperament.errors import PresetError, Problem
 from temperament.presets import source
 from temperament.presets.parsing import parse
-from temperament.presets.writing import flow
+from temperament.presets.yaml_text import flow
 
 SCHEMA_FILE = "preset.schema.json"
 HEADER = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"

@@ -26,8 +26,8 @@ class Preset:
     from one mode to another by the rules of `switch`.
 
     Below a preset that stands `alone` no further layer counts: neither a server's default preset
-    nor the model's `generation_config.json`. With
-    `pick` a server picks another preset by the request.
+    nor the model's `generation_config.json`. With `pick` a server picks another preset by the
+    request.
 
     `temperature_scale` names the scale that the temperature is on, "" for the weights': `values`
     keep the number that is stated, and `drawn` has the one that text is drawn with. `scales` are
@@ -230,7 +230,7 @@ class Preset:
         return self.over(replace(values, temperature_scale=MODEL))
 
     def _scale_over(self, below: str) -> str:
-        """The scale of the temperature once this preset lies over a layer whose scale is `below`.
+        """The scale of the merged temperature, where the layer below has the scale `below`.
 
         A temperature is on the scale that its own layer names, if any.
         """

@@ -1,8 +1,8 @@
-"""Turns YAML text into plain data, with the line of every value. Tags are refused, and aliases in
-presets; files of other programs may have them.
+"""Turns YAML text into plain data, with the line of every value.
 
-The scalars are those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are texts, `3e-4` is a
-number. A key that occurs twice is a problem, and so is a file that is too large or too deep.
+Tags are refused. So are aliases in presets; files of other programs may have them. The scalars are
+those of YAML 1.2's core schema: `on`, `off`, `yes` and `no` are texts, `3e-4` is a number. A key
+that occurs twice is a problem, and so is a file that is too large or too deep.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
 def warnings(preset: Preset) -> list[str]:
     """Returns warnings about a preset on local weights.
 
-    It is unbound, has rules that never apply, or is too hot without a cut.
+    It is unbound, has rules that never apply, or has a high temperature and no cut.
     """
     found = [*([preset.unbound] if preset.unbound else []), *preset.never]
     preset = preset.drawn

@@ -24,13 +24,13 @@ from temperament.server.body import write_body
 from temperament.server.choosing import Chosen, choose
 from temperament.server.collecting import collecting, raise_all
 from temperament.server.endpoints import Endpoint
-from temperament.server.fields import plugin_fields, sampling_fields
 from temperament.server.incoming import EMBEDDINGS, Incoming
 from temperament.server.planning import PlanCache, Planned, plan_key
+from temperament.server.plugin_fields import plugin_fields, sampling_fields
+from temperament.server.request_thinking import RequestThinking
 from temperament.server.restrictions import Restrictions, inline_size
 from temperament.server.scan import may_have_plugin_fields
 from temperament.server.selection import Selection, select
-from temperament.server.thinking import RequestThinking
 from temperament.server.trace import Trace
 
 

@@ -10,7 +10,7 @@ from temperament.plan.wire import KEY
 from temperament.presets import Preset
 from temperament.presets.generation_fields import NO_SEED
 from temperament.server.endpoints import Endpoint
-from temperament.server.fields import XARGS, generation_fields
+from temperament.server.plugin_fields import XARGS, generation_fields
 from temperament.server.selection import FIELD
 from temperament.server.trace import FIELD as TRACE
 

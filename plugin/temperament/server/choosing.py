@@ -41,7 +41,7 @@ def choose(
     def barred(name: str) -> str:
         return why_barred(catalogue.resolve(name))
 
-    values = replace(chooser, pick=())  # what the chooser sets itself is the layer below
+    values = replace(chooser, pick=())  # its other fields lie below the preset that it picks
     for verdict in verdicts(chooser, facts_of(request.body), barred):
         if verdict.outcome == "taken":
             picked = catalogue.resolve(verdict.rule.preset)

@@ -7,7 +7,7 @@ from typing import Any
 
 from temperament.server import trace
 from temperament.server.endpoints import Endpoint
-from temperament.server.fields import SEARCH, generation_fields, has_plugin_fields
+from temperament.server.plugin_fields import SEARCH, generation_fields, has_plugin_fields
 from temperament.server.selection import Selection
 
 EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens

@@ -8,14 +8,14 @@ from typing import Any
 
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan import PresetPlan
-from temperament.plan.automata.modes import Switching, unmatched
+from temperament.plan.automata.mode_automaton import Switching, unmatched
 from temperament.plan.documented import BY_FIELD, refusals
 from temperament.plan.vocabulary import TokenBytes
 from temperament.plan.wire import KEY
 from temperament.presets import Preset
 from temperament.presets.generation_fields import NO_SEED
 from temperament.server.endpoints import Endpoint
-from temperament.server.fields import SEARCH, XARGS
+from temperament.server.plugin_fields import SEARCH, XARGS
 from temperament.stages import BY_NAME
 
 WHERE = "request"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from temperament.presets.picking import MAX_READ, RequestFacts
-from temperament.server.thinking import asks_to_think
+from temperament.server.request_thinking import asks_to_think
 
 FENCE = "```"
 _SYSTEM = ("system", "developer")

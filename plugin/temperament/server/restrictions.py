@@ -114,14 +114,14 @@ class Restrictions:
 
         `path` is the prefix of each name in the problems.
         """
-        if fields.get("alone") is True:  # which is what the preset `none` is
+        if fields.get("alone") is True:  # the same as naming the preset `none`
             yield from self.check_name(catalogue.get(NONE, Preset(NONE)), f"{path}alone", catalogue)
         parent = fields.get("extends")
-        with suppress(UnknownPreset):  # reported with the fields' values
+        with suppress(UnknownPreset):  # an unknown name is reported with the fields' values
             if isinstance(parent, str):
                 yield from self.check_name(catalogue.resolve(parent), f"{path}extends", catalogue)
         modes = dict(_inner(fields, "modes"))
-        if len(modes) > MAX_MODES:  # which no request may have
+        if len(modes) > MAX_MODES:  # too many modes are refused elsewhere
             return
         for name, mode in modes.items():
             parent = mode.get("extends")
@@ -138,9 +138,9 @@ class Restrictions:
         """
         names = [(name, name) for name in fields]
         if fields.get("do_sample") is False and not self._locks("do_sample"):
-            names.append(("temperature", "do_sample"))  # it is temperature 0
+            names.append(("temperature", "do_sample"))  # it means temperature 0
         if "temperature_scale" in fields and not self._locks("temperature_scale"):
-            names.append(("temperature", "temperature_scale"))  # it changes what is drawn
+            names.append(("temperature", "temperature_scale"))  # it changes the temperature
         for field_ in ("modes", "models"):
             for inner, values in _inner(fields, field_):
                 names += [(name, f"{field_}.{inner}.{name}") for name in values]

@@ -14,15 +14,15 @@ from typing import Any
 from pydantic_core import from_json
 
 from temperament.errors import Problem, RequestError
-from temperament.server.fields import PluginFields
+from temperament.server.plugin_fields import PluginFields
 
 LARGE_BYTES = 64 * 1024  # a smaller body is parsed at once, which takes less than 0.1 ms
 MAX_SCANNED_QUOTES = 10_000  # a body with more quotes is parsed as fast as it is scanned
-MAX_NAME_BYTES = 400  # of a field, when each character of its name is escaped
-MAX_VALUES = 400_000  # in a body; a list or a map counts as `CONTAINER_WEIGHT` values
+MAX_NAME_BYTES = 400  # the longest name of a field, with each of its characters escaped
+MAX_VALUES = 400_000  # of a body; a list or a map counts as `CONTAINER_WEIGHT` values
 CONTAINER_WEIGHT = 8
-MAX_COUNTED_QUOTES = 100_000  # read at most, to skip the commas inside texts
-MAX_BACKSLASHES = 64  # before a quote; a body with more counts as too large
+MAX_COUNTED_QUOTES = 100_000  # quotes that are read, to skip the commas inside texts
+MAX_BACKSLASHES = 64  # in front of a quote; a body with more counts as too large
 MAX_UNUSUAL_BYTES = 4 * 2**20  # a larger body that isn't UTF-8, or has a lone surrogate, is refused
 
 

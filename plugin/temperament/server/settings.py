@@ -23,7 +23,7 @@ class Settings(BaseModel):
     presets: list[str] = Field(default=[])
     # the default preset, which applies to every request
     default: str | None = None
-    # `weights`: the numbers of presets are drawn as they stand, whatever scale they name
+    # `weights`: every temperature is one of the weights, whatever scale a preset names
     temperature_scale: Literal["weights"] | None = None
     # whether chains run natively: `auto`, `native`, `residual`
     plan: Choice = "auto"

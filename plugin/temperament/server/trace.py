@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from temperament.errors import Problem, shown
-from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset

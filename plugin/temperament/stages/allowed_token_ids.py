@@ -1,4 +1,4 @@
-"""Allowed token ids: no others are drawn."""
+"""Allowed token ids: no other tokens are drawn."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TOKENS

@@ -1,4 +1,4 @@
-"""Bad words: token sequences that are not completed."""
+"""Bad words: token sequences that the output never completes."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import SEQUENCES

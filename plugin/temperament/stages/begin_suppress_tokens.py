@@ -1,4 +1,4 @@
-"""Begin-suppress tokens: not the first of the output."""
+"""Begin-suppress tokens: the output doesn't begin with them."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TOKENS

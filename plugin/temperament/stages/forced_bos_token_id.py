@@ -1,4 +1,4 @@
-"""Forced first token: what follows the decoder's start token alone."""
+"""Forced first token: the only token that may follow the decoder's start token."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import INTEGER

@@ -1,4 +1,4 @@
-"""Forced last token: at the limit of tokens, one of these."""
+"""Forced last token: one of these is the text's last token at its limit."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TOKENS

@@ -1,4 +1,4 @@
-"""Min new tokens: the text doesn't end before."""
+"""Min new tokens: the text doesn't end before so many tokens."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import INTEGER

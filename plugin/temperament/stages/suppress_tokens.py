@@ -1,4 +1,4 @@
-"""Suppress tokens: never drawn."""
+"""Suppress tokens: they are never drawn."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import TOKENS

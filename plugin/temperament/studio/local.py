@@ -16,7 +16,7 @@ from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
 from temperament.studio.inspection import refuse_unbound
 from temperament.studio.model_source import Drawn, Logits
-from temperament.studio.tokens import Writer, readable
+from temperament.studio.readable_tokens import Writer, readable
 
 # The generation fields that the decoding loop acts on; the caller sets the limit and the seed.
 _SUPPORTED = frozenset({"do_sample", "eos_token_id", "max_tokens", "seed", "stop"})

@@ -28,7 +28,7 @@ from temperament.stages import PARAMETERS
 from temperament.studio.inspection import refuse_unbound
 from temperament.studio.local import token_texts
 from temperament.studio.model_source import Drawn, Logits
-from temperament.studio.tokens import Writer, readable
+from temperament.studio.readable_tokens import Writer, readable
 
 # vLLM closes a connection that was idle for 5 s, which is also when httpx would stop using it. A
 # request sent at that moment ends in a `ReadError`, so the client gives up its connections earlier.

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from temperament.batch.history import TokenLog
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.batch.table import Table
+from temperament.batch.token_log import TokenLog
 from temperament.ops.history import History
 from temperament.presets import Chain
 from temperament.stages import STAGES
@@ -81,7 +81,7 @@ class TestRows:
     """The verbs give what a dictionary of requests gives."""
 
     @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 6), max_size=25))
-    @examples(150)
+    @examples(75)
     def test_any_sequence_of_verbs(self, seed: int, verbs: list[int]) -> None:
         """After any sequence of verbs, each row has the bits that it has alone."""
         random = Random(seed)
@@ -117,7 +117,7 @@ class TestRows:
                     assert rows.same_bits(together[row : row + 1], alone)
 
     @given(seed=st.integers(0, 2**32))
-    @examples(100)
+    @examples(50)
     def test_tokens_that_the_engine_keeps(self, seed: int) -> None:
         """A history that is passed, with any padding, gives the bits of one that was written."""
         random = Random(seed)
@@ -133,7 +133,7 @@ class TestRows:
             assert rows.same_bits(together[row : row + 1], alone)
 
     @given(seed=st.integers(0, 2**32))
-    @examples(150)
+    @examples(75)
     def test_several_rows_of_a_request(self, seed: int) -> None:
         """If only the device knows the slots, each row has the bits that it has alone."""
         random = Random(seed)
@@ -229,7 +229,7 @@ class TestTokenLog:
     """The log gives the tokens that plain lists give."""
 
     @given(seed=st.integers(0, 2**32), verbs=st.lists(st.integers(0, 4), max_size=40))
-    @examples(100)
+    @examples(50)
     def test_any_sequence_of_verbs(self, seed: int, verbs: list[int]) -> None:
         """Writing, appending, rewriting and swapping in any order give the tokens of a list."""
         random = Random(seed)

@@ -78,7 +78,7 @@ def test_texts_are_those_of_plain_decoding(
     if not branching:
         without_branches(monkeypatch)
         monkeypatch.setattr("temperament.batch.rows.branches", lambda _: False)
-        for module in ("modes", "mode_reading", "mode_rules"):
+        for module in ("row_modes", "mode_reading", "mode_rules"):
             monkeypatch.setattr(f"temperament.batch.{module}.branches", lambda _: False)
     engine = Engine(DRAFTS)
     accepted: set[int] = set()

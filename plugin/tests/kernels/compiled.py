@@ -38,20 +38,20 @@ def compile_chain(target: Any, vocabulary: int) -> Any:
     import triton
     from triton.compiler import ASTSource
 
-    from temperament.kernels import chain
-    from temperament.kernels.device.chain import run_chain
+    from temperament.kernels import run_chain as operator
+    from temperament.kernels.device.run_chain import run_chain
 
-    sizes = chain.sizes(vocabulary)
-    constants = {"PIVOTS": chain.PIVOTS, "CAPACITY": sizes.capacity, "BLOCK": sizes.block}
+    sizes = operator.sizes(vocabulary)
+    constants = {"PIVOTS": operator.PIVOTS, "CAPACITY": sizes.capacity, "BLOCK": sizes.block}
     types = dict.fromkeys(inspect.signature(run_chain.fn).parameters, "*i64")
     types |= dict.fromkeys(constants, "constexpr")
     types |= dict.fromkeys(("stride", "token_stride"), "i64")
     types |= dict.fromkeys(("vocabulary", "protected_width", "newlines"), "i32")
     types |= dict.fromkeys(("numbers", "mirostat_value", "adaptive_value"), "*fp64")
-    types |= dict.fromkeys(("programs", "protected", "list_tokens", "sorted_places"), "*i32")
+    types |= dict.fromkeys(("programs", "protected", "list_tokens"), "*i32")
     types |= {"newline": "*i8"}
     floats = ("logits", "normaliser")
-    types |= {name: "*fp32" for name in types if name.endswith("_values") or name.endswith(floats)}
+    types |= {name: "*fp32" for name in types if name == "list_values" or name.endswith(floats)}
     attributes = {}
     if vocabulary % 16 == 0:
         place = [*inspect.signature(run_chain.fn).parameters].index("vocabulary")
@@ -75,8 +75,8 @@ def _compiled(kernel: Any, target: Any, types: dict[str, str], constants: Any, w
 
 def compile_biases(target: Any) -> Any:
     """Returns the compiled kernel of biases, penalties and bans: one for all vocabularies."""
-    from temperament.kernels import biases
-    from temperament.kernels.device.biases import run_biases
+    from temperament.kernels import run_biases as operator
+    from temperament.kernels.device.run_biases import run_biases
 
     types = dict.fromkeys(("stride", "token_stride", "length_stride"), "i64")
     types |= dict.fromkeys(("vocabulary", "breaker_window", "banned_window", "size", "most"), "i32")
@@ -84,26 +84,26 @@ def compile_biases(target: Any) -> Any:
     types |= dict.fromkeys(("programs", "lengths", "entries", "prefixes", "list_starts"), "*i32")
     types |= dict.fromkeys(("plain", "other", "counts"), "*i32")
     types |= dict.fromkeys(("hits", "other_hits", "completes"), "*i8")
-    return _compiled(run_biases, target, types, {"BLOCK": biases.BLOCK}, biases.WARPS)
+    return _compiled(run_biases, target, types, {"BLOCK": operator.BLOCK}, operator.WARPS)
 
 
 def compile_matches(target: Any) -> Any:
     """Returns the compiled kernel of suffix matches."""
-    from temperament.kernels import matches
-    from temperament.kernels.device.matches import extend_matches
+    from temperament.kernels import extend_matches as operator
+    from temperament.kernels.device.extend_matches import extend_matches
 
     types = dict.fromkeys(("length_stride", "token_stride"), "i64") | {"positions": "i32"}
     types |= dict.fromkeys(("lengths", "result"), "*i32")
-    return _compiled(extend_matches, target, types, {"BLOCK": matches.BLOCK}, matches.WARPS)
+    return _compiled(extend_matches, target, types, {"BLOCK": operator.BLOCK}, operator.WARPS)
 
 
 def compile_tokens(target: Any) -> Any:
     """Returns the compiled kernel that copies new tokens."""
-    from temperament.kernels import tokens
-    from temperament.kernels.device.tokens import append_tokens
+    from temperament.kernels import append_tokens as operator
+    from temperament.kernels.device.append_tokens import append_tokens
 
     types = {"table": "*i32", "rows": "i32", "table_stride": "i64", "token_stride": "i64"}
-    return _compiled(append_tokens, target, types, {"BLOCK": tokens.BLOCK}, tokens.WARPS)
+    return _compiled(append_tokens, target, types, {"BLOCK": operator.BLOCK}, operator.WARPS)
 
 
 SIMPLE = {"biases": compile_biases, "matches": compile_matches, "tokens": compile_tokens}

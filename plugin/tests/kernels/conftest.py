@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from temperament.kernels import chain
+from temperament.kernels import run_chain
 from tests.kernels import interpreter
 
 
@@ -18,4 +18,4 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks as they are, and so narrow that rows of some hundred tokens need many, and lists."""
     if request.param:
-        monkeypatch.setattr(chain, "sizes", lambda _: chain.Sizes(request.param, 64, 4))
+        monkeypatch.setattr(run_chain, "sizes", lambda _: run_chain.Sizes(request.param, 64, 4))

@@ -62,9 +62,6 @@ CHAINS: dict[str, dict[str, Any]] = {
     "mirostat 2": {"mirostat": 2},
     "top_k 50, reproducible": {"reproducible": True, "top_k": 50},
     "everything": EVERYTHING,
-    "tfs .95": {"tfs": 0.95},
-    "min_k": {"min_k": True},
-    "skew .2": {"skew": 0.2},
 }
 # Operators that launch nothing on a device.
 FREE = (
@@ -171,7 +168,7 @@ def some_logits(count: int) -> Tensor:
 
 def passes(values: dict[str, Any], count: int = 2) -> float:
     """Counts a step of some rows under the interpreter, as passes over their logits."""
-    from temperament.kernels import chain
+    from temperament.kernels import run_chain
 
     rows = Rows(count)
     for row in range(count):
@@ -179,10 +176,10 @@ def passes(values: dict[str, Any], count: int = 2) -> float:
     tokens = torch.randint(1000, (count, LENGTH), generator=torch.Generator().manual_seed(1))
     ends = [torch.full((count,), position) for position in (0, LENGTH // 2, LENGTH)]
     logits = some_logits(count)
-    narrow = chain.sizes(VOCABULARY)
+    narrow = run_chain.sizes(VOCABULARY)
     # The interpreter's time follows the number of blocks; the bytes don't depend on it.
     wide = narrow._replace(block=8 * narrow.block)
-    with patch.object(chain, "sizes", lambda _: wide), _bytes() as moved:
+    with patch.object(run_chain, "sizes", lambda _: wide), _bytes() as moved:
         rows.run(logits, np.arange(count), History(tokens, *ends), np.full(count, LENGTH))
     return moved[0] / (logits.numel() * logits.element_size())
 

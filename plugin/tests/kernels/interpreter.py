@@ -27,7 +27,7 @@ def import_interpreted() -> None:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SWITCH, "1")
-        import temperament.kernels.chain  # noqa: F401
+        import temperament.kernels.run_chain  # noqa: F401
 
 
 def interpret(monkeypatch: pytest.MonkeyPatch) -> None:

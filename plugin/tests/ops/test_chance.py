@@ -13,7 +13,7 @@ from temperament.batch.rows import Rows
 from temperament.presets import Chain
 from tests import reference, rows
 
-COUNT = 4000
+COUNT = 2000
 
 
 def logs(*probabilities: float) -> Tensor:

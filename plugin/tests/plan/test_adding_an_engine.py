@@ -12,7 +12,7 @@ from temperament import EngineError
 from temperament.cli.command_line import main
 from temperament.plan import TARGETS, split_preset
 from temperament.plan.documented import refuse
-from temperament.plan.targets.base import Limit, Route, Target, native, refused
+from temperament.plan.targets.target import Limit, Route, Target, native, refused
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
 from temperament.presets.generation_fields import GENERATION
 from temperament.presets.resolve import resolve

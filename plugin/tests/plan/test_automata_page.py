@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
 from temperament.presets.source import parse

@@ -14,6 +14,7 @@ from temperament.presets.parsing import parse_preset
 from temperament.stages import PARAMETERS, kinds
 from temperament.stages.kinds import ColumnKind, EntriesKind, Kind, TextsKind
 
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
 KINDS: list[Kind] = [kind for kind in vars(kinds).values() if isinstance(kind, Kind)]
 # A field of each kind, a value as a file has it, its plain form, token ids and texts.
 VALUES: list[tuple[str, Any, Any, list[int], tuple[str, ...]]] = [
@@ -44,7 +45,7 @@ def test_a_value(
     checked = preset.values[name]
     again, _ = parse_preset("x", json.loads(json.dumps(preset.plain())))
 
-    jsonschema.validate({name: value}, json_schema())
+    SCHEMA.validate({name: value})
     hash(checked)
     assert {name: plain} == preset.plain()
     assert preset.digest == again.digest
@@ -65,4 +66,4 @@ def test_a_choice_has_nothing_in_between(name: str, value: dict[str, Any]) -> No
     with pytest.raises(PresetError, match=f"x: {name}: not allowed"):
         parse_preset("x", {name: value}, where="x")
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({name: value}, json_schema())
+        SCHEMA.validate({name: value})

@@ -16,6 +16,7 @@ from temperament.presets.modes import MAX_TRIGGER_BYTES
 from temperament.presets.schedule import Schedule
 
 NOTHING = Catalogue({})
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
 TWO: dict[str, Any] = {"modes": {"a": {}, "b": {"temperature": 0.5}}}
 
 
@@ -48,7 +49,7 @@ TRIGGERS: list[tuple[Any, str]] = [
 def test_every_trigger(trigger: Any, text: str) -> None:
     """A rule is valid by the JSON schema too, and its plain form gives the same rule."""
     fields = {**TWO, "switch": [{"from": "a", "on": trigger, "to": "b"}]}
-    jsonschema.validate(fields, json_schema())
+    SCHEMA.validate(fields)
     (rule,) = preset_of(fields).switch
 
     assert str(rule.on) == text

@@ -288,6 +288,12 @@ def test_equal_sampling_has_equal_digests() -> None:
 
 
 SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_the_json_schema_is_one() -> None:
+    """The schema follows the draft that it names."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("text", [text for text, _, _ in GOOD if "source: &" not in text])
@@ -298,7 +304,7 @@ def test_the_json_schema_takes_what_we_take(text: str) -> None:
     if isinstance(data.get("logit_bias"), dict):
         data["logit_bias"] = {str(key): value for key, value in data["logit_bias"].items()}
 
-    jsonschema.Draft202012Validator(SCHEMA).validate(data)
+    VALIDATOR.validate(data)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +342,7 @@ def test_the_json_schema_takes_what_we_take(text: str) -> None:
 def test_the_json_schema_refuses_what_we_refuse(data: dict[str, Any]) -> None:
     """An editor that follows the schema marks what `temperament check` reports."""
 
-    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+    assert not VALIDATOR.is_valid(data)
 
 
 def test_the_json_schema_knows_no_null() -> None:

@@ -14,7 +14,7 @@ from temperament.presets import Catalogue, Preset
 from temperament.presets.fields import SETTINGS
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.fields import PluginFields, plugin_fields
+from temperament.server.plugin_fields import PluginFields, plugin_fields
 from temperament.server.scan import (
     LARGE_BYTES,
     MAX_SCANNED_QUOTES,

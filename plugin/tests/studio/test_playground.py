@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 
 from temperament.presets import Catalogue
 from temperament.stages import PARAMETERS, STAGES
+from temperament.studio.playground import api, controls, copying, mount
 from temperament.studio.playground import app as alone
-from temperament.studio.playground import controls, copying, mount, routes
 from tests.studio.known import KnownSource, preset
 
 CATALOGUE = Catalogue.load(environment=False)
@@ -53,24 +53,24 @@ def test_the_presets_begin_with_the_scenarios(client: TestClient) -> None:
 class TestPage:
     """The files."""
 
-    @pytest.mark.parametrize("name", routes.FILES)
+    @pytest.mark.parametrize("name", api.FILES)
     def test_every_file_is_there(self, client: TestClient, name: str) -> None:
         """Each comes from the package, and allows nothing from elsewhere."""
         answer = client.get(f"/playground/{name}")
 
         assert 200 == answer.status_code
-        assert answer.headers["content-type"].startswith(routes.FILES[name])
+        assert answer.headers["content-type"].startswith(api.FILES[name])
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "http" not in answer.text.replace("HTTP", "")
 
     def test_no_file_is_forgotten(self) -> None:
         """What lies in the folder is what is served."""
 
-        assert {path.name for path in routes.PAGE.iterdir()} == {
-            name or "index.html" for name in routes.FILES
+        assert {path.name for path in api.PAGE.iterdir()} == {
+            name or "index.html" for name in api.FILES
         }
 
-    @pytest.mark.parametrize("name", ["../routes.py", "..%2froutes.py", "nothing.js", "a/b"])
+    @pytest.mark.parametrize("name", ["../api.py", "..%2fapi.py", "nothing.js", "a/b"])
     def test_no_other_file_is_served(self, client: TestClient, name: str) -> None:
         """A path out of the folder is no file."""
 
@@ -248,7 +248,7 @@ class TestServer:
     def test_before_it_has_started(self) -> None:
         """The answer is 503 with a sentence."""
         app = FastAPI()
-        app.include_router(routes.data(lambda: None))
+        app.include_router(api.data(lambda: None))
         client = TestClient(app)
 
         assert 503 == client.get("/v1/playground/about").status_code
@@ -286,8 +286,8 @@ class TestServer:
                 log.append("close")
 
         app = FastAPI()
-        page = routes.Playground(opened, CATALOGUE, "m")
-        app.include_router(routes.data(lambda: page))
+        page = api.Playground(opened, CATALOGUE, "m")
+        app.include_router(api.data(lambda: page))
         client = TestClient(app)
         ask(client, "inspect", prompt="a", sides=[{}])
         problems(client, "inspect", prompt="", sides=[{}])

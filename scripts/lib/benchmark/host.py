@@ -61,7 +61,7 @@ def _prepared(presets: list[dict[str, Any]], stack: ExitStack) -> tuple[Any, Any
     """Returns (the adapter's rows, a step's context, its logits) of a batch that decodes."""
     from temperament.engines.vllm import v2
     from temperament.engines.vllm.meter import Meter
-    from temperament.kernels import biases, chain, matches, tokens
+    from temperament.kernels import append_tokens, extend_matches, run_biases, run_chain
     from temperament.plan.vocabulary import TokenBytes
     from tests.engines.runners import engine_config, sampling_params
 
@@ -71,10 +71,10 @@ def _prepared(presets: list[dict[str, Any]], stack: ExitStack) -> tuple[Any, Any
     def extended(lengths: Any, *_: Any) -> Any:
         return lengths
 
-    stack.enter_context(patch.object(chain, "run_chain", nothing))
-    stack.enter_context(patch.object(biases, "run_biases", nothing))
-    stack.enter_context(patch.object(matches, "extend_matches", extended))
-    stack.enter_context(patch.object(tokens, "append_tokens", nothing))
+    stack.enter_context(patch.object(run_chain, "run_chain", nothing))
+    stack.enter_context(patch.object(run_biases, "run_biases", nothing))
+    stack.enter_context(patch.object(extend_matches, "extend_matches", extended))
+    stack.enter_context(patch.object(append_tokens, "append_tokens", nothing))
     middle = LENGTH // 2
     prompts = torch.full((ROWS,), 4, dtype=torch.int32)
     states = SimpleNamespace(

@@ -8,14 +8,14 @@
     attached = temperament.transformers.attach(manager, tokenizer)  # continuous batching
     manager.add_request(ids, preset="creative")
 
-`processor` runs the stages of the presets, `arguments` turns everything else that they set into
-arguments of `generate`, and `traced_generation` also returns the mode of each token.
+`logits_processor` runs the stages of the presets, `arguments` turns everything else that they set
+into arguments of `generate`, and `traced_generation` also returns the mode of each token.
 `batching` does the same for each request of a manager of continuous batching.
 `serve` has the `generate` with which `transformers serve` takes a preset for each request.
 """
 
 from temperament.engines.transformers.arguments import generate_kwargs
 from temperament.engines.transformers.batching import Attached, attach, generate_batch
-from temperament.engines.transformers.processor import PresetLogitsProcessor
+from temperament.engines.transformers.logits_processor import PresetLogitsProcessor
 
 __all__ = ["Attached", "PresetLogitsProcessor", "attach", "generate_batch", "generate_kwargs"]

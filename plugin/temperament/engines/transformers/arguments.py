@@ -14,13 +14,16 @@ from typing import Any
 
 from transformers import GenerationConfig, LogitsProcessorList
 
-from temperament.engines.transformers.processor import PresetLogitsProcessor, names_with_state
-from temperament.engines.transformers.source import (
+from temperament.engines.transformers.encoder_source import (
     OF_THE_SOURCE,
     reads_the_source,
     set_in_modes,
     sources_of,
     without_the_source,
+)
+from temperament.engines.transformers.logits_processor import (
+    PresetLogitsProcessor,
+    names_with_state,
 )
 from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import refuse
@@ -232,7 +235,7 @@ def _check_encoder_is_known(presets: Sequence[Preset]) -> None:
         Problem(
             WHERE,
             name,
-            "reads what the encoder was given, if the model has one; a logits processor sees the"
+            "reads the input of the encoder, if the model has one; a logits processor sees the"
             " decoder's tokens alone",
             allowed="generate_kwargs(..., model=model), or inputs=inputs",
         )

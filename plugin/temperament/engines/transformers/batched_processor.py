@@ -1,6 +1,6 @@
 """The logits processor of a manager: presets in Transformers' continuous batching.
 
-The interface is that of Transformers 5, so this module is imported where a manager is given.
+Only Transformers 5 has this interface, so the module is imported once there is a manager.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
 
     `checks` has a check for each argument of `add_request`: it returns whether the value has the
     right type, and raises if it can't run; both fail the one request. `rows` builds the rows
-    when the first request is to draw a token: only then their number is known. `before` is given if
-    other processors run ahead of this one: they are undone in the rows that have a preset. `count`
-    is told `batch` for each batch that goes on without its presets after an internal error.
+    when the first request is to draw a token: only then their number is known. `before` has
+    the logits as they are before other processors, which are undone in the rows with a preset; None
+    if no others run ahead. `count("batch")` is called for each batch that goes on without its
+    presets after an internal error.
     """
 
     ignored_kwargs = ()
@@ -87,8 +88,8 @@ class BatchedPresets(ContinuousBatchingLogitsProcessor):
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
         """Returns [rows, vocab] float32 scores, changed in place.
 
-        The rows behind those that draw a token belong to nobody. The slots of `tensor_arg` are
-        those that `prepare_tensor_args` has just returned.
+        Rows after those that draw a token are padding. The slots in `tensor_arg` are those that
+        `prepare_tensor_args` returned for this step.
         """
         if self._before is not None:
             logits, self._before.logits = self._before.logits, None

@@ -177,7 +177,7 @@ class BatchedRows:
         known.follows = self._rows.follows(known.slot)
 
     def _leave(self, name: str) -> None:
-        """Takes its slot from a request."""
+        """Frees the slot of a request, and keeps what its tokens don't determine."""
         known = self._known[name]
         slot, known.slot = known.slot, NO_PRESET
         if slot == NO_PRESET:

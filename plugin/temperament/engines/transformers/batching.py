@@ -50,7 +50,7 @@ _OWN = ("TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper")
 
 
 class Attached:
-    """The presets of a manager's requests, made by `attach`."""
+    """The presets of a manager's requests; `attach` returns it."""
 
     def __init__(
         self,

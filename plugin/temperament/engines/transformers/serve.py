@@ -10,7 +10,8 @@ then names a preset::
     {"messages": [...], "generation_config": "{\\"preset\\": \\"creative\\"}"}
 
 With `--continuous-batching` the server calls no `generate`, and passes nothing of a request on to
-its manager: the model isn't loaded then, rather than leave the presets out.
+its manager: the model isn't loaded then, rather than leave the presets out. That ends a start that
+names the model, and answers 400 to a request that does.
 """
 
 from __future__ import annotations
@@ -46,14 +47,13 @@ _NAMES = {
 }
 
 if "--continuous-batching" in sys.argv:
-    raise EngineError(
-        Problem(
-            WHERE,
-            "--continuous-batching",
-            "passes nothing of a request on to its manager, so presets would be left out",
-            allowed="without it, or a folder without custom_generate",
-        )
+    _REFUSAL = Problem(
+        WHERE,
+        "--continuous-batching",
+        "passes nothing of a request on to its manager, so presets would be left out",
+        allowed="without it, or a folder without custom_generate",
     )
+    raise HTTPException(400, str(EngineError(_REFUSAL)))
 
 
 def generate(

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList
 
 from temperament.engines.transformers.arguments import generate_kwargs
-from temperament.engines.transformers.processor import PresetLogitsProcessor
+from temperament.engines.transformers.logits_processor import PresetLogitsProcessor
 from temperament.errors import EngineError, Problem, RequestError
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset

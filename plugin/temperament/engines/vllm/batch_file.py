@@ -19,7 +19,7 @@ import httpx
 from temperament.errors import Problem, shown
 from temperament.interchange.sillytavern_request import MARKERS, is_request
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.fields import plugin_fields, sampling_fields
+from temperament.server.plugin_fields import plugin_fields, sampling_fields
 from temperament.server.selection import FIELD
 from temperament.server.trace import FIELD as TRACE
 

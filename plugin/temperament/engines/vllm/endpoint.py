@@ -33,11 +33,11 @@ from temperament.server import refusals, routes, settings
 from temperament.server.admission import Admission
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware
+from temperament.server.request_thinking import RequestThinking
 from temperament.server.restrictions import Restrictions
 from temperament.server.restrictions import problems as restricted
 from temperament.server.served import Served
 from temperament.server.settings import Settings
-from temperament.server.thinking import RequestThinking
 from temperament.stages import PARAMETERS
 
 if TYPE_CHECKING:

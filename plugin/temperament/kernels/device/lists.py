@@ -1,6 +1,6 @@
-"""The stages on lists of tokens or sequences: biases, bans, and what leaves only the listed ones.
+"""The stages on lists of tokens or sequences: biases, bans, and those that keep only listed tokens.
 
-An entry's first one of several with the same token does the work of all, in their order.
+Of several entries with the same token the first one applies all, in their order.
 """
 
 import triton

@@ -9,7 +9,7 @@ from temperament.kernels.device.bits import INFINITY, from_key, key, next_up
 
 AHEAD = tl.constexpr(4)  # blocks that are loaded ahead
 NO_MASS = tl.constexpr(-87.0)
-SPAN = tl.constexpr(32.0)  # below the largest value by this much, a token has no mass to speak of
+SPAN = tl.constexpr(32.0)  # nats below the largest value at which a token's mass is negligible
 
 
 class Row(NamedTuple):

@@ -93,13 +93,14 @@ def search(
     row, bottom, mean, metric, by_mass, goal, share, unknown, values, tokens,
     PIVOTS: tl.constexpr, CAPACITY: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Finds what the last token has that stays: there is less than `goal` above it.
+    """Finds the threshold: the metric of the lowest-ranked token with less than `goal` above it.
 
-    `goal` is a number of tokens, or with `by_mass` a mass; if that is `unknown`, it is `share` of
-    the total, which the first turn finds. `bottom` is the least logit that counts. The list is
-    written to `values` and `tokens`.
+    `goal` is a number of tokens or, with `by_mass`, a mass. An `unknown` goal is `share` of the
+    row's mass, which the first round finds. `bottom` is the least logit that counts. Where few
+    tokens are left, they are listed in `values` and `tokens`.
 
-    Returns (what was found, in the unit of the metric; the row, or a list of all that stay of it).
+    Returns (the threshold; the row, as a list if all tokens that stay are listed; the part of the
+    row that the last round searched).
     """
     # The threshold lies in (after, until], as keys; the counts of tokens above both are known.
     part = row
@@ -164,4 +165,4 @@ def search(
                 )  # fmt: skip
                 if all_left:
                     row = part
-    return from_key((after + 1).to(tl.int32)), row
+    return from_key((after + 1).to(tl.int32)), row, part

@@ -1,7 +1,4 @@
-"""Typical-p: the tokens with mass t whose surprise is nearest to the entropy
-
-(`temperament.ops.typical_p`).
-"""
+"""Typical-p: tokens whose surprise is near the entropy (`temperament.ops.typical_p`)."""
 
 import triton
 import triton.language as tl

@@ -3,9 +3,9 @@
 Each is built from the one before; `docs/automata.md` shows them at work.
 
 - `patterns`: finds the texts of all triggers, byte by byte
-- `tokens`: finds them token by token
+- `token_automaton`: finds them token by token
 - `triggers`: adds triggers that are tokens, and where a text goes on after a switch
-- `modes`: adds which rule applies in which mode
-- `tracer`: one text read token by token on the host, as `batch.modes` does on the device
+- `mode_automaton`: adds which rule applies in which mode
+- `tracer`: one text read token by token on the host, as `batch.row_modes` does on the device
 - `cache`: the tables on disk
 """

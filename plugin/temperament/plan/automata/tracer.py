@@ -1,6 +1,6 @@
-"""Follows one text through its modes on the host, as `batch.modes` does on the device.
+"""Follows one text through its modes on the host, as `batch.row_modes` does on the device.
 
-`batch.modes` reads a new request's prompt and earlier output with it. Traces for users
+`batch.row_modes` reads a new request's prompt and earlier output with it. Traces for users
 (`preset_trace`, `temperament trace`, the playground) come from here too.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from temperament.plan.automata.modes import NO_RULE, SAME_MODE, TO_BACK, ModeAutomaton
+from temperament.plan.automata.mode_automaton import NO_RULE, SAME_MODE, TO_BACK, ModeAutomaton
 from temperament.plan.automata.triggers import SAME_STATE
 from temperament.presets.modes import MAX_DEPTH
 

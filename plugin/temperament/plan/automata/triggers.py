@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from temperament.plan.automata import cache
 from temperament.plan.automata.patterns import ByteAutomaton, Pattern, byte_automaton
-from temperament.plan.automata.tokens import Event, Events, TokenAutomaton, run_over_tokens
+from temperament.plan.automata.token_automaton import Event, Events, TokenAutomaton, run_over_tokens
 from temperament.plan.vocabulary import TokenBytes
 
 VERSION = 5  # of the stored arrays; a file of another version is not read

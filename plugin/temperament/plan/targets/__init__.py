@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from temperament.plan.targets.base import COMMUTING, Limit, Route, Target
+from temperament.plan.targets.target import COMMUTING, Limit, Route, Target
 from temperament.plan.targets.transformers import TRANSFORMERS, TRANSFORMERS_BATCHING
 from temperament.plan.targets.vllm import VLLM, VLLM_MESSAGES, VLLM_SERVER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from temperament.plan.targets.base import Route, Target, flag, native, refused
+from temperament.plan.targets.target import Route, Target, flag, native, refused
 
 # Transformers reads these from the assistant model's generation_config, and nowhere else.
 ASSISTANT_FIELDS = (

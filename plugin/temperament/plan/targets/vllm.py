@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from temperament.plan.targets.base import Limit, Route, Target, flag, native, refused, residual
+from temperament.plan.targets.target import Limit, Route, Target, flag, native, refused, residual
 
 _SEARCH = refused(
     "changes the search, not the distribution: use vLLM's beam search (LLM.beam_search, or"

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from temperament.presets import Catalogue
 from temperament.studio.model_source import Source
-from temperament.studio.playground import routes
+from temperament.studio.playground import api
 
 
 def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
@@ -24,12 +24,12 @@ def app(source: Source, catalogue: Catalogue, served: str) -> FastAPI:
     async def opened(_: Request) -> AsyncIterator[Source]:
         yield source
 
-    playground = routes.Playground(opened, catalogue, served, served)
+    playground = api.Playground(opened, catalogue, served, served)
     application = FastAPI(
         title="Temperament playground", docs_url=None, redoc_url=None, openapi_url=None
     )
-    application.include_router(routes.page())
-    application.include_router(routes.data(lambda: playground))
+    application.include_router(api.page())
+    application.include_router(api.data(lambda: playground))
 
     @application.get("/", include_in_schema=False)
     async def home() -> Response:

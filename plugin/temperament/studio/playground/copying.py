@@ -9,7 +9,7 @@ from pprint import pformat
 from typing import Any
 
 from temperament.presets import Preset
-from temperament.presets.writing import yaml_text
+from temperament.presets.yaml_text import yaml_text
 
 
 def texts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset

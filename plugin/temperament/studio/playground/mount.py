@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from temperament.presets import Catalogue
 from temperament.studio import remote
 from temperament.studio.model_source import Source
-from temperament.studio.playground import routes
+from temperament.studio.playground import api
 
 
 def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[], Any]) -> None:
@@ -33,6 +33,6 @@ def mount(app: FastAPI, catalogue: Catalogue, served: str, tokenizer: Callable[[
         ) as client:
             yield await remote.connect(client, tokenizer())
 
-    playground = routes.Playground(opened, catalogue, served)
-    app.include_router(routes.page())
-    app.include_router(routes.data(lambda: playground))
+    playground = api.Playground(opened, catalogue, served)
+    app.include_router(api.page())
+    app.include_router(api.data(lambda: playground))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from temperament.plan.automata import cache
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer, spans
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset

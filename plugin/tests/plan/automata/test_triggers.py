@@ -16,7 +16,7 @@ from temperament import Catalogue
 from temperament.batch.mode_tables import KEPT, ModeAutomata
 from temperament.errors import PresetError
 from temperament.plan.automata import cache, triggers
-from temperament.plan.automata.modes import Switching, mode_automaton, unmatched
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton, unmatched
 from temperament.plan.automata.patterns import MAX_STATES, Pattern, byte_automaton
 from temperament.plan.automata.triggers import TriggerAutomaton, trigger_automaton
 from temperament.plan.vocabulary import TokenBytes

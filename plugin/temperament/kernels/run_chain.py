@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.chain import run_chain as kernel
+from temperament.kernels.device.run_chain import run_chain as kernel
 
 PIVOTS = 8  # bounds among which a search counts at once
 WIDEST = 2048  # logits of a block, and of the list of the tokens that are left
@@ -19,8 +19,7 @@ _library.define(
     "run_chain(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
     "Tensor number_rows, Tensor seeds, Tensor entries, Tensor tokens, Tensor prompt_ends, "
     "Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, Tensor protected, "
-    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens, Tensor(f!) sorted_values, "
-    "Tensor(g!) sorted_places) -> ()"
+    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens) -> ()"
 )
 
 
@@ -57,8 +56,6 @@ def _run_chain(
     newline: Tensor,
     list_values: Tensor,
     list_tokens: Tensor,
-    sorted_values: Tensor,
-    sorted_places: Tensor,
 ) -> None:
     rows, vocabulary = logits.shape
     block, capacity, warps = sizes(vocabulary)
@@ -86,8 +83,6 @@ def _run_chain(
         int(newline.shape[0] > 1),
         list_values,
         list_tokens,
-        sorted_values,
-        sorted_places,
         PIVOTS=PIVOTS,
         CAPACITY=capacity,
         BLOCK=block,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from temperament.batch import matches
-from temperament.batch.matches import SuffixMatches, rebuild
+from temperament.batch import suffix_matches
+from temperament.batch.suffix_matches import SuffixMatches, rebuild
 from temperament.ops.history import History
 from tests.examples import examples
 
@@ -68,7 +68,7 @@ def test_a_rebuild_is_the_definition(way: str, seed: int, length: int) -> None:
     ends = [random.choice([length, random.randint(0, length)]) for _ in texts]
     starts = [random.choice([0, random.randint(0, end)]) for end in ends]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matches, "SHORT", {"short first": 1000, "both": 3}.get(way, 0))
+        patch.setattr(suffix_matches, "SHORT", {"short first": 1000, "both": 3}.get(way, 0))
         found = rebuild(history(texts, starts, ends))
 
     assert torch.equal(found.long(), definition(texts, starts, ends))
@@ -124,7 +124,7 @@ def test_a_step_that_failed_is_done_again(monkeypatch: pytest.MonkeyPatch) -> No
     memory, slots = SuffixMatches(1), np.array([0])
     memory.update(history(text, [0], [4]), slots, np.array([4]))
     with monkeypatch.context() as patch:
-        patch.setattr(matches, "extend", lambda *_: 1 / 0)
+        patch.setattr(suffix_matches, "extend", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             memory.update(history(text, [0], [5]), slots, np.array([5]))
     found = memory.update(history(text, [0], [5]), slots, np.array([5])).length

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.biases import run_biases as kernel
+from temperament.kernels.device.run_biases import run_biases as kernel
 
 BLOCK = 1024  # logits, positions or entries that a program reads at once
 WARPS = 8

@@ -2,7 +2,7 @@
 
 import pytest
 
-from temperament.studio.tokens import readable
+from temperament.studio.readable_tokens import readable
 
 
 @pytest.mark.parametrize(

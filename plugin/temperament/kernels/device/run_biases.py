@@ -6,6 +6,7 @@ They are the first operations of a chain. The specification is `temperament.ops`
 import triton
 import triton.language as tl
 
+from temperament.kernels.device.automata import ban_texts, find_breakers
 from temperament.kernels.device.lists import change_listed, keep_listed, keep_token, make_valid
 from temperament.kernels.device.opcodes import (
     ALLOWED,
@@ -38,7 +39,6 @@ from temperament.kernels.device.opcodes import (
     VALID,
 )
 from temperament.kernels.device.penalties import ban_repeats, penalize
-from temperament.kernels.device.texts import ban_texts, find_breakers
 
 
 @triton.jit

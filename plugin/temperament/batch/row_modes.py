@@ -30,7 +30,7 @@ from temperament.batch.mode_state import (
 from temperament.batch.mode_tables import ModeAutomata
 from temperament.ops.blocks import branches
 from temperament.ops.history import History
-from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 
@@ -194,8 +194,8 @@ class Modes:
             )
             mode_entropy.record(state, complete, position, logits, slots, drafts)
         self._store(state, has_modes, slots, switches, drafts)
-        # Nothing is stored of the draft tokens, nor that this step's entropy decides the mode of
-        # its token.
+        # Draft tokens and the entropy of this step decide the mode of this step's tokens only: the
+        # state that they lead to isn't stored.
         if drafts is not None:
             _read(reader, state, has_modes, history.end, self._drafts, uses_entropy=uses_entropy)
         generated = history.end - history.prompt_end

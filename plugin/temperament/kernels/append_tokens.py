@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.tokens import append_tokens as kernel
+from temperament.kernels.device.append_tokens import append_tokens as kernel
 
 BLOCK = 128  # rows of a program
 WARPS = 4
@@ -41,7 +41,7 @@ def _append_tokens(
 
 
 def _append_tokens_fake(*_: Tensor) -> None:
-    """Changes nothing: the operator returns nothing, so there are no shapes to tell."""
+    """Describes the operator to a tracer: it returns nothing, so no shape is needed."""
 
 
 for _key in ("CUDA", "CPU"):

@@ -38,7 +38,7 @@ def drawn(state, row, generated, last, vocabulary):
 
 @triton.jit
 def store(state, entry, generated, value, normaliser):
-    """Keeps the numbers, unless a later step did; returns whether the logits are to be kept."""
+    """Stores the numbers, unless those of a later step are stored; returns whether it did."""
     keeps = generated >= tl.load(state.counts + entry)
     if keeps:
         tl.store(state.numbers + entry, value)

@@ -1,4 +1,4 @@
-"""Stages that read what a model's encoder was given: its *source*.
+"""Stages that read the input of a model's encoder: its *source*.
 
 A logits processor sees the decoder's tokens alone. `encoder_repetition_penalty` and
 `encoder_no_repeat_ngram_size` read the source instead, and run before all other stages, as
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.matches import rebuild
 from temperament.batch.request import request_of
 from temperament.batch.run import Context, execute
+from temperament.batch.suffix_matches import rebuild
 from temperament.batch.table import Table
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History, Matches
@@ -90,7 +90,7 @@ class SourceStages:
 
 
 def only_the_source(preset: Preset) -> Preset:
-    """Returns a preset with the stages alone that read the source."""
+    """Returns a preset with no other stages than those that read the source."""
     values = {name: value for name, value in preset.values.items() if name in OF_THE_SOURCE}
     return replace(preset, values=values, order=(), modes=(), switch=(), start="", generation={})
 

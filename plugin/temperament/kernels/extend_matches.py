@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from temperament.kernels.device.matches import extend_matches as kernel
+from temperament.kernels.device.extend_matches import extend_matches as kernel
 
 BLOCK = 1024  # positions that a program reads at once
 WARPS = 8

@@ -20,10 +20,10 @@ from temperament.batch.request import (
     seed_or_new,
 )
 from temperament.batch.rows import TOKENS, Rows
-from temperament.engines.transformers.source import SourceStages, without_the_source
+from temperament.engines.transformers.encoder_source import SourceStages, without_the_source
 from temperament.errors import EngineError, Problem
 from temperament.ops.history import History
-from temperament.plan.automata.modes import Switching
+from temperament.plan.automata.mode_automaton import Switching
 from temperament.plan.unseen import blind_to_embeddings
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
@@ -37,8 +37,8 @@ class PresetLogitsProcessor(LogitsProcessor):
     All rows of a prompt (`num_return_sequences`, beams) have its preset. Padding on the left, by
     the tokenizer's `pad_token_id`, is no part of the text. `seeds`, one for each prompt, fix the
     noise of stages that draw random numbers; -1 is no seed. `ends` are the ids of the tokens that
-    end a text; by default the tokenizer's. `source` are the token ids that a model's encoder is
-    given for each prompt; without it the stages that read them read the decoder's prompt.
+    end a text; by default the tokenizer's. `source` are the token ids that a model's encoder
+    reads for each prompt; without it the stages that read them read the decoder's prompt.
 
     Each step reads the history from `input_ids`, so beams may reorder rows. The processor may be
     used for several calls of `generate`: a new call is recognised by its prompts.

@@ -9,7 +9,7 @@ import pytest
 
 from temperament import Catalogue
 from temperament.presets import as_preset
-from temperament.presets.writing import yaml_text
+from temperament.presets.yaml_text import yaml_text
 
 VALUES = {
     "temperature": 0.7,

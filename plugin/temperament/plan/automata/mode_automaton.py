@@ -1,7 +1,7 @@
 """A preset's modes and rules over a vocabulary: which rule a trigger sets off in which mode.
 
 This is the last of the automata. Texts are read with it token by token: by `tracer` on the host
-and by `batch.modes` on the device.
+and by `batch.row_modes` on the device.
 """
 
 from __future__ import annotations
@@ -192,11 +192,18 @@ def _turns(detectors: list[Detector], vocabulary: TokenBytes) -> frozenset[int]:
 
 
 _NO_RULES = CountingRules(
-    limit=UNREACHED, limit_rule=NO_RULE,
-    span=UNREACHED, times=UNREACHED, repeat_rule=NO_RULE,
-    above=np.inf, above_steps=UNREACHED, above_rule=NO_RULE,
-    below=-np.inf, below_steps=UNREACHED, below_rule=NO_RULE,
-)  # fmt: skip
+    limit=UNREACHED,
+    limit_rule=NO_RULE,
+    span=UNREACHED,
+    times=UNREACHED,
+    repeat_rule=NO_RULE,
+    above=np.inf,
+    above_steps=UNREACHED,
+    above_rule=NO_RULE,
+    below=-np.inf,
+    below_steps=UNREACHED,
+    below_rule=NO_RULE,
+)
 
 
 def _counting(switching: Switching, leaves: NDArray[np.bool_]) -> CountingRules[NDArray[Any]]:

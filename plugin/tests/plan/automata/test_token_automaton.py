@@ -12,7 +12,7 @@ from temperament.batch import texts as tables
 from temperament.batch.texts import TextTables
 from temperament.ops.history import History
 from temperament.plan.automata.patterns import Pattern, byte_automaton
-from temperament.plan.automata.tokens import TokenAutomaton, token_automaton
+from temperament.plan.automata.token_automaton import TokenAutomaton, token_automaton
 from temperament.plan.vocabulary import TokenBytes
 from tests.examples import examples
 from tests.plain import completes, spelt

@@ -1,4 +1,4 @@
-"""The kernel that appends a token to the suffix matches of a row (`temperament.batch.matches`)."""
+"""The kernel that appends a token to a row's `temperament.batch.suffix_matches`."""
 
 import triton
 import triton.language as tl

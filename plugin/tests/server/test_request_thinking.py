@@ -10,7 +10,7 @@ import pytest
 from temperament.presets.families import families
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
-from temperament.server.thinking import RequestThinking
+from temperament.server.request_thinking import RequestThinking
 from tests.presets.presets_for_models import SHIPPED
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
