@@ -104,6 +104,11 @@ class ChainStep:
         """Returns whether a row needs a number for each token of the vocabulary."""
         return not self.operations.isdisjoint(_COUNTING)
 
+    @cached_property
+    def ordered(self) -> bool:
+        """Returns whether a row may be sorted."""
+        return not self.operations.isdisjoint(layout.ORDERED)
+
     @property
     def launches(self) -> int:
         """Returns how many kernels change logits."""
@@ -153,6 +158,11 @@ class DeviceChains:
         self._left: tuple[Tensor, Tensor] | None = None
         # by rows and vocabulary, where they are large enough
         self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        # values and places of each row twice, while it is sorted, for as many rows as were seen
+        self._sorted = (
+            torch.empty(1, device=device),
+            torch.empty(1, dtype=torch.int32, device=device),
+        )
         self._nothing: dict[int, _Unused] = {}
         # a number and a flag for each position of a row's history, or entry of its longest list
         self._before = torch.empty(0, device=device)
@@ -323,6 +333,9 @@ class DeviceChains:
         if inputs.vocabulary is not None:
             newline = inputs.vocabulary.newline_bytes
         lists = self._room(*logits.shape)
+        if step.ordered and len(self._sorted[0]) < 2 * logits.numel():
+            values = torch.empty(2 * logits.numel(), device=self._device)
+            self._sorted = values, torch.empty_like(values, dtype=torch.int32)
         run_chain(
             logits,
             step.places,
@@ -338,6 +351,7 @@ class DeviceChains:
             protected,
             newline,
             *lists,
+            *self._sorted,
         )
 
     def _at(

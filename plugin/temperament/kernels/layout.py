@@ -37,6 +37,9 @@ ADAPTIVE = 32
 RENORMALIZE = 33
 TOP_H = 34
 P_LESS_NORM = 35
+TFS = 36
+MIN_K = 37
+SKEW = 38
 # From here on an operation changes some tokens: those of the history, ...
 ENCODER_REPETITION = 40
 REPETITION = 41
@@ -61,6 +64,8 @@ VALID = 63
 BANNED_TEXTS = 64
 # They are the first ones of a program, and a kernel of their own runs them.
 ON_SOME = ENCODER_REPETITION
+# Those that need the row's order, and so room for it.
+ORDERED = frozenset({TFS, MIN_K, SKEW})
 
 # The operations of each stage, in order. A stage with state keeps the distribution for the next
 # step by an operation of its own.
@@ -98,6 +103,9 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
     "top_h": (TOP_H_MOST, TOP_H),
     "p_less": (P_LESS,),
     "p_less_norm": (P_LESS_NORM,),
+    "tfs": (TFS,),
+    "min_k": (MIN_K,),
+    "skew": (SKEW,),
     "xtc": (XTC,),
     "mirostat": (MIROSTAT_2, MIROSTAT_STORE),
     "adaptive_p": (ADAPTIVE_STORE, ADAPTIVE),

@@ -19,7 +19,8 @@ _library.define(
     "run_chain(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
     "Tensor number_rows, Tensor seeds, Tensor entries, Tensor tokens, Tensor prompt_ends, "
     "Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, Tensor protected, "
-    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens) -> ()"
+    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens, Tensor(f!) sorted_values, "
+    "Tensor(g!) sorted_places) -> ()"
 )
 
 
@@ -56,6 +57,8 @@ def _run_chain(
     newline: Tensor,
     list_values: Tensor,
     list_tokens: Tensor,
+    sorted_values: Tensor,
+    sorted_places: Tensor,
 ) -> None:
     rows, vocabulary = logits.shape
     block, capacity, warps = sizes(vocabulary)
@@ -83,6 +86,8 @@ def _run_chain(
         int(newline.shape[0] > 1),
         list_values,
         list_tokens,
+        sorted_values,
+        sorted_places,
         PIVOTS=PIVOTS,
         CAPACITY=capacity,
         BLOCK=block,

@@ -48,10 +48,10 @@ def compile_chain(target: Any, vocabulary: int) -> Any:
     types |= dict.fromkeys(("stride", "token_stride"), "i64")
     types |= dict.fromkeys(("vocabulary", "protected_width", "newlines"), "i32")
     types |= dict.fromkeys(("numbers", "mirostat_value", "adaptive_value"), "*fp64")
-    types |= dict.fromkeys(("programs", "protected", "list_tokens"), "*i32")
+    types |= dict.fromkeys(("programs", "protected", "list_tokens", "sorted_places"), "*i32")
     types |= {"newline": "*i8"}
     floats = ("logits", "normaliser")
-    types |= {name: "*fp32" for name in types if name == "list_values" or name.endswith(floats)}
+    types |= {name: "*fp32" for name in types if name.endswith("_values") or name.endswith(floats)}
     attributes = {}
     if vocabulary % 16 == 0:
         place = [*inspect.signature(run_chain.fn).parameters].index("vocabulary")

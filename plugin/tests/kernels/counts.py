@@ -62,6 +62,9 @@ CHAINS: dict[str, dict[str, Any]] = {
     "mirostat 2": {"mirostat": 2},
     "top_k 50, reproducible": {"reproducible": True, "top_k": 50},
     "everything": EVERYTHING,
+    "tfs .95": {"tfs": 0.95},
+    "min_k": {"min_k": True},
+    "skew .2": {"skew": 0.2},
 }
 # Operators that launch nothing on a device.
 FREE = (

@@ -15,7 +15,7 @@ from torch import Tensor
 from temperament.batch.device_chains import SWITCH, kernel_start, runs_kernels
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
-from temperament.kernels import layout
+from temperament.kernels import layout, run_chain
 from temperament.presets import Chain, as_preset
 from temperament.stages import BY_NAME, STAGES
 from tests import reference, rows
@@ -27,7 +27,7 @@ STAGES_HERE = sorted(layout.OPERATIONS)
 # Their results are rounded where the kernel and the op sum in another order.
 PENALTIES = {stage.name for stage in STAGES if stage.group == "penalty"}
 SHAPES_AND_CUTS = [stage for stage in STAGES_HERE if layout.OPERATIONS[stage][0] < layout.ON_SOME]
-ROUNDED = {"dynamic_temperature", "renormalize_logits", "adaptive_p"}
+ROUNDED = {"dynamic_temperature", "renormalize_logits", "adaptive_p", "skew"}
 every_stage = pytest.mark.parametrize("stage", STAGES_HERE)
 CASES = [(stage, case) for stage in STAGES_HERE for case in reference.module(stage).TABLE]
 
@@ -193,11 +193,47 @@ def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows.same_bits(batch.run(), with_ops(batch, monkeypatch))
 
 
-def test_a_chain_goes_to_the_kernel_from_where_all_its_stages_are_kernels() -> None:
-    """The two stages that sort run before it, and what comes before these."""
-    assert 0 == kernel_start(("logit_bias", "dry", "temperature", "top_k"))
-    assert 2 == kernel_start(("temperature", "tfs", "top_p", "xtc"))
-    assert 2 == kernel_start(("top_k", "skew"))
+def test_every_stage_has_a_kernel() -> None:
+    """So a chain is never divided; one with a stage of somebody's own would be, after that."""
+    assert 0 == kernel_start(tuple(stage.name for stage in STAGES))
+    assert 2 == kernel_start(("temperature", "a stage without a kernel", "top_p", "xtc"))
+
+
+def logits_that_need_the_whole_order() -> Tensor:
+    """[4, 300] rows in which the largest 64 tell neither tfs nor min-k where to cut."""
+    flat = torch.randn(300, generator=torch.Generator().manual_seed(5)) / 8
+    place = torch.arange(300)
+    rough = (flat * 32).round() / 32  # many ties, as bfloat16 has them, and both zeros
+    late = torch.where(place % 3 == 0, flat / 1000, flat - 2000)
+    removed = flat.masked_fill(place % 2 == 0, -math.inf)
+    return torch.stack([-rough, late, removed, torch.zeros(300)])
+
+
+@pytest.mark.parametrize(
+    "values", [{"tfs": 0.95}, {"min_k": True, "min_k_tau": 0.0}, {"skew": 0.3}], ids=str
+)
+def test_the_order_of_a_whole_row(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the largest don't tell, the row is sorted; equal tokens are in the order of ids."""
+    monkeypatch.setattr(run_chain, "sizes", lambda _: run_chain.Sizes(128, 64, 4))
+    batch = Batch([Chain.of(values)] * 4, 300, seed=0)
+    batch.logits = logits_that_need_the_whole_order()
+    expected, actual = with_ops(batch, monkeypatch), batch.run()
+
+    assert torch.equal(actual > -math.inf, expected > -math.inf)
+    assert torch.allclose(actual, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_mirostat_1_reads_the_largest_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they don't fit in the list of those among which the last is searched."""
+    monkeypatch.setattr(run_chain, "sizes", lambda _: run_chain.Sizes(256, 128, 4))
+    batch = Batch([Chain.of({"mirostat": 1, "mirostat_tau": 3.0})], 300, seed=0)
+    # The search finds 80 above a bound and 180 above the next.
+    first = 10 - 0.5 * torch.arange(1, 81).log()
+    batch.logits = torch.cat([first, torch.linspace(7.45, 7.05, 100), torch.full((120,), -22.0)])[
+        None
+    ]
+
+    assert rows.same_bits(batch.run(), with_ops(batch, monkeypatch))
 
 
 def test_kernels_are_compiled_before_a_step_needs_them() -> None:

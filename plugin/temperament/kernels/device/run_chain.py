@@ -1,8 +1,9 @@
 """The kernel of shapes and cuts: one program a row runs all of the row's chain.
 
 Shapes and cuts map a row monotonically and keep an interval of it. So the state of a row is a few
-numbers (`row`), a threshold is found by counting (`search`), and nothing is sorted. The row is
-written once, at the end of its chain; a shape that isn't a division writes it in between.
+numbers (`row`), and a threshold is found by counting (`search`); only what needs the order of the
+row sorts it (`ordering`). The row is written once, at the end of its chain; a shape that isn't a
+division writes it in between.
 
 Each stage's rule is in the file of its name. A row has the same bits alone and in any batch: a
 program reads its row in blocks of a fixed size, and there are no atomics.
@@ -43,6 +44,7 @@ from temperament.kernels.device.opcodes import (
     END,
     EPSILON,
     ETA,
+    MIN_K,
     MIN_P,
     MIROSTAT_1,
     MIROSTAT_1_CUT,
@@ -54,9 +56,11 @@ from temperament.kernels.device.opcodes import (
     P_LESS_NORM,
     RENORMALIZE,
     REPRODUCIBLE,
+    SKEW,
     SMOOTHING,
     STEPS,
     TEMPERATURE,
+    TFS,
     TOP_A,
     TOP_H,
     TOP_H_MOST,
@@ -66,6 +70,7 @@ from temperament.kernels.device.opcodes import (
     TYPICAL_P,
     XTC,
 )
+from temperament.kernels.device.ordering import in_order, wants_order
 from temperament.kernels.device.row import SPAN, Row, extremes, least_logit
 from temperament.kernels.device.search import BY_NEARNESS, BY_VALUE, collect, extent, search
 from temperament.kernels.device.state import State, drawn, store
@@ -120,6 +125,8 @@ def run_chain(
     newlines,
     list_values,
     list_tokens,
+    sorted_values,
+    sorted_places,
     PIVOTS: tl.constexpr,
     CAPACITY: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -153,6 +160,8 @@ def run_chain(
     )
     list_values += row_number * CAPACITY
     list_tokens += row_number * CAPACITY
+    sorted_values += row_number * vocabulary * 2
+    sorted_places += row_number * vocabulary * 2
     base = target
     length = vocabulary
     listed = tl.full((), 0, tl.int32)
@@ -200,6 +209,8 @@ def run_chain(
         writing = tl.full((), 0, tl.int32)
         one = tl.full((), 0.0, tl.float32)
         two = tl.full((), 0.0, tl.float32)
+        # needs the row's order,
+        ordering = wants_order(op, number)
         # or divides the values.
         divisor = tl.full((), 1.0, tl.float32)
         # A single token stays, and whether noise chooses it; or a state is stored.
@@ -288,28 +299,44 @@ def run_chain(
         elif op == RENORMALIZE:
             one = renormalize_logits.normaliser_of(sums)
             writing += 1
+        elif (op == TFS) | (op == MIN_K):  # the largest tell as a rule
+            goal += CAPACITY // 2
+            searching += ordering * (sums.allowed > CAPACITY).to(tl.int32)
+        elif op == SKEW:
+            writing += ordering
 
+        left = row
         if searching != 0:
             if by_mass != 0:
                 goal = (share * sums.total.to(tl.float32)).to(tl.float64)
             unknown = by_mass * (1 - summed)
-            found, row, part = search(
+            found, left = search(
                 row, bottom, mean, metric, by_mass, goal, share, unknown, list_values,
                 list_tokens, PIVOTS, CAPACITY, BLOCK,
             )  # fmt: skip
             if op == MIROSTAT_1:
-                wanted = mirostat.count_of(part, sums.allowed, level, vocabulary, BLOCK)
-            else:
-                base = row.base
-                length = row.length
-                listed = row.listed
+                wanted = mirostat.count_of(left, sums.allowed, level, vocabulary, BLOCK)
+            elif ordering == 0:
+                base = left.base
+                length = left.length
+                listed = left.listed
                 if metric == BY_NEARNESS:
-                    low, high = extent(row, mean, BY_NEARNESS, found, BLOCK)
+                    low, high = extent(left, mean, BY_NEARNESS, found, BLOCK)
                     top = high
                     summed = tl.full((), 0, tl.int32)
                     changed += 1
                 else:
                     bound = found
+
+        if ordering != 0:
+            found = in_order(
+                op, row, left, sums.allowed, number, sorted_values, sorted_places, vocabulary,
+                BLOCK, BLOCK // 4 if BLOCK > 512 else BLOCK,
+            )  # fmt: skip
+            if op == SKEW:
+                top = found
+            else:
+                bound = found
 
         if bound > -INFINITY:
             low = tl.maximum(low, tl.minimum(least_logit(row, bound), top))
@@ -320,10 +347,11 @@ def run_chain(
             writing += 1
         if writing != 0:
             row = Row(base, length, list_tokens, listed, low, high, shift, scale, best)
-            top = rewrite(
-                row, op, one, two, protected, protected_width, newline,
-                xtc.spares_newlines(number, newlines), BLOCK,
-            )  # fmt: skip
+            if op != SKEW:
+                top = rewrite(
+                    row, op, one, two, protected, protected_width, newline,
+                    xtc.spares_newlines(number, newlines), BLOCK,
+                )  # fmt: skip
             low = tl.full((), -FLOAT_MAX, tl.float32)
             high = tl.full((), INFINITY, tl.float32)
             shift = tl.full((), 0.0, tl.float32)

@@ -99,8 +99,7 @@ def search(
     row's mass, which the first round finds. `bottom` is the least logit that counts. Where few
     tokens are left, they are listed in `values` and `tokens`.
 
-    Returns (the threshold; the row, as a list if all tokens that stay are listed; the part of the
-    row that the last round searched).
+    Returns (the threshold; the row, as a list if all tokens that stay are listed).
     """
     # The threshold lies in (after, until], as keys; the counts of tokens above both are known.
     part = row
@@ -165,4 +164,4 @@ def search(
                 )  # fmt: skip
                 if all_left:
                     row = part
-    return from_key((after + 1).to(tl.int32)), row, part
+    return from_key((after + 1).to(tl.int32)), row
