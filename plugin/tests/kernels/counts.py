@@ -181,7 +181,7 @@ def passes(values: dict[str, Any], count: int = 2) -> float:
     logits = some_logits(count)
     narrow = run_chain.sizes(VOCABULARY)
     # The interpreter's time follows the number of blocks; the bytes don't depend on it.
-    wide = narrow._replace(block=8 * narrow.block)
+    wide = narrow._replace(block=32 * narrow.block)
     with patch.object(run_chain, "sizes", lambda _: wide), _bytes() as moved:
         rows.run(logits, np.arange(count), History(tokens, *ends), np.full(count, LENGTH))
     return moved[0] / (logits.numel() * logits.element_size())

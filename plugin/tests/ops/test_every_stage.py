@@ -64,17 +64,17 @@ class TestRows:
 
         assert rows.same_bits(batch.run(order), together[order])
         for size in (1, 2, 7):
-            for start in range(0, min(12 * size, count), size):
+            for start in range(0, min(6 * size, count), size):
                 some = order[start : start + size]
                 assert rows.same_bits(batch.run(some), together[some]), size
 
     def test_a_row_is_the_same_on_any_number_of_threads(self, stage: Stage) -> None:
         """A row has the same bits on one thread and on many."""
-        batch = Batch(stage, 5, 40_000, 400, seed=1)
+        batch = Batch(stage, 3, 40_000, 400, seed=1)
         results = []
         for number in (1, 2, 7):
             torch.set_num_threads(number)
-            results += [batch.run(), torch.cat([batch.run([row]) for row in range(5)])]
+            results += [batch.run(), torch.cat([batch.run([row]) for row in range(3)])]
         torch.set_num_threads(1)
 
         for result in results:
@@ -123,7 +123,7 @@ class TestTokens:
 
         Where a stage decides anew which is the best, some token stays, and is finite.
         """
-        for seed in range(10):
+        for seed in range(5):
             batch = Batch(stage, 16, vocabulary, 50, seed)
             after = batch.run()
             assert (after[batch.logits == -math.inf] == -math.inf).all()

@@ -41,7 +41,7 @@ def texts(random: Random, length: int) -> tuple[list[int], list[int]]:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30))
-@examples(240)
+@examples(120)
 def test_dry(seed: int, length: int) -> None:
     """DRY is as its definition for any range, allowed length and breakers."""
     random = Random(seed)
@@ -56,7 +56,7 @@ def test_dry(seed: int, length: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), size=st.integers(1, 6))
-@examples(160)
+@examples(80)
 def test_ngrams(seed: int, length: int, size: int) -> None:
     """The bans on n-grams remove what their definitions remove, in any text."""
     prompt, output = texts(Random(seed), length)
@@ -65,7 +65,7 @@ def test_ngrams(seed: int, length: int, size: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 30), window=st.integers(0, 40))
-@examples(250)
+@examples(125)
 def test_repetition_range(seed: int, length: int, window: int) -> None:
     """The repetition range is that of the definition, in any text."""
     prompt, output = texts(Random(seed), length)
@@ -73,7 +73,7 @@ def test_repetition_range(seed: int, length: int, window: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 8))
-@examples(240)
+@examples(120)
 def test_banned_strings(seed: int, length: int) -> None:
     """Texts that overlap, contain each other, end inside a character, or can't be spelt."""
     random = Random(seed)
@@ -82,7 +82,7 @@ def test_banned_strings(seed: int, length: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), length=st.integers(0, 8))
-@examples(160)
+@examples(80)
 def test_sequences(seed: int, length: int) -> None:
     """Bad words and biased sequences of few tokens, so that they are often completed."""
     random = Random(seed)
@@ -106,7 +106,7 @@ def test_the_comparisons_compare_something() -> None:
             differs({"no_repeat_ngram_size": random.randint(1, 6)}, *texts(random, 25)),
             differs({"banned_strings": (random.choice(TEXTS),)}, *texts(random, 5)),
         )
-        for _ in range(200)
+        for _ in range(100)
     ]
 
-    assert all(sum(column) > 80 for column in zip(*acted, strict=True))
+    assert all(sum(column) > 40 for column in zip(*acted, strict=True))

@@ -111,7 +111,7 @@ class TestAdmission:
         escape=st.sampled_from(["", *NAMED]),
         separators=st.sampled_from([None, (",", ":"), (" ,\n", "\t:\r\n ")]),
     )
-    @examples(160)
+    @examples(80)
     def test_the_scan_never_misses_a_body(
         self, path: str, body: dict[str, Any], indent: Any, escape: str, separators: Any
     ) -> None:

@@ -54,7 +54,7 @@ def step_of(automaton: TokenAutomaton, state: int, token: int) -> tuple[int, boo
 
 
 @given(seed=st.integers(0, 2**32))
-@examples(300)
+@examples(150)
 def test_any_segmentation(seed: int) -> None:
     """A text ends within a token if it ends in the bytes; one without bytes leads to state 0."""
     random = Random(seed)
@@ -71,7 +71,7 @@ def test_any_segmentation(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@examples(300)
+@examples(150)
 def test_every_state_and_token(seed: int) -> None:
     """Each token leads from each state where its bytes lead one by one."""
     random = Random(seed)
@@ -119,7 +119,7 @@ class TestTables:
     """The automata of several sets of texts in one table, with a set for each row."""
 
     @given(seed=st.integers(0, 2**32), most=st.integers(1, 4))
-    @examples(100)
+    @examples(50)
     def test_rows_with_different_sets(self, seed: int, most: int) -> None:
         """Each row finds what a search finds, while sets are added and dropped."""
         random = Random(seed)

@@ -28,7 +28,7 @@ def _nothing_on_disk() -> Iterator[None]:
 
 
 @given(seed=st.integers(0, 2**32))
-@examples(100)
+@examples(50)
 def test_the_switches_are_those_of_a_plain_search(seed: int) -> None:
     """With random vocabularies, triggers and texts, every switch is at the same byte."""
     random = Random(seed)
