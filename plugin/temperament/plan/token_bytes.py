@@ -65,7 +65,7 @@ def check(tokenizer: Any, table: Sequence[bytes], special: set[int]) -> None:
     """
     for probe in PROBES:
         ids = [token for token in encode(tokenizer, probe) if token not in special]
-        decoded = _decode(tokenizer, ids)
+        decoded = decode(tokenizer, ids)
         known = (table[token] for token in ids if token < len(table))
         joined = b"".join(known).decode("utf-8", "replace")
         if _cleans_up(tokenizer):
@@ -112,7 +112,8 @@ def special_text(tokenizer: Any, token: int) -> str:
     )
 
 
-def _decode(tokenizer: Any, ids: list[int]) -> str:
+def decode(tokenizer: Any, ids: list[int]) -> str:
+    """Returns the text of token ids as the tokenizer decodes them, with spaces left as they are."""
     inner = _inside_mistral_common(tokenizer)
     if inner is not None:
         # vLLM's wrapper would return SentencePiece's spelling, `▁` and `<0x0A>`.

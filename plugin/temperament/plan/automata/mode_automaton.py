@@ -6,6 +6,7 @@ and by `batch.row_modes` on the device.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -28,6 +29,7 @@ SAME_MODE = -2  # as a target: no switch is pending
 UNREACHED = 2**31 - 1  # more tokens than a text has
 
 _NO_TOKENS = TokenBytes(())
+_NAMED = re.compile(r"<[|｜].+[|｜]>")  # as special tokens are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class ModeAutomaton:
     # [states, modes] the mode of the next token, if it may complete the trigger of a rule that
     # takes effect before its last token: a mode, TO_BACK, or SAME_MODE
     pending: NDArray[np.int64]
-    # special tokens that are no part of a trigger; a prompt's last turn begins after the last one
+    # special tokens, and added ones that are named like them (`<｜User｜>` of DeepSeek), which are
+    # no part of a trigger; a prompt's last turn begins after the last one
     turns: frozenset[int]
 
     @cached_property
@@ -184,9 +187,10 @@ def _turns(detectors: list[Detector], vocabulary: TokenBytes) -> frozenset[int]:
     # No text has the byte between them.
     texts = b"\xff".join({d.text: None for d in detectors if isinstance(d, Pattern)})
     tokens = {detector for detector in detectors if isinstance(detector, int)}
+    named = ((token, name.encode()) for name, token in vocabulary.added if _NAMED.fullmatch(name))
     return frozenset(
         token
-        for token, spelled in vocabulary.special
+        for token, spelled in (*vocabulary.special, *named)
         if token not in tokens and not (texts and spelled in texts)
     )
 

@@ -107,6 +107,25 @@ def test_the_prompt_is_read_from_its_last_turn_on() -> None:
     assert "answer" == mode()
 
 
+def test_a_turn_of_deepseek() -> None:
+    """DeepSeek's `<｜User｜>` and `<｜Assistant｜>`, which aren't special, begin turns."""
+    names = ("<｜User｜>", "<｜Assistant｜>", "<tool_call>")
+    tokens = (*BYTES.tokens, *(name.encode() for name in names))
+    vocabulary = TokenBytes(tokens, added=tuple((n, 128 + i) for i, n in enumerate(names)))
+    user, assistant, call = 128, 129, 130
+    switching = Switching.of(as_preset({**FENCES, "start": "auto"}, NOTHING))
+    assert switching is not None
+
+    def mode(*prompt: int) -> str:
+        text = Tracer(mode_automaton(switching, vocabulary))
+        text.read_prompt(prompt)
+        return switching.modes[text.mode]
+
+    assert "text" == mode(user, *b"mend\n```py\nx=(", assistant)
+    assert "code" == mode(user, *b"mend it", assistant, *b"So:\n```py\n")
+    assert "code" == mode(user, *b"mend it", assistant, *b"So:\n```py\n", call)
+
+
 def test_back_has_a_bound() -> None:
     """The oldest of too many modes are forgotten; without a mode before, `back` does nothing."""
     fields = {"modes": {"a": {}, "b": {"top_k": 1}}, "switch": [
