@@ -14,7 +14,7 @@ from vllm.tokenizers.deepseek_v32 import get_deepseek_v32_tokenizer
 from vllm.tokenizers.deepseek_v41 import get_deepseek_v41_tokenizer
 
 from temperament import Catalogue
-from temperament.plan.automata.modes import Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 

@@ -13,7 +13,7 @@ from scripts.lib.vocabularies import texts
 
 from temperament import Catalogue, Run
 from temperament.plan import token_bytes
-from temperament.plan.automata.modes import ModeAutomaton, Switching, mode_automaton
+from temperament.plan.automata.mode_automaton import ModeAutomaton, Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset, as_preset
