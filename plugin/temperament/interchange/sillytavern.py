@@ -2,7 +2,8 @@
 
 The field names are those of its interface (`temp`, `rep_pen`, `freq_pen`); units, windows and the
 order of `sampler_priority` are those of text-generation-webui. A file has one order for each kind
-of server, of which we read `sampler_priority`.
+of server, of which we read `sampler_priority`. What a file doesn't name keeps the value that it had
+in the interface, so what is off is written too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
 from temperament.interchange.format import Reading, Writing
 from temperament.presets import Preset
+from temperament.stages import PARAMETERS
 
 TITLE = "SillyTavern"
 _RENAMED = {
@@ -40,7 +42,8 @@ _RENAMED = {
     "encoder_rep_pen": "encoder_repetition_penalty",
     "nsigma": "top_n_sigma",
 }
-_SAME = {name: field for name, field in webui.FIELDS.items() if name not in _RENAMED.values()}
+_NOT_HERE = {*_RENAMED.values(), "custom_token_bans"}
+_SAME = {name: field for name, field in webui.FIELDS.items() if name not in _NOT_HERE}
 FIELDS: dict[str, Field] = {
     **{name: webui.FIELDS[theirs] for name, theirs in _RENAMED.items()},
     **_SAME,
@@ -70,6 +73,14 @@ _UNSUPPORTED: Mapping[str, Any] = {
     "min_keep": 0,
     "rep_pen_size": 0,
     "speculative_ngram": False,
+}
+# What isn't a preset's parameter, where it is off.
+_OFF: Mapping[str, Any] = {
+    "dynatemp": False,
+    "temperature_last": False,
+    "sampler_priority": list(webui.PRIORITY),
+    "banned_tokens": "",
+    "logit_bias": [],
 }
 _ORDERS = ("sampler_order", "samplers", "samplers_priorities")
 _INTERFACE = (
@@ -210,6 +221,17 @@ def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
     writing.fields.pop("dynamic_temperature", None)
 
 
+def _after_write(preset: Preset, writing: Writing) -> None:
+    for theirs, field in FIELDS.items():
+        parameter = PARAMETERS.get(field.preset_field)
+        if parameter is not None and parameter.neutral is not None:
+            writing.fields.setdefault(theirs, field.to_program(parameter.neutral))
+    for theirs, off in _OFF.items():
+        writing.fields.setdefault(theirs, off)
+    if writing.fields.get("rep_pen_range") == 0:  # all tokens; to llama.cpp 0 would be none
+        writing.fields["rep_pen_range"] = -1
+
+
 _OF_TEXT_COMPLETION = ("typical_p", "freq_pen", "temperature_last", "sampler_priority", "dynatemp")
 
 
@@ -236,6 +258,7 @@ DIALECT = Dialect(
     before_read=_before_read,
     after_read=webui.after_read,
     before_write=_before_write,
+    after_write=_after_write,
 )
 FORMATS = (
     json_format(

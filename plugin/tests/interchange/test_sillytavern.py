@@ -1,5 +1,6 @@
 """SillyTavern's presets: files, what they are read as, and what is written."""
 
+from temperament.interchange.webui import PRIORITY
 from tests.interchange.files import Export, File, export_test, file_tests
 
 FILES = [
@@ -23,11 +24,25 @@ FILES = [
         {("lost", "rep_pen_slope"), ("lost", "sampler_order")},
     ),
 ]  # fmt: skip
+# What a file doesn't name keeps its value in the interface of 1.19.0 (run in scripts/programs).
+OFF = {
+    "temp": 1, "rep_pen": 1, "freq_pen": 0, "presence_pen": 0, "encoder_rep_pen": 1,
+    "no_repeat_ngram_size": 0, "top_k": 0, "top_p": 1, "min_p": 0, "typical_p": 1, "tfs": 1,
+    "top_a": 0, "nsigma": 0, "epsilon_cutoff": 0, "eta_cutoff": 0, "smoothing_factor": 0,
+    "skew": 0, "mirostat_mode": 0, "xtc_probability": 0, "dry_multiplier": 0,
+    "adaptive_target": -1, "dynatemp": False, "temperature_last": False, "banned_tokens": "",
+    "logit_bias": [], "sampler_priority": [*PRIORITY],
+}  # fmt: skip
 EXPORTS = [
     Export(
         "sillytavern",
         {"eta_cutoff": 0.0003, "epsilon_cutoff": 0.0001},
-        {"eta_cutoff": 3, "epsilon_cutoff": 1},
+        {**OFF, "eta_cutoff": 3, "epsilon_cutoff": 1},
+    ),
+    Export(
+        "sillytavern",
+        {"repetition_penalty": 1.5},
+        {**OFF, "rep_pen": 1.5, "rep_pen_range": -1},
     ),
 ]
 
