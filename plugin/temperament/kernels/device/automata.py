@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from temperament.kernels.device.bans import largest
+from temperament.kernels.device.bans import least_of
 from temperament.kernels.device.bits import INFINITY
 
 
@@ -131,11 +131,7 @@ def ban_texts(
         banned = _banned(at, at < vocabulary, chosen, counts, hits, size)
         stays = tl.max(((x > -INFINITY) & ~banned).to(tl.int32), 0)
         position += BLOCK
-    best = tl.full((), INFINITY, tl.float32)
-    if stays == 0:
-        best, wrong = largest(logits, vocabulary, BLOCK)
-        if wrong != 0:
-            best = tl.full((), -INFINITY, tl.float32)
+    least = least_of(logits, vocabulary, stays, BLOCK)
     nothing = tl.full([BLOCK], -INFINITY, tl.float32)
     closed = tl.zeros([BLOCK], tl.int32) + stays
     for position in range(0, vocabulary, BLOCK):
@@ -143,7 +139,7 @@ def ban_texts(
         inside = at < vocabulary
         x = tl.load(logits + at, mask=inside & (closed == 0), other=0.0)
         banned = _banned(at, inside, chosen, counts, hits, size)
-        tl.store(logits + at, nothing, mask=inside & banned & ((closed != 0) | (x < best)))
+        tl.store(logits + at, nothing, mask=inside & banned & ((closed != 0) | (x < least)))
     tl.debug_barrier()
     for position in range(first, last, BLOCK):
         at = position + lanes

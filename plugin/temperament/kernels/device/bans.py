@@ -35,16 +35,26 @@ def largest(values, count, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def least_of(logits, vocabulary, stays, BLOCK: tl.constexpr):
+    """The logit from which on a banned token stays: +inf if others stay (`stays`).
+
+    Otherwise the row's largest; -inf in a row with NaN, in which none can be told.
+    """
+    least = tl.full((), INFINITY, tl.float32)
+    if stays == 0:
+        least, wrong = largest(logits, vocabulary, BLOCK)
+        if wrong != 0:
+            least = tl.full((), -INFINITY, tl.float32)
+    return least
+
+
+@triton.jit
 def remove(logits, vocabulary, stays, BLOCK: tl.constexpr):
     """Removes all tokens if others stay (`stays`), otherwise those below the best one.
 
     With `stays` the caller writes those that stay again.
     """
-    best = tl.full((), INFINITY, tl.float32)
-    if stays == 0:
-        best, wrong = largest(logits, vocabulary, BLOCK)
-        if wrong != 0:
-            best = tl.full((), -INFINITY, tl.float32)
+    least = least_of(logits, vocabulary, stays, BLOCK)
     lanes = tl.arange(0, BLOCK)
     nothing = tl.full([BLOCK], -INFINITY, tl.float32)
     closed = tl.zeros([BLOCK], tl.int32) + stays
@@ -52,5 +62,5 @@ def remove(logits, vocabulary, stays, BLOCK: tl.constexpr):
         at = start + lanes
         inside = at < vocabulary
         x = tl.load(logits + at, mask=inside & (closed == 0), other=0.0)
-        tl.store(logits + at, nothing, mask=inside & ((closed != 0) | (x < best)))
+        tl.store(logits + at, nothing, mask=inside & ((closed != 0) | (x < least)))
     tl.debug_barrier()

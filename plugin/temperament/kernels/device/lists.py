@@ -27,6 +27,12 @@ from temperament.kernels.device.opcodes import (
 
 
 @triton.jit
+def _token_of(entries, at, count):
+    """The token of each entry of a list, 0 beyond its end."""
+    return tl.load(entries + at * FIELDS + TOKEN, mask=at < count, other=0)
+
+
+@triton.jit
 def _matched(entries, entry, counts, prefixes, tokens, first, last):
     """Whether the row's tokens end with each entry's prefix."""
     length = tl.load(entries + entry * FIELDS + LENGTH, mask=counts, other=0)
@@ -63,7 +69,7 @@ def change_listed(
     for start in range(0, count, BLOCK):
         at = start + lanes
         inside = at < count
-        token = tl.load(entries + at * FIELDS + TOKEN, mask=inside, other=0)
+        token = _token_of(entries, at, count)
         run = tl.load(entries + at * FIELDS + RUN, mask=inside, other=0)
         first_one = inside & (run > 0) & (token < vocabulary)
         run = tl.where(first_one, run, 0)
@@ -93,7 +99,7 @@ def change_listed(
             for start in range(0, count, BLOCK):
                 at = start + lanes
                 x = tl.load(before + at, mask=at < count, other=-INFINITY)
-                token = tl.load(entries + at * FIELDS + TOKEN, mask=at < count, other=0)
+                token = _token_of(entries, at, count)
                 tl.store(logits + token, x, mask=(at < count) & (x == best) & (x > -INFINITY))
             tl.debug_barrier()
 
@@ -106,7 +112,7 @@ def keep_listed(op, logits, vocabulary, entries, count, before, BLOCK: tl.conste
     for start in range(0, count, BLOCK):
         at = start + lanes
         inside = at < count
-        token = tl.load(entries + at * FIELDS + TOKEN, mask=inside, other=0)
+        token = _token_of(entries, at, count)
         x = tl.load(logits + token, mask=inside & (token < vocabulary), other=-INFINITY)
         tl.store(before + at, x, mask=inside)
         stays = stays | tl.max((x > -INFINITY).to(tl.int32), 0)
@@ -116,7 +122,7 @@ def keep_listed(op, logits, vocabulary, entries, count, before, BLOCK: tl.conste
         for start in range(0, count, BLOCK):
             at = start + lanes
             inside = at < count
-            token = tl.load(entries + at * FIELDS + TOKEN, mask=inside, other=0)
+            token = _token_of(entries, at, count)
             x = tl.load(before + at, mask=inside, other=-INFINITY)
             tl.store(logits + token, x, mask=inside & (token < vocabulary))
         tl.debug_barrier()

@@ -60,11 +60,18 @@ def _match(lengths, completes, breaks, at, start, since, allowed, inside):
 
 
 @triton.jit
-def _counting(token, counts, spared, width):
-    """Which tokens count, without those that are spared."""
-    for number in range(width):
-        counts = counts & (token != tl.load(spared + number * FIELDS + TOKEN))
-    return counts
+def _changed(
+    op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed, spared,
+    width,
+):  # fmt: skip
+    """The token at each position, DRY's match that it continues, and whether it is penalized."""
+    token, counts = _tokens(tokens, at, end, vocabulary)
+    length = tl.zeros(at.shape, tl.int64)
+    if op == DRY:
+        length, counts = _match(lengths, completes, breaks, at, start, since, allowed, counts)
+        for number in range(width):
+            counts = counts & (token != tl.load(spared + number * FIELDS + TOKEN))
+    return token, length, counts
 
 
 @triton.jit
@@ -108,26 +115,23 @@ def penalize(
         # how often a token occurs; or the longest match that it continues, beyond `allowed`
         for position in range(start, end, BLOCK):
             at = position + lanes
-            token, counts_here = _tokens(tokens, at, end, vocabulary)
+            token, length, counts_here = _changed(
+                op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
+                spared, width,
+            )  # fmt: skip
             if op == FREQUENCY:
                 tl.atomic_add(counts + token, 1, mask=counts_here, sem="relaxed")
             else:
-                length, counts_here = _match(
-                    lengths, completes, breaks, at, start, since, allowed, counts_here
-                )
-                counts_here = _counting(token, counts_here, spared, width)
                 excess = (length - allowed + 1).to(tl.int32)
                 tl.atomic_max(counts + token, excess, mask=counts_here, sem="relaxed")
         tl.debug_barrier()
 
     for position in range(start, end, BLOCK):
         at = position + lanes
-        token, counts_here = _tokens(tokens, at, end, vocabulary)
-        if op == DRY:
-            length, counts_here = _match(
-                lengths, completes, breaks, at, start, since, allowed, counts_here
-            )
-            counts_here = _counting(token, counts_here, spared, width)
+        token, _length, counts_here = _changed(
+            op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
+            spared, width,
+        )  # fmt: skip
         x = tl.load(logits + token, mask=counts_here, other=0.0)
         times = tl.full([BLOCK], 1, tl.int32)
         if counted != 0:
@@ -147,17 +151,23 @@ def penalize(
 
     for position in range(start, end, BLOCK):
         at = position + lanes
-        token, counts_here = _tokens(tokens, at, end, vocabulary)
-        if op == DRY:
-            length, counts_here = _match(
-                lengths, completes, breaks, at, start, since, allowed, counts_here
-            )
-            counts_here = _counting(token, counts_here, spared, width)
+        token, _length, counts_here = _changed(
+            op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
+            spared, width,
+        )  # fmt: skip
         changed = tl.load(before + at, mask=counts_here, other=0.0)
         tl.store(logits + token, changed, mask=counts_here)
         if counted != 0:
             tl.store(counts + token, tl.zeros([BLOCK], tl.int32), mask=counts_here)
     tl.debug_barrier()
+
+
+@triton.jit
+def _repeats(tokens, at, end, vocabulary, lengths, least):
+    """The token at each position, and whether it followed `least` tokens like the last ones."""
+    token, banned = _tokens(tokens, at, end, vocabulary)
+    length = tl.load(lengths + at - 1, mask=banned & (at > 0), other=0)
+    return token, banned & (length >= least)
 
 
 @triton.jit
@@ -174,18 +184,15 @@ def ban_repeats(
         end = tl.minimum(middle, last)
     for position in range(first, end, BLOCK):
         at = position + lanes
-        token, banned = _tokens(tokens, at, end, vocabulary)
-        length = tl.load(lengths + at - 1, mask=banned & (at > 0), other=0)
-        banned = banned & (length >= least)
+        token, banned = _repeats(tokens, at, end, vocabulary, lengths, least)
         x = tl.load(logits + token, mask=banned, other=-INFINITY)
         tl.store(before + at, x, mask=at < end)
     tl.debug_barrier()
     for position in range(first, end, BLOCK):
         at = position + lanes
-        token, banned = _tokens(tokens, at, end, vocabulary)
-        length = tl.load(lengths + at - 1, mask=banned & (at > 0), other=0)
+        token, banned = _repeats(tokens, at, end, vocabulary, lengths, least)
         nothing = tl.full([BLOCK], -INFINITY, tl.float32)
-        tl.store(logits + token, nothing, mask=banned & (length >= least))
+        tl.store(logits + token, nothing, mask=banned)
     tl.debug_barrier()
     if (first < end) & (has_token(logits, vocabulary, BLOCK) == 0):
         best, _wrong = largest(before + first, end - first, BLOCK)
