@@ -18,8 +18,7 @@ PROMPTS = [*demo.PROMPTS, "Tell me a story about a dog.", "Describe a good break
 # Those of the demo, without `math` (drawn as `code`) and `translation` (as `chat`).
 PRESETS = [name for name in demo.PRESETS if name not in ("math", "translation")]
 AS_IT_STANDS: dict[str, OnePreset] = {
-    f"{name}, as it stands": {"extends": name, "temperature_scale": "weights"}
-    for name in ("chat", "creative")
+    "creative, as it stands": {"extends": "creative", "temperature_scale": "weights"}
 }
 ENDINGS = ("s", "es", "d", "ed", "r", "er", "ing", "ly", "y")
 
