@@ -168,7 +168,7 @@ def test_litellm(v1_server: Server, greedy: Callable[..., str], tmp_path: Path) 
     program += "print(answer.choices[0].message.content, end='')"
     done = subprocess.run(
         [CLIENTS / "python", "-c", program], cwd=tmp_path, text=True, capture_output=True,
-        check=False, timeout=120,
+        check=False, timeout=300,
         env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HOME": str(tmp_path)},
     )  # fmt: skip
 

@@ -100,7 +100,7 @@ def parted(answers: list[Answer], others: list[Answer]) -> list[str]:
 
 def labels(server: Server) -> dict[str, str]:
     """The presets of `GET /v1/presets`: name -> `name@digest`."""
-    presets = httpx.get(f"{server.url}/v1/presets", timeout=30).json()["data"]
+    presets = httpx.get(f"{server.url}/v1/presets", timeout=300).json()["data"]
     return {one["name"]: f"{one['name']}@{one['digest']}" for one in presets}
 
 
@@ -111,7 +111,7 @@ def served(server: Server) -> float:
 
 def metric(server: Server, name: str) -> dict[str, float]:
     """The values of a counter on `/metrics`, by its labels."""
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", timeout=300).text.splitlines()
     found = [re.fullmatch(rf"{re.escape(name)}(\{{.*\}})? (\S+)", line) for line in lines]
     return {match[1] or "": float(match[2]) for match in found if match}
 
@@ -240,7 +240,7 @@ def test_tensor_parallel(several: Server, single: Server, reference: list[Answer
 
 def rpc(server: Server, method: str) -> Any:
     """What the method returns on each rank."""
-    answer = httpx.post(f"{server.url}/collective_rpc", json={"method": method}, timeout=60)
+    answer = httpx.post(f"{server.url}/collective_rpc", json={"method": method}, timeout=300)
     return answer.raise_for_status().json()["results"]
 
 
@@ -294,7 +294,7 @@ class TestRouter:
             assert {400} == {answer.status for answer in answers}
             assert 1 == len({answer.message for answer in answers})
         unreadable = {**body(CHAT, MODEL), **BAD[-1]}
-        answer = httpx.post(f"{router.url}{CHAT}", json=unreadable, timeout=60)
+        answer = httpx.post(f"{router.url}{CHAT}", json=unreadable, timeout=300)
         assert 400 <= answer.status_code < 500
 
     @pytest.mark.parametrize("path", ENDPOINTS)

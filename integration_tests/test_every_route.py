@@ -68,13 +68,13 @@ def server(tiny_path: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def routes(server: Server) -> list[tuple[str, str, list[str]]]:
     """Path, kind and methods of each route."""
-    found: list[Any] = httpx.get(f"{server.url}/test/routes", timeout=30).json()
+    found: list[Any] = httpx.get(f"{server.url}/test/routes", timeout=300).json()
     return [(re.sub(r"\{[^}]*\}", "x", path), kind, methods) for path, kind, methods in found]
 
 
 def drawn(server: Server) -> float:
     """The number of tokens that the server has drawn."""
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", timeout=300).text.splitlines()
     return sum(float(x.split()[-1]) for x in lines if x.startswith("vllm:generation_tokens_total"))
 
 
@@ -88,7 +88,7 @@ def test_no_route_breaks_a_lock(
     for path, _, methods in routes:
         for method in {*methods} - {"GET", "HEAD", "OPTIONS"}:
             answer = httpx.request(
-                method, f"{server.url}{path}", json=BODY | fields, headers=headers, timeout=60
+                method, f"{server.url}{path}", json=BODY | fields, headers=headers, timeout=300
             )
             if path in ENDPOINTS:
                 assert (400, path) == (answer.status_code, path)
@@ -106,7 +106,7 @@ def test_a_route_that_takes_no_presets_draws_nothing(
     before, tried = drawn(server), 0
     for path, _, methods in routes:
         if "POST" in methods and (path not in ENDPOINTS or ENDPOINTS[path].unsupported):
-            answer = httpx.post(f"{server.url}{path}", json=BODY, timeout=60)
+            answer = httpx.post(f"{server.url}{path}", json=BODY, timeout=300)
             tried += 1
             if path in ENDPOINTS:
                 assert (400, path) == (answer.status_code, path)

@@ -99,7 +99,7 @@ def test_a_plan_runs_nothing() -> None:
     """`--plan` names each cell with its checks."""
     done = subprocess.run(
         [str(SCRIPT), "--plan", "--again"],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
 
     assert "vllm0.32.0: unit, generate, serve" in done.stdout

@@ -255,7 +255,7 @@ class TestTraces:
         asked = {"messages": FENCED["messages"], **sampling, "max_tokens": 70}
         text, expected, _ = trace_of(v1_server, CHAT, **asked)
         fields = {**body(CHAT, "smollm2"), **asked, "stream": True, "preset_trace": True}
-        with httpx.stream("POST", f"{v1_server.url}{CHAT}", json=fields, timeout=120) as answer:
+        with httpx.stream("POST", f"{v1_server.url}{CHAT}", json=fields, timeout=300) as answer:
             lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
         choices = [c for one in lines if one != "[DONE]" for c in json.loads(one)["choices"]]
 

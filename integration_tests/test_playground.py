@@ -103,7 +103,7 @@ class Tab:
     def settle(self) -> None:
         """Waits until the last change was answered."""
         self.page.wait_for_timeout(250)
-        self.page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+        self.page.wait_for_selector("body[data-state=ready]", timeout=300_000)
 
     def side(self, place: int) -> Locator:
         return self.page.locator(".side").nth(place)
@@ -156,7 +156,7 @@ class Tab:
         """Draws texts on both sides, and returns them."""
         self.page.locator("#max_tokens").fill(str(tokens))
         self.page.locator("#generate").click()
-        self.page.wait_for_selector("body[data-writing=no]", timeout=120_000)
+        self.page.wait_for_selector("body[data-writing=no]", timeout=300_000)
         return self.page.locator(".written .text").all_inner_texts()
 
     def picture(self, name: str) -> None:

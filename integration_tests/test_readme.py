@@ -60,7 +60,7 @@ def lines(*pages: str) -> list[str]:
 def shell(
     command: str,
     cwd: Path,
-    timeout: float = 300,
+    timeout: float = 540,
     env: Mapping[str, str] | None = None,
     first: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:

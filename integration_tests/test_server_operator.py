@@ -57,7 +57,7 @@ def server(folder: Path) -> Iterator[Server]:
 def get(server: Server, path: str, key: str = KEY) -> httpx.Response:
     """The answer to a GET with a key."""
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.get(f"{server.url}{path}", headers=headers, timeout=30)
+    return httpx.get(f"{server.url}{path}", headers=headers, timeout=300)
 
 
 def metrics(server: Server) -> dict[str, float]:
@@ -104,11 +104,11 @@ class TestStart:
         args = [*ARGS, "--runner", "pooling"]
         with Server(model_path("tiny"), "v1", args, env=ON_SHARED_CORES) as pooling:
             answer = httpx.post(
-                f"{pooling.url}/pooling", json={"model": "tiny", "input": "a"}, timeout=60
+                f"{pooling.url}/pooling", json={"model": "tiny", "input": "a"}, timeout=300
             )
 
             assert 200 == answer.status_code
-            assert 404 == httpx.get(f"{pooling.url}/v1/presets", timeout=30).status_code
+            assert 404 == httpx.get(f"{pooling.url}/v1/presets", timeout=300).status_code
 
 
 class TestKey:

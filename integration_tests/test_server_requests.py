@@ -40,7 +40,7 @@ MESSAGE: list[Any] = [{"role": "user", "content": "Say a colour."}]
 def streamed(server: Server, path: str, fields: dict[str, Any]) -> tuple[str | None, str]:
     """The label and the text of a streamed answer."""
     with httpx.stream(
-        "POST", f"{server.url}{path}", json={**fields, "stream": True}, timeout=120
+        "POST", f"{server.url}{path}", json={**fields, "stream": True}, timeout=300
     ) as answer:
         assert 200 == answer.status_code, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -243,7 +243,7 @@ class TestTheRequestsOwnValues:
         content = body(path, "smollm2:code")
         content.pop("max_output_tokens", None)
         content["max_tokens"] = 2
-        with httpx.Client(base_url=v1_server.url, timeout=120) as client:
+        with httpx.Client(base_url=v1_server.url, timeout=300) as client:
             usage = client.post(path, json=content).json()["usage"]
 
         assert 2 in (usage.get("completion_tokens"), usage.get("output_tokens"))
@@ -278,7 +278,7 @@ class TestSeeds:
     def texts(self, server: Server, model: str, **fields: Any) -> list[str]:
         """The texts of four equal prompts in one request."""
         content = {"model": model, "prompt": ["The sea is"] * 4, "max_tokens": 8, **self.DRAWS}
-        answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**content, **fields}, timeout=120)
+        answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**content, **fields}, timeout=300)
         return [choice["text"] for choice in answer.json()["choices"]]
 
     def check_without(self, server: Server, model: str) -> None:

@@ -30,7 +30,7 @@ CLIENTS = ["api_server", "api_type", "truncation_length"]
 
 def ask(server: Server, **more: Any) -> tuple[int, str, list[str]]:
     """(status, text, the names in the warning header)."""
-    answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**BODY, **more}, timeout=120)
+    answer = httpx.post(f"{server.url}{COMPLETIONS}", json={**BODY, **more}, timeout=300)
     warning = answer.headers.get("x-sampling-warning", "")
     text = answer.json()["choices"][0]["text"] if answer.is_success else answer.text
     return answer.status_code, text, sorted(part.partition(":")[0] for part in warning.split("; "))
@@ -48,7 +48,7 @@ class TestSillyTavern:
     def test_what_is_honoured(self, v1_server: Server) -> None:
         """Each sampler that leaves one token gives the greedy text, under any of its names."""
         plain = {"model": "smollm2", "prompt": BODY["prompt"], "temperature": 0, "max_tokens": 12}
-        answer = httpx.post(f"{v1_server.url}{COMPLETIONS}", json=plain, timeout=120)
+        answer = httpx.post(f"{v1_server.url}{COMPLETIONS}", json=plain, timeout=300)
         greedy = answer.json()["choices"][0]["text"]
         tight = {"temperature": 0.2}
         for more in (

@@ -84,7 +84,7 @@ def post(
     if server.api_key:
         sent.setdefault("Authorization", f"Bearer {server.api_key}")
     body = {"content": content} if isinstance(content, bytes) else {"json": content}
-    answer = httpx.post(f"{server.url}{path}", headers=sent, timeout=120, **body)
+    answer = httpx.post(f"{server.url}{path}", headers=sent, timeout=300, **body)
     json = answer.json()
     text = text_of(path, json) if answer.is_success and path in ENDPOINTS else ""
     return Answer(answer.status_code, answer.headers.get(HEADER), text, json)

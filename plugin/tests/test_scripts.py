@@ -32,7 +32,7 @@ def test_the_help_says_what_a_command_takes_and_writes(name: str, tmp_path: Path
         check=False,
         cwd=tmp_path,
         env={**os.environ, "PYTHON": sys.executable},
-        timeout=120,
+        timeout=300,
     )
 
     assert 0 == done.returncode, done.stderr
