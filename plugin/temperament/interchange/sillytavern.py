@@ -228,8 +228,6 @@ def _after_write(preset: Preset, writing: Writing) -> None:
             writing.fields.setdefault(theirs, field.to_program(parameter.neutral))
     for theirs, off in _OFF.items():
         writing.fields.setdefault(theirs, off)
-    if writing.fields.get("rep_pen_range") == 0:  # all tokens; to llama.cpp 0 would be none
-        writing.fields["rep_pen_range"] = -1
 
 
 _OF_TEXT_COMPLETION = ("typical_p", "freq_pen", "temperature_last", "sampler_priority", "dynatemp")

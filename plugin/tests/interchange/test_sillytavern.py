@@ -42,7 +42,7 @@ EXPORTS = [
     Export(
         "sillytavern",
         {"repetition_penalty": 1.5},
-        {**OFF, "rep_pen": 1.5, "rep_pen_range": -1},
+        {**OFF, "rep_pen": 1.5, "rep_pen_range": 0},
     ),
 ]
 
