@@ -71,13 +71,7 @@ class TestFamilies:
         """The families for which no source was found are listed here."""
         unknown = {family.name for family in families() if family.thinking is None}
 
-        assert {
-            "glm-z1",
-            "internvl",
-            "magistral",
-            "north-mini-code",
-            "phi-4-reasoning",
-        } == unknown
+        assert {"magistral", "north-mini-code"} == unknown
 
     def test_each_has_a_source(self) -> None:
         """The source of a switch has its date."""
