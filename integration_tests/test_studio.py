@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import subprocess
-import sys
 from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from integration_tests.harness.server import Server, environment
+from integration_tests.harness.server import Server
 from temperament.cli import main
 
 STUDY = Path(__file__).parents[1] / "docs" / "study"
@@ -28,19 +26,6 @@ top_p: 0.95
 min_p: 0.01
 order: [top_k, top_p, temperature]
 """
-
-
-def program(*arguments: str | Path) -> str:
-    """What the command prints in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "temperament.cli", *map(str, arguments)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert 0 == done.returncode, done.stderr[-3000:]
-    return done.stdout
 
 
 def command(*arguments: str | Path) -> str:
@@ -152,7 +137,7 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Once upon a time\nThe best way to\n", encoding="utf-8")
     compared = json.loads(
-        program(
+        command(
             "compare", "code", "chat", "--server", v1_server.url, "--prompts", prompts,
             "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
         )
