@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from temperament.presets.picking import MAX_READ, RequestFacts
-from temperament.server.request_thinking import asks_to_think
+from temperament.server.request_thinking import asks_to_think, text_of
 
 FENCE = "```"
 _SYSTEM = ("system", "developer")
@@ -29,7 +29,7 @@ def facts_of(body: Mapping[str, Any]) -> RequestFacts:
     talks = list(_conversations(body))
     if talks and all(_open_fence(talk[-1][1]) for talk in talks if talk) and all(talks):
         evidence["open_fence"] = "the prompt ends inside a fence"
-    shared = _text(body.get("system")) or _text(body.get("instructions"))
+    shared = text_of(body.get("system")) or text_of(body.get("instructions"))
     systems = [shared or _system(talk) for talk in talks]
     lasts = [talk[-1][1] for talk in talks if talk]
     texts = {
@@ -81,7 +81,7 @@ def _conversations(body: Mapping[str, Any]) -> Iterator[list[tuple[str, str]]]:
 
 def _messages(messages: list[Any]) -> list[tuple[str, str]]:
     return [
-        (str(_entry(message, "role") or ""), _text(_entry(message, "content")))
+        (str(_entry(message, "role") or ""), text_of(_entry(message, "content")))
         for message in messages
         if isinstance(message, Mapping) and "role" in message
     ]
@@ -89,16 +89,6 @@ def _messages(messages: list[Any]) -> list[tuple[str, str]]:
 
 def _system(talk: list[tuple[str, str]]) -> str:
     return "\n".join(text for role, text in talk if role in _SYSTEM)
-
-
-def _text(content: Any) -> str:
-    """Returns the text of a message's content: a text, or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (_entry(part, "text") for part in content)
-    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _open_fence(text: str) -> bool:

@@ -79,18 +79,18 @@ def _effort(body: Mapping[str, Any]) -> tuple[str, str]:
 
 def _prompt(body: Mapping[str, Any]) -> tuple[list[str], str]:
     """Returns the texts of the system prompt, and the last message of the user."""
-    system = [_text(body.get(name)) for name in ("system", "instructions")]
+    system = [text_of(body.get(name)) for name in ("system", "instructions")]
     messages = body.get("messages") or body.get("input")
     if isinstance(messages, str):
         return system, messages
     turns = messages if isinstance(messages, list) else []
     turns = [turn for turn in turns if isinstance(turn, Mapping)]
-    system += (_text(t.get("content")) for t in turns if t.get("role") in ("system", "developer"))
+    system += (text_of(t.get("content")) for t in turns if t.get("role") in ("system", "developer"))
     users = [turn for turn in turns if turn.get("role") == "user"]
-    return system, _text(users[-1].get("content")) if users else ""
+    return system, text_of(users[-1].get("content")) if users else ""
 
 
-def _text(content: Any) -> str:
+def text_of(content: Any) -> str:
     """Returns the text of a message: a string, or a list of parts."""
     if isinstance(content, str):
         return content
