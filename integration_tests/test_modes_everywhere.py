@@ -252,7 +252,7 @@ class TestTraces:
     def test_a_stream_has_the_same(self, v1_server: Server) -> None:
         """A stream has the same text, and the trace in its last chunk."""
         sampling: dict[str, Any] = {"preset": "coding-assistant", "reproducible": True, "seed": 11}
-        asked = {"messages": FENCED["messages"], **sampling, "max_tokens": 70}
+        asked = {"messages": FENCED["messages"], **sampling, "max_tokens": 40}
         text, expected, _ = trace_of(v1_server, CHAT, **asked)
         fields = {**body(CHAT, "smollm2"), **asked, "stream": True, "preset_trace": True}
         with httpx.stream("POST", f"{v1_server.url}{CHAT}", json=fields, timeout=300) as answer:
