@@ -10,10 +10,11 @@ Writes: nothing but its table on stdout; with --json FILE also the report.
 In process: the middleware with the shipped presets, in front of an application that accepts every
 body as vLLM's parser would; and preset files as a catalogue loads them. Each case must end as a
 body for the application or as a refusal (400; `TemperamentError`), never as another exception. A
-refusal may take 100 ms of processor time and 64 MiB; one that seems to take more is measured twice
-more. A worker decodes the admitted bodies and samples with them, in batches on a small vocabulary:
-nothing may raise there, no row may lose all of its tokens and none may become NaN. Over HTTP every
-answer must be 200 or a 4xx, and the server must be healthy afterwards. The status is 1 if not.
+refusal may take 100 ms of processor time (or four times what reading the body as JSON takes) and 64
+MiB; one that seems to take more is measured twice more. A worker decodes the admitted bodies and
+samples with them, in batches on a small vocabulary: nothing may raise there, no row may lose all of
+its tokens and none may become NaN. Over HTTP every answer must be 200 or a 4xx, and the server must
+be healthy afterwards. The status is 1 if not.
 """
 
 from __future__ import annotations
