@@ -38,3 +38,39 @@ def test_the_help_says_what_a_command_takes_and_writes(name: str, tmp_path: Path
     assert 0 == done.returncode, done.stderr
     assert "\nTakes" in done.stdout
     assert "\nWrites: " in done.stdout
+
+
+def test_uv_gets_the_settings_of_pip(tmp_path: Path) -> None:
+    """uv's variables hold what pip's file and variables say, the variables above the file."""
+    (tmp_path / "pip.conf").write_text("""\
+[global]
+find-links = /others
+index-url = http://localhost/simple
+[install]
+extra-index-url = file:///first
+  file:///second
+trusted-host = one
+""")
+    variables = {
+        "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
+        "PIP_FIND_LINKS": "/one /two",
+        "PIP_TRUSTED_HOST": "two",
+        "UV_INSECURE_HOST": "three",
+    }
+    script = f'eval "$({sys.executable} {SCRIPTS}/lib/uv_settings.py)"; env'
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], **variables},
+    )
+
+    expected = {
+        "UV_DEFAULT_INDEX=http://localhost/simple",
+        "UV_FIND_LINKS=/one,/two",
+        "UV_INDEX=file:///first file:///second",
+        "UV_INDEX_STRATEGY=unsafe-best-match",
+        "UV_INSECURE_HOST=three",
+    }
+    assert set() == expected - set(done.stdout.splitlines())
