@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -15,6 +17,7 @@ from temperament.batch.checking import check_inputs, check_logits
 from temperament.batch.checking import check_tokens as check_drawn
 from temperament.batch.request import check_tokenizer, request_of, seed_of, seed_or_new
 from temperament.batch.rows import Rows
+from temperament.plan.unseen import blind_without_ids
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
@@ -38,9 +41,10 @@ class Run:
     `presets` is one preset for all rows, or a list of one for each: a name, a map of values, or a
     `Preset`. `rows` is needed only if there is neither a list of presets nor ids. `prompt_ids` and
     `output_ids` are a list of token ids for each row, or a [rows, length] tensor of integers; ids
-    outside the vocabulary, such as a padding of -1, have no effect. `seeds` has an integer for each
-    row, which decides what stages draw at random; without it the preset's seed does, or a new
-    random one for each row, as for -1. `tokenizer` is needed by stages and modes that match texts.
+    outside the vocabulary, such as a padding of -1, have no effect. Without `prompt_ids` a warning
+    names the stages that read the prompt. `seeds` has an integer for each row, which decides what
+    stages draw at random; without it the preset's seed does, or a new random one for each row, as
+    for -1. `tokenizer` is needed by stages and modes that match texts.
 
     Raises `PresetError` for an unknown name, a wrong value, or a preset that needs the tokenizer,
     and `InputError` for ids, seeds or numbers of rows of a wrong form.
@@ -62,6 +66,8 @@ class Run:
             presets, Catalogue.load() if catalogue is None else catalogue
         )
         inputs = check_inputs(len(self.presets), per_row, rows, prompt_ids, output_ids, seeds)
+        if prompt_ids is None and (blind := blind_without_ids(self.presets)):
+            warnings.warn(blind, stacklevel=_outside())
         check_tokenizer(self.presets, tokenizer)
         vocabulary = None if tokenizer is None else TokenBytes.of(tokenizer)
         # A tensor's device has a number where `device` may have none.
@@ -134,7 +140,8 @@ def process(
 
     `logits` is [rows, vocab] in any float type. The other arguments are those of `Run`, and
     `inplace` that of `Run.run`. Stages and modes that read the tokens need `prompt_ids` and
-    `output_ids`. Raises `PresetError` for a preset, and `InputError` for any other argument.
+    `output_ids`; a warning names those that get none. Raises `PresetError` for a preset, and
+    `InputError` for any other argument.
     """
     check_logits(logits, inplace=inplace)
     settings: dict[str, Any] = {
@@ -152,12 +159,22 @@ def process(
     new = run is None or kept is not loaded
     if run is None or new:
         run = Run(presets, rows=logits.shape[0], device=logits.device, **settings)
+    if new and output_ids is None and (blind := blind_without_ids(run.presets, output=True)):
+        warnings.warn(blind, stacklevel=2)
     result = run.run(logits, inplace=inplace)
     if key is not None and loaded is not None and (not new or run.same_at_every_step):
         _kept[key] = loaded, run
         for oldest in [*_kept][:-_MOST_KEPT]:
             _kept.pop(oldest, None)
     return result
+
+
+def _outside() -> int:
+    """The `stacklevel` of a warning at the line that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals["__name__"]).startswith("temperament."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 # Runs of earlier calls of `process`, each with the catalogue of its presets. To create one takes

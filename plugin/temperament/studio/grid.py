@@ -39,7 +39,7 @@ class Grid:
             part = self.settings[begin : begin + rows]
             run = self._runs.get((begin, len(part)))
             if run is None:
-                run = Run(part, catalogue=Catalogue({}))
+                run = Run(part, prompt_ids=[[]] * len(part), catalogue=Catalogue({}))
                 self._runs[begin, len(part)] = run
             # [part, vocab]
             processed = run.run(logits.expand(len(part), -1))

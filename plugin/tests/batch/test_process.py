@@ -3,9 +3,10 @@
 import importlib
 import math
 import os
+import warnings
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from temperament.errors import UnknownPreset
 from temperament.stages import STAGES
 from temperament.stages.base import Stage
 from temperament.stages.kinds import TEXTS
-from tests import rows
+from tests import rows, small_tokenizers
 
 process_module = importlib.import_module("temperament.batch.process")
 
@@ -344,9 +345,67 @@ class TestInputs:
         assert (0, 5) == run.run(torch.zeros(0, 5)).shape
 
 
+class TestWithoutIds:
+    """A call that leaves ids out warns of what would read them."""
+
+    PENALTY: ClassVar[dict[str, Any]] = {"repetition_penalty": 1.2, "presence_penalty": 1}
+    MODES: ClassVar[dict[str, Any]] = {
+        "modes": {"a": {"top_k": 1}, "b": {"no_repeat_ngram_size": 2}},
+        "switch": [{"from": "a", "on": {"tokens": 2}, "to": "b"}],
+    }
+    PROMPT = "can't see the prompts: no prompt_ids ([] for a row without a prompt)"
+    OUTPUT = "can't see the text so far: no output_ids ([] for a row without any)"
+
+    @pytest.mark.parametrize(
+        ("presets", "ids", "expected"),
+        [
+            ([PENALTY, MODES], {}, [f"no_repeat_ngram_size, repetition_penalty: {PROMPT}"]),
+            ([{**MODES, "start": "auto"}], {}, [f"no_repeat_ngram_size, start: auto: {PROMPT}"]),
+            ([PENALTY], {"prompt_ids": [[]]}, []),
+            ([{"presence_penalty": 1, "top_k": 5}], {}, []),
+        ],
+    )
+    def test_a_run(self, presets: list[Any], ids: Any, expected: list[str]) -> None:
+        """A `Run` names what reads the prompt, where its caller stands; its text begins empty."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            Run(presets, **ids, tokenizer=small_tokenizers.byte_level())
+
+        assert expected == [str(warning.message) for warning in caught]
+        assert {__file__} >= {warning.filename for warning in caught}
+
+    @pytest.mark.parametrize(
+        ("preset", "ids", "expected"),
+        [
+            (
+                PENALTY,
+                {},
+                [
+                    f"repetition_penalty: {PROMPT}",
+                    f"presence_penalty, repetition_penalty: {OUTPUT}",
+                ],
+            ),
+            (PENALTY, {"prompt_ids": [[1]], "output_ids": [[]]}, []),
+            (MODES, {"prompt_ids": [[1]]}, [f"modes, no_repeat_ngram_size: {OUTPUT}"]),
+            ({"min_p": 0.1, "xtc_probability": 0.5, "xtc_protect_structure": False}, {}, []),
+        ],
+    )
+    def test_process(self, preset: dict[str, Any], ids: Any, expected: list[str]) -> None:
+        """`process` names what reads the text too, at each call."""
+        logits = torch.zeros(1, 9)
+        for _ in range(2):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                process(logits, preset, **ids)
+
+            assert expected == [str(warning.message) for warning in caught]
+            assert {__file__} >= {warning.filename for warning in caught}
+
+
 class TestCallsAlike:
     """Calls of `process` with the presets of an earlier call, whose run is kept."""
 
+    @pytest.mark.filterwarnings("ignore:.*can't see the")
     @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
     def test_each_call_is_a_first_one(self, stage: Stage) -> None:
         """A second call gives what it gives alone, whatever the first one was given."""
