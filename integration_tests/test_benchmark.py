@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.lib.benchmark.scale import run_scale
 from scripts.lib.benchmark.ways import run_ways
 
 from integration_tests.harness import forks
@@ -60,3 +61,12 @@ def test_ways() -> None:
 
     assert {"NumPy sort of 65,536", "torch sort of 65,536"} <= milliseconds.keys()
     assert all(number > 0 for number in milliseconds.values())
+
+
+def test_scale() -> None:
+    """Admission, its files read again, the tables and a step of many presets are measured."""
+    numbers = run_scale(quick=True)
+
+    assert 3 == len(numbers["admission"]["microseconds"])
+    assert {1, 8} == numbers["steps"].keys()
+    assert all(found["step, ms"] > 0 for found in numbers["steps"].values())

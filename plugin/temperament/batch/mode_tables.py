@@ -24,6 +24,7 @@ from temperament.plan.automata.mode_automaton import (
     SAME_MODE,
     CountingRules,
     ModeAutomaton,
+    Switching,
 )
 from temperament.plan.automata.triggers import MAX_TOKEN_BYTES, NO_TOKEN
 from temperament.presets.modes import MAX_MODES
@@ -110,6 +111,7 @@ class ModeAutomata:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
         self._list: list[ModeAutomaton] = []
+        self._number: dict[Switching, int] = {}
         # None after a change of the list
         self._tables: Tables | None = None
 
@@ -120,22 +122,31 @@ class ModeAutomata:
             self._tables = self._join()
         return self._tables
 
+    def get(self, switching: Switching) -> ModeAutomaton | None:
+        """Returns the automaton of some modes and rules, if it was added."""
+        number = self._number.get(switching)
+        return None if number is None else self._list[number]
+
     def number(self, automaton: ModeAutomaton) -> int:
         """Returns the number of an automaton that was added."""
-        return next(i for i, known in enumerate(self._list) if known is automaton)
+        return self._number[automaton.switching]
 
     def add(self, automaton: ModeAutomaton, in_use: Iterable[ModeAutomaton]) -> None:
         """Adds an automaton. If there are `KEPT` already, it replaces one that isn't `in_use`."""
-        if any(known is automaton for known in self._list):
+        if automaton.switching in self._number:
             return
         self._tables = None
-        if len(self._list) >= KEPT:
+        number = len(self._list)
+        if number >= KEPT:
             used = {id(one) for one in in_use}
-            for number, known in enumerate(self._list):
-                if id(known) not in used:
-                    self._list[number] = automaton
-                    return
-        self._list.append(automaton)
+            unused = (n for n, known in enumerate(self._list) if id(known) not in used)
+            number = next(unused, number)
+        if number < len(self._list):
+            del self._number[self._list[number].switching]
+            self._list[number] = automaton
+        else:
+            self._list.append(automaton)
+        self._number[automaton.switching] = number
 
     def _join(self) -> Tables:
         triggers = [automaton.triggers for automaton in self._list]

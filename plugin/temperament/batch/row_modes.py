@@ -97,8 +97,10 @@ class Modes:
 
     def write(self, slot: int, switching: Switching) -> None:
         """Gives a slot modes, at the start of a text; `read` adds the tokens so far."""
-        vocabulary = self._vocabulary if switching.why_tokenizer else None
-        automaton = mode_automaton(switching, None if vocabulary is None else vocabulary())
+        automaton = self._automata.get(switching)
+        if automaton is None:
+            vocabulary = self._vocabulary if switching.why_tokenizer else None
+            automaton = mode_automaton(switching, None if vocabulary is None else vocabulary())
         self._set(slot, automaton)
         self._automata.add(automaton, in_use=self._automaton_of.values())
         self.read(slot, [], [], 0)

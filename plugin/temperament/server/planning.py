@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Lock
 
 from temperament.errors import Problem
 from temperament.plan import PresetPlan
@@ -31,24 +32,33 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PlanCache:
-    """The plans of earlier requests. A plan with problems is not kept."""
+    """The plans of earlier requests, which threads share. A plan with problems is not kept."""
 
+    # the least recently used ones first
     _plans: dict[Key, Planned] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def __len__(self) -> int:
         return len(self._plans)
 
     def get(self, key: Key | None) -> Planned | None:
         """Returns the plan that was kept under a key."""
-        return None if key is None else self._plans.get(key)
+        if key is None:
+            return None
+        with self._lock:
+            planned = self._plans.pop(key, None)
+            if planned is not None:
+                self._plans[key] = planned
+        return planned
 
     def keep(self, key: Key | None, planned: Planned) -> None:
-        """Keeps a plan; a full cache is emptied first."""
+        """Keeps a plan; in a full cache it replaces the least recently used one."""
         if key is None or planned.problems:
             return
-        if len(self._plans) >= MAX_PLANS:
-            self._plans.clear()
-        self._plans[key] = planned
+        with self._lock:
+            self._plans[key] = planned
+            if len(self._plans) > MAX_PLANS:
+                del self._plans[next(iter(self._plans))]
 
 
 def plan_key(preset: Preset | None, request: Incoming, catalogue: Catalogue) -> Key | None:

@@ -19,6 +19,7 @@ from temperament import (
 from temperament.errors import Problem
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import as_preset
+from temperament.server import planning
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
 from temperament.server.restrictions import Bounds, Restrictions
@@ -600,3 +601,16 @@ def test_plans_of_large_fields_are_not_kept(admission: Admission) -> None:
         assert server.admit(body, None, ENDPOINTS[CHAT]) is not None
 
     assert 1 == len(server._plans)
+
+
+def test_plans_that_are_used_are_kept(
+    admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond its limit the cache loses the plan that was not used for longest, and no other."""
+    monkeypatch.setattr(planning, "MAX_PLANS", 3)
+    server = replace(admission, vocabulary=None)
+    for number in (1, 2, 3, 1, 4):
+        server.admit({"typical_p": number / 10}, None, ENDPOINTS[CHAT])
+    kept = [planned.preset.values["typical_p"] for planned in server._plans._plans.values()]
+
+    assert [0.3, 0.1, 0.4] == kept

@@ -10,16 +10,18 @@
     ./scripts/benchmark host              the host's part of a step, without the kernels
     ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark ways              NumPy's sort and partition beside torch's
+    ./scripts/benchmark scale             many preset files, many requests, many modes
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
 Takes, on 2 cores: ops and serve about half an hour each, batching some 10 minutes, start 6,
-profile, compile, modes, host, launches and ways a minute or two each; a bar shows the progress.
+profile, compile, modes, host, launches, ways and scale a minute or two each; a bar shows the
+progress.
 --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
 docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, batching,
-host, launches and ways have no part in the report.
+host, launches, ways and scale have no part in the report.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
@@ -36,7 +38,7 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-UNWRITTEN = ("modes", "batching", "host", "launches", "ways")
+UNWRITTEN = ("modes", "batching", "host", "launches", "ways", "scale")
 PROGRAMS = ("ops", "serve", "start", "profile", "compile", *UNWRITTEN)
 
 
@@ -113,6 +115,11 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         milliseconds = ways.run_ways(quick, only)
         return ways.ways_table(milliseconds), {"milliseconds": milliseconds}
+    if program == "scale":
+        from scripts.lib.benchmark import scale
+
+        numbers = scale.run_scale(quick)
+        return scale.scale_table(numbers), numbers
     from scripts.lib.benchmark import modes
 
     numbers = modes.run_modes(quick)

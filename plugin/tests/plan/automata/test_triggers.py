@@ -14,6 +14,7 @@ import pytest
 
 from temperament import Catalogue
 from temperament.batch.mode_tables import KEPT, ModeAutomata
+from temperament.batch.row_modes import Modes
 from temperament.errors import PresetError
 from temperament.plan.automata import cache, triggers
 from temperament.plan.automata.mode_automaton import Switching, mode_automaton, unmatched
@@ -141,6 +142,15 @@ class TestCache:
         assert mode_automaton.cache_info().currsize == mode_automaton.cache_info().maxsize == 64
         assert (KEPT,) == automata.tables.root.shape
         assert 0 == automata.number(held)
+
+    def test_automata_in_use_are_found(self, home: Path) -> None:
+        """A preset of another request is built once, however many others are in use."""
+        modes = Modes(slots=140, vocabulary=lambda: LETTERS)
+        for slot in range(140):
+            modes.write(slot, switching_on(f"b{slot % 70}"))
+
+        assert 70 == trigger_automaton.cache_info().misses
+        assert (70,) == modes._automata.tables.root.shape
 
     def test_a_folder_that_can_not_be_written(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
