@@ -149,7 +149,9 @@ class TestModels:
             if part not in family.marks
         }
 
-        assert {"glm-z1", "internvl", "iquest-coder", "lfm2.5-vl"} == {name for name, _ in unknown}
+        assert {"glm-z1", "internvl", "iquest-coder", "lfm2-vl", "lfm2.5-vl"} == {
+            name for name, _ in unknown
+        }
         assert {"tool_call"} == {part for _, part in unknown}
 
     def test_a_family_that_names_one_format(self) -> None:
