@@ -21,6 +21,7 @@ from temperament.plan.unseen import blind_without_ids
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
+from temperament.stages import PARAMETERS
 from temperament.stages.base import Need
 
 Ids = Sequence[Sequence[int]] | Tensor
@@ -151,11 +152,13 @@ def process(
         "tokenizer": tokenizer,
         "catalogue": catalogue,
     }
-    key, loaded = None, catalogue
-    if all(value is None for value in settings.values()):
-        loaded = settings["catalogue"] = Catalogue.load()
-        key = _key(presets, logits)
+    plain = all(value is None for value in settings.values())
+    key = _key(presets, logits) if plain else None
     kept, run = _kept.pop(key, (None, None))  # no other thread has it meanwhile
+    loaded = catalogue
+    if plain:
+        loaded = kept if kept is not None and _are_numbers(presets) else Catalogue.load()
+        settings["catalogue"] = loaded
     new = run is None or kept is not loaded
     if run is None or new:
         run = Run(presets, rows=logits.shape[0], device=logits.device, **settings)
@@ -198,6 +201,11 @@ def _key(presets: Presets, logits: Tensor) -> Hashable | None:
         # Other streams don't wait for the uploads of this one.
         stream = torch.cuda.current_stream(logits.device)
     return named, len(logits), logits.device, stream
+
+
+def _are_numbers(presets: Presets) -> bool:
+    """Whether they are one map that sets parameters alone: no preset's file decides about it."""
+    return isinstance(presets, Mapping) and presets.keys() <= PARAMETERS.keys()
 
 
 def _by_value(preset: Any) -> Hashable | None:

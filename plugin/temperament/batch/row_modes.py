@@ -82,6 +82,8 @@ class Modes:
         self._switched_known = (
             torch.zeros((), dtype=torch.int64, pin_memory=True) if on_device else self._switched
         )
+        # the number as `switches` last told it, and how often that has to look at the copy again
+        self._switches = self._unread = 0
 
     def __bool__(self) -> bool:
         """Returns whether any slot has modes."""
@@ -90,10 +92,12 @@ class Modes:
     @property
     def switches(self) -> int:
         """Returns how often a mode has switched; on a device, up to the last call."""
-        known = int(self._switched_known)
-        if self._switched_known is not self._switched:
-            self._switched_known.copy_(self._switched, non_blocking=True)
-        return known
+        if self._unread:
+            self._unread -= 1
+            self._switches = int(self._switched_known)
+            if self._switched_known is not self._switched:
+                self._switched_known.copy_(self._switched, non_blocking=True)
+        return self._switches
 
     def write(self, slot: int, switching: Switching) -> None:
         """Gives a slot modes, at the start of a text; `read` adds the tokens so far."""
@@ -224,6 +228,7 @@ class Modes:
             slots, switches = torch.where(first, slots, unused), torch.where(first, switches, 0)
         self._packed.index_copy_(0, slots, stored.pack())
         self._switched += switches.sum()
+        self._unread = 2  # the next call starts the copy, and the one after it reads it
 
     def _set(self, slot: int, automaton: ModeAutomaton | None) -> None:
         if automaton is None:

@@ -42,6 +42,7 @@ TOKENS = ("history", "matches", "noise", "state", "ends")
 class Batch:
     """Facts about a batch of slots, which hold until a request comes, leaves or moves."""
 
+    # an array that nobody changes: who passes it again to `Rows` is answered without a comparison
     slots: Slots
     # [rows] the place of each slot's first mode
     places: Places
@@ -101,8 +102,10 @@ class Rows:
         self._uploads = Uploads(self.device)
         # a batch, and whether an error in its steps leaves the logits
         self._once: tuple[Batch, bool] | None = None
-        # the last batch, and its slots' bytes; None after a request was written, cleared or swapped
-        self._last: tuple[bytes, Batch] | None = None
+        # the last batch; None after a request was written, cleared or swapped
+        self._last: Batch | None = None
+        # a batch, and the states of its stages
+        self._viewed: tuple[Batch, dict[str, State]] | None = None
 
     def follows(self, slot: int) -> bool:
         """Returns whether the slot's request has a stage or a mode that reads its tokens."""
@@ -119,8 +122,8 @@ class Rows:
 
     def active(self, slots: Slots) -> bool:
         """Returns whether one of the slots has anything to run."""
-        if self._last is not None and self._last[0] == slots.tobytes():
-            return self._last[1].active
+        if self._last is not None and self._is(slots, self._last):
+            return self._last.active
         return self.table.active(self._places.of(slots))
 
     def changes_once(self, slots: Slots, vocabulary: int) -> bool:
@@ -368,10 +371,13 @@ class Rows:
 
     def batch(self, slots: Slots) -> Batch:
         """Returns what holds of a batch of slots; another object after each change of a request."""
-        content = slots.tobytes()
-        if self._last is None or self._last[0] != content:
-            self._last = content, self._described(slots)
-        return self._last[1]
+        if self._last is None or not self._is(slots, self._last):
+            self._last = self._described(slots.copy())
+        return self._last
+
+    @staticmethod
+    def _is(slots: Slots, batch: Batch) -> bool:
+        return slots is batch.slots or slots.tobytes() == batch.slots.tobytes()
 
     def _described(self, slots: Slots) -> Batch:
         places = self._places.of(slots)
@@ -379,7 +385,7 @@ class Rows:
         stages = {stage for place in different for stage in self.table.stages(place)}
         repeats = bool(self._modes) and self._modes.repeats(slots)
         return Batch(
-            slots.copy(),
+            slots,
             places[:, 0],
             self._uploads.of("slots", slots),
             self.table.active(places),
@@ -416,7 +422,9 @@ class Rows:
         if batch.stateful:
             if self._states.drafted:
                 self._states.commit(batch.index, history.end - history.prompt_end)
-            context.states = self._views(batch, vocabulary)
+            if self._viewed is None or self._viewed[0] is not batch:
+                self._viewed = batch, self._views(batch, vocabulary)
+            context.states = self._viewed[1]
         return context
 
     def _views(self, batch: Batch, vocabulary: int, entry: int = 0) -> dict[str, State]:

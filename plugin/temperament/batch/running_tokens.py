@@ -25,11 +25,11 @@ class RunningTokens:
     def __init__(self, device: torch.device) -> None:
         self._kernels = runs_kernels(device)
         self._batch: Batch | None = None
-        # [rows] the number of each row's tokens in the copy; `_NONE` where it isn't known
-        self._known = np.zeros(0, dtype=np.int64)
-        # [rows, room] int64, and [rows] int64 each
-        self._tokens = torch.zeros(0, 0, dtype=torch.int64)
-        self._end = self._start = self._prompt_end = torch.zeros(0, dtype=torch.int64)
+        # [rows] the number of each row's tokens after one more, as bytes, and the most of them
+        self._next, self._longest = b"", 0
+        nothing = torch.zeros(0, dtype=torch.int64)
+        # its tokens have room for more: what lies at a row's end and after it is undefined
+        self._copy = History(nothing[:, None], nothing, nothing, nothing)
 
     def history(
         self,
@@ -44,24 +44,25 @@ class RunningTokens:
         `table` is [slots, positions], `prompt_ends` [slots]; `lengths` is `position` + 1 on the
         host, or more where it isn't known. The result holds until the next call.
         """
-        longest = int(lengths.max())
-        if batch is not self._batch:
-            self._batch = None
-            self._prompt_end = prompt_ends.index_select(0, batch.index).long()
-            self._start = torch.zeros_like(self._prompt_end)
-            self._tokens = self._tokens[:0, :0]
-        if not self._kernels:
-            tokens, end = (
-                table[:, :longest].index_select(0, batch.index).long(),
-                (position + 1).long(),
-            )
-        elif longest <= self._tokens.shape[1] and ((lengths - self._known) == 1).all():
-            append_tokens(table, batch.index, position, self._tokens, self._end)
-            tokens, end = self._tokens[:, :longest], self._end
+        room = self._copy.tokens.shape[1]
+        grown = batch is self._batch and lengths.tobytes() == self._next
+        if grown and self._kernels and self._longest <= room:
+            append_tokens(table, batch.index, position, self._copy.tokens, self._copy.end)
+            self._copy.seen_in_output = None
         else:
-            room = min(longest + _ROOM, table.shape[1])
-            self._tokens = table[:, :room].index_select(0, batch.index).long()
-            self._end = (position + 1).long()
-            tokens, end = self._tokens[:, :longest], self._end
-        self._batch, self._known = batch, lengths
-        return History(tokens, self._start, self._prompt_end, end)
+            self._longest = int(lengths.max())
+            self._copy = self._copied(batch, table, prompt_ends, position)
+        # last: a step that raised is done again
+        self._batch, self._next, self._longest = batch, (lengths + 1).tobytes(), self._longest + 1
+        return self._copy
+
+    def _copied(
+        self, batch: Batch, table: Tensor, prompt_ends: Tensor, position: Tensor
+    ) -> History:
+        start, prompt_end = self._copy.start, self._copy.prompt_end
+        if batch is not self._batch:
+            prompt_end = prompt_ends.index_select(0, batch.index).long()
+            start = torch.zeros_like(prompt_end)
+        width = min(self._longest + (_ROOM if self._kernels else 0), table.shape[1])
+        tokens = table[:, :width].index_select(0, batch.index).long()
+        return History(tokens, start, prompt_end, (position + 1).long())

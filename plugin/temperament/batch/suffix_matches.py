@@ -37,9 +37,13 @@ class SuffixMatches:
         self._uploads = Uploads(torch.device(device))
         # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
+        # the slots of the last batch, and [rows] their numbers of tokens after one more, also as
+        # bytes; `_settle` writes them into `_known`
+        self._last: tuple[Slots, np.ndarray[Any, Any], bytes] | None = None
 
     def forget(self, slot: int) -> None:
         """Drops the matches of a slot whose history was replaced."""
+        self._settle()
         self._known[slot] = _UNKNOWN
 
     def reorder(self, parents: Tensor) -> None:
@@ -50,6 +54,12 @@ class SuffixMatches:
         """Returns the matches of a batch whose row i is slot `slots[i]` with `ends[i]` tokens."""
         longest = history.tokens.shape[1]
         self._reserve(longest)
+        last = self._last
+        if self._kernels and last is not None and last[0] is slots and last[2] == ends.tobytes():
+            length = extend_matches(self._length, self._uploads.of("slots", slots), history)
+            self._done(slots, ends)
+            return Matches(length)
+        self._settle()
         new = ends - self._known[slots]
         index = self._uploads.of("slots", slots)
         if (new == 1).all():
@@ -58,7 +68,7 @@ class SuffixMatches:
             else:
                 length = extend(self._length[:, :longest].index_select(0, index), history)
                 self._length[index, :longest] = length
-            self._known[slots] = ends  # last: a step that raised is done again
+            self._done(slots, ends)
             return Matches(length)
         rows = np.flatnonzero(new == 1)
         if len(rows):
@@ -69,11 +79,22 @@ class SuffixMatches:
         if len(rows):
             part, part_index = self._part(history, slots, rows)
             self._length[part_index, :longest] = rebuild(part)
-        self._known[slots] = ends
+        self._done(slots, ends)
         length = self._length[:, :longest].index_select(0, index)
         # Positions after a row's end may still have an earlier request's matches.
         position = torch.arange(longest, device=length.device)
         return Matches(length.masked_fill_(position >= history.end[:, None], 0))
+
+    def _done(self, slots: Slots, ends: np.ndarray[Any, Any]) -> None:
+        """Notes that a batch is done; it comes last, since a step that raised is done again."""
+        after = ends + 1
+        self._last = slots, after, after.tobytes()
+
+    def _settle(self) -> None:
+        if self._last is not None:
+            slots, after, _ = self._last
+            self._known[slots] = after - 1
+            self._last = None
 
     def _part(self, history: History, slots: Slots, rows: Slots) -> tuple[History, Tensor]:
         device = self._length.device

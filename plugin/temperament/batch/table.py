@@ -98,7 +98,7 @@ class Table:
         self._requests: list[Request] = [_NO_REQUEST] * places
         # counts the changes, so that `steps` knows whether its last result is still valid
         self._version = 0
-        self._prepared: tuple[tuple[int, bytes], list[Step]] | None = None
+        self._prepared: tuple[int, Places, list[Step]] | None = None
         # the same of `expanded_steps`, where the kernels run all stages
         self._expanded: tuple[tuple[int, bytes], list[ChainStep]] | None = None
 
@@ -208,15 +208,17 @@ class Table:
 
         Until something is written, the same batch gets the same list.
         """
-        key = (self._version, places.tobytes())
-        if self._prepared is not None and self._prepared[0] == key:
-            return self._prepared[1]
+        if self._prepared is not None:
+            version, earlier, steps = self._prepared
+            same = places is earlier or places.tobytes() == earlier.tobytes()
+            if version == self._version and same:
+                return steps
         self.flush()
         numbers, member = np.unique(self._programs.number[places], return_inverse=True)
         programs = [self._programs[number] for number in numbers]
         parts = [self._divide(program) for program in programs]
         batch = _Batch(places, member, vocabulary)
-        steps: list[Step] = []
+        steps = []
         steps += self._merged([part.before for part in parts], batch)
         for width in sorted({program.width for program in programs} - {0}):
             has_width = [program.width == width for program in programs]
@@ -239,7 +241,7 @@ class Table:
             index = to_device(places, self.device)
             last = self._chains.step(index, places, self._texts_of_all)
             steps += [] if last is None else [last]
-        self._prepared = (key, steps)
+        self._prepared = self._version, places, steps
         return steps
 
     def _divide(self, program: Program) -> Division:

@@ -468,6 +468,25 @@ class TestCallsAlike:
 
         assert [1, 2] == kept
 
+    def test_numbers_wait_for_no_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the presets are numbers alone, only a first call looks at the presets' files."""
+        loaded = []
+        load = Catalogue.load
+
+        def counted() -> Catalogue:
+            loaded.append(1)
+            return load()
+
+        monkeypatch.setattr(Catalogue, "load", counted)
+        process_module._kept.clear()
+        calls = []
+        for presets in ({"temperature": 0.5}, {"extends": "code", "temperature": 0.5}):
+            for _ in range(2):
+                process(torch.zeros(1, 9), presets)
+                calls.append(len(loaded))
+
+        assert [1, 1, 2, 3] == calls
+
     def test_lists_and_maps_that_are_empty(self) -> None:
         """A list without presets is refused although a map without values was taken before."""
         logits = torch.zeros(2, 9)

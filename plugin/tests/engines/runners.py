@@ -107,6 +107,10 @@ class V2Runner:
     def step(self, rows: list[Row], logits: torch.Tensor) -> torch.Tensor:
         """Runs a step in which each request has one row, and one more for each of its drafts."""
         self.batch.flush()
+        return self.batch.apply(logits, self.context(rows))
+
+    def context(self, rows: list[Row]) -> Any:
+        """Returns what the runner passes of such a step."""
         layout = [(row, place) for row in rows for place in range(len(row.drafts) + 1)]
         fed = [[*row.prompt, *row.output, *row.drafts] for row in rows]
         slots = np.array([row.slot for row in rows], dtype=np.int32)
@@ -114,7 +118,7 @@ class V2Runner:
         ends = dict(zip(slots.tolist(), committed, strict=True))
         positions = [ends[row.slot] - 1 + place for row, place in layout]
         tokens = {row.slot: row_tokens for row, row_tokens in zip(rows, fed, strict=True)}
-        context: Any = SimpleNamespace(
+        return SimpleNamespace(
             expanded_idx_mapping=torch.tensor([row.slot for row, _ in layout], dtype=torch.int32),
             idx_mapping=torch.from_numpy(slots),
             idx_mapping_np=slots,
@@ -128,4 +132,3 @@ class V2Runner:
                 [len(row_tokens) for row_tokens in fed], dtype=np.int32
             ),
         )
-        return self.batch.apply(logits, context)

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from temperament.batch import arrays, running_tokens
+from temperament.batch import arrays, running_tokens, suffix_matches
 from temperament.batch.device_chains import SWITCH, DeviceChains, append_tokens
+from temperament.engines.vllm import v2
 from tests import rows
 from tests.engines.runners import VOCABULARY, Row, V2Runner
+
+
+@pytest.fixture(autouse=True)
+def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DRY's breakers, even none, need the bytes of tokens; the stand-in has no tokenizer."""
+    monkeypatch.setattr(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY))
+
+
+def nothing(*_: object) -> None:
+    """Launches no kernel."""
 
 
 def runner_of(chain: dict[str, Any]) -> tuple[V2Runner, list[Row]]:
@@ -97,6 +109,40 @@ def test_a_step_uploads_nothing_until_a_request_comes(monkeypatch: pytest.Monkey
     runner.step(longer, torch.randn(2, VOCABULARY))
 
     assert [] == uploads
+    assert not runner.meter.fallbacks
     runner.add(Row(0, {"top_k": 3}, [1, 2], [2, 3], []))
     runner.step(longer[:1], torch.randn(1, VOCABULARY))
     assert uploads
+
+
+def test_a_step_calls_torch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the kernels only the guard copies the logits, before the first of two launches.
+
+    The kernels are replaced by nothing here, since Triton's interpreter calls torch itself.
+    """
+
+    class Called(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        """Notes the names of torch's operators."""
+
+        def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.append(func.name())
+            return func(*args, **(kwargs or {}))
+
+    called: list[str] = []
+    monkeypatch.setattr(suffix_matches, "extend_matches", lambda lengths, *_: lengths)
+    monkeypatch.setattr(running_tokens, "append_tokens", nothing)
+    for name in ("_run_biases", "_run_chain"):
+        monkeypatch.setattr(DeviceChains, name, nothing)
+    chain = {"dry_multiplier": 0.8, "dry_sequence_breakers": [], "mirostat": 2}
+    runner, requests = runner_of(chain)
+    logits = torch.randn(2, VOCABULARY)
+    for length in range(3):
+        text = [Row(r.slot, r.chain, r.prompt, [2, 3, 5, 5][: 2 + length], []) for r in requests]
+        context = runner.context(text)
+        called.clear()
+        with Called():  # type: ignore[no-untyped-call]
+            runner.batch.flush()
+            runner.batch.apply(logits, context)
+
+    assert ["aten::copy_"] == called
+    assert not runner.meter.fallbacks

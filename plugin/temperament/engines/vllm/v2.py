@@ -98,6 +98,8 @@ class V2Batch:
         self._snapshots = Snapshots()
         # slots of requests that joined and for which no snapshot has been searched yet
         self._joined: set[int] = set()
+        # the slots of the last step's requests as the runner told them, and the same as int64
+        self._mapping, self._slots = b"", np.zeros(0, dtype=np.int64)
         # the tokens, without speculative decoding
         self._running = RunningTokens(self._states.device)
 
@@ -142,8 +144,14 @@ class V2Batch:
 
     def apply(self, logits: Tensor, context: LogitsContext) -> Tensor:
         """Returns [rows, vocab] float32 logits, changed in place."""
-        slots = context.idx_mapping_np.astype(np.int64)
-        if self._rows is None or not self.rows.active(slots):
+        if self._rows is None:
+            return logits
+        mapping = context.idx_mapping_np.tobytes()
+        if mapping != self._mapping:
+            self._mapping, self._slots = mapping, context.idx_mapping_np.astype(np.int64)
+        batch = self._rows.batch(self._slots)
+        slots = self._slots = batch.slots
+        if not batch.active:
             return logits
 
         def rows_of(slot: int) -> Tensor:
