@@ -1,0 +1,1 @@
+"""The averages that samplers with a state promise, and the quality of the noise."""
