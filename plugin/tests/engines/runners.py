@@ -42,10 +42,10 @@ def residual(values: dict[str, Any]) -> Residual:
     return Residual(preset.chains, preset.start, preset.switch)
 
 
-def engine_config(engine: int = 0, **parts: Any) -> Any:
+def engine_config(engine: int = 0, embeds: bool = False, **parts: Any) -> Any:
     """Returns what the runners read of vLLM's configuration, of a data-parallel engine."""
     parallel = SimpleNamespace(data_parallel_index=engine)
-    model = SimpleNamespace(get_vocab_size=lambda: VOCABULARY)
+    model = SimpleNamespace(get_vocab_size=lambda: VOCABULARY, enable_prompt_embeds=embeds)
     return SimpleNamespace(
         instance_id="a3f01", parallel_config=parallel, model_config=model, **parts
     )
@@ -55,7 +55,11 @@ def sampling_params(values: dict[str, Any], seed: int | None = None) -> Any:
     """Returns what vLLM passes of a request with these values; each call returns a new object."""
     extra = {KEY: encode(residual(values), "test")} if values else None
     return SimpleNamespace(
-        extra_args=extra, seed=seed, max_tokens=None, all_stop_token_ids=set[int]()
+        extra_args=extra,
+        seed=seed,
+        max_tokens=None,
+        all_stop_token_ids=set[int](),
+        repetition_penalty=1.0,
     )
 
 
@@ -73,7 +77,7 @@ class Row:
 class V2Runner:
     """The V2 runner's tables of tokens, and the layout of its steps."""
 
-    def __init__(self, drafts: int = DRAFTS) -> None:
+    def __init__(self, drafts: int = DRAFTS, embeds: bool = False) -> None:
         self.tokens = torch.randint(VOCABULARY, (SLOTS, LONGEST), dtype=torch.int32)  # stale
         self.prompts = torch.zeros(SLOTS, dtype=torch.int32)
         self.filled = np.zeros(SLOTS, dtype=np.int32)
@@ -88,7 +92,7 @@ class V2Runner:
             total_len=SimpleNamespace(gpu=self.totals),
         )
         speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
-        self._config = engine_config(speculative_config=speculative)
+        self._config = engine_config(embeds=embeds, speculative_config=speculative)
         self.meter = Meter()
         self.start()
 

@@ -117,13 +117,15 @@ class TestRequestOf:
     def test_a_preset_that_no_front_end_has_read(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Behind the Rust front end a preset in `vllm_xargs` is missing, and the log names it."""
+        """Behind the Rust front end a preset in `vllm_xargs` ends the text, and the log says so."""
         monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
         read = [request_of(params({"preset": name}), 0, 100) for name in ("ab", "ab", 5)]
+        endless = request_of(params({"preset": "ab"}, all_stop_token_ids=set()), 0, 100)
 
-        assert not any(request.chain for request in read)
-        assert ["vllm_xargs.preset 'ab' is", "vllm_xargs.preset 5 is"] == [
-            message.partition("temperament: ")[2].partition(" sampled")[0]
+        assert [{"allowed_token_ids": (1, 2)}] * 3 == [request.chain.values for request in read]
+        assert {"allowed_token_ids": (0,)} == endless.chain.values
+        assert ["vllm_xargs.preset 'ab'", "vllm_xargs.preset 5"] == [
+            message.partition("temperament: ")[2].partition(": no front end has read it")[0]
             for message in caplog.messages
         ]
 

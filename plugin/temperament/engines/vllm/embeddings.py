@@ -1,31 +1,48 @@
 """Prompts that come as embeddings (`--enable-prompt-embeds`), of which vLLM knows no tokens.
 
 A server's answer warns of each. Offline a request's parameters don't show its prompt, so the engine
-says at its start what such prompts mean.
+says in its log which stages of a request can't see it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vllm.logger import init_logger
 
-from temperament.plan.unseen import READ_THE_PROMPT
+from temperament.plan import decode
+from temperament.plan.unseen import blind_to_embeddings
+from temperament.plan.wire import KEY
+from temperament.presets import Catalogue, as_preset
 
 if TYPE_CHECKING:
-    from vllm.config import VllmConfig
+    from vllm import SamplingParams
+
+EMBEDDINGS = "prompt_embeds"
+OWN = "repetition_penalty"  # vLLM has it too, and the only stage of its own that reads the prompt
 
 logger = init_logger("vllm.temperament")
 
 
-def report(config: VllmConfig) -> None:
-    """Says in the log what can't see a prompt that comes as embeddings, if requests may have one.
+def blind(params: SamplingParams) -> Iterator[str]:
+    """Yields what of a request can't see such a prompt: of its chain, and of vLLM's own stages."""
+    text = (params.extra_args or {}).get(KEY)
+    if isinstance(text, str):
+        preset = decode(text)
+        if line := blind_to_embeddings(preset, EMBEDDINGS):
+            yield f"{preset.name}: {line}"
+    if (value := params.repetition_penalty) != 1:
+        yield blind_to_embeddings(as_preset({OWN: value}, Catalogue({})), EMBEDDINGS)
 
-    On the V2 runner such a prompt consists of tokens with id 0.
-    """
-    if config.model_config.enable_prompt_embeds:
-        logger.warning(
-            "temperament: %s and `start: auto` can't see a prompt that comes as embeddings%s.",
-            ", ".join(sorted(READ_THE_PROMPT)),
-            ": they take it for tokens with id 0" if config.use_v2_model_runner else "",
-        )
+
+def report(params: SamplingParams) -> None:
+    """Says in the log what of a request can't see its prompt, each line once."""
+    for line in blind(params):
+        _log(line)
+
+
+@lru_cache(maxsize=256)
+def _log(line: str) -> None:
+    logger.warning("temperament: %s.", line)

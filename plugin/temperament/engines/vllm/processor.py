@@ -15,7 +15,7 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import (
     LogitsProcessor as V2LogitsProcessor,
 )
 
-from temperament.engines.vllm import embeddings, front_end
+from temperament.engines.vllm import front_end
 from temperament.engines.vllm.meter import Meter, folder_of
 from temperament.engines.vllm.requests import validate
 from temperament.engines.vllm.sharding import shards_batches
@@ -37,7 +37,6 @@ class TemperamentLogitsProcessor(V1LogitsProcessor, V2LogitsProcessor):
         self._v1: V1Batch | None = None
         self._v2: V2Batch | None = None
         front_end.check(vllm_config)
-        embeddings.report(vllm_config)
         if len(arguments) == 1:
             self._v2 = V2Batch(vllm_config, arguments[0], meter_of(vllm_config))
             return

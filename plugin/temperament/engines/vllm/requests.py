@@ -14,7 +14,7 @@ from temperament.errors import Problem, RequestError, shown
 from temperament.plan import Residual, decode
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
-from temperament.presets import Preset
+from temperament.presets import Catalogue, Preset, as_preset
 from temperament.presets.token_ids import check_tokens
 from temperament.stages import BY_NAME
 
@@ -79,13 +79,14 @@ def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Reques
     tokens. Raises `PresetError` for an id beyond them, which `validate` can't know.
 
     A request that names a preset here has passed no `validate`: vLLM's Rust front end doesn't call
-    it. An engine can't refuse a single request, so the log says that it is sampled without.
+    it. An engine can't refuse a single request, so its text ends at once, and the log says why.
     """
     extra = params.extra_args or {}
     text = extra.get(KEY)
     if not isinstance(text, str):
         if NAMED in extra:
             _report(shown(extra[NAMED]))
+            return _ended(params)
         return _NO_CHAIN
     preset = _decode(text, vocabulary)
     seed = preset.generation.get("seed", unseeded) if params.seed is None else params.seed
@@ -98,10 +99,17 @@ def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Reques
 def _report(name: str) -> None:
     """Says in the log, once for each preset, that the front end has passed on no more than it."""
     logger.error(
-        "temperament: vllm_xargs.preset %s is sampled without: no front end has read it;"
+        "temperament: vllm_xargs.preset %s: no front end has read it, so its texts end at once;"
         " `temperament serve` reads presets.",
         name,
     )
+
+
+def _ended(params: SamplingParams) -> Request:
+    """Returns a request that draws a token which ends its text, or token 0 if none does."""
+    ends = tuple(sorted(params.all_stop_token_ids))
+    only = as_preset({"allowed_token_ids": list(ends) or [0]}, Catalogue({}))
+    return Request(only.chain, ends=ends, label=NAMED)
 
 
 @lru_cache(maxsize=256)

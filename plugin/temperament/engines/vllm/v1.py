@@ -17,6 +17,7 @@ from vllm.logger import init_logger
 from temperament.batch.arrays import Slots
 from temperament.batch.rows import Rows
 from temperament.engines.guard import Guard
+from temperament.engines.vllm import embeddings
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
@@ -62,6 +63,8 @@ class V1Batch:
         for row, params, prompt, output in update.added:
             attempt(row, partial(self._leave, row))
             attempt(row, partial(self._enter, row, params, prompt or [], output))
+            if prompt is None:
+                attempt(row, partial(embeddings.report, params))
         for source, target, direction in update.moved:
             if direction != MoveDirectionality.SWAP:
                 attempt(target, partial(self._leave, target))

@@ -24,6 +24,7 @@ from temperament.batch.device_chains import do_without_kernels, runs_kernels
 from temperament.batch.rows import Rows
 from temperament.batch.running_tokens import RunningTokens
 from temperament.engines.guard import Guard
+from temperament.engines.vllm import embeddings
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
@@ -51,6 +52,7 @@ class V2Batch:
         self._drafts = speculative.num_speculative_tokens if speculative else 0
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
+        self._takes_embeddings = vllm_config.model_config.enable_prompt_embeds
         self._guard = Guard(logger, meter, self._give_up, self._restart)
         # None until the first request
         self._rows: Rows | None = None
@@ -90,6 +92,8 @@ class V2Batch:
         self._rows = None
         # slots of requests with modes whose tokens have not been read yet
         self._unread: list[int] = []
+        # slot -> the parameters of a new request that can't see a prompt of embeddings
+        self._blind: dict[int, SamplingParams] = {}
         # slot -> the request's parameters, for slots whose snapshot is kept
         self._stateful: dict[int, SamplingParams] = {}
         # [slots] the number of tokens in the prompt, and of all tokens at the last step
@@ -113,6 +117,9 @@ class V2Batch:
         request = request_of(params, self._unseeded.seed(), self._size)
         self._joined.discard(slot)
         self.rows.write(slot, request)
+        self._blind.pop(slot, None)
+        if self._takes_embeddings and any(embeddings.blind(params)):
+            self._blind[slot] = params
         if request.switching is not None:
             self._unread.append(slot)
         if self.rows.remembers(slot):
@@ -135,6 +142,15 @@ class V2Batch:
         for slot in dict.fromkeys(self._unread):
             self._guard.attempt(slot, partial(self._read, slot))
         self._unread.clear()
+        for slot, params in self._blind.items():
+            self._guard.attempt(slot, partial(self._report, slot, params))
+        self._blind.clear()
+
+    def _report(self, slot: int, params: SamplingParams) -> None:
+        """Reports a prompt of embeddings, for which the runner has tokens with id 0."""
+        prompt = int(self._states.prompt_len.np[slot])
+        if not self._states.all_token_ids.gpu[slot, :prompt].any():
+            embeddings.report(params)
 
     def _read(self, slot: int) -> None:
         middle = int(self._states.prompt_len.np[slot])
