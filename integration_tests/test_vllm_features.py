@@ -22,6 +22,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from integration_tests.harness.ask import CHAT, COMPLETIONS, Answer, post
 from integration_tests.harness.models import model_path
+from integration_tests.harness.offline import samples
 from integration_tests.harness.server import ON_SHARED_CORES, Server
 
 KINDS = ("modes", "history")
@@ -75,9 +76,9 @@ def shows(kind: str, text: str, without: str = "") -> bool:
 
 def several_samples(served: Served, kind: str) -> None:
     """`n`: each sample has modes and a history of its own."""
-    answer = served.complete(kind, n=3, seed=1)
+    answer = served.complete(kind, n=8, seed=1)
 
-    assert [True] * 3 == [shows(kind, choice["text"]) for choice in answer.json["choices"]]
+    assert [True] * 8 == [shows(kind, choice["text"]) for choice in answer.json["choices"]]
 
 
 def echo(served: Served, kind: str) -> None:
@@ -133,12 +134,69 @@ def hits(server: Server) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
+def cached_thought(served: Served, kind: str) -> None:
+    """`start: auto` reads an open block of thinking in a prompt that comes from the cache."""
+    letters = served.letters
+    preset = served.preset(kind)
+    if kind == "modes":
+        preset = {
+            "preset": {
+                "modes": {
+                    "answer": {"logit_bias": {str(letters["B"]): 100}},
+                    "think": {"logit_bias": {str(letters["A"]): 100}},
+                },
+                "switch": [{"from": "answer", "on": {"text": "<think>"}, "to": "think"}],
+                "start": "auto",
+            }
+        }
+    content = {"model": served.model, "prompt": "<think>" + " so" * 200, "max_tokens": 3}
+    first = post(served.server, COMPLETIONS, {**content, **preset}).text
+    before = hits(served.server)
+    second = post(served.server, COMPLETIONS, {**content, **preset}).text
+
+    assert before < hits(served.server)
+    for text in (first, second):
+        assert text == "AAA" if kind == "modes" else shows(kind, text)
+
+
+def abort(served: Served, kind: str) -> None:
+    """A stream that is left inside a mode leaves nothing behind for the requests after it."""
+    content = {"model": served.model, "prompt": "Q", "max_tokens": 200, "ignore_eos": True}
+    content |= {"preset": {"logit_bias": {str(served.letters["A"]): 100}}}
+    if kind == "modes":
+        content |= served.preset(kind)
+    with httpx.stream(
+        "POST", f"{served.server.url}{COMPLETIONS}", json={**content, "stream": True}, timeout=300
+    ) as stream:
+        lines = (line for line in stream.iter_lines() if line.startswith("data: {"))
+        begun = "".join(json.loads(next(lines)[6:])["choices"][0]["text"] for _ in range(4))
+
+    assert begun.startswith("AAA")
+    assert shows(kind, served.complete(kind).text)
+
+
 def structured_outputs(served: Served, kind: str) -> None:
     """A grammar: of the tokens that it allows, the preset draws."""
     answer = served.complete(kind, structured_outputs={"regex": "[A-H]{6}"})
 
     assert 6 == len(answer.text)
     assert shows(kind, answer.text)
+
+
+def forbidden_by_the_mode(served: Served, kind: str) -> None:
+    """A grammar that allows only what the preset forbids: what is written is in the grammar."""
+    forbids = {"suppress_tokens": list(served.letters.values())}
+    preset = {"preset": forbids}
+    if kind == "modes":
+        preset = served.preset(kind)
+        for mode in preset["preset"]["modes"].values():
+            mode.update(forbids)
+    content = {"model": served.model, "prompt": "Q", "max_tokens": 4, **preset}
+    grammar = {"structured_outputs": {"choice": ["A", "B"]}}
+    answer = post(served.server, COMPLETIONS, {**content, **grammar})
+
+    assert 200 == answer.status
+    assert answer.text in ("A", "B")
 
 
 def beam_search(served: Served, kind: str) -> None:
@@ -155,7 +213,10 @@ FEATURES = [
     prompt_logprobs,
     stop_with_min_tokens,
     prefix_caching,
+    cached_thought,
+    abort,
     structured_outputs,
+    forbidden_by_the_mode,
     beam_search,
 ]
 Feature = Callable[[Served, str], None]
@@ -175,7 +236,7 @@ def test_on_v1(v1_server: Server, feature: Feature, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("feature", FEATURES[:5])
+@pytest.mark.parametrize("feature", FEATURES[:7])
 def test_on_v2(v2_server: Server, feature: Feature, kind: str) -> None:
     """The same on the V2 runner, but for grammars and beam search."""
     feature(Served(v2_server, "tiny", tokenizer_of("tiny")), kind)
@@ -344,6 +405,46 @@ class TestWithArgumentsOfTheStart:
         )
         assert ("AAA" if kind == "modes" else "A") == message["reasoning"]
 
+    def test_trace(self, served: Served) -> None:
+        """`preset_trace` has the thinking, which the reasoning parser takes out of the answer."""
+        answer = self.chat(served, self.thinking(served, "modes"), preset_trace=True)
+        [choice] = answer.json["choices"]
+        spans = [(span["mode"], span["text"]) for span in choice["preset_trace"]["spans"]]
+
+        assert "BBB" == choice["message"]["content"]
+        assert [("think", "AAA"), ("close", "</think>"), ("answer", "BBB")] == spans
+
+    def test_streamed_tools(self, served: Served) -> None:
+        """A parser that holds back text doesn't hold back the modes."""
+        parameters = {
+            "type": "object",
+            "properties": {"x": {"type": "string", "enum": ["A", "B"]}},
+            "required": ["x"],
+            "additionalProperties": False,
+        }
+        content = {
+            "model": "tiny",
+            "messages": [{"role": "user", "content": "<think>"}],
+            "max_tokens": 80,
+            "stream": True,
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}],
+            **CHOICES["auto"],
+            **self.calling(served, "modes"),
+        }
+        thought, arguments = "", ""
+        with httpx.stream(
+            "POST", f"{served.server.url}{CHAT}", json=content, timeout=300
+        ) as stream:
+            for line in stream.iter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                for choice in json.loads(line[6:])["choices"]:
+                    thought += choice["delta"].get("reasoning") or ""
+                    for call in choice["delta"].get("tool_calls") or []:
+                        arguments += call["function"].get("arguments") or ""
+
+        assert ("AAA", {"x": "B"}) == (thought, json.loads(arguments))
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_adapters(self, served: Served, kind: str) -> None:
         """The preset acts on an adapter's logits; an adapter's name takes a preset as suffix."""
@@ -370,3 +471,25 @@ class TestWithArgumentsOfTheStart:
         answer = served.complete(kind, prompt)
 
         assert shows(kind, answer.text, without="C")
+
+
+@pytest.mark.parametrize(
+    "mode", ["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
+)
+def test_logprobs_mode(mode: str) -> None:
+    """Raw numbers are the model's own in each mode of a text, processed ones the preset's."""
+    tokenizer = tokenizer_of("tiny")
+    a, b = (tokenizer.convert_tokens_to_ids(letter) for letter in "AB")
+    preset = {
+        "modes": {"first": {"suppress_tokens": [a]}, "second": {"suppress_tokens": [b]}},
+        "switch": [{"from": "first", "on": {"tokens": 1}, "to": "second"}],
+    }
+    overrides = {"logprobs": -1, "max_tokens": 2, "ignore_eos": True}
+    request = {"ids": [a, b], "preset": preset, "overrides": overrides}
+    [[sample]] = samples(model_path("tiny"), [request], dtype="float32", logprobs_mode=mode)
+    banned = [[step[a] == 0, step[b] == 0] for step in sample.top]
+    mass = [pytest.approx(1, abs=1e-3) == sum(step.values()) for step in sample.top]
+
+    expected = [[True, False], [False, True]] if "processed" in mode else [[False] * 2] * 2
+    assert expected == banned
+    assert ["logprobs" in mode] * 2 == mass
