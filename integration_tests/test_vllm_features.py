@@ -186,7 +186,7 @@ def structured_outputs(served: Served, kind: str) -> None:
 def forbidden_by_the_mode(served: Served, kind: str) -> None:
     """A grammar that allows only what the preset forbids: what is written is in the grammar."""
     forbids = {"suppress_tokens": list(served.letters.values())}
-    preset = {"preset": forbids}
+    preset: dict[str, Any] = {"preset": forbids}
     if kind == "modes":
         preset = served.preset(kind)
         for mode in preset["preset"]["modes"].values():
