@@ -171,12 +171,13 @@ class _Extended:
     """A preset with everything that it extends merged in.
 
     `definitions` are the preset's file and those that it extends. `complete` is false if one of
-    them doesn't exist or can't be read.
+    them doesn't exist or can't be read, and `readable` if one can't be read.
     """
 
     preset: Preset
     definitions: tuple[_Definition, ...]
     complete: bool = True
+    readable: bool = True
 
 
 class _Loader:
@@ -237,22 +238,25 @@ class _Loader:
         }
         presets = {name: each.preset for name, each in extended.items()}
         for name, each in extended.items():
-            if each.complete:
+            if each.readable:
                 presets[name] = self._with_modes(each, presets)
         aliases = self._aliases(presets)
-        for name, each in extended.items():
-            locate = each.definitions[0].document.locate
-            catalogue = Catalogue(presets, aliases)
-            self.problems += pick_problems(presets[name], catalogue.find, [*presets], locate)
+        catalogue = Catalogue(presets, aliases)
+        for versions in self.definitions.values():
+            for definition in versions:
+                data, locate = definition.parsed.data, definition.document.locate
+                self.problems += pick_problems(data, catalogue.find, [*presets], locate)
         if self.problems:
             raise PresetError(dict.fromkeys(self.problems))
-        return Catalogue(presets, aliases)
+        return catalogue
 
     def _with_modes(self, extended: _Extended, presets: Mapping[str, Preset]) -> Preset:
         """The preset with what its modes extend; its modes and rules are checked."""
         parsed = [definition.parsed for definition in extended.definitions]
         locate = extended.definitions[0].document.locate
-        preset, problems = check_modes(extended.preset, parsed, presets, locate, self.unreadable)
+        preset, problems = check_modes(
+            extended.preset, parsed, presets, locate, self.unreadable, complete=extended.complete
+        )
         self.problems += problems
         return preset
 
@@ -261,7 +265,8 @@ class _Loader:
         definition = self.definitions[name][version]
         preset, parent = definition.parsed.preset, definition.parsed.parent
         if parent is None:
-            return _Extended(preset, (definition,), "extends" not in definition.parsed.data)
+            complete = "extends" not in definition.parsed.data
+            return _Extended(preset, (definition,), complete)
         alone = _Extended(preset, (definition,), complete=False)
         parent = parent if parent in self.definitions else _fold(parent)
         if parent == name and version > 0:
@@ -276,7 +281,7 @@ class _Loader:
         elif parent in self.definitions:
             base = self._extended(parent, len(self.definitions[parent]) - 1, (*children, name))
         elif parent in self.unreadable:
-            return alone
+            return replace(alone, readable=False)
         else:
             others = [other for other in self.definitions if other != name]
             without_problems = (
@@ -289,7 +294,8 @@ class _Loader:
             )
             return alone
         definitions = (definition, *base.definitions)
-        return _Extended(preset.extending(base.preset), definitions, base.complete)
+        merged = preset.extending(base.preset)
+        return _Extended(merged, definitions, base.complete, base.readable)
 
     def _aliases(self, presets: Mapping[str, Preset]) -> dict[str, str]:
         """Alias -> the preset's name, for all of them."""

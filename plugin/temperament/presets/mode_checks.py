@@ -91,12 +91,18 @@ def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> l
     return problems
 
 
-def unknown_modes(data: Mapping[str, Any], modes: Collection[str], locate: Locate) -> list[Problem]:
+def unknown_modes(
+    data: Mapping[str, Any],
+    modes: Collection[str],
+    locate: Locate,
+    also_known: Collection[str] = (),
+) -> list[Problem]:
     """The modes that `start` and rules of unchecked data name and that aren't among `modes`.
 
     It replaces `mode_problems` where a mode or a rule is missing because of another problem.
+    `also_known` are the modes that the preset may have by what it extends, if that isn't known.
     """
-    if not modes:
+    if not modes and not also_known:
         return []
     known = [str(name) for name in data["modes"]] if isinstance(data.get("modes"), Mapping) else []
     known += sorted(set(modes) - set(known))
@@ -113,7 +119,11 @@ def unknown_modes(data: Mapping[str, Any], modes: Collection[str], locate: Locat
     unknown = (
         _problem(locate, path, "unknown mode", name, [*known, *filter(None, [keyword])])
         for path, name, keyword in named
-        if isinstance(name, str) and name and name != keyword and name not in known
+        if isinstance(name, str)
+        and name
+        and name != keyword
+        and name not in known
+        and name not in also_known
     )
     return list(islice(unknown, MOST + 1))  # no more are reported
 

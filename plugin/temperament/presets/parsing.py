@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from temperament.errors import MOST, PresetError, Problem, shown
+from temperament.errors import MOST, PresetError, Problem, nearest, shown
 from temperament.presets import fields, mode_checks
 from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NOT_IN_SECTIONS, PAIR
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
@@ -80,8 +80,7 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
     problems: list[Problem] = []
     named, factors = _named_fields(data, locate, problems)
     sections = _sections(name, named.pop("models", None), locate, problems)
-    checked, wrong_fields = _validated(named, data, locate, problems)
-    unknown = named.keys() - fields.model().model_fields.keys()
+    checked, wrong = _validated(named, data, locate, problems)
     values = {key: getattr(checked, key) for key in checked.model_fields_set}
     summary = values.get("summary")
     modes: dict[str, BaseModel] = values.get("modes") or {}
@@ -113,8 +112,28 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
         values.get("extends"),
         tuple(problems),
         named,
-        # An unknown name may be a misspelt one of these fields.
-        modes_complete=not unknown and not wrong_fields & _MODE_FIELDS,
+        modes_complete=not _lacks_modes(named, data, wrong),
+    )
+
+
+def _lacks_modes(
+    named: Mapping[str, Any], data: Mapping[Any, Any], wrong: Collection[Path]
+) -> bool:
+    """Whether a mode, the start or the rules of `data` are missing from the checked preset.
+
+    `named` are the fields without synonyms and factors, `wrong` the paths of their problems.
+    """
+    if any(name in data and name not in named for name in _MODE_FIELDS):  # without a value
+        return True
+    known = list(fields.model().model_fields)
+    misspelt = (nearest(name, known) for name in named.keys() - set(known))
+    if any(_MODE_FIELDS & set(close) for close in misspelt):
+        return True
+    return any(
+        path[0] in _MODE_FIELDS
+        # a wrong value in a mode is removed, and the mode stays
+        and not (path[0] == "modes" and len(path) > 2 and path[2] != "[key]")
+        for path in wrong
     )
 
 
@@ -124,16 +143,26 @@ def check_modes(
     presets: Mapping[str, Preset],
     locate: Locate,
     unreadable: Collection[str] = (),
+    *,
+    complete: bool = True,
 ) -> tuple[Preset, list[Problem]]:
     """`preset` with what its modes extend merged in, and every problem of its modes and rules.
 
     `parsed` are the preset's file and those that it extends; `preset` is already merged with them.
     Modes can extend `presets`. `unreadable` names presets whose files exist but can't be read.
+    Unless `complete`, what the preset extends isn't known. Then a name is wrong if it would be so
+    whichever of `presets` was meant.
     """
     mode_names = {name for each in parsed for name in each.mode_names}
     mode_names |= {mode.name for mode in preset.modes}
-    preset, problems = mode_checks.extend_modes(preset, presets, locate, {*mode_names, *unreadable})
-    if all(each.modes_complete for each in parsed):
+    inherited: set[str] = set()
+    if not complete:
+        inherited = {mode.name for each in presets.values() for mode in each.modes}
+    also_known = {*mode_names, *inherited, *unreadable}
+    preset, problems = mode_checks.extend_modes(preset, presets, locate, also_known)
+    if not complete:
+        problems += mode_checks.unknown_modes(parsed[0].data, mode_names, locate, inherited)
+    elif all(each.modes_complete for each in parsed):
         problems += mode_checks.mode_problems(preset, locate)
     else:
         problems += mode_checks.unknown_modes(parsed[0].data, mode_names, locate)
@@ -209,8 +238,8 @@ def _is_factor(key: str, value: Any) -> bool:
 
 def _validated(
     named: Mapping[str, Any], data: Mapping[Any, Any], locate: Locate, problems: list[Problem]
-) -> tuple[BaseModel, frozenset[str]]:
-    """The model of all fields without a problem, and the names of the top-level fields with one."""
+) -> tuple[BaseModel, frozenset[Path]]:
+    """The model of all fields without a problem, and the paths of the problems."""
     model = fields.model()
     left: dict[str, Any] = dict(named)
     try:
@@ -219,16 +248,16 @@ def _validated(
         found = list(field_problems(error, data, locate))
     problems += (problem for _, problem in found)
     if len(found) > MOST or not all(path for path, _ in found):  # there may be further problems
-        return model(), frozenset(named)
-    wrong_fields = frozenset(str(path[0]) for path, _ in found)
+        return model(), frozenset((name,) for name in named)
+    wrong = frozenset(path for path, _ in found)
     for path, _ in found:
         left = _without(left, path)
     try:
-        return model.model_validate(left), wrong_fields
+        return model.model_validate(left), wrong
     except ValidationError as error:  # a map of modes from which every mode was removed
         for details in error.errors(include_url=False):
             left.pop(str(details["loc"][0]), None)
-    return model.model_validate(left), wrong_fields
+    return model.model_validate(left), wrong
 
 
 def _without(named: Mapping[str, Any], path: Path) -> dict[str, Any]:

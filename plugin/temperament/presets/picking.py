@@ -115,15 +115,26 @@ def verdicts(
 
 
 def pick_problems(
-    preset: Preset, find: Callable[[str], Preset | None], names: list[str], locate: Locate
+    data: Mapping[str, Any],
+    find: Callable[[str], Preset | None],
+    names: list[str],
+    locate: Locate,
 ) -> Iterator[Problem]:
-    """Yields the rules of a preset whose target doesn't exist, or picks by rules itself."""
-    for number, rule in enumerate(preset.pick):
+    """Yields the rules of a preset whose target doesn't exist, or picks by rules itself.
+
+    `data` are the preset's unchecked fields: where one rule has a problem, the others are looked at
+    too.
+    """
+    rules = data.get("pick")
+    for number, rule in enumerate(rules[:MAX_PICKS] if isinstance(rules, list) else ()):
+        name = rule.get("preset") if isinstance(rule, Mapping) else None
+        if not isinstance(name, str) or not name:
+            continue
         path = ("pick", number, "preset")
-        target = find(rule.preset)
-        where, dotted, wrong = locate(path), ".".join(map(str, path)), shown(rule.preset)
+        target = find(name)
+        where, dotted, wrong = locate(path), ".".join(map(str, path)), shown(name)
         if target is None:
-            close = nearest(rule.preset, names)
+            close = nearest(name, names)
             yield Problem(
                 where, dotted, "unknown preset", wrong, "", close, reason="unknown_preset"
             )

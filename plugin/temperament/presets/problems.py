@@ -12,13 +12,21 @@ from temperament.errors import MOST, Problem, nearest, shown
 from temperament.presets import fields, temperature_scales
 from temperament.presets.generation_fields import ELSEWHERE
 from temperament.presets.markers import NAMES
-from temperament.presets.rule_fields import ALLOWED_IN_RULES
+from temperament.presets.picking import FLAGS, TEXTS
+from temperament.presets.rule_fields import ALLOWED_IN_RULES, ALLOWED_IN_SCHEDULES
+from temperament.stages import PARAMETERS
 
 Path = tuple[str | int, ...]
 # Returns the file and line of a path, or the name of a source without lines.
 Locate = Callable[[Path], str]
 
 _MISSING = object()
+# The names inside a field whose value is a map, or a list of maps.
+_INNER_NAMES = {
+    "summary": tuple(fields.Summary.model_fields),
+    "pick": ("when", "preset", *FLAGS, *TEXTS),
+    "switch": tuple(map(str, ALLOWED_IN_RULES)),
+}
 
 
 def field_problems(
@@ -52,7 +60,9 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
     value = _value_at(data, location)
     path = _path_in_data(data, location)
     message = "not allowed"
-    if details["type"] == "missing":
+    if details["type"] == "extra_forbidden":
+        message = "unknown name"
+    elif details["type"] == "missing":
         message, value = "has no value", _MISSING
         path = (*path, location[-1])
     elif details["type"] == "value_error":
@@ -86,10 +96,21 @@ def _allowed(field: str, path: Path, details: ErrorDetails) -> str:
         for part in reversed(path):
             if part in ALLOWED_IN_RULES:
                 return ALLOWED_IN_RULES[part]
+    if _in_schedule(field, path):
+        if details["type"] == "extra_forbidden":
+            return ", ".join(map(str, ALLOWED_IN_SCHEDULES))
+        return ALLOWED_IN_SCHEDULES.get(path[-1]) or fields.ALLOWED[field]
     return fields.ALLOWED.get(field, str(details["msg"]))
 
 
+def _in_schedule(field: str, path: Path) -> bool:
+    return field in PARAMETERS and PARAMETERS[field].schedulable and path[-1] != field
+
+
 def _nearest(field: str, location: Path, details: ErrorDetails) -> tuple[str, ...]:
+    if details["type"] == "extra_forbidden":
+        names = ALLOWED_IN_SCHEDULES if _in_schedule(field, location) else ()
+        return nearest(str(location[-1]), _INNER_NAMES.get(field, list(map(str, names))))
     if field == "order":
         return nearest(details["input"], fields.MOVABLE) if location[-1] != "order" else ()
     if field == "temperature_scale":

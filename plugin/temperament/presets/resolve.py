@@ -16,6 +16,7 @@ from typing import Any
 from temperament.errors import PresetError, Problem, UnknownPreset
 from temperament.presets import mode_checks, parsing
 from temperament.presets.catalogue import Catalogue
+from temperament.presets.picking import pick_problems
 from temperament.presets.preset import Preset
 
 OnePreset = str | Mapping[str, Any] | Preset
@@ -39,10 +40,22 @@ def resolve(
     Raises `UnknownPreset` for an unknown name, `PresetError` with every problem of the values, of
     the merged modes, or of what depends on an unknown model.
     """
-    chosen = None if preset is None else named(preset, catalogue, where)
-    if not isinstance(fields, Preset):
-        fields = parse_fields(fields, where) if fields else None
-    merged = complete(merge(fields, chosen, default), catalogue, where or "preset")
+    chosen, layer = None, fields if isinstance(fields, Preset) else None
+    errors: list[PresetError] = []
+    try:
+        chosen = None if preset is None else named(preset, catalogue, where)
+    except PresetError as error:
+        errors.append(error)
+    try:
+        if fields and not isinstance(fields, Preset):
+            layer = parse_fields(fields, where)
+    except PresetError as error:
+        errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise PresetError([problem for error in errors for problem in error.problems])
+    merged = complete(merge(layer, chosen, default), catalogue, where or "preset")
     if merged.depends_on_model:
         merged = catalogue.bind(merged)
     return require_one(require_bound(merged, where), where).over_model(model_values)
@@ -78,20 +91,23 @@ def parse(data: object, catalogue: Catalogue, *, name: str = "inline", where: st
     """
     place = where or "preset"
     parsed = parsing.parse(name, data, lambda _: place)
-    preset, problems = parsed.preset, list(parsed.problems)
+    preset, unknown = parsed.preset, []
     try:
         if parsed.parent is not None:
             preset = preset.extending(catalogue.resolve(parsed.parent))
     except UnknownPreset as error:
         unknown = [replace(problem, where=place, path="extends") for problem in error.problems]
-        if not problems:
-            raise UnknownPreset(unknown) from None
-        raise PresetError([*problems, *unknown]) from None
+    problems = [*parsed.problems]
     if preset.modes or preset.start or preset.switch:
-        preset, found = parsing.check_modes(preset, [parsed], catalogue, lambda _: place)
+        preset, found = parsing.check_modes(
+            preset, [parsed], catalogue, lambda _: place, complete=not unknown
+        )
         problems += found
+    problems += pick_problems(parsed.data, catalogue.find, [*catalogue], lambda _: place)
     if problems:
-        raise PresetError(dict.fromkeys(problems))
+        raise PresetError(dict.fromkeys([*problems, *unknown]))
+    if unknown:
+        raise UnknownPreset(unknown)
     return require_bound(catalogue.bind(preset), where)
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 
 from temperament.presets.markers import NAMES, Marker, markers
 from temperament.presets.modes import MAX_MODES, Rule, Trigger
-from temperament.presets.schedule import Curve
+from temperament.presets.schedule import CURVES, Curve
 from temperament.stages.kinds import text_as_list, whole
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -148,6 +148,15 @@ ALLOWED_IN_RULES: dict[str | int, str] = {
     "repeat": "a map of 'span' to a count of tokens and 'times' to 2 or more",
     "span": _COUNT,
     "times": "an integer in [2, 2147483647]",
+}
+
+
+# field of a schedule -> what it allows; its ends allow what the parameter allows
+ALLOWED_IN_SCHEDULES: dict[str | int, str] = {
+    "from": "",
+    "to": "",
+    "over": _COUNT,
+    "curve": " or ".join(map(repr, CURVES)),
 }
 
 

@@ -22,9 +22,17 @@ PARTS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "generation field": ({"max_tokens": 0}, ("max_tokens", "not allowed")),
     "order": ({"order": ["top_q"]}, ("order.0", "not allowed")),
     "extends": ({"extends": "chatt"}, ("extends", "unknown preset")),
+    "schedule": (
+        {"typical_p": {"from": 1, "to": 0.5, "over": 0}},
+        ("typical_p.over", "not allowed"),
+    ),
+    "rule that picks": (
+        {"pick": [{"when": "thinking", "preset": "chatt"}]},
+        ("pick.0.preset", "unknown preset"),
+    ),
     "section": ({"models": {"qwen*": {"top_k": -5}}}, ("models.qwen*.top_k", "not allowed")),
 }
-# The same for the parts of modes. They need a preset without a parent.
+# The same for the parts of modes.
 MODES: dict[str, Any] = {"prose": {}, "code": {}}
 SWITCH: list[dict[str, Any]] = [{"from": "prose", "on": {"text": "x"}, "to": "code"}]
 MODE_PARTS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
@@ -40,6 +48,13 @@ MODE_PARTS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
         {"modes": MODES, "switch": [*SWITCH, {"on": {"tokens": 5}, "to": "cod"}]},
         ("switch.1.to", "unknown mode"),
     ),
+    "mode's schedule": (
+        {
+            "modes": {**MODES, "code": {"min_p": {"from": 0, "to": 1, "over": 9, "curv": 1}}},
+            "switch": SWITCH,
+        },
+        ("modes.code.min_p.curv", "unknown name"),
+    ),
     "start": ({"modes": MODES, "switch": SWITCH, "start": "cod"}, ("start", "unknown mode")),
     "unreachable mode": (
         {"modes": {**MODES, "list": {}}, "switch": SWITCH},
@@ -48,7 +63,7 @@ MODE_PARTS: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
 }
 PAIRS = [
     *combinations(PARTS, 2),
-    *((part, mode_part) for mode_part in MODE_PARTS for part in PARTS if part != "extends"),
+    *((part, mode_part) for mode_part in MODE_PARTS for part in PARTS),
 ]
 ALL = {**PARTS, **MODE_PARTS}
 
@@ -61,8 +76,8 @@ def found_in(error: PresetError) -> set[tuple[str, str]]:
 def both(pair: tuple[str, str]) -> tuple[dict[str, Any], set[tuple[str, str]]]:
     """The fields of two parts together, and what must be reported."""
     (first, one), (second, other) = (ALL[part] for part in pair)
-    # An unknown name may be a misspelt rule, so whether a mode can be reached isn't known.
-    if "unknown name" in pair and "unreachable mode" in pair:
+    # The unknown preset may have a rule that leads to the mode.
+    if "extends" in pair and "unreachable mode" in pair:
         return {**first, **second}, {one}
     return {**first, **second}, {one, other}
 

@@ -396,7 +396,7 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
     (
         "unknown language",
         "summary:\n  en: A summary.\n  fr: Un résumé.",
-        [f":3: summary.fr: not allowed; given: 'Un résumé.'; allowed: {SUMMARY}"],
+        [f":3: summary.fr: unknown name; given: 'Un résumé.'; allowed: {SUMMARY}"],
     ),
     (
         "summary as a text",

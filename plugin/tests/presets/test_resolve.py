@@ -100,6 +100,13 @@ class TestResolve:
         assert 0.4 == resolve(preset, QWEN).values["temperature"]
         assert 0.5 == resolve(preset, QWEN, fields={"temperature": 0.5}).values["temperature"]
 
+    def test_an_unknown_preset_beside_a_wrong_field(self) -> None:
+        """The problems of the preset's name and of the request's fields are reported together."""
+        with pytest.raises(PresetError) as caught:
+            resolve("chatt", QWEN, fields={"top_p": 3, "min_p": -1})
+
+        assert ["preset", "top_p", "min_p"] == [problem.path for problem in caught.value.problems]
+
     def test_modes_are_checked_in_the_end(self) -> None:
         """A rule of the request's may name a mode of the preset; else the problem is reported."""
         switch = [{"on": {"tokens": 9}, "to": "b"}]
