@@ -49,13 +49,15 @@ def ranked(x: Row) -> list[int]:
 def at_least(x: Row, least: float) -> Row:
     """What has this probability, and the most likely."""
     p = softmax(x)
-    return keep(x, lambda token: p[token] >= min(least, max(p)))
+    least = min(least, max(p))
+    return keep(x, lambda token: p[token] >= least)
 
 
 def ban(x: Row, banned: Container[int]) -> Row:
     """Removes tokens; where no other is left, the best of them stay."""
+    best = max(x)
     left = any(value > REMOVED and token not in banned for token, value in enumerate(x))
-    return keep(x, lambda token: token not in banned or (not left and x[token] == max(x)))
+    return keep(x, lambda token: token not in banned or (not left and x[token] == best))
 
 
 def continues(tokens: Sequence[int], sequence: Sequence[int]) -> bool:

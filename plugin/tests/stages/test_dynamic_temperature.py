@@ -18,7 +18,8 @@ def reference(
     candidates = len(ranked(x))
     if candidates == 1:
         return x
-    masses = [math.exp(value - max(x)) for value in x]
+    best = max(x)
+    masses = [math.exp(value - best) for value in x]
     masses = [mass if mass > 2**-149 else 0.0 for mass in masses]
     alike = masses.count(1.0)
     rest = math.fsum(mass for mass in masses if mass < 1)

@@ -24,7 +24,8 @@ class Mirostat:
             after = keep(x, lambda token: x[token] >= last)
         else:
             bits = [-math.log2(share) if share else math.inf for share in p]
-            after = keep(x, lambda token: bits[token] <= max(self.mu, min(bits)))
+            most = max(self.mu, min(bits))
+            after = keep(x, lambda token: bits[token] <= most)
         self.drawn_from = softmax(after)
         return after
 

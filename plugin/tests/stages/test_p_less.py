@@ -8,7 +8,8 @@ from tests.tables import HALVES, TENTHS, X, cut, logs, table_tests
 
 def reference(x: Row, *, p_less: bool, p_less_order: float) -> Row:
     """What has at least `(sum p^k)^(1/(k-1))`; at 2 what is as likely as two equal draws."""
-    distances = [value - max(x) for value in x]
+    best = max(x)
+    distances = [value - best for value in x]
     total = math.fsum(math.exp(d) for d in distances)
     powers = math.fsum(math.exp(p_less_order * d) for d in distances)
     least = (math.log(powers) - math.log(total)) / (p_less_order - 1)

@@ -8,7 +8,8 @@ from tests.tables import TENTHS, X, cut, logs, table_tests
 
 def reference(x: Row, *, p_less_norm: bool) -> Row:
     """What is at least as likely as `(n * sum p^2 - 1) / (n - 1)`, times S^2 (n - 1)."""
-    masses = [math.exp(value - max(x)) for value in x]
+    best = max(x)
+    masses = [math.exp(value - best) for value in x]
     total, squares = math.fsum(masses), math.fsum(mass * mass for mass in masses)
     n = sum(value > REMOVED for value in x)
     return keep(x, lambda t: masses[t] * total * (n - 1) >= n * squares - total * total)

@@ -1,6 +1,7 @@
 """The stage `skew`: definition and table of numbers."""
 
 import math
+from itertools import accumulate
 
 from tests.plain import REMOVED, Row, ranked, softmax
 from tests.tables import X, case, logs, table_tests
@@ -9,16 +10,18 @@ from tests.tables import X, case, logs, table_tests
 def reference(x: Row, *, skew: float) -> Row:
     """`p_i' = F_i^a - F_(i-1)^a`, as `F_i^a (1 - exp(-a ln(F_i / F_(i-1))))`."""
     a = math.exp(skew)
-    order = [token for token in ranked(x) if math.exp(x[token] - max(x)) > 0]
+    best = max(x)
+    order = [token for token in ranked(x) if math.exp(x[token] - best) > 0]
     p = softmax(x)
+    before = list(accumulate((p[token] for token in order), initial=0.0))
+    later = list(accumulate((p[token] for token in reversed(order)), initial=0.0))[-2::-1]
     after = [REMOVED] * len(x)
     for place, token in enumerate(order):
-        up_to = math.log1p(-math.fsum(p[later] for later in order[place + 1 :]))
+        up_to = math.log1p(-later[place])
         if place == 0:
             after[token] = a * up_to
         else:
-            before = math.fsum(p[earlier] for earlier in order[:place])
-            grown = -math.expm1(-a * math.log1p(p[token] / before))
+            grown = -math.expm1(-a * math.log1p(p[token] / before[place]))
             after[token] = a * up_to + (math.log(grown) if grown else REMOVED)
     return after
 
