@@ -88,10 +88,10 @@ def run_on_candidates(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor
     # Where top-k keeps the last candidate, it may keep tied logits that are no candidates.
     complete = torch.where(~finite | (values[:, -1] > -torch.inf))[0]
     kept = run(values, steps.rest)
-    on_all = logits[complete]
-    if len(complete):
-        both = [*steps.opening, *steps.rest]
-        on_all = run(on_all, [_restrict(step, complete, len(logits)) for step in both])
+    if not len(complete):
+        return logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
+    both = [*steps.opening, *steps.rest]
+    on_all = run(logits[complete], [_restrict(step, complete, len(logits)) for step in both])
     logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
     return logits.index_copy_(0, complete, on_all)
 

@@ -130,6 +130,8 @@ def _apply(logits: Tensor, step: BatchStep, context: Context) -> Tensor:
 
 def _arguments(step: BatchStep, context: Context) -> dict[str, Any]:
     arguments: dict[str, Any] = {**step.arguments}
+    if not step.ramps:
+        return arguments
     for name, ramp in step.ramps.items():
         assert context.position is not None
         arguments[name] = ramp.at(arguments[name], context.position)
@@ -138,18 +140,21 @@ def _arguments(step: BatchStep, context: Context) -> dict[str, Any]:
 
 def _needs(step: BatchStep, context: Context) -> dict[str, Any]:
     needs: dict[str, Any] = {}
-    if "history" in step.needs:
+    named = step.needs
+    if not named:
+        return needs
+    if "history" in named:
         needs["history"] = context.history
-    if "matches" in step.needs:
+    if "matches" in named:
         needs["matches"] = context.matches
-    if "vocabulary" in step.needs:
+    if "vocabulary" in named:
         needs["vocabulary"] = context.vocabulary
-    if "state" in step.needs:
+    if "state" in named:
         assert context.states is not None
         needs["state"] = context.states[step.stage]
-    if "ends" in step.needs:
+    if "ends" in named:
         needs["ends"] = step.ends
-    if "noise" in step.needs:
+    if "noise" in named:
         assert context.history is not None and step.seed is not None
         needs["noise"] = Noise(step.seed, context.history.end - context.history.prompt_end)
     return needs

@@ -88,6 +88,10 @@ def bands(logits: Tensor) -> list[slice]:
 def sums(logits: Tensor, maximum: Tensor, *terms: Term) -> list[Tensor]:
     """Returns each term's sum over each row, [rows, 1] float64, the same bits in any batch."""
     rows, columns = logits.shape
+    if branches(logits) and columns <= PIECE and rows * columns <= BLOCK:  # one piece, one block
+        distance = (logits - maximum).clamp_(min=NO_MASS)
+        mass, product = distance.exp(), torch.empty_like(distance)
+        return [term(distance, mass, product).sum(-1, keepdim=True).double() for term in terms]
     parts = logits.new_empty(len(terms), rows, -(-columns // PIECE))
     for block in blocks(logits, spare=3):
         distance, mass, product = block.spare

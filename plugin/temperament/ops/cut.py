@@ -118,9 +118,11 @@ def cut(
         return sufficed[rows, 0]
 
     for count in (*WIDER, vocabulary):
-        rows = torch.where(~sufficed[:, 0])[0]
-        if not len(rows) or not first < count <= vocabulary:
+        if not first < count <= vocabulary:
             continue
+        rows = torch.where(~sufficed[:, 0])[0]
+        if not len(rows):
+            break
         probe = rows[::PROBE]
         last = count == vocabulary
         if last or len(probe) == len(rows) or look(probe, count).float().mean() >= 0.5:

@@ -52,11 +52,11 @@ def candidates(logits: Tensor, count: int) -> Candidates:
     chosen = places_of_largest(group_maxima(logits)[:, :groups], count)
     values = of_groups(logits, chosen)
     place = places_of_largest(values, count, ordered=True)
-    row, inside = place // count, place < GROUP * count
-    token = chosen.gather(1, place % count) + row * groups
-    return Candidates(
-        values.gather(1, place), torch.where(inside, token, place + (groups - count) * GROUP)
-    )
+    token = chosen.gather(1, place % count).add_(place // count, alpha=groups)
+    if vocabulary % GROUP:  # columns in no group follow those of the chosen groups
+        inside = place < GROUP * count
+        token = torch.where(inside, token, place + (groups - count) * GROUP)
+    return Candidates(values.gather(1, place), token)
 
 
 def largest(

@@ -101,10 +101,13 @@ def ascending_(numbers: Tensor) -> Tensor:
 
 def _on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
     """Calls `work` with parts of the rows on as many threads as torch uses (NumPy uses one)."""
+    if rows * columns < FEW:
+        work(slice(0, rows))
+        return
     threads = torch.get_num_threads()
     high = max(1, min(-(-rows // threads), BAND // max(columns, 1)))
     parts = [slice(top, top + high) for top in range(0, rows, high)]
-    if threads == 1 or len(parts) < 2 or rows * columns < FEW:
+    if threads == 1 or len(parts) < 2:
         for part in parts:
             work(part)
     else:

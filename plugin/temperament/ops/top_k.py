@@ -21,6 +21,8 @@ def apply(logits: Tensor, *, top_k: Column) -> Tensor:
     def threshold(values: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         count = values.shape[1]
         last = values.gather(1, k.clamp(max=count) - 1)
+        if top_k.high < vocabulary:  # off in no row
+            return last, k <= count
         off = k >= vocabulary
         return last.masked_fill(off, -torch.inf), (k <= count) | off
 

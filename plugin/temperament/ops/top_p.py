@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from temperament.ops.blocks import mass, sums
-from temperament.ops.cut import cut, masses
+from temperament.ops.cut import CANDIDATES, cut, masses
 from temperament.ops.inputs import Column
 from temperament.ops.largest import group_maxima
 
 
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    maxima = group_maxima(logits)
+    few = logits.shape[1] <= CANDIDATES  # then `cut` reads no maxima of groups
+    maxima = logits if few else group_maxima(logits)
     (total,) = sums(logits, maxima.amax(dim=-1, keepdim=True), mass)
     # In float32, 0.4 of a total of 2.5 is 1.
     goal = top_p.per_row() * total.float()

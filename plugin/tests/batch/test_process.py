@@ -3,6 +3,7 @@
 import importlib
 import math
 import os
+import sys
 import warnings
 from pathlib import Path
 from random import Random
@@ -400,6 +401,27 @@ class TestWithoutIds:
 
             assert expected == [str(warning.message) for warning in caught]
             assert {__file__} >= {warning.filename for warning in caught}
+
+
+def test_a_row_alone_takes_few_calls() -> None:
+    """One row of the top-k chain takes less than 300 calls of Python and torch."""
+    run = Run({"temperature": 0.8, "top_k": 50, "top_p": 0.95, "min_p": 0.05}, rows=1)
+    logits = rows.logits(1, 20_000, Random(0))
+    run.run(logits)
+    calls = []
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        if event in ("call", "c_call"):
+            calls.append(event)
+
+    earlier = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run.run(logits)
+    finally:
+        sys.setprofile(earlier)
+
+    assert 0 < len(calls) < 300
 
 
 class TestCallsAlike:
