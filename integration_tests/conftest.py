@@ -19,6 +19,7 @@ V1_ARGS = [
     *("--dtype", "float32"),
     *("--max-model-len", "2048"),
     *("--max-num-seqs", "32"),
+    *("--block-size", "32"),  # so that short prompts too are found in the prefix cache
     *("--logprobs-mode", "processed_logprobs"),
     *("--max-logprobs", "-1"),
     *("--additional-config", '{"temperament": {"playground": true}}'),

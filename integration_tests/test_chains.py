@@ -24,7 +24,7 @@ from temperament.presets import as_preset
 from temperament.stages import BY_NAME
 
 STEPS = 2
-COUNTS = {"smollm2": 16, "gemma": 6}  # prompts; Gemma's vocabulary is five times as large
+COUNTS = {"smollm2": 16, "gemma": 3}  # prompts; Gemma's vocabulary is five times as large
 TOP = 20
 ASKED = 2 * TOP
 TOLERANCE = 1e-3

@@ -74,7 +74,7 @@ def test_they_are_words(smollm2_path: Path) -> None:
     kwargs = temperament.transformers.generate_kwargs(
         [presets[name] for name, _ in pairs], tokenizer, model=model, seeds=[1] * len(pairs)
     )
-    outputs = model.generate(**inputs, **kwargs, max_new_tokens=60)
+    outputs = model.generate(**inputs, **kwargs, max_new_tokens=45)
     answers = tokenizer.batch_decode(
         outputs[:, inputs.input_ids.shape[1] :], skip_special_tokens=True
     )

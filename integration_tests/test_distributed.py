@@ -35,7 +35,7 @@ from integration_tests.harness.router import Router
 from integration_tests.harness.server import ON_SHARED_CORES, Server
 
 MODEL = "tiny"
-TOKENS = 24
+TOKENS = 12
 PROMPTS = ["Say a colour.", "def add(a, b):", "Once upon a time there was", "12 + 30 ="]
 MODES: dict[str, Any] = {
     "modes": {"hot": {"temperature": 1.6}, "cold": {"temperature": 0.3, "top_k": 5}},
@@ -212,7 +212,7 @@ def test_the_cases_tell_texts_apart(single: Server, reference: list[Answer]) -> 
     """Chain, prompt and seed all matter: each case has another text, and so has another seed."""
     known = labels(single)
     named = [CHAINS[chain]["preset"] for chain, _, _ in CASES]
-    others = [send(single, (chain, prompt, seed + 7)) for chain, prompt, seed in CASES]
+    others = send_all(single, [(chain, prompt, seed + 7) for chain, prompt, seed in CASES])
 
     assert len(CASES) == len({answer.text for answer in reference})
     assert [known[name] for name in named] == [answer.label for answer in reference]

@@ -60,7 +60,7 @@ def test_there_are_enough_prompts() -> None:
 
 def test_a_short_study(v1_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two prompts of each kind give a number with its interval for every condition."""
-    monkeypatch.setattr(asking, "TOKENS", {"coding": 24, "open": 24})
+    monkeypatch.setattr(asking, "TOKENS", {"coding": 12, "open": 12})
     asked = asking.questions(2)
     with ThreadPoolExecutor(len(asked)) as pool:
         texts = list(pool.map(lambda one: asking.ask(v1_server, one[0], one[1], one[2]), asked))

@@ -46,7 +46,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
       "switch": [{"from": "calm", "on": {"entropy": {"above": 1.5, "for": 2}}, "to": "bold"},
                  {"from": "bold", "on": {"tokens": 4}, "to": "back"}]}),
 ]  # fmt: skip
-TOKENS = 40
+TOKENS = 32
 SEEDS = 1  # of each; docs/modes.md tells what more of them gave
 
 Requests = list[dict[str, Any]]

@@ -152,7 +152,7 @@ class Tab:
         """How many tokens a stage leaves, as its line says."""
         return int(self.stage(place, stage).locator(".numbers").inner_text().split()[1])
 
-    def generate(self, tokens: int = 24) -> list[str]:
+    def generate(self, tokens: int = 12) -> list[str]:
         """Draws texts on both sides, and returns them."""
         self.page.locator("#max_tokens").fill(str(tokens))
         self.page.locator("#generate").click()
@@ -276,7 +276,7 @@ def test_generated_text_is_coloured(open_tab: Callable[..., Tab], local_url: str
     tab.page.locator("#prompt").fill('She opened the door and said, "')
     tab.choose(0, "story")
     tab.choose(1, "creative")
-    tab.generate(40)
+    tab.generate(24)
     tokens, lively = (tab.side(place).locator(".token") for place in (0, 1))
     shares = [
         [float(share) for share in side.evaluate_all(

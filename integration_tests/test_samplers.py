@@ -111,18 +111,18 @@ class TestHistory:
             "dry without breakers": {"dry_multiplier": 0.8, "dry_sequence_breakers": []},
         }
         presets = [{"temperature": 0, **values} for values in kinds.values()]
-        texts, _ = generate(smollm2, [LOOPING] * 3, presets, 80)
+        texts, _ = generate(smollm2, [LOOPING] * 3, presets, 56)
         repeats = {
             name: longest_repeat([*prompt, *text]) for name, text in zip(kinds, texts, strict=True)
         }
-        print(f"\nlongest repeated span of 80 tokens: {repeats}")
+        print(f"\nlongest repeated span of 56 tokens: {repeats}")
 
-        assert repeats["greedy"] > 40
+        assert repeats["greedy"] > 30
         assert repeats["dry"] < 12
         assert repeats["dry without breakers"] < 12
 
     def test_a_banned_string_never_appears(self, smollm2: SimpleNamespace) -> None:
-        """None of 40 texts has the string, in whichever tokens it can be spelt."""
+        """None of 16 texts has the string, in whichever tokens it can be spelt."""
         known = [
             token.decode("utf-8", "replace") for token in TokenBytes.of(smollm2.tokenizer).tokens
         ]
@@ -137,9 +137,9 @@ class TestHistory:
         shown = {}
         for banned in ([], [BANNED]):
             torch.manual_seed(0)
-            texts, _ = generate(smollm2, [CAPITAL] * 40, {"banned_strings": banned}, 10)
+            texts, _ = generate(smollm2, [CAPITAL] * 16, {"banned_strings": banned}, 10)
             shown[bool(banned)] = sum(BANNED in smollm2.tokenizer.decode(ids) for ids in texts)
-        print(f"\n{BANNED!r} can be cut in {cuts(BANNED)} ways; it stands in {shown[False]} of 40"
+        print(f"\n{BANNED!r} can be cut in {cuts(BANNED)} ways; it stands in {shown[False]} of 16"
               f" texts, in {shown[True]} when banned")  # fmt: skip
 
         assert cuts(BANNED) >= 5
@@ -154,7 +154,7 @@ class TestHistory:
         options = {
             "num_beams": beams,
             "do_sample": False,
-            "max_new_tokens": 20,
+            "max_new_tokens": 12,
             "pad_token_id": tokenizer.pad_token_id,
         }
         # Padding is no text for us, but for Transformers' own processor it is.
@@ -179,7 +179,7 @@ class TestChance:
     """The stages with noise."""
 
     def test_mirostat_settles_at_tau(self, smollm2: SimpleNamespace) -> None:
-        """Over 1,200 tokens, 75 of 16 texts, the mean surprise is within 5 % of tau.
+        """Over 360 tokens, 45 of 8 texts, the mean surprise is within 10 % of tau.
 
         Tau lies below what the model has by itself: a cut can only lower the surprise. Each text
         has a bound of its own, which begins at twice tau; an eta of 0.5 brings it down soon.
@@ -194,17 +194,17 @@ class TestChance:
         torch.manual_seed(0)
         texts, watch = generate(
             smollm2,
-            ["The old man looked at the sea and"] * 32,
-            [{"mirostat": version, **preset} for version in [1] * 16 + [2] * 16],
-            76,
+            ["The old man looked at the sea and"] * 16,
+            [{"mirostat": version, **preset} for version in [1] * 8 + [2] * 8],
+            46,
         )
-        surprise = torch.stack(watch.surprises, 1).view(2, 1200)
-        fifths = surprise.view(2, 16, 5, 15).mean((1, 3))
+        surprise = torch.stack(watch.surprises, 1).view(2, 360)
+        fifths = surprise.view(2, 8, 5, 9).mean((1, 3))
         print(f"\nmirostat 1, 2: {surprise.mean(1).tolist()} bits for a tau of {tau}; fifths"
               f" {fifths.tolist()}")  # fmt: skip
 
-        assert 32 == len(texts)
-        assert (abs(surprise.mean(1) - tau) < 0.05 * tau).all()
+        assert 16 == len(texts)
+        assert (abs(surprise.mean(1) - tau) < 0.1 * tau).all()
 
     def test_a_seed_gives_its_text_in_any_company(self, smollm2: SimpleNamespace) -> None:
         """A seed gives the same text alone, among seven other chains, and with padding."""
@@ -222,16 +222,16 @@ class TestChance:
         prompts = ["The sea", LOOPING, CAPITAL, "Once upon a time there was", "A", "My dog and I",
                    "Dear friends, it is a great pleasure to", "In the end"]  # fmt: skip
         seeds = list(range(100, 108))
-        together, watch = generate(smollm2, prompts, presets, 12, seeds)
-        again, _ = generate(smollm2, prompts, presets, 12, seeds)
+        together, watch = generate(smollm2, prompts, presets, 8, seeds)
+        again, _ = generate(smollm2, prompts, presets, 8, seeds)
         parted = []
         for row, (prompt, preset, seed) in enumerate(zip(prompts, presets, seeds, strict=True)):
-            (alone,), _ = generate(smollm2, [prompt], preset, 12, [seed])
+            (alone,), _ = generate(smollm2, [prompt], preset, 8, [seed])
             end = len(alone)
             if together[row][:end] != alone:
                 step = next(i for i in range(end) if together[row][i] != alone[i])
                 parted.append((row, step))
-        other, _ = generate(smollm2, prompts, presets, 12, [seed + 50 for seed in seeds])
+        other, _ = generate(smollm2, prompts, presets, 8, [seed + 50 for seed in seeds])
         print(f"\ntexts parted by the logits' last bits: {len(parted)} of 8 {parted}")
 
         assert together == again

@@ -194,9 +194,12 @@ def ask_all(server: Server, path: Path, model: str) -> Answers:
     reference = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
     logits: dict[tuple[str, str], torch.Tensor] = {}
     for endpoint in ASK:  # all prompts of an endpoint are equal
-        ids = [drawn[endpoint, case].prompt + drawn[endpoint, case].output for case in CASES]
+        *prompt, last = drawn[endpoint, "code"].prompt
+        ids = [[last, *drawn[endpoint, case].output[:-1]] for case in CASES]
         with torch.inference_mode():
-            rows = reference(torch.tensor(ids), logits_to_keep=STEPS + 1).logits[:, :-1]
+            cache = reference(torch.tensor([prompt])).past_key_values
+            cache.batch_repeat_interleave(len(CASES))
+            rows = reference(torch.tensor(ids), past_key_values=cache).logits
         logits.update(((endpoint, case), row) for case, row in zip(CASES, rows, strict=True))
     return Answers(drawn, logits)
 

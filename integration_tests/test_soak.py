@@ -11,7 +11,7 @@ from integration_tests.harness import captured, forks
 from integration_tests.harness.environments import ON_SHARED_CORES
 from integration_tests.harness.models import ROOT
 
-SHORT = "--model tiny --requests 96 --presets 60 --repeats 8 --captured 0 --seed 2"
+SHORT = "--model tiny --requests 64 --presets 40 --repeats 6 --captured 0 --seed 2"
 
 
 def test_soak(tmp_path: Path) -> None:
@@ -23,8 +23,8 @@ def test_soak(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr[-4000:]
 
     report = json.loads(file.read_text())
-    assert 96 == report["requests"]
-    assert report["statuses"]["200"] >= 72
+    assert 64 == report["requests"]
+    assert report["statuses"]["200"] >= 44
     assert set(report["statuses"]) <= {"200", "400", "client went away"}
     assert report["prefix_hits"] > 0
     assert {"grammar", "several samples", "streaming", "shared prefix"} <= report["kinds"].keys()
@@ -43,7 +43,7 @@ def test_rows_on_v1(tiny_path: Path) -> None:
 
 def test_rows_on_v2(tiny_path: Path) -> None:
     """On V2 too, each captured row is bit for bit what it is alone."""
-    report = captured.run("v2", tiny_path, 16, 2)
+    report = captured.run("v2", tiny_path, 10, 2)
 
     assert [] == report.differing
-    assert report.rows > 100
+    assert report.rows > 60

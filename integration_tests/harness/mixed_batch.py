@@ -91,7 +91,7 @@ ENGINE: dict[str, Any] = {
     "disable_log_stats": False,
 }
 JOINING = 3  # requests that join at a step
-LENGTHS = (4, 9, 17, 30)  # tokens, so that requests leave at different steps
+LENGTHS = (4, 7, 12, 22)  # tokens, so that requests leave at different steps
 
 
 @dataclass
