@@ -17,7 +17,7 @@ def is_on(number):
 
 @triton.jit
 def bound_of(row, values, count, allowed, number, BLOCK: tl.constexpr):
-    """The least value that stays, and whether the `count` largest of `allowed` tokens tell.
+    """The least value that stays, and whether the `count` largest of `allowed` tokens decide it.
 
     `values` are the sorted values. A fall that isn't known is at most the rest of the range, and
     its rank at least `count`.
@@ -45,5 +45,5 @@ def bound_of(row, values, count, allowed, number, BLOCK: tl.constexpr):
         wanted = tl.full((), INFINITY, tl.float64)
     last = tl.maximum(last, tl.minimum(wanted, count.to(tl.float64)).to(tl.int32) - 1)
     later = (tl.load(values + count - 1).to(tl.float64) - smallest) / count.to(tl.float64)
-    told = (steepest >= later) & (wanted <= count.to(tl.float64))
-    return tl.load(values + tl.minimum(last, count - 1)), (count == allowed) | told
+    decided = (steepest >= later) & (wanted <= count.to(tl.float64))
+    return tl.load(values + tl.minimum(last, count - 1)), (count == allowed) | decided

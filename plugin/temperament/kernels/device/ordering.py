@@ -26,28 +26,28 @@ def in_order(
     op, row, largest, allowed, number, values, places, distance, BLOCK: tl.constexpr,
     LANES: tl.constexpr,
 ):  # fmt: skip
-    """Sorts the `largest` tokens of a row, and the whole row where these don't tell.
+    """Sorts the `largest` tokens of a row, and the whole row where these don't decide it.
 
     `values` and `places` have room for twice `distance` numbers. Returns the least value that
     stays, or after skew, which writes the row, the largest that was written.
     """
     part = largest
     found = row.best * 0.0 - INFINITY
-    told = tl.full((), 0, tl.int32)
-    while told == 0:
+    decided = tl.full((), 0, tl.int32)
+    while decided == 0:
         begin = sorting.sort(part, values, places, distance, op == SKEW, LANES)
         count = tl.minimum(part.length, allowed)
         if op == TFS:
             share = tfs.share_of(number)
             found, enough = tfs.bound_of(row.best, values + begin, count, allowed, share, BLOCK)
-            told += enough.to(tl.int32)
+            decided += enough.to(tl.int32)
         elif op == MIN_K:
             found, enough = min_k.bound_of(row, values + begin, count, allowed, number, BLOCK)
-            told += enough.to(tl.int32)
+            decided += enough.to(tl.int32)
         else:
             amount = skew.amount_of(number)
             found = skew.rewrite(part, values + begin, places + begin, amount, BLOCK)
-            told += 1
+            decided += 1
         tl.debug_barrier()
         part = row
     return found
