@@ -240,9 +240,10 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
 
 def _read_ini(text: str, section: str) -> Reading:
     sections = _sections(text)
-    options = sections.pop("*", {})
+    options = _by_option(sections.pop("*", {}))
     if section or sections:
-        options |= sections[only_section(section, [*sections], TITLE, "section")]
+        options |= _by_option(sections[only_section(section, [*sections], TITLE, "section")])
+    unread = options.pop("sampler-seq", "") if "samplers" in options else ""
     fields: dict[str, Any] = {}
     left: dict[str, str] = {}
     for option, value in options.items():
@@ -251,7 +252,15 @@ def _read_ini(text: str, section: str) -> Reading:
                 left[option] = value
         except ValueError:
             raise wrong(TITLE, f"{option} is not understood", value) from None
-    return _with_left(read_fields(fields), left.items())
+    reading = _with_left(read_fields(fields), left.items())
+    if unread:
+        reading.note("left", "sampler-seq", unread, f"{TITLE} reads samplers after it")
+    return reading
+
+
+def _by_option(keys: Mapping[str, str]) -> dict[str, str]:
+    """A section's values by option. llama.cpp reads the keys by name, so the last name wins."""
+    return {_ALSO.get(key, key): value for key, value in sorted(keys.items())}
 
 
 def _write_ini(preset: Preset) -> tuple[str, list[Note]]:

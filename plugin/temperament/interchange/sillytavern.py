@@ -2,8 +2,8 @@
 
 The field names are those of its interface (`temp`, `rep_pen`, `freq_pen`); units, windows and the
 order of `sampler_priority` are those of text-generation-webui. A file has one order for each kind
-of server, of which we read `sampler_priority`. What a file doesn't name keeps the value that it had
-in the interface, so what is off is written too.
+of server, of which we read `sampler_priority`, and write that of llama.cpp (`samplers`) too. What a
+file doesn't name keeps the value that it had in the interface, so what is off is written too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from temperament.interchange.conversions import (
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
 from temperament.interchange.format import Reading, Writing
+from temperament.interchange.llamacpp import SAMPLERS
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -218,6 +219,8 @@ def _put_order(writing: Writing, stages: tuple[str, ...]) -> None:
     if "skew" in stages and stages[-1] != "skew":
         writing.note("lost", "order", list(stages), f"{TITLE} runs skew last")
     webui.put_order(writing, [stage for stage in stages if stage != "skew"])
+    named = [name for stage in stages for name, theirs in SAMPLERS.items() if stage in theirs]
+    writing.fields["samplers"] = list(dict.fromkeys(["penalties", "dry", *named, *SAMPLERS]))
     writing.fields.pop("dynamic_temperature", None)
 
 

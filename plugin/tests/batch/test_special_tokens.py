@@ -11,6 +11,7 @@ import torch
 
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
+from temperament.interchange import read
 from temperament.plan.vocabulary import TokenBytes
 from tests import rows
 
@@ -100,3 +101,48 @@ class TestBreakers:
         values = {"dry_multiplier": 1.0, "dry_sequence_breakers": ()}
 
         assert [0.0] * len(KNOWN) == after(values, self.TURN)
+
+
+class TestImported:
+    """Presets of other programs that name special tokens."""
+
+    @pytest.mark.parametrize(
+        ("program", "text"),
+        [
+            ("sillytavern",  # 1.19.0
+             '{"temp": 1, "rep_pen": 1, "banned_tokens": "\\"<|im_end|>\\""}'),
+            ("koboldcpp",  # 1.76
+             '{"temperature": 1, "top_k": 0, "top_p": 1, "banned_strings": ["<|im_end|>"]}'),
+            ("tabbyapi", "banned_strings: {override: ['<|im_end|>']}"),  # of 2026-08-13
+        ],
+    )  # fmt: skip
+    def test_a_ban_acts(self, program: str, text: str) -> None:
+        """An imported ban of a special token bans it, and has no note that it couldn't."""
+        reading = read(text, format_name=program)
+        left = after({"banned_strings": tuple(reading.preset["banned_strings"])}, [])
+
+        assert [END] == [token for token, value in enumerate(left) if value == float("-inf")]
+        assert [] == [note for note in reading.notes if note.kind == "lost"]
+
+    @pytest.mark.parametrize(
+        ("program", "text"),
+        [
+            ("sillytavern",  # 1.19.0
+             '{"temp": 1, "rep_pen": 1, "dry_multiplier": 1, "dry_penalty_last_n": 0,'
+             ' "dry_sequence_breakers": "[\\"<|im_end|>\\"]"}'),
+            ("webui",  # 4.7.3
+             "dry_multiplier: 1\ndry_sequence_breakers: '\"<|im_end|>\"'\n"),
+            ("llamacpp",  # b11549
+             '{"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "dry_multiplier": 1,'
+             ' "dry_penalty_last_n": 64, "dry_sequence_breakers": ["<|im_end|>"]}'),
+        ],
+    )  # fmt: skip
+    def test_a_breaker_acts(self, program: str, text: str) -> None:
+        """DRY ends a match at an imported breaker that is a special token."""
+        reading = read(text, format_name=program)
+        breakers = tuple(reading.preset["dry_sequence_breakers"])
+        values = {"dry_multiplier": 1.0, "dry_base": 2.0, "dry_sequence_breakers": breakers}
+        actual = after(values, [A, END, B, NEWLINE, A, END, B])
+
+        assert 0.0 == actual[NEWLINE]
+        assert [] == [note for note in reading.notes if note.kind == "lost"]

@@ -125,6 +125,18 @@ CASES = [
     Case(LLAMACPP, "texts have escapes", "llamacpp-ini",
          "[*]\nsampler-seq = t\ntemp = 1\nreverse-prompt = a\\nb\\x3b\\q",
          {"temperature": 1.0, "stop": ["a\nb;\\q"]}),
+    Case(
+        LLAMACPP, "keys are read by name, and samplers after sampler-seq", "llamacpp-ini",
+        "[*]\nsamplers = temperature\nsampler-seq = k\ntemperature = 2\ntemp = 1\n"
+        "top-k = 7\n",
+        {"temperature": 2.0}, {("lost", "top_k")},
+    ),
+    Case(LLAMACPP, "a key comes after the one of the environment", "llamacpp-ini",
+         "[*]\ntop-k = 7\nLLAMA_ARG_TOP_K = 5\nsamplers = top_k\n", {"top_k": 7}),
+    Case(
+        LLAMACPP, "a section's option stands above that of all", "llamacpp-ini",
+        "[*]\ntop-k = 3\nsamplers = top_k\n[m]\nLLAMA_ARG_TOP_K = 5\n", {"top_k": 5},
+    ),
     # 6: the command line
     Case(
         LLAMACPP, "an underscore is a dash", "",
@@ -247,6 +259,15 @@ CASES = [
     Case(LLAMACPP, "a command that begins with -m", "", "-m x.gguf --samplers 'top_k' --top-k 3"
          " --temp 1 --top-p 1 --min-p 0",
          {"temperature": 1.0, "top_k": 3, "top_p": 1.0, "min_p": 0.0}),
+    # 17: special tokens match; see also TestImported in tests/batch/test_special_tokens.py
+    Case(
+        SILLYTAVERN, "bans and breakers that are special tokens are kept without a note", "",
+        '{"temp": 1, "rep_pen": 1, "banned_tokens": "\\"<|im_end|>\\"", "dry_multiplier": 1,'
+        ' "dry_penalty_last_n": 0, "dry_sequence_breakers": "[\\"<|im_end|>\\"]"}',
+        {"repetition_penalty": 1.0, "dry_multiplier": 1.0, "dry_range": 0,
+         "dry_sequence_breakers": ["<|im_end|>"], "banned_strings": ["<|im_end|>"],
+         "temperature": 1.0},
+    ),
 ]  # fmt: skip
 
 

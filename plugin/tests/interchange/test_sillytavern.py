@@ -1,6 +1,15 @@
 """SillyTavern's presets: files, what they are read as, and what is written."""
 
+import json
+from typing import Any
+
+import pytest
+
+from temperament import Catalogue
+from temperament.interchange import export
+from temperament.interchange.llamacpp import SAMPLERS
 from temperament.interchange.webui import PRIORITY
+from temperament.presets import as_preset
 from tests.interchange.files import Export, File, export_test, file_tests
 
 FILES = [
@@ -31,7 +40,7 @@ OFF = {
     "top_a": 0, "nsigma": 0, "epsilon_cutoff": 0, "eta_cutoff": 0, "smoothing_factor": 0,
     "skew": 0, "mirostat_mode": 0, "xtc_probability": 0, "dry_multiplier": 0,
     "adaptive_target": -1, "dynatemp": False, "temperature_last": False, "banned_tokens": "",
-    "logit_bias": [], "sampler_priority": [*PRIORITY],
+    "logit_bias": [], "sampler_priority": [*PRIORITY], "samplers": [*SAMPLERS],
 }  # fmt: skip
 EXPORTS = [
     Export(
@@ -45,6 +54,28 @@ EXPORTS = [
         {**OFF, "rep_pen": 1.5, "rep_pen_range": 0},
     ),
 ]
+# the stages of a preset, and the beginning of the list that 1.19.0 sends to llama.cpp
+LLAMAS: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {"top_k": 8, "temperature": 0.7, "min_p": 0.1, "order": ["top_k", "temperature", "min_p"]},
+        ["penalties", "dry", "top_k", "temperature", "min_p"],
+    ),
+    (
+        {"adaptive_target": 0.4, "temperature": 0.7},
+        ["penalties", "dry", "temperature", "top_n_sigma"],
+    ),
+]
 
 test_reading, test_recognition = file_tests(FILES)
 test_export = export_test(EXPORTS)
+
+
+@pytest.mark.parametrize(("values", "begin"), LLAMAS)
+def test_the_order_for_llama_cpp(values: dict[str, Any], begin: list[str]) -> None:
+    """The order stands in the list that SillyTavern 1.19.0 sends to llama.cpp, too."""
+    text, _ = export(as_preset(values, Catalogue({})), "sillytavern")
+    samplers = json.loads(text)["samplers"]
+
+    assert begin == samplers[: len(begin)]
+    assert sorted(SAMPLERS) == sorted(samplers)
+    assert "adaptive_p" == samplers[-1]

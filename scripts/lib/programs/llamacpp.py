@@ -48,6 +48,7 @@ class LlamaCpp:
         params = xllamacpp.CommonParams()
         params.model.path = str(weights)
         params.n_ctx, params.n_parallel, params.warmup = 256, 1, False
+        params.cpuparams.n_threads = 1  # more of them wait for each other where others run beside
         self._server = xllamacpp.Server(params)
         self.version = version("xllamacpp")
         self.tokens: list[int] = AutoTokenizer.from_pretrained(fetch("smollm2")).encode(PROMPT)
@@ -81,10 +82,10 @@ class LlamaCpp:
         lost = (base[token] / base[other]).log() - (penalised[token] / penalised[other]).log()
         return float(2 * lost - base[token].log())
 
-    def measured(self, format_name: str, fields_of: Any) -> dict[str, Any]:
+    def measured(self, format_name: str, fields_of: Any, **about: Any) -> dict[str, Any]:
         """The differences with the request that a file of this format becomes."""
         return measured(
-            format_name, lambda text: self.drawn(fields_of(text)), self.logits, self.tokens
+            format_name, lambda text: self.drawn(fields_of(text)), self.logits, self.tokens, **about
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from temperament import Catalogue, process
 from temperament.interchange import export
-from temperament.presets import as_preset
+from temperament.presets import Preset, as_preset
 
 VOCABULARY = 49_152
 
@@ -42,11 +42,29 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
         "top_k": 40, "top_p": 0.9, "temperature": 1.5,
         "order": ["top_k", "top_p", "temperature"],
     },
+    "temperature, top_k, top_p": {
+        "temperature": 1.5, "top_k": 8, "top_p": 0.9,
+        "order": ["temperature", "top_k", "top_p"],
+    },
+    "temperature, top_p, top_k": {
+        "temperature": 1.5, "top_k": 8, "top_p": 0.9,
+        "order": ["temperature", "top_p", "top_k"],
+    },
     "temperature, top_p, min_p": {
         "temperature": 1.5, "top_p": 0.9, "min_p": 0.01,
         "order": ["temperature", "top_p", "min_p"],
     },
 }  # fmt: skip
+
+
+def presets(ranges: Mapping[str, Any] | None = None) -> dict[str, Preset]:
+    """The presets by stage; a penalty gets the window of `ranges`."""
+    windows = {stage: ranges or {} for stage in STAGES if stage.endswith("_penalty")}
+    return {
+        stage: as_preset({**values, **windows.get(stage, {})}, Catalogue({}))
+        for stage, values in STAGES.items()
+    }
+
 
 # A program's probabilities of a step with a file's text, by token.
 Drawn = Callable[[str], torch.Tensor]
@@ -62,12 +80,25 @@ class Program(NamedTuple):
     differences: dict[str, Any]
 
 
-def measured(name: str, drawn: Drawn, logits: torch.Tensor, tokens: list[int]) -> dict[str, Any]:
-    """The largest difference for each stage; a reason where the format can't say it."""
+def measured(
+    name: str,
+    drawn: Drawn,
+    logits: torch.Tensor,
+    tokens: list[int],
+    *,
+    ranges: Mapping[str, Any] | None = None,
+    lacks: Collection[str] = (),
+) -> dict[str, Any]:
+    """The largest difference for each stage; a reason where the format can't say it.
+
+    `lacks` are stages that the format says and the program behind it doesn't have.
+    """
     tokenizer = AutoTokenizer.from_pretrained(fetch("smollm2"))
     results: dict[str, Any] = {}
-    for stage, values in STAGES.items():
-        preset = as_preset(values, Catalogue({}))
+    for stage, preset in presets(ranges).items():
+        if stage in lacks:
+            results[stage] = "lost"
+            continue
         text, notes = export(preset, name)
         lost = [note.name for note in notes if note.kind == "lost"]
         if lost:
