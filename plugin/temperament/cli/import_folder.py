@@ -54,7 +54,10 @@ def import_many(path: str, format_name: str, folder: Path) -> list[Imported]:
     """
     found: list[Imported] = []
     try:
-        for name, raw in _files(Path(path)):
+        for number, (name, raw) in enumerate(_files(Path(path))):
+            if number == MAX_FILES:
+                allowed = f"at most {MAX_FILES} files"
+                raise PresetError(Problem(path, "", "has too many files", allowed=allowed))
             found += _presets(name, raw, format_name)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, RuntimeError) as error:
         raise PresetError(Problem(path, "", f"can't be read: {error}")) from None
@@ -78,20 +81,20 @@ def _files(path: Path) -> Iterator[tuple[str, bytes | None]]:
     """Name and content of each file, None where it is too large."""
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.is_file())
-        for each in files[:MAX_FILES]:
+        for each in files:
             large = each.stat().st_size > MAX_BYTES
             yield each.relative_to(path).as_posix(), None if large else each.read_bytes()
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist()[:MAX_FILES]:
+            for entry in archive.infolist():
                 if not entry.is_dir():
                     large = entry.file_size > MAX_BYTES
                     yield entry.filename, None if large else archive.read(entry)
     else:
         with tarfile.open(path) as archive:
-            for number, member in enumerate(archive):
+            for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
-                if content is not None and number < MAX_FILES:
+                if content is not None:
                     large = member.size > MAX_BYTES
                     yield member.name, None if large else content.read()
 
@@ -152,8 +155,10 @@ def _write(folder: Path, found: list[Imported]) -> None:
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)
                 file.write(each.text)
-    except OSError as error:
+    except BaseException as error:
         for path in written:
             path.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         problem = Problem(str(error.filename), "", f"can't be written: {error.strerror}")
         raise PresetError(problem) from None

@@ -125,7 +125,7 @@ def read(dialect: Dialect, fields: Mapping[str, Any], *, defaults: bool = True) 
     for ours, value in dialect.fixed.items():
         if value != PARAMETERS[ours].unset and is_used(STAGE_OF[ours].name, reading.preset):
             reading.preset[ours] = value
-    _drop_idle(reading.preset)
+    _drop_idle(dialect, present, reading, defaults)
     _read_order(dialect, present, reading)
     return reading
 
@@ -187,12 +187,23 @@ def is_used(stage: str, values: Mapping[str, Any]) -> bool:
     return not BY_NAME[stage].is_neutral({p.name: values.get(p.name, p.unset) for p in parameters})
 
 
-def _drop_idle(preset: dict[str, Any]) -> None:
-    """Removes parameters that only modify a stage that is off."""
+def _drop_idle(
+    dialect: Dialect, fields: Mapping[str, Any], reading: Reading, defaults: bool
+) -> None:
+    """Removes parameters that only modify a stage that is off.
+
+    Without `defaults` a stage that the fields don't mention may be on there, which needs a note.
+    """
+    preset = reading.preset
     for name in list(preset):
         shapes = name in PARAMETERS and PARAMETERS[name].neutral is None
         if shapes and not is_used(STAGE_OF[name].name, preset):
-            del preset[name]
+            value, stage = preset.pop(name), STAGE_OF[name]
+            is_off = any(p.name in preset and p.neutral is not None for p in stage.parameters)
+            if not (defaults or is_off):
+                message = f"acts only beside {stage.name}, which the file leaves open"
+                theirs = dialect.name_of(name) or name
+                reading.note("lost", theirs, fields.get(theirs, value), message)
 
 
 def _read_order(dialect: Dialect, fields: Mapping[str, Any], reading: Reading) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from temperament.cli import main
+from temperament.cli import import_folder, main
 from temperament.interchange import BY_NAME
 from temperament.presets import Catalogue
 
@@ -120,6 +120,39 @@ class TestImportAndExport:
 
         assert "b.yaml: can't be written: No space left on device" in ran.err
         assert [] == list(Path("out").iterdir())
+
+    def test_an_interruption_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If the command is interrupted between two files, the first one is removed."""
+        Path("in").mkdir()
+        for name in ("a", "b"):
+            Path(f"in/{name}.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        opened = Path.open
+
+        def interrupted(self: Path, mode: str = "r", **more: Any) -> Any:
+            if self.name == "b.yaml":
+                raise KeyboardInterrupt
+            return opened(self, mode, **more)
+
+        monkeypatch.setattr(Path, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            import_folder.import_many("in", "", Path("out"))
+
+        assert [] == list(Path("out").iterdir())
+
+    @pytest.mark.parametrize("kind", ["folder", "zip", "gztar"])
+    def test_too_many_files(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        """More files than are read at once are refused, and none is left out in silence."""
+        Path("in").mkdir()
+        for name in ("a", "b"):
+            Path(f"in/{name}.json").write_text('{"temp": 1.5, "rep_pen": 1}')
+        monkeypatch.setattr(import_folder, "MAX_FILES", 1)
+        path = "in" if kind == "folder" else shutil.make_archive("all", kind, "in")
+        ran = Ran(capsys, "import", path, "--folder", "out")
+
+        assert "has too many files; allowed: at most 1 files" in ran.err
+        assert not Path("out").exists()
 
     def test_utf_16(self, capsys: pytest.CaptureFixture[str]) -> None:
         """A Modelfile in UTF-16, which Ollama 0.33.0 reads, is read."""

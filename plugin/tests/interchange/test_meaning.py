@@ -23,6 +23,7 @@ KOBOLDCPP = "KoboldCpp 1.76"
 LITELLM = "LiteLLM 1.110.2"
 TRANSFORMERS = "Transformers 5.19.0"
 VLLM = "vLLM 0.32.0"
+LMSTUDIO = "LM Studio by lmstudio-js"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,19 @@ CASES = [
         {"repetition_penalty": 1.1, "repetition_range": 320, "dry_multiplier": 1.0,
          "dry_protect_ends": False, "dry_range": 320, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
         {("default", "rep_pen_range"), ("default", "dry_penalty_last_n")},
+    ),
+    Case(OLLAMA, "a window alone is for a penalty that the model may have", "",
+         "FROM llama3.2\nPARAMETER repeat_last_n 32", {}, {("lost", "repeat_last_n")}),
+    Case(
+        LMSTUDIO, "a threshold alone is for a probability that the model may have", "lmstudio",
+        '{"operation": {"fields": [{"key": "llm.prediction.llama.xtcThreshold", "value": 0.2}]}}',
+        {}, {("lost", "llm.prediction.llama.xtcThreshold")},
+    ),
+    Case(
+        LMSTUDIO, "a threshold beside a probability of 0 is off", "lmstudio",
+        '{"operation": {"fields": [{"key": "llm.prediction.llama.xtcThreshold", "value": 0.2},'
+        ' {"key": "llm.prediction.llama.xtcProbability", "value": {"checked": false}}]}}',
+        {"xtc_probability": 0.0},
     ),
     # 3: Ollama's order
     Case(

@@ -12,7 +12,7 @@ FILES = [
         {
             "temperature": 1.0, "stop": ["<|user|>", "a\nb"],
         },
-        {("left", "FROM"), ("left", "SYSTEM"), ("left", "num_ctx")},
+        {("left", "FROM"), ("left", "SYSTEM"), ("left", "num_ctx"), ("lost", "repeat_last_n")},
     ),
 ]  # fmt: skip
 EXPORTS = [
