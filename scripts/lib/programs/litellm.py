@@ -114,7 +114,7 @@ def bodies(python: str, texts: Sequence[str]) -> list[dict[str, Any]]:
                 headers={"Authorization": f"Bearer {KEY}"},
             ) as client:  # fmt: skip
                 wait(client, proxy, log)
-                return [asked(client, recorder, each["model_name"]) for each in models]
+                return [asked(client, recorder, str(number)) for number in range(len(models))]
         finally:
             proxy.terminate()
             proxy.wait()
