@@ -21,7 +21,8 @@ TEXT = encode(CHAIN, "hot@1")
 
 def params(extra: Any, **fields: Any) -> Any:
     """`SamplingParams` with these fields, neutral elsewhere."""
-    others = {"seed": None, "max_tokens": 9, "all_stop_token_ids": {2, 1}}
+    others: dict[str, Any] = {"seed": None, "max_tokens": 9, "all_stop_token_ids": {2, 1}}
+    others |= {"stop_token_ids": [1], "eos_token_id": 2}
     return SimpleNamespace(**{**VLLM.fields, **others, **fields, "extra_args": extra})
 
 
@@ -120,10 +121,14 @@ class TestRequestOf:
         """Behind the Rust front end a preset in `vllm_xargs` ends the text, and the log says so."""
         monkeypatch.setattr(logging.getLogger("vllm"), "propagate", True)
         read = [request_of(params({"preset": name}), 0, 100) for name in ("ab", "ab", 5)]
-        endless = request_of(params({"preset": "ab"}, all_stop_token_ids=set()), 0, 100)
+        ignoring: dict[str, Any] = {"eos_token_id": None}
+        fields: Any = (ignoring, {**ignoring, "stop_token_ids": None}, {"stop_token_ids": []})
+        others = [request_of(params({"preset": "ab"}, **each), 0, 100) for each in fields]
 
         assert [{"allowed_token_ids": (1, 2)}] * 3 == [request.chain.values for request in read]
-        assert {"allowed_token_ids": (0,)} == endless.chain.values
+        assert [(1,), (1, 2), (2,)] == [
+            request.chain.values["allowed_token_ids"] for request in others
+        ]
         assert ["vllm_xargs.preset 'ab'", "vllm_xargs.preset 5"] == [
             message.partition("temperament: ")[2].partition(": no front end has read it")[0]
             for message in caplog.messages

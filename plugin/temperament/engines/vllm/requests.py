@@ -106,10 +106,13 @@ def _report(name: str) -> None:
 
 
 def _ended(params: SamplingParams) -> Request:
-    """Returns a request that draws a token which ends its text, or token 0 if none does."""
-    ends = tuple(sorted(params.all_stop_token_ids))
-    only = as_preset({"allowed_token_ids": list(ends) or [0]}, Catalogue({}))
-    return Request(only.chain, ends=ends, label=NAMED)
+    """Returns a request that draws a token which ends its text.
+
+    Under `ignore_eos` without stop tokens none does: then it is the model's own end, to the limit.
+    """
+    stops = {*(params.stop_token_ids or ()), params.eos_token_id} - {None}
+    ends = sorted(stops or params.all_stop_token_ids or {0})
+    return Request(as_preset({"allowed_token_ids": ends}, Catalogue({})).chain, label=NAMED)
 
 
 @lru_cache(maxsize=256)
