@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.lib.command import ROOT, parser
+from scripts.lib.uv_settings import variables
 from tqdm import tqdm
 
 RESULTS = ROOT / "docs" / "matrix.json"
@@ -145,7 +146,7 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     # Without its requirements, which would refuse the versions of a cell that must fail.
     steps.append([*pip_install, "--no-deps", "--editable", str(ROOT)])
     for step in steps:
-        good, line = run(step, dict(os.environ), log)
+        good, line = run(step, os.environ | variables(), log)
         if not good:
             raise RuntimeError(line)
 

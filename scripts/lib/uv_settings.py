@@ -27,27 +27,26 @@ VARIABLES = {
 SECTIONS = ("global", "install", ":env:")  # the later take precedence
 
 
-def settings(config: str) -> dict[str, str]:
-    """uv's variables for the output of `pip config list`: lines such as `global.timeout='60'`."""
+def variables() -> dict[str, str]:
+    """uv's variables for what pip has been told; those that the environment sets are left out."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    config = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     # Among all indexes pip takes the highest version; uv would ask one after another.
     found = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     for wanted in SECTIONS:
-        for line in config.splitlines():
+        for line in config.splitlines():  # such as global.timeout='60'
             key, _, value = line.partition("=")
             section, _, name = key.partition(".")
             if section == wanted and name in VARIABLES:
                 variable, separator = VARIABLES[name]
                 found[variable] = separator.join(ast.literal_eval(value).split())
-    return found
+    return {name: value for name, value in found.items() if name not in os.environ}
 
 
 def main() -> None:
-    """Prints an `export` for each variable that isn't set."""
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    config = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for name, value in settings(config).items():
-        if name not in os.environ:
-            print(f"export {name}={shlex.quote(value)}")
+    """Prints an `export` for each variable."""
+    for name, value in variables().items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 if __name__ == "__main__":
