@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from temperament.interchange import vllm
-from temperament.interchange.conversions import as_texts
+from temperament.interchange.conversions import as_texts, biases_as_map
 from temperament.interchange.dialect import Dialect, Field, read, write
 from temperament.interchange.files import looks_like_yaml, only_section, yaml_map, yaml_text
 from temperament.interchange.format import Format, Note, Reading, Writing, wrong
@@ -135,6 +135,8 @@ def _write_deepseek(preset: Preset) -> tuple[str, list[Note]]:
 def _entry(preset: Preset, model: str, writing: Writing) -> tuple[str, list[Note]]:
     params: dict[str, Any] = {"model": model}
     params |= {name: value for name, value in writing.fields.items() if name in OPENAI}
+    if "logit_bias" in params:  # LiteLLM takes texts alone as keys
+        params["logit_bias"] = biases_as_map(params["logit_bias"].items())
     body = {name: value for name, value in writing.fields.items() if name not in OPENAI}
     if body:
         params["extra_body"] = body

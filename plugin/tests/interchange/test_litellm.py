@@ -70,3 +70,10 @@ def test_temperatures(preset: OnePreset, on_weights: float | None, on_api: float
         found.append(None if "temperature" not in lines else float(lines["temperature"]))
 
     assert [on_weights, on_api] == found
+
+
+def test_biases_have_texts_as_keys() -> None:
+    """A bias's token is a text, since the proxy of LiteLLM 1.110.2 fails at a number."""
+    text, _ = export(as_preset({"logit_bias": {260: 2.5}}, Catalogue({})), "litellm")
+
+    assert "logit_bias:\n      '260': 2.5" in text
