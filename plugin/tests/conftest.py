@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from temperament.plan.automata import cache
 from tests.kernels.interpreter import import_interpreted
 
 # The same examples in every run: a red test is red for everybody. Searching for new ones is the
 # work of scripts of their own.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+# A busy machine is slow: neither the time of an example nor that of drawing it fails a test.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("repeatable")
 # Before a test imports Triton in another way.
 import_interpreted()
