@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from integration_tests.harness import mixed_batch
+from integration_tests.harness import engine, mixed_batch
 from integration_tests.harness.mixed_batch import CASES, Report
 from integration_tests.harness.offline import generate
 from integration_tests.harness.server import Runner
@@ -101,3 +103,71 @@ class TestSamplingParams:
     def test_several_samples(self, texts: dict[str, list[list[int]]]) -> None:
         """vLLM draws `n` different samples of a prompt that has a preset."""
         assert 3 == len({tuple(tokens) for tokens in texts["several"]})
+
+
+# What a request asks for beside a preset that nobody has read -> the reason for which its text ends
+PAST_THE_DOOR: dict[str, tuple[dict[str, Any], str]] = {
+    "a text": ({"max_tokens": 8}, "stop"),
+    "a seed, and samples": ({"max_tokens": 8, "seed": 1, "n": 2}, "stop"),
+    "no end": ({"max_tokens": 3, "ignore_eos": True}, "length"),
+    "a stop of its own": ({"max_tokens": 8, "ignore_eos": True, "stop_token_ids": [70]}, "stop"),
+}
+UNSEEN = {"repetition_penalty": 1.2, "no_repeat_ngram_size": 2}
+
+
+def past_the_door(model: str) -> list[list[tuple[str, str | None, int]]]:
+    """Runs in the engine's process: requests of which the door hasn't seen all.
+
+    vLLM's Rust front end isn't in the wheel for CPUs. It calls no `validate_params`, as here.
+    """
+    from vllm import LLM, SamplingParams
+
+    import temperament
+    from temperament.engines.vllm.processor import TemperamentLogitsProcessor
+
+    llm = LLM(model, enforce_eager=True, dtype="float32", enable_prompt_embeds=True)
+    params = [
+        SamplingParams(extra_args={"preset": "chat"}, **fields)
+        for fields, _ in PAST_THE_DOOR.values()
+    ]
+    plain = SamplingParams(max_tokens=8, ignore_eos=True)
+    with patch.object(TemperamentLogitsProcessor, "validate_params"):
+        ended = llm.generate(["import os"] * 5, [*params, plain], use_tqdm=False)
+    embeds = torch.zeros(4, llm.model_config.get_hidden_size())
+    unseen = temperament.vllm.sampling_params(UNSEEN, plan="residual", max_tokens=2)
+    llm.generate([{"prompt_embeds": embeds}, "import os"], unseen, use_tqdm=False)
+    return [
+        [(one.text, one.finish_reason, len(one.token_ids)) for one in request.outputs]
+        for request in ended
+    ]
+
+
+class TestPastTheDoor:
+    """Requests of which the door has not seen all."""
+
+    @pytest.mark.parametrize("runner", ["v1", "v2"])
+    def test_they_end_and_the_log_says_why(self, runner: Runner, tiny_path: Path) -> None:
+        """Texts of a preset that nobody has read end at once, beside a text that doesn't.
+
+        The log names the preset, and what can't see a prompt of embeddings, once each.
+        """
+        *ended, [[text, reason, length]] = engine.call(runner, past_the_door, model=str(tiny_path))
+        lines = engine._processes[runner].log.read_text(errors="replace").splitlines()
+
+        assert {name: {reason} for name, (_, reason) in PAST_THE_DOOR.items()} == {
+            name: {reason for _, reason, _ in samples}
+            for name, samples in zip(PAST_THE_DOOR, ended, strict=True)
+        }
+        assert [[1], [1, 1], [3], [1]] == [[length for *_, length in one] for one in ended]
+        assert [""] * 3 == [text for name in (0, 1) for text, *_ in ended[name]]
+        assert text and (8, "length") == (length, reason)
+        assert [
+            "vllm_xargs.preset 'chat': no front end has read it, so its texts end at once;"
+            " `temperament serve` reads presets.",
+            "inline: no_repeat_ngram_size, repetition_penalty: can't see a prompt in"
+            " prompt_embeds.",
+        ] == [
+            re.sub(r"@\w+", "", line.partition("temperament: ")[2])
+            for line in lines
+            if "no front end has read it" in line or "can't see a prompt" in line
+        ]
