@@ -158,6 +158,21 @@ class TestRows:
         with pytest.raises(EngineError, match=f"2 presets for {count} rows"):
             processor(torch.ones(count, 2, dtype=torch.int64), scores(count))
 
+    def test_a_seed_of_one_preset_is_that_of_one_prompt(self) -> None:
+        """Rows of a single preset are samples of a prompt, and draw differently; rows with a seed
+        or a preset each draw the same.
+        """
+        x = torch.zeros(4, VOCABULARY)
+        preset = {"reproducible": True, "seed": 7}
+
+        def drawn(presets: Any, seeds: Sequence[int] | None = None) -> list[int]:
+            processor = PresetLogitsProcessor(presets, TOKENIZER, seeds=seeds)
+            return [int(token) for token in processor(ids(*[[1]] * 4), x).argmax(-1)]
+
+        samples = drawn(preset)
+        assert len(set(samples)) > 1
+        assert [samples[0]] * 4 == drawn(preset, [7] * 4) == drawn([preset] * 4)
+
 
 class TestGenerateKwargs:
     """`generate_kwargs` returns everything that presets set."""
