@@ -254,6 +254,19 @@ class TestTheRequestsOwnValues:
 
         assert " the" * 4 == answer.text
 
+    @pytest.mark.parametrize("path", ENDPOINTS)
+    def test_a_schedule_in_a_large_body(self, v1_server: Server, path: str) -> None:
+        """A schedule is found as the only field of the plugin in a body of more than 64 KiB.
+
+        vLLM alone answers 400: it takes no temperature that is a map.
+        """
+        schedule = {"temperature": {"from": 0.001, "to": 0.002, "over": 4}}
+        rest = {"metadata": {"user_id": "x" * 70_000}}
+        scheduled = ask(v1_server, path, "smollm2", **schedule, **rest)
+
+        assert 200 == scheduled.status, scheduled.json
+        assert ask(v1_server, path, "smollm2", temperature=0).text == scheduled.text
+
     def test_the_engines_own_fields_go_along(self, v1_server: Server) -> None:
         """vLLM gets its fields as they are: `allowed_token_ids`, other `vllm_xargs`."""
         fields = {"allowed_token_ids": [260, 28], "vllm_xargs": {"preset": "chat", "other": 1}}
