@@ -6,6 +6,7 @@ tokenizer, where a package brings it.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from integration_tests.harness.models import model_path
+from integration_tests.harness.server import Server
 from temperament import Catalogue
 from temperament.plan.automata.mode_automaton import Switching, mode_automaton
 from temperament.plan.automata.tracer import Tracer, spans
@@ -127,3 +129,14 @@ def first_with(vocabulary: TokenBytes, tokens: list[int], text: str) -> int:
         if len(spelled) >= len(text.encode()):
             return count
     raise AssertionError(f"{spelled!r} is less than {text!r}")
+
+
+def test_a_start_says_which_modes_are_never_reached(v1_server: Server) -> None:
+    """SmolLM2 writes no reasoning: the log names the preset that waits for it, and no other."""
+    told = re.findall(
+        r"temperament: preset (\w+) never switches on (.*)", v1_server.log.read_text()
+    )
+
+    never = "the model writes no reasoning"
+    expected = f"reasoning.start: {never}, never switches on reasoning.end: {never}"
+    assert [("reasoning", expected)] == told
