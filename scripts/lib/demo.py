@@ -1,6 +1,6 @@
 """Asks a small model the same questions under each preset, and shows the answers side by side.
 
-Takes: two minutes on 2 cores, ten more the first time, for ./scripts/setup.
+Takes: two minutes on 2 cores, one to eight more the first time, for ./scripts/setup.
 Writes: nothing but .venv and the model's folder, see ./scripts/setup and ./scripts/fetch_model.
 """
 
