@@ -6,12 +6,28 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from temperament.errors import PresetError, Problem, nearest, shown
 from temperament.plan import Choice
+from temperament.presets.temperature_scales import WEIGHTS
 from temperament.server.restrictions import Bounds
 
 WHERE = "additional_config.temperament"
+
+# setting -> what it allows, as messages show it
+ALLOWED = {
+    "presets": "a list of paths of preset files and of folders with such files",
+    "default": "the name of a preset",
+    "temperature_scale": WEIGHTS,
+    "plan": "auto, native or residual",
+    "playground": "true or false",
+    "advertise": "true or false",
+    "allow": "a list of names of presets, or of patterns of names ('code*')",
+    "inline": "true or false",
+    "locked": "a map of parameters to {}, which no request can set, or to {min: a number, max: a"
+    " number}",
+}
 
 
 class Settings(BaseModel):
@@ -59,18 +75,17 @@ def read(additional_config: Any) -> Settings:
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise PresetError(
-            Problem(
-                WHERE,
-                ".".join(map(str, details["loc"])),
-                str(details["msg"]),
-                shown(details["input"]),
-                nearest=nearest(str(details["loc"][-1]), list(Settings.model_fields))
-                if details["type"] == "extra_forbidden"
-                else (),
-            )
-            for details in error.errors(include_url=False)
-        ) from None
+        raise PresetError(map(_problem, error.errors(include_url=False))) from None
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    path = [str(part) for part in details["loc"] if part != "[key]"]
+    if details["type"] == "extra_forbidden":
+        names = list(Settings.model_fields if len(path) == 1 else Bounds.model_fields)
+        allowed = ", ".join(names)
+        return Problem(WHERE, ".".join(path), "unknown name", "", allowed, nearest(path[-1], names))
+    allowed = ALLOWED[path[0]] if path else f"a map of {', '.join(ALLOWED)}"
+    return Problem(WHERE, ".".join(path), "not allowed", shown(details["input"]), allowed)
 
 
 def _is_map(value: Any) -> bool:

@@ -309,6 +309,18 @@ class TestBuildAdmission:
         with pytest.raises(PresetError, match=message):
             built(self.config({"temperament": content}), self.state("m"))
 
+    def test_all_problems_end_the_start(self) -> None:
+        """Wrong names in different settings are reported together."""
+        content = {"default": "caht", "allow": ["chta"], "locked": {"temprature": {}}}
+        with pytest.raises(PresetError) as error:
+            built(self.config({"temperament": content}), self.state("m"))
+
+        assert [
+            ("additional_config.temperament", "allow.0"),
+            ("additional_config.temperament", "locked.temprature"),
+            ("additional_config.temperament.default", "preset"),
+        ] == [(found.where, found.path) for found in error.value.problems]
+
     def test_restrictions(self) -> None:
         """The operator's restrictions apply to offline requests too."""
         content = {

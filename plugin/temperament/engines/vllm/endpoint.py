@@ -31,6 +31,7 @@ from temperament.presets.resolve import require_bound
 from temperament.presets.temperature_scales import WEIGHTS
 from temperament.server import refusals, routes, settings
 from temperament.server.admission import Admission
+from temperament.server.collecting import collecting
 from temperament.server.metrics import Metrics
 from temperament.server.middleware import PresetMiddleware
 from temperament.server.request_thinking import RequestThinking
@@ -177,11 +178,13 @@ def build_admission(
     restrictions = Restrictions(
         None if chosen.allow is None else tuple(chosen.allow), chosen.inline, chosen.locked
     )
+    sharded = shards_batches(config)
+    default = None
     problems = list(restricted(chosen.allow, chosen.locked, catalogue, settings.WHERE))
+    with collecting(problems):
+        default = _default(chosen, catalogue, restrictions, sharded=sharded)
     if problems:
         raise PresetError(problems)
-    sharded = shards_batches(config)
-    default = _default(chosen, catalogue, restrictions, sharded=sharded)
 
     def serves(name: str) -> bool:
         models = state.openai_serving_models
