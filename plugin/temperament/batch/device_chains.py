@@ -145,7 +145,7 @@ class DeviceChains:
         self._numbers = np.zeros((places, self._columns))
         # [places] int64
         self._seeds = np.zeros(places, dtype=np.int64)
-        # [places, columns]: the schedules; a number without one has a schedule that has ended
+        # [places, columns]: the schedules; a constant number has one from itself to itself
         self._to = np.zeros((places, self._columns))
         self._over = np.ones((places, self._columns), dtype=np.int64)
         self._curve = np.zeros((places, self._columns), dtype=np.int64)

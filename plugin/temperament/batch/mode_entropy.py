@@ -26,9 +26,10 @@ def record(
     slots: Tensor,
     drafts: Drafts | None,
 ) -> None:
-    """Records the entropies of [rows, vocab] logits in some rows (bool), each for its whole slot.
+    """Records the entropy of this step's logits ([rows, vocab]) in `rows` ([rows] bool).
 
-    `position` ([rows] int64) is that of the slot's row without draft tokens.
+    With drafts a slot has several rows; each of them records the entropies of all. `position`
+    ([rows] int64) is the position of the slot's row without draft tokens.
     """
     nats = entropy(logits)[2][:, 0].double().view(torch.int64)
     steps = state.nats.shape[1]
@@ -45,9 +46,9 @@ def record(
 
 
 def count(tables: Tables, state: ModeState, rows: Tensor, position: Tensor) -> None:
-    """Counts the recorded step of [rows] positions, and switches by the rules on entropy.
+    """Counts the step at `position` ([rows] int64), and switches by the rules on entropy.
 
-    Only in some rows (bool), and only if the step of that position is recorded.
+    This happens in `rows` ([rows] bool), where a step of that position was recorded.
     """
     counting, mode = tables.counting, mode_index(state)
     place = (position % state.nats.shape[1])[:, None]

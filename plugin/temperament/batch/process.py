@@ -204,7 +204,7 @@ def _key(presets: Presets, logits: Tensor) -> Hashable | None:
 
 
 def _are_numbers(presets: Presets) -> bool:
-    """Whether they are one map that sets parameters alone: no preset's file decides about it."""
+    """Whether this is one map of parameters alone, which no preset file can change."""
     return isinstance(presets, Mapping) and presets.keys() <= PARAMETERS.keys()
 
 
@@ -218,7 +218,7 @@ def _by_value(preset: Any) -> Hashable | None:
             return None
         return preset
     if isinstance(preset, Mapping):
-        # 1, 1.0 and True are equal, and not each is allowed where the others are
+        # The types are compared too: 1, 1.0 and True are equal, but not equally allowed.
         items = tuple((name, type(value), value) for name, value in preset.items())
         if all(kind in (int, float, str, bool) for _, kind, _ in items):
             return "values", items

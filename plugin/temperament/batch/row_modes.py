@@ -82,7 +82,7 @@ class Modes:
         self._switched_known = (
             torch.zeros((), dtype=torch.int64, pin_memory=True) if on_device else self._switched
         )
-        # the number as `switches` last told it, and how often that has to look at the copy again
+        # what `switches` last returned, and how many more calls must read the copy again
         self._switches = self._unread = 0
 
     def __bool__(self) -> bool:

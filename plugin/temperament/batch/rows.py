@@ -42,7 +42,7 @@ TOKENS = ("history", "matches", "noise", "state", "ends")
 class Batch:
     """Facts about a batch of slots, which hold until a request comes, leaves or moves."""
 
-    # an array that nobody changes: who passes it again to `Rows` is answered without a comparison
+    # never changed, so that `Rows` recognises a caller's array by identity alone
     slots: Slots
     # [rows] the place of each slot's first mode
     places: Places
@@ -100,11 +100,11 @@ class Rows:
         # slot -> its preset's label
         self._labels: dict[int, str] = {}
         self._uploads = Uploads(self.device)
-        # a batch, and whether an error in its steps leaves the logits
+        # a batch, and its answer of `changes_once`
         self._once: tuple[Batch, bool] | None = None
         # the last batch; None after a request was written, cleared or swapped
         self._last: Batch | None = None
-        # a batch, and the states of its stages
+        # a batch, and its answer of `_views`
         self._viewed: tuple[Batch, dict[str, State]] | None = None
 
     def follows(self, slot: int) -> bool:

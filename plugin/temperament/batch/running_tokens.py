@@ -25,10 +25,11 @@ class RunningTokens:
     def __init__(self, device: torch.device) -> None:
         self._kernels = runs_kernels(device)
         self._batch: Batch | None = None
-        # [rows] the number of each row's tokens after one more, as bytes, and the most of them
+        # the `lengths` of the next step ([rows], as bytes) if every row grows by one token, and
+        # the largest of them
         self._next, self._longest = b"", 0
         nothing = torch.zeros(0, dtype=torch.int64)
-        # its tokens have room for more: what lies at a row's end and after it is undefined
+        # has room for tokens to come; what stands at and after a row's end is undefined
         self._copy = History(nothing[:, None], nothing, nothing, nothing)
 
     def history(
@@ -52,7 +53,7 @@ class RunningTokens:
         else:
             self._longest = int(lengths.max())
             self._copy = self._copied(batch, table, prompt_ends, position)
-        # last: a step that raised is done again
+        # This comes last: if the above raises, the same step runs again.
         self._batch, self._next, self._longest = batch, (lengths + 1).tobytes(), self._longest + 1
         return self._copy
 

@@ -12,7 +12,7 @@ from temperament.ops.state import State
 # by stage; tensors that `save` copied
 Snapshot = dict[str, tuple[Tensor, ...]]
 
-_NEVER = -2  # `generated` before a stage's first step; no number of tokens is one more
+_NEVER = -2  # `generated` before a stage's first step: no request has -2 + 1 tokens
 
 
 class _Bank(NamedTuple):
@@ -56,10 +56,10 @@ class States:
         return self._shape[1] > 1
 
     def commit(self, slots: Tensor, generated: Tensor) -> None:
-        """Makes the last step before the next token the only one that is known of each slot.
+        """Keeps of each slot the step after its last accepted token, and drops all others.
 
-        `generated` ([rows] int64) is how many tokens each of the slots ([rows] int64) has: what
-        was kept of the steps after rejected draft tokens is dropped.
+        `generated` ([rows] int64) is how many tokens each of the slots ([rows] int64) has. The
+        steps that are dropped are those after rejected draft tokens.
         """
         if not self.drafted:
             return

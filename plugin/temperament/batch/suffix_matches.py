@@ -37,8 +37,8 @@ class SuffixMatches:
         self._uploads = Uploads(torch.device(device))
         # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
-        # the slots of the last batch, and [rows] their numbers of tokens after one more, also as
-        # bytes; `_settle` writes them into `_known`
+        # the slots of the last batch, and the `ends` of its next step if every row grows by one
+        # token ([rows], and the same as bytes); `_settle` writes them into `_known`
         self._last: tuple[Slots, np.ndarray[Any, Any], bytes] | None = None
 
     def forget(self, slot: int) -> None:

@@ -99,7 +99,7 @@ class Table:
         # counts the changes, so that `steps` knows whether its last result is still valid
         self._version = 0
         self._prepared: tuple[int, Places, list[Step]] | None = None
-        # the same of `expanded_steps`, where the kernels run all stages
+        # the last result of `expanded_steps`, where the kernels run all stages
         self._expanded: tuple[tuple[int, bytes], list[ChainStep]] | None = None
 
     def stages(self, place: int) -> Stages:

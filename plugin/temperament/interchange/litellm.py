@@ -155,7 +155,7 @@ FORMATS = (
         "LiteLLM model_list, for DeepSeek's API",
         _read,
         _write_deepseek,
-        lambda name, text: False,  # `litellm` reads both
+        lambda name, text: False,  # a file is recognised as `litellm`, which reads this form too
         version=VERSION,
         takes_scales=True,
     ),

@@ -176,7 +176,7 @@ _OVERRIDE = json_format(
     "vllm",
     "vLLM --override-generation-config",
     DEFAULTS,
-    lambda name, text: False,  # its text is part of a command line
+    lambda name, text: False,  # it is an option's value, never a file
     version=VERSION,
     indent=None,
 )

@@ -16,10 +16,10 @@ from temperament.ops.largest import candidates, group_maxima, largest
 CANDIDATES = 128  # the number of largest logits in which the search for a threshold begins
 WIDER = (1024, 16384)  # and in which it continues, in the rows where the first don't suffice
 LONG = 4096  # columns from which on one call for each row is faster than one for all
-PROBE = 8  # of the rows to search again, one in eight is tried first
+PROBE = 8  # one in eight rows is searched first, to see whether more candidates suffice
 
-# (values [n, m] descending, further numbers [n, 1] ...)
-#   -> (threshold [n, 1], whether the values sufficed to find it, [n, 1] bool)
+# A function of the m largest logits of n rows ([n, m], descending) and further numbers ([n, 1]
+# each). It returns the thresholds ([n, 1]), and whether m logits sufficed for each ([n, 1] bool).
 Threshold = Callable[..., tuple[Tensor, Tensor]]
 
 
@@ -98,8 +98,9 @@ def cut(
 
     The search runs over a row's largest logits where these suffice, and over the sorted row where
     they don't. Both give the same bits, since the sums add the same numbers in the same order.
-    `numbers` are further arguments of `threshold`, [rows, 1] each. `most` logits suffice for every
-    row; 0: unknown. `maxima` are the `group_maxima`, if the caller has them.
+    `numbers` are further arguments of `threshold`, [rows, 1] each. `most` is a number of logits
+    that suffices for every row, 0 if none is known. `maxima` are the `group_maxima` of the logits,
+    if the caller has computed them.
     """
     vocabulary = logits.shape[1]
     most = min(most, vocabulary) or vocabulary

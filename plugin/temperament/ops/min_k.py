@@ -43,7 +43,7 @@ def _threshold(values: Tensor, smallest: Tensor, tau: Tensor, on: Tensor) -> tup
     left = (values > -torch.inf).sum(-1, keepdim=True)
     last = torch.maximum(cliff, fallback.clamp(max=count).long() - 1)
     found = values.gather(1, torch.minimum(last, left - 1).clamp(min=0))
-    # A fall further down is at most the rest of the range, and its rank at least `count`.
+    # Further down, no fall is larger than the rest of the range, and no rank below `count`.
     later = (ranked[:, -1:] - smallest) / count
     sufficed = off | (left < count) | ((steepest >= later) & (fallback <= count))
     return found.masked_fill(off, -torch.inf), sufficed

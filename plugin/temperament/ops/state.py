@@ -105,6 +105,6 @@ class State:
 
     def _last(self) -> Tensor:
         """Returns [rows] int64: the last entry before `entry` that a step has written."""
-        if self.entry == 0:  # the entry of the last step, which this one replaces
+        if self.entry == 0:  # the step replaces the previous one in the only entry
             return torch.zeros_like(self.slots)
         return self.generated[self.slots, : self.entry].argmax(1)

@@ -17,10 +17,10 @@ from temperament.ops.largest import group_maxima
 
 def apply(logits: Tensor, *, top_p: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    few = logits.shape[1] <= CANDIDATES  # then `cut` reads no maxima of groups
+    few = logits.shape[1] <= CANDIDATES  # `cut` needs no `group_maxima` for so few columns
     maxima = logits if few else group_maxima(logits)
     (total,) = sums(logits, maxima.amax(dim=-1, keepdim=True), mass)
-    # In float32, 0.4 of a total of 2.5 is 1.
+    # In float32 a p of 0.4 and a total of 2.5 give a goal of 1; in float64 it would be above 1.
     goal = top_p.per_row() * total.float()
     return cut(logits, _threshold, goal, top_p.per_row(), maxima=maxima)
 

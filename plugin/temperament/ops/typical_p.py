@@ -41,7 +41,8 @@ def _bounds(
 ) -> tuple[Tensor, Tensor]:
     """Returns the least and the largest logit to keep, [rows, 1] each; infinite where `off`.
 
-    `goal` ([rows, 1]) is the mass that the kept tokens reach, where the largest logit's is 1.
+    `goal` ([rows, 1]) is the mass that the kept tokens must have together, in units of the mass of
+    the most likely token.
     """
     vocabulary = logits.shape[1]
     if not branches(logits):
@@ -53,7 +54,7 @@ def _bounds(
     # [n] int64: the rows whose bounds haven't been found
     rows = torch.where(~off[:, 0])[0]
     for count in counts:
-        # No token has more mass than 1, so a row keeps at least `goal` tokens.
+        # A token's mass is at most 1, so it takes at least `goal` tokens to reach `goal`.
         may_suffice = goal[rows, 0] <= count
         tried = rows[may_suffice]
         if groups is None or not len(tried):
@@ -87,8 +88,8 @@ def _bounds_among_nearest(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Searches the bounds among the `count` nearest of [rows, n] logits.
 
-    Returns (low, high, [rows] bool: whether they were found). Tokens tied with the last of the
-    `count` may be missing, so a row that needs that one isn't found.
+    Returns (low, high, [rows] bool: whether they were found). A row that needs the last of the
+    `count` tokens counts as not found: tokens tied with that one may be missing.
     """
     nearness = _nearness(logits, maximum, mean)
     place = places_of_largest(nearness, count, ordered=True)
@@ -124,7 +125,7 @@ def _bounds_in_sorted(
     def mass_before(place: Tensor) -> Tensor:
         return torch.where(place > 0, running.gather(1, (place - 1).clamp_min(0)), 0.0)
 
-    # the bits of radii: the one that is needed is at least `least` and at most `most`
+    # Bounds of the radius that is needed, as the bits of a float32.
     least = torch.zeros_like(goal, dtype=torch.int32)
     most = torch.full_like(least, INFINITY_BITS)
     for _ in range(31):

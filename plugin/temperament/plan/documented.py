@@ -29,7 +29,7 @@ class Documented:
         return SYNONYMS.get(self.name, self.name)
 
     def is_neutral(self, value: Any) -> bool:
-        """Whether `value` asks for nothing: no value, the documents' default, or an empty one."""
+        """Whether `value` changes nothing: None, the documents' default, or empty."""
         return value is None or value == self.default or value in ([], (), {}, "")
 
 

@@ -1,6 +1,7 @@
-"""Stages that read a prompt's tokens, for prompts that have none: they come as embeddings.
+"""Which stages of a preset read tokens that aren't known.
 
-Also for a decoding loop that doesn't say what its prompts are.
+A prompt that comes as embeddings has no token ids, and a decoding loop may not pass on its prompts
+or its output. Such a stage then works on what is known, and a warning names it.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ READ_THE_PROMPT = frozenset(
 
 
 def blind_to_embeddings(preset: Preset, field: str) -> str:
-    """Returns what of a preset can't see a prompt that comes as embeddings, "" if nothing reads it.
+    """Returns a warning with the stages that read the prompt, "" if none does.
 
-    `field` is what the request or the call names these embeddings.
+    The prompt comes as embeddings, in the field `field` of the request or the call.
     """
     blind = _readers(preset)
     return f"{', '.join(blind)}: can't see a prompt in {field}" if blind else ""
 
 
 def blind_without_ids(presets: Iterable[Preset], *, output: bool = False) -> str:
-    """Returns what of the presets reads tokens that a call leaves out, "" if nothing does.
+    """Returns a warning with the stages that read token ids which a call leaves out, "" if none do.
 
-    These are the prompts' tokens, or those of the `output` up to this step.
+    The call leaves out the ids of the prompts or, with `output`, those of the output so far.
     """
     read = _readers_of_output if output else _readers
     blind = ", ".join(sorted({name for preset in presets for name in read(preset)}))
@@ -46,14 +47,14 @@ def blind_without_ids(presets: Iterable[Preset], *, output: bool = False) -> str
 
 
 def _readers(preset: Preset) -> list[str]:
-    """What of a preset reads the prompt, as its fields."""
+    """Returns the names of what reads the prompt: stages, and `start: auto`."""
     names = {name for chain in preset.chains.values() for name in chain.names}
     auto = ["start: auto"] if preset.modes and preset.start == AUTO else []
     return [*sorted(names & READ_THE_PROMPT), *auto]
 
 
 def _readers_of_output(preset: Preset) -> list[str]:
-    """What of a preset reads the tokens that were drawn, as its fields."""
+    """Returns the names of what reads the output so far: stages, and `modes`."""
     names = {name for chain in preset.chains.values() for name in chain.names}
     stages = [name for name in names if "history" in BY_NAME[name].needs]
     return [*stages, *(["modes"] if preset.modes else [])]

@@ -16,7 +16,7 @@ from temperament.plan import token_bytes
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """The tokens of a vocabulary by id. A special token has no bytes of a text."""
+    """The bytes of each token by its id; none for special tokens, which stand for no text."""
 
     tokens: tuple[bytes, ...]
     # the ids of the tokens that end a text
@@ -49,10 +49,10 @@ class TokenBytes:
         return tuple(table)
 
     def spellings(self, text: str) -> tuple[bytes, ...]:
-        """Returns what to look for in `atomic` for a text.
+        """Returns the byte strings that spell a text in the bytes of `atomic`.
 
-        That is the text's own bytes, and the text with the names of special tokens in it as these
-        tokens.
+        The first has the text as it is. If the names of special tokens occur in it, a second one
+        has the bytes of these tokens in their place.
         """
         plain = text.encode("utf-8", "replace")
         named = {name: _own_bytes(token) for token, name in self.special if name and name in plain}

@@ -73,10 +73,10 @@ def _cite(family: Family, kind: str) -> str:
 
 
 def _bind_recommended(preset: Preset, family: Family | None) -> Preset:
-    """The preset over the model's values of the kind that it names, or over what replaces them.
+    """Returns the preset merged over the vendor's values of the kind that `from_model` names.
 
-    A preset with `fallback` takes the vendor's default kind where the vendor has no values of that
-    kind, and its own `fallback` where the model isn't known.
+    A preset with `fallback` is merged over the vendor's default kind if the vendor has no values of
+    that kind, and over its `fallback` if the model isn't known.
     """
     kind = preset.from_model
     if not kind:

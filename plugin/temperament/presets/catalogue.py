@@ -109,7 +109,7 @@ class Catalogue(Mapping[str, Preset]):
         return bind(preset, self.facts, self.family)
 
     def as_they_stand(self) -> Catalogue:
-        """Returns the same presets with every temperature as it stands, whatever its scale."""
+        """Returns the same presets without temperature scales: every number counts as it stands."""
         presets = {name: preset.as_it_stands() for name, preset in self.presets.items()}
         return replace(self, presets=presets)
 
@@ -171,7 +171,8 @@ class _Extended:
     """A preset with everything that it extends merged in.
 
     `definitions` are the preset's file and those that it extends. `complete` is false if one of
-    them doesn't exist or can't be read, and `readable` if one can't be read.
+    these is missing: it doesn't exist, it extends this preset again, or its file can't be read.
+    `readable` is false in the last case.
     """
 
     preset: Preset
@@ -261,7 +262,11 @@ class _Loader:
         return preset
 
     def _extended(self, name: str, version: int, children: tuple[str, ...]) -> _Extended:
-        """A version of a preset with what it extends; `children` extend it, the nearest last."""
+        """Returns a version of a preset, merged over what it extends.
+
+        `children` are the names of the presets that led here: each extends the next one, and the
+        last one extends this preset. They show a circle.
+        """
         definition = self.definitions[name][version]
         preset, parent = definition.parsed.preset, definition.parsed.parent
         if parent is None:

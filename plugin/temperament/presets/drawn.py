@@ -28,7 +28,7 @@ TEMPERATURE = "temperature"
 
 
 class Stated(NamedTuple):
-    """A temperature that is on a scale, and the mode that it is of, "" outside of modes."""
+    """A temperature that is on a scale. `mode` is the mode that sets it, "" outside of modes."""
 
     mode: str
     value: Any
@@ -60,9 +60,9 @@ def drawn(preset: Preset) -> Preset:
 
 
 def stated_temperatures(preset: Preset) -> Iterator[Stated]:
-    """Yields the temperatures that a scale is named for, those of the modes after the preset's.
+    """Yields the temperatures that are on a scale: the preset's, then those of its modes.
 
-    A mode whose scale differs from the preset's has the preset's temperature on its own scale.
+    A mode that names another scale and no temperature has the preset's number on its own scale.
     """
     if TEMPERATURE in preset.values and preset.temperature_scale:
         yield Stated("", preset.values[TEMPERATURE], preset.temperature_scale)
@@ -76,7 +76,11 @@ def stated_temperatures(preset: Preset) -> Iterator[Stated]:
 
 
 def scale_in(mode: Mode, preset: Preset) -> str:
-    """The scale of the temperature in a mode. The model's own number is on no other scale."""
+    """Returns the name of the scale that a mode's temperature is on.
+
+    A mode without a temperature has the preset's, and may put it on another scale. If that number
+    comes from the model itself, it stays one for the model's weights.
+    """
     if TEMPERATURE in mode.values:
         return mode.temperature_scale
     if preset.temperature_scale == MODEL:
@@ -85,15 +89,16 @@ def scale_in(mode: Mode, preset: Preset) -> str:
 
 
 def scale_of(preset: Preset, name: str) -> Scale | None:
-    """The scale of a name for the model that the preset is bound to; None for numbers on weights.
+    """Returns the scale of this name; None if its numbers are already temperatures of the weights.
 
-    The model's family may have an entry of its own for it.
+    The family of the model that the preset is bound to may have published the scale in a form of
+    its own.
     """
     return (preset.scales.get(name) or scales()[name]) if is_scale(name) else None
 
 
 def beyond_scale(preset: Preset) -> str:
-    """Why a temperature isn't on the scale that is named for it; "" if all are."""
+    """Returns which temperature is above the end of its scale; "" if none is."""
     for stated in stated_temperatures(preset):
         scale = scale_of(preset, stated.scale)
         if scale is not None and max(numbers(stated.value)) > scale.end:
@@ -103,7 +108,7 @@ def beyond_scale(preset: Preset) -> str:
 
 
 def scale_notes(preset: Preset) -> Iterator[str]:
-    """Yields for each stated temperature at what it is drawn, and why."""
+    """Yields what each stated temperature is on the weights, and the source of the conversion."""
     for stated in stated_temperatures(preset):
         mode = f"mode {stated.mode}: " if stated.mode else ""
         scale = scale_of(preset, stated.scale)
@@ -118,10 +123,11 @@ def scale_notes(preset: Preset) -> Iterator[str]:
 
 
 def drawn_temperatures(presets: Iterable[Preset]) -> str:
-    """Returns at what temperatures presets are drawn that state one on a scale; "" without any.
+    """Returns one line: each temperature on a scale, what it is on the weights, and its presets.
 
-    `deepseek-api 0 at 0 (code, math), 1 at 0.3 (data)`, and `weights` for numbers that are drawn as
-    they stand. Presets that state a schedule, or a temperature in modes only, are left out.
+    For example `deepseek-api 0 at 0 (code, math), 1 at 0.3 (data)`; "" if no preset names a scale.
+    The scale `weights` is for numbers that are drawn as they stand. Presets whose temperature is a
+    schedule, or is set in modes only, are left out.
     """
     named: dict[tuple[str, float, float], list[str]] = {}
     for preset in presets:

@@ -67,8 +67,8 @@ def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> l
     """Every problem of a preset's modes, start and rules together.
 
     Each rule must name modes that exist, and each mode and rule must be able to take effect.
-    Without `shadowed`, a rule whose triggers an earlier rule takes is no problem: the marks of a
-    model may coincide with other triggers.
+    With `shadowed`, a rule that can't apply because of an earlier one is a problem. It isn't one in
+    a preset that is already bound to a model, whose marks may equal the texts of another rule.
     """
     if not preset.modes:
         fields = [name for name in ("start", "switch") if getattr(preset, name)]
@@ -97,10 +97,10 @@ def unknown_modes(
     locate: Locate,
     also_known: Collection[str] = (),
 ) -> list[Problem]:
-    """The modes that `start` and rules of unchecked data name and that aren't among `modes`.
+    """Returns a problem for each mode that `start` or a rule names and that doesn't exist.
 
-    It replaces `mode_problems` where a mode or a rule is missing because of another problem.
-    `also_known` are the modes that the preset may have by what it extends, if that isn't known.
+    For `data` in which a mode or a rule has a problem already, so that `mode_problems` can't check
+    it. `modes` exist, and those of `also_known` may: a preset that can't be found may have them.
     """
     if not modes and not also_known:
         return []
@@ -184,7 +184,7 @@ def _reached(preset: Preset) -> set[str]:
 
 
 def without_never(preset: Preset) -> Preset:
-    """`preset` without the rules that never apply on its model, and without what they lead to."""
+    """Returns `preset` without rules that never apply, and without modes that only they enter."""
     if not any(rule.on.never for rule in preset.switch):
         return preset
     rest = replace(preset, switch=tuple(r for r in preset.switch if not r.on.never))
@@ -245,7 +245,7 @@ def _uses(rule: Rule, counter: str) -> bool:
 def _covers(earlier: Rule, rule: Rule) -> bool:
     """Whether the earlier rule's trigger occurs wherever the other one's does."""
     first, second = earlier.on, rule.on
-    if second.marker and second.bound:  # which marks a model has is no mistake of the preset's
+    if second.marker and second.bound:  # the texts are the model's: its author can't change them
         return False
     if first.kind != second.kind:
         return False

@@ -139,7 +139,7 @@ class Mode:
     temperature_scale: str = ""
     # the mode or preset that it extends; None once that is merged in
     parent: str | None = None
-    # the mode as a preset, as long as something of what it extends depends on the model
+    # the mode as a preset, if what it extends depends on the model; None once that is bound
     unbound: Preset | None = None
 
     def plain(self) -> dict[str, Any]:

@@ -119,9 +119,10 @@ def parse(name: str, data: Any, locate: Locate) -> Parsed:
 def _lacks_modes(
     named: Mapping[str, Any], data: Mapping[Any, Any], wrong: Collection[Path]
 ) -> bool:
-    """Whether a mode, the start or the rules of `data` are missing from the checked preset.
+    """Whether a problem removed a mode, the start or the rules of `data` from the checked preset.
 
-    `named` are the fields without synonyms and factors, `wrong` the paths of their problems.
+    `named` are the fields under the names of `fields` (`_named_fields`), and `wrong` are the paths
+    of their problems.
     """
     if any(name in data and name not in named for name in _MODE_FIELDS):  # without a value
         return True
@@ -150,8 +151,8 @@ def check_modes(
 
     `parsed` are the preset's file and those that it extends; `preset` is already merged with them.
     Modes can extend `presets`. `unreadable` names presets whose files exist but can't be read.
-    Unless `complete`, what the preset extends isn't known. Then a name is wrong if it would be so
-    whichever of `presets` was meant.
+    Unless `complete`, a preset that this one extends is missing. Any of `presets` may have been
+    meant, so a mode's name is a problem only if none of them has that mode.
     """
     mode_names = {name for each in parsed for name in each.mode_names}
     mode_names |= {mode.name for mode in preset.modes}

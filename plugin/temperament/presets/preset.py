@@ -72,7 +72,7 @@ class Preset:
         return drawn(self)
 
     def as_it_stands(self) -> Preset:
-        """The preset with every temperature that is on a scale taken as one of the weights."""
+        """The preset without temperature scales: every number is a temperature of the weights."""
         return replace(
             self,
             temperature_scale=_unscaled(self.temperature_scale),
@@ -143,7 +143,7 @@ class Preset:
 
     @property
     def reasons(self) -> list[str]:
-        """What was bound to the model, at what temperatures are drawn, and what stays unbound."""
+        """What was bound to the model, how temperatures were converted, and what stays unbound."""
         return [*self.notes, *scale_notes(self), *([self.unbound] if self.unbound else [])]
 
     @property
@@ -221,9 +221,10 @@ class Preset:
         )
 
     def over_model(self, values: Preset | None) -> Preset:
-        """This preset's fields over the model's own values, whose temperature is on no scale.
+        """Returns this preset merged over the model's own values.
 
-        They don't count below a preset that stands alone.
+        The temperature among these is one of the weights, whatever scale this preset names. Below
+        a preset that stands alone they don't count.
         """
         if values is None or self.alone:
             return self

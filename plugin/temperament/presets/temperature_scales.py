@@ -46,14 +46,14 @@ class Scale:
         return self.pieces[-1].up_to
 
     def local(self, value: float) -> float | None:
-        """Returns the temperature of the weights; None above the end of the scale."""
+        """Converts a temperature on the scale to one of the weights; None above the scale's end."""
         for piece in self.pieces:
             if value <= piece.up_to:
                 return round(value * piece.times + piece.plus, DIGITS)
         return None
 
     def stated(self, value: float) -> float | None:
-        """Returns the temperature on the scale that is drawn at `value`, None if none is."""
+        """Converts a temperature of the weights to one on the scale; None above the scale's end."""
         for piece in self.pieces:
             found = round((value - piece.plus) / piece.times, DIGITS)
             if found <= piece.up_to:
@@ -102,9 +102,9 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def local(value: Any, scale: Scale) -> Any:
-    """Returns a checked temperature, or a schedule of it, on the weights.
+    """Converts a checked temperature, or a schedule of it, to the weights.
 
-    A number above the end of the scale stays: such a preset isn't drawn (`Preset.unbound`).
+    A number above the end of the scale stays as it is; such a preset is refused (`Preset.unbound`).
     """
     mapped = [value if (on := scale.local(value)) is None else on for value in numbers(value)]
     if isinstance(value, Schedule):

@@ -1,8 +1,8 @@
 """Patterns of file names, matched against texts: `*`, `?`, `[abc]`, `[!a-z]`.
 
-What stands between two stars is searched for once, from the left. Without `?` and `[...]` that
-takes time in proportion to the text, whatever the text is; `fnmatch` takes that times the pattern's
-length. With them, it does here too.
+A pattern is split at its stars, and each part is searched for once, from left to right. A part of
+plain characters is found in time proportional to the text's length. A part with `?` or `[...]` may
+take that time for each of its characters, as every part does in `fnmatch`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import NamedTuple
 
-# one character of the text each; a bracket that isn't closed is a character
+# Each piece of a pattern matches one character. A `[` that is never closed stands for itself.
 _TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 class _Part(NamedTuple):
-    """What stands between two stars: a text, or an expression of a fixed length."""
+    """The part of a pattern between two stars. It matches `length` characters.
+
+    It is `text`, or `expression` if it has `?` or `[...]`.
+    """
 
     length: int
     text: str

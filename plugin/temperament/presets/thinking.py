@@ -15,11 +15,13 @@ from typing import Any, Literal
 class ThinkingSwitch:
     """How requests of a family switch thinking on and off.
 
-    `default` is for a request that says nothing; None if the model decides by itself.
-    `arguments` are those of the chat template that are true or false. `values` are other arguments,
-    with the values that switch. `words` in the prompt switch too: with `words_of` "prompt"
-    in the system prompt or in the user's last message, where they can't switch on what an argument
-    has switched off; with "system" in the system prompt alone, whatever the arguments say.
+    - `default` is for a request that says nothing; None if the model decides by itself.
+    - `arguments` are arguments of the chat template that are true or false.
+    - `values` are its other arguments, with what each of their values means.
+    - `words` are words of the prompt, with what each means.
+    - `words_of` says where words count. "prompt": in the system prompt and in the user's last
+      message; a word can't switch on what an argument has switched off. "system": in the system
+      prompt alone; a word wins over the arguments.
     """
 
     default: bool | None

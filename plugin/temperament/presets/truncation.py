@@ -1,4 +1,4 @@
-"""Temperatures above every vendor's for local weights: the cuts that they need, and warnings."""
+"""Temperatures above any that a vendor recommends: they need a cut, or a warning is given."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CUTS = frozenset(
 
 
 def needs_truncation(values: Mapping[str, Any]) -> bool:
-    """Whether the temperature exceeds every vendor's for local weights, and no cut is active."""
+    """Whether the temperature is above any that a vendor recommends, and no stage cuts."""
     value = values.get("temperature", 1.0)
     top = max(value.start, value.end) if isinstance(value, Schedule) else value
     return top > highest_temperature() and not any(
@@ -36,7 +36,7 @@ def _acts(stage: Stage, values: Mapping[str, Any]) -> bool:
 
 
 def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
-    """Adds the model's recommended cuts to a preset whose temperature exceeds every vendor's.
+    """Adds the cuts of the model's vendor to a preset with a temperature above any recommended one.
 
     A preset that sets a cut, even to its neutral value, gets none.
     """
@@ -67,10 +67,7 @@ def add_recommended_cuts(preset: Preset, family: Family) -> Preset:
 
 
 def warnings(preset: Preset) -> list[str]:
-    """Returns warnings about a preset on local weights.
-
-    It is unbound, has rules that never apply, or has a high temperature and no cut.
-    """
+    """Returns warnings: the preset is unbound, a rule never applies, or it needs a cut."""
     found = [*([preset.unbound] if preset.unbound else []), *preset.never]
     preset = preset.drawn
     values_by_mode = {

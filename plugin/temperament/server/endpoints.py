@@ -20,9 +20,9 @@ class Endpoint:
 
     target: Target
     generation: Mapping[str, tuple[str, ...]]
-    # Sampling fields beside the target's that vLLM reads there too.
+    # Sampling fields that vLLM reads on this endpoint, in addition to those of the target.
     knows: frozenset[str] = frozenset()
-    # Whether it can return the ids of the tokens, from which a trace follows.
+    # Whether an answer can have the token ids, from which the trace of modes is computed.
     returns_ids: bool = False
     # Whether errors have the form of Anthropic's API rather than OpenAI's.
     anthropic: bool = False
@@ -41,9 +41,10 @@ class Endpoint:
         )
 
     def target_with(self, model: Preset) -> Target:
-        """Returns the target on a server whose model has these values.
+        """Returns the target on a server whose model's `generation_config.json` has these values.
 
-        vLLM applies in any case what it fills in, so those stages are native, however slow.
+        vLLM always applies the values that it fills in. So their stages are native here, even
+        where the ops compute them faster.
         """
         target, filled = self.target, self.filled_in(model)
         if not filled:

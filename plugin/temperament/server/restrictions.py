@@ -121,7 +121,7 @@ class Restrictions:
             if isinstance(parent, str):
                 yield from self.check_name(catalogue.resolve(parent), f"{path}extends", catalogue)
         modes = dict(_inner(fields, "modes"))
-        if len(modes) > MAX_MODES:  # too many modes are refused elsewhere
+        if len(modes) > MAX_MODES:  # `presets.parsing` refuses that
             return
         for name, mode in modes.items():
             parent = mode.get("extends")
@@ -202,7 +202,7 @@ def inline_size(preset: Preset) -> Iterator[Problem]:
     ):
         return
     stages = sum(len(chain.steps) for chain in preset.chains.values())
-    # A marker's texts aren't the request's.
+    # The texts of a marker are not counted: they come from configs/markers.yaml.
     texts = {text for rule in preset.switch if not rule.on.marker for text in rule.on.texts}
     for values in (preset.values, *(mode.values for mode in preset.modes)):
         for name, value in values.items():

@@ -44,7 +44,7 @@ def router(served: Served, log: Log) -> APIRouter:
                     for group, presets in in_groups(admission.offered)
                     for preset in presets
                 ],
-                # when the files were read, and why a later version of them isn't in use
+                # when the files were read, and the problems that kept a later reload out
                 "loaded": served.loaded,
                 "problems": [str(problem) for problem in served.problems],
             }
@@ -102,13 +102,13 @@ def summary(preset: Preset) -> dict[str, Any]:
         "summary": dict(preset.summary),
         "aliases": list(preset.aliases),
         "parameters": plain_values(preset.values),
-        # the temperatures that the files state on a scale, by mode; outside of modes "preset"
+        # mode -> its temperature as the file states it on a scale; "preset" is outside of modes
         **({"stated": stated} if stated else {}),
         "order": list(preset.order),
         **(_modes(preset) if preset.modes else {}),
         "generation": plain_values(preset.generation),
         "source": preset.source,
-        # what was bound to the model, or why it can't be; at what temperatures are drawn, and why
+        # what was bound to the model or can't be, and how temperatures were converted
         "notes": reasons,
         # why no request can use it here, if none can
         **({"unbound": unbound} if unbound else {}),

@@ -111,7 +111,7 @@ class _TraceWriter:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._texts: dict[int, _Text] = {}
-        # the prompt of a chat, which the answer has once for all choices
+        # the token ids of a chat's prompt; an answer has them once, not in each choice
         self._prompt: list[int] = []
 
     def change(self, answer: dict[str, Any]) -> None:

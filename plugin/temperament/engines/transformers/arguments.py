@@ -41,8 +41,8 @@ WHERE = "generate"
 NEUTRAL: Mapping[str, Any] = {
     name: value for name, value in TRANSFORMERS.fields.items() if hasattr(GenerationConfig(), name)
 }
-# Further stages among these fields. Transformers applies the model's own values, unless a
-# preset sets the field: then the stage has it alone.
+# Further fields of a GenerationConfig that are stages. Transformers applies the model's values of
+# them itself. If a preset sets one, it is neutral in the arguments, and the stage alone applies it.
 OVERRIDABLE: Mapping[str, Any] = {
     "bad_words_ids": None,
     "begin_suppress_tokens": None,
@@ -56,7 +56,7 @@ OVERRIDABLE: Mapping[str, Any] = {
     "sequence_bias": None,
     "suppress_tokens": None,
 }
-# `generate` reads a list of these as one value for each row, and a single value as that of all.
+# `generate` takes a list as one value for each row, and a single number as the value of all rows.
 _ONE_FOR_ALL = ("decoder_start_token_id",)
 _NEED_TOKENIZER = ("stop", "token_healing")
 
@@ -230,7 +230,7 @@ def generation_arguments(
 
 
 def _check_encoder_is_known(presets: Sequence[Preset]) -> None:
-    """Raises `EngineError` for what reads an encoder's text: is there one, and what is its text?"""
+    """Raises `EngineError` for each field that reads an encoder's text, which isn't known here."""
     problems = [
         Problem(
             WHERE,

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
 
 EMBEDDINGS = "prompt_embeds"
-OWN = "repetition_penalty"  # vLLM has it too, and the only stage of its own that reads the prompt
+OWN = "repetition_penalty"  # the only stage of vLLM's own that reads the prompt
 
 logger = init_logger("vllm.temperament")
 
 
 def blind(params: SamplingParams) -> Iterator[str]:
-    """Yields what of a request can't see such a prompt: of its chain, and of vLLM's own stages."""
+    """Yields a line for each kind of stage that reads the prompt: in the chain, and vLLM's own."""
     text = (params.extra_args or {}).get(KEY)
     if isinstance(text, str):
         preset = decode(text)
@@ -38,7 +38,7 @@ def blind(params: SamplingParams) -> Iterator[str]:
 
 
 def report(params: SamplingParams) -> None:
-    """Says in the log what of a request can't see its prompt, each line once."""
+    """Logs which stages of a request read a prompt that they can't see; equal lines once."""
     for line in blind(params):
         _log(line)
 

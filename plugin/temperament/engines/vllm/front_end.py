@@ -93,10 +93,10 @@ def check(
 
 
 def check_request() -> None:
-    """Raises `RequestError` if this process's arguments promise what can't be kept behind them.
+    """Raises `RequestError` if this process's front end can't keep the operator's settings.
 
-    The engine's start is refused then, but if Ray starts its processes, they don't know the
-    arguments of this one, which has the front end.
+    `check` refuses that when the engine starts. But processes that Ray starts don't have the front
+    end's arguments, so the front end's own process checks them again with each request.
     """
     if problems := _of_this_front_end():
         raise RequestError(problems)

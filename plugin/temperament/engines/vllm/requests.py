@@ -97,7 +97,7 @@ def request_of(params: SamplingParams, unseeded: int, vocabulary: int) -> Reques
 
 @lru_cache(maxsize=256)
 def _report(name: str) -> None:
-    """Says in the log, once for each preset, that the front end has passed on no more than it."""
+    """Logs, once for each preset, that a front end passed its name on without reading it."""
     logger.error(
         "temperament: vllm_xargs.preset %s: no front end has read it, so its texts end at once;"
         " `temperament serve` reads presets.",
@@ -108,7 +108,8 @@ def _report(name: str) -> None:
 def _ended(params: SamplingParams) -> Request:
     """Returns a request that draws a token which ends its text.
 
-    Under `ignore_eos` without stop tokens none does: then it is the model's own end, to the limit.
+    With `ignore_eos` and no stop tokens, no token ends it. Then the model's end token is drawn
+    until the text reaches its limit.
     """
     stops = {*(params.stop_token_ids or ()), params.eos_token_id} - {None}
     ends = sorted(stops or params.all_stop_token_ids or {0})

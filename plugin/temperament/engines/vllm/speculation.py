@@ -1,8 +1,9 @@
-"""Speculative decoding: whether the tokens follow the preset's distribution nevertheless.
+"""Speculative decoding: checks that tokens still follow the preset's distribution.
 
-Read in vLLM 0.32.0 and 0.33.0: the V1 runner loads no plugin's logits processor beside it, and a
-server's start can't know the runner if its engines are on other nodes. There this node's Triton, or
-its lack, says nothing of theirs, and each version of vLLM guesses in another way.
+With speculative decoding the V1 runner loads no plugin's logits processor (read in vLLM 0.32.0 and
+0.33.0), so presets need the V2 runner. Whether vLLM chooses it depends on its version and on
+whether an engine's node has Triton. A server whose engines are all on other nodes can't know that,
+and asks them (`probe`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ EXACT = ("standard", "block")
 
 
 def refuse(config: VllmConfig) -> None:
-    """Raises `EngineError` if the drafts, or the runner of this node's engines, exclude presets."""
+    """Raises `EngineError` if presets can't run with these drafts, or on this node's runner."""
     drafts = config.speculative_config
     if drafts is None:
         return
@@ -59,7 +60,8 @@ def elsewhere(config: VllmConfig) -> bool:
 async def probe(engine: EngineClient) -> None:
     """Raises `EngineError` if an engine draws a token that a residual chain excludes.
 
-    Each data-parallel engine draws two tokens, and each time a chain leaves it another one.
+    Each data-parallel engine draws twice, once from a chain that allows token 0 alone and once from
+    one that allows token 1 alone: an engine that ignores chains can't draw both.
     """
     from vllm import SamplingParams, TokensPrompt
 

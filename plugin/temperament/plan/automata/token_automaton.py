@@ -170,9 +170,10 @@ class _Spelling:
     def can_differ(
         self, state: int, byte_next: NDArray[np.int16], marks: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Returns the tokens whose first bytes lead elsewhere from a state than from state 0.
+        """Returns the tokens that may end in another state from `state` than from state 0.
 
-        Most of them are back on the path from state 0 with their second byte, and are left out.
+        The first two bytes decide: a token after which both paths are in the same state is left
+        out, which most are.
         """
         groups = [_NO_TOKENS]
         for byte in np.flatnonzero(byte_next[state] != byte_next[0]).tolist():
@@ -186,7 +187,7 @@ class _Spelling:
         return np.concatenate(groups)
 
     def _by_second_byte(self, byte: int) -> tuple[NDArray[np.int64], dict[int, NDArray[np.int64]]]:
-        """Returns the tokens of one byte, and the longer ones that begin with it, by their next."""
+        """Returns the tokens that are this byte alone, and the longer ones by their second byte."""
         if byte not in self._second:
             tokens = self.by_first_byte[byte]
             longer = tokens[self.lengths[tokens] > 1]
@@ -207,10 +208,11 @@ class _Spelling:
         marks: NDArray[np.int64],
         events: Events,
     ) -> tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int32]]:
-        """Runs the automaton over tokens from a state, as far as they differ from state 0.
+        """Returns the tokens that end differently from `state` than from state 0.
 
-        `plain` is the path from state 0: a token that meets it goes on as from there. Returns the
-        tokens that differ at their end, by rising id, the state after each, and its event.
+        `plain` is the path from state 0. Once a token's path from `state` meets it, the rest is the
+        same, and the token is dropped. The tokens come by rising id, with the state and the event
+        after each.
         """
         found: list[list[NDArray[Any]]] = [[_NO_TOKENS], [], []]
         current = np.full(len(tokens), state, dtype=np.int16)

@@ -108,7 +108,8 @@ class TriggerAutomaton:
     def _after_any_token(self, state: int) -> tuple[set[int], set[int]]:
         """Returns the states to which the vocabulary's tokens lead from `state`, and their events.
 
-        Counted as from state 0, with the state's exceptions instead of what these tokens do there.
+        To go through all tokens for each state would take long. So the counts from state 0 are
+        corrected: the state's exceptions are subtracted there, and added as they are from `state`.
         """
         table = self.tokens
         exceptions = np.arange(*table.first_exception[state : state + 2])
