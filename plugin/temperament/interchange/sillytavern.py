@@ -4,6 +4,9 @@ The field names are those of its interface (`temp`, `rep_pen`, `freq_pen`); unit
 order of `sampler_priority` are those of text-generation-webui. A file has one order for each kind
 of server, of which we read `sampler_priority`, and write that of llama.cpp (`samplers`) too. What a
 file doesn't name keeps the value that it had in the interface, so what is off is written too.
+
+A window of 0 is all tokens in text-generation-webui and none in llama.cpp and tabbyAPI. So all is
+written as a number above any context, which the interface lowers to its own largest one.
 """
 
 from __future__ import annotations
@@ -16,18 +19,19 @@ from temperament.interchange import webui
 from temperament.interchange.conversions import (
     ADAPTIVE_TARGET,
     above_0,
-    at_least_0,
     breakers_json,
     breakers_of,
     from_0,
     keep_dynatemp,
     lose_temperature,
+    range_of,
     slope_is_off,
+    window_of,
 )
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field
 from temperament.interchange.files import json_format, looks_like_json
 from temperament.interchange.format import Reading, Writing
-from temperament.interchange.llamacpp import SAMPLERS
+from temperament.interchange.llamacpp import SAMPLERS, add_window
 from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
@@ -48,9 +52,10 @@ _SAME = {name: field for name, field in webui.FIELDS.items() if name not in _NOT
 FIELDS: dict[str, Field] = {
     **{name: webui.FIELDS[theirs] for name, theirs in _RENAMED.items()},
     **_SAME,
+    "rep_pen_range": Field("repetition_range", range_of, window_of),
     "adaptive_target": ADAPTIVE_TARGET,
     "skew": Field("skew", remark="only ExLlamaV2 has it, and runs it last"),
-    "dry_penalty_last_n": Field("dry_range", at_least_0),
+    "dry_penalty_last_n": Field("dry_range", range_of, window_of),
     "dry_sequence_breakers": Field("dry_sequence_breakers", breakers_of, breakers_json),
     "genamt": Field("max_tokens", above_0),
     "seed": Field("seed", from_0),
@@ -200,6 +205,7 @@ def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> N
     if keep_dynatemp(values):
         writing.fields["dynatemp"] = True
         lose_temperature(values, writing, TITLE)
+    add_window(values, preset, writing)
     lines = [f'"{text}"' for text in values.pop("banned_strings", ())]
     lines += [json.dumps([token]) for token in values.pop("suppress_tokens", ())]
     if lines:

@@ -22,9 +22,11 @@ from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read,
 from temperament.interchange.files import looks_like_yaml, yaml_map, yaml_text
 from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing
 from temperament.presets import Preset
+from temperament.stages import PARAMETERS
 
 TITLE = "tabbyAPI"
 _IGNORED = "the ExLlamaV3 backend reads it and ignores it; ExLlamaV2 had it"
+_PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
 _TOP_P = "ExLlamaV3 removes the token that crosses the mass; Temperament keeps it"
 _XTC = "ExLlama mixes both outcomes at every step; Temperament draws one of them"
 _SMOOTHING = "it is a power inside the softmax there, another curve than Temperament's"
@@ -134,6 +136,13 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
     for name in ("dry_sequence_breakers", "stop", "banned_strings", "banned_tokens"):
         if fields.get(name) == []:
             del fields[name]
+    if fields.get("penalty_range") == 0:
+        del fields["penalty_range"]
+        for name in _PENALTIES:
+            value = fields.pop(name, None)
+            if value is not None and value != PARAMETERS[name].neutral:
+                message = "a penalty_range of 0 leaves a part of it, on the last token alone"
+                reading.note("lost", name, value, message)
 
 
 def _before_write(values: dict[str, Any], preset: Preset, writing: Writing) -> None:

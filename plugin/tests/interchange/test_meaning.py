@@ -216,6 +216,9 @@ CASES = [
         {"order": ["min_p", "temperature", "xtc"], "temperature": 0.7, "min_p": 0.1,
          "xtc_probability": 0.5},
     ),
+    Case(TABBYAPI, "no window turns the penalties off", "",
+         "penalty_range: {override: 0}\nrep_pen: {override: 1.2}\n"
+         "presence_penalty: {override: 0.0}\n", {}, {("lost", "repetition_penalty")}),
     # 12: webui and SillyTavern
     Case(
         WEBUI, "an unnamed sampler runs first", "webui",

@@ -32,6 +32,16 @@ FILES = [
         },
         {("lost", "rep_pen_slope"), ("lost", "sampler_order")},
     ),
+    File(
+        "sillytavern",
+        "Mine.json",
+        """{"temp": 1, "rep_pen": 1.1, "rep_pen_range": -1, "dry_multiplier": 1,
+        "dry_penalty_last_n": 1048576, "dry_sequence_breakers": "[]"}""",
+        {
+            "repetition_penalty": 1.1, "repetition_range": 0, "dry_multiplier": 1.0, "dry_range": 0,
+            "dry_sequence_breakers": [], "temperature": 1.0,
+        },
+    ),
 ]  # fmt: skip
 # What a file doesn't name keeps its value in the interface of 1.19.0 (run in scripts/programs).
 OFF = {
@@ -51,7 +61,25 @@ EXPORTS = [
     Export(
         "sillytavern",
         {"repetition_penalty": 1.5},
-        {**OFF, "rep_pen": 1.5, "rep_pen_range": 0},
+        {**OFF, "rep_pen": 1.5, "rep_pen_range": 1048576},
+    ),
+    # llama.cpp b11549 and tabbyAPI turn penalties off at a window of 0, llama.cpp DRY too
+    Export(
+        "sillytavern",
+        {"presence_penalty": 0.5},
+        {**OFF, "presence_pen": 0.5, "rep_pen_range": 1048576},
+    ),
+    Export(
+        "sillytavern",
+        {"dry_multiplier": 0.5, "dry_sequence_breakers": ["a"]},
+        {
+            **OFF,
+            "dry_multiplier": 0.5,
+            "dry_base": 1.75,
+            "dry_allowed_length": 2,
+            "dry_penalty_last_n": 1048576,
+            "dry_sequence_breakers": '["a"]',
+        },
     ),
 ]
 # the stages of a preset, and the beginning of the list that 1.19.0 sends to llama.cpp

@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import torch
+from scripts.lib.programs.child import answering
 from scripts.lib.programs.stages import Program, drawn_logits, measured
 
 # Runs in an environment with mlx-lm: a request's fields, logits and tokens in, probabilities out.
@@ -51,19 +52,12 @@ for line in sys.stdin:
 def mlx_lm(python: str) -> Program:
     """mlx-lm's samplers, on MLX's processor backend, in the environment of `python`."""
     logits, tokens = drawn_logits()
-    with subprocess.Popen(
-        [python, "-c", MLX], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        to_child, from_child = child.stdin, child.stdout
-        assert to_child is not None and from_child is not None
+    with answering([python, "-c", MLX]) as ask:
 
         def drawn(text: str) -> torch.Tensor:
-            print(json.dumps([json.loads(text), logits.tolist(), tokens]), file=to_child)
-            to_child.flush()
-            return torch.tensor(json.loads(from_child.readline()))
+            return torch.tensor(ask([json.loads(text), logits.tolist(), tokens]))
 
         results = measured("mlx-lm", drawn, logits, tokens)
-        to_child.close()
     told = [python, "-c", "from importlib.metadata import version; print(version('mlx-lm'))"]
     return Program(
         subprocess.run(told, text=True, capture_output=True, check=True).stdout.strip(), results

@@ -8,12 +8,11 @@ import of the rest is replaced by stand-ins that are false. The sampler is that 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
+from scripts.lib.programs.child import answering
 from scripts.lib.programs.stages import Program, drawn_logits, measured
 
 # Takes the package's folder; a request's fields, logits and tokens in, probabilities out.
@@ -91,20 +90,12 @@ for line in sys.stdin:
 def sglang(package: Path) -> Program:
     """Exported `--preferred-sampling-params`, with the package of this folder."""
     logits, tokens = drawn_logits()
-    with subprocess.Popen(
-        [sys.executable, "-c", SGLANG, str(package)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "TORCH_COMPILE_DISABLE": "1"},
-    ) as child:  # fmt: skip
-        to_child, from_child = child.stdin, child.stdout
-        assert to_child is not None and from_child is not None
+    command = [sys.executable, "-c", SGLANG, str(package)]
+    with answering(command, {"TORCH_COMPILE_DISABLE": "1"}) as ask:
 
         def drawn(text: str) -> torch.Tensor:
-            print(json.dumps([json.loads(text), logits.tolist(), tokens]), file=to_child)
-            to_child.flush()
-            return torch.tensor(json.loads(from_child.readline()))
+            return torch.tensor(ask([json.loads(text), logits.tolist(), tokens]))
 
         results = measured("sglang", drawn, logits, tokens)
-        to_child.close()
     [told] = package.parent.glob("sglang-*.dist-info")
     return Program(told.name.removesuffix(".dist-info").partition("-")[2], results)

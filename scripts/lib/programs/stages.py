@@ -33,6 +33,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "frequency_penalty": {"frequency_penalty": 0.7},
     "presence_penalty": {"presence_penalty": 0.7},
     "dry": {"dry_multiplier": 0.8, "dry_protect_ends": False, "dry_sequence_breakers": ["\n"]},
+    "dry, ends protected": {"dry_multiplier": 0.8, "dry_sequence_breakers": ["\n"]},
     "no_repeat_ngram_size": {"no_repeat_ngram_size": 2},
     "mirostat": {"mirostat": 2, "mirostat_tau": 1.0},
     "adaptive_p": {"adaptive_target": 0.3},
@@ -57,13 +58,9 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def presets(ranges: Mapping[str, Any] | None = None) -> dict[str, Preset]:
-    """The presets by stage; a penalty gets the window of `ranges`."""
-    windows = {stage: ranges or {} for stage in STAGES if stage.endswith("_penalty")}
-    return {
-        stage: as_preset({**values, **windows.get(stage, {})}, Catalogue({}))
-        for stage, values in STAGES.items()
-    }
+def presets() -> dict[str, Preset]:
+    """The presets by stage."""
+    return {stage: as_preset(values, Catalogue({})) for stage, values in STAGES.items()}
 
 
 # A program's probabilities of a step with a file's text, by token.
@@ -86,7 +83,6 @@ def measured(
     logits: torch.Tensor,
     tokens: list[int],
     *,
-    ranges: Mapping[str, Any] | None = None,
     lacks: Collection[str] = (),
 ) -> dict[str, Any]:
     """The largest difference for each stage; a reason where the format can't say it.
@@ -95,7 +91,7 @@ def measured(
     """
     tokenizer = AutoTokenizer.from_pretrained(fetch("smollm2"))
     results: dict[str, Any] = {}
-    for stage, preset in presets(ranges).items():
+    for stage, preset in presets().items():
         if stage in lacks:
             results[stage] = "lost"
             continue
