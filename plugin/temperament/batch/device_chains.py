@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Places
+from temperament.batch.drafts import StepRows
 from temperament.batch.merge import Stages
 from temperament.batch.place_lists import PlaceLists
 from temperament.batch.ramp import Ramp
@@ -265,8 +266,10 @@ class DeviceChains:
         step = ChainStep(self, zero, operations, scheduled=False, breakers=None, banned=None)
         logits = torch.zeros(1, vocabulary, device=self._device)
         self.run(logits, step, Inputs(history, None, None, None, {}))
-        extend_matches(zero.int()[:, None], zero, history)
-        append_tokens(zero.int()[:, None], zero, zero, zero[:, None].clone(), zero.clone())
+        row, known = zero.int(), zero.clone()
+        text = History(zero[:, None].clone(), zero, zero.clone(), zero.clone(), text=zero.clone())
+        append_tokens(row[:, None], row, StepRows(row, row, zero, row), known, text)
+        extend_matches(row[:, None].clone(), known, zero, row, text, 1)
 
     def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
@@ -296,6 +299,7 @@ class DeviceChains:
             numbers,
             number_rows,
             history.tokens,
+            unused.order if history.text is None else history.text,
             history.start,
             history.prompt_end,
             history.end,
@@ -345,6 +349,7 @@ class DeviceChains:
             seeds,
             entries,
             history.tokens,
+            unused.order if history.text is None else history.text,
             history.prompt_end,
             history.end,
             *banks,
@@ -390,6 +395,7 @@ class _Unused(NamedTuple):
 
     # [rows] each
     zeros: Tensor
+    order: Tensor  # 0, 1, ...
     floats: Tensor
     doubles: Tensor
     # [1]
@@ -408,6 +414,7 @@ class _Unused(NamedTuple):
         long = torch.zeros(2, dtype=torch.int64, device=device)
         return cls(
             zeros,
+            torch.arange(rows, device=device),
             torch.zeros(rows, device=device),
             torch.zeros(rows, dtype=torch.float64, device=device),
             torch.zeros(1, dtype=torch.int8, device=device),
@@ -417,25 +424,45 @@ class _Unused(NamedTuple):
         )
 
 
-def extend_matches(lengths: Tensor, slots: Tensor, history: History) -> Tensor:
-    """Appends the last tokens of a batch to the suffix matches of its slots, in place.
+def extend_matches(
+    lengths: Tensor, known: Tensor, slots: Tensor, before: Tensor, history: History, longest: int
+) -> Tensor:
+    """Brings the suffix matches of a batch to the last tokens: [rows, longest] int32.
 
-    `lengths` is [slots, capacity] int32, `slots` [rows] int64. Returns the rows' matches, [rows,
-    positions] int32.
+    `lengths` is [slots, capacity] int32, and `known` [slots] int64 to how many tokens they belong:
+    both are changed, but not by draft tokens, of which `before` ([rows]) come before each row.
+    `slots` is [rows] int64, and no row has more than `longest` tokens. What lies after a row's end
+    is undefined. The history's rows have a text each (`History.text`).
     """
     from temperament.kernels.extend_matches import extend_matches as run
 
-    result: Tensor = run(lengths, slots, history.tokens, history.start, history.end)
+    texts, tokens = history.text, history.tokens
+    assert texts is not None
+    result: Tensor = run(
+        lengths, known, slots, before, tokens, texts, history.start, history.end, longest
+    )
     return result
 
 
 def append_tokens(
-    table: Tensor, slots: Tensor, position: Tensor, tokens: Tensor, end: Tensor
+    table: Tensor, prompts: Tensor, rows: StepRows, known: Tensor, history: History
 ) -> None:
-    """Copies the token of each row's slot at `position` to `tokens`, and `position` + 1 to `end`.
+    """Brings the history of a batch to the last tokens.
 
-    `table` is [slots, positions], `tokens` [rows, positions] int64, the others [rows] int64.
+    `table` ([slots, positions]) has the committed tokens of every slot, `prompts` ([slots]) their
+    prompts' lengths. The history has a text for each slot, of which `known` ([slots] int64) tokens
+    are there; what else it has is written for each row.
     """
     from temperament.kernels.append_tokens import append_tokens as run
 
-    run(table, slots, position, tokens, end)
+    assert history.text is not None
+    run(
+        table,
+        prompts,
+        *rows,
+        history.tokens,
+        known,
+        history.text,
+        history.prompt_end,
+        history.end,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,9 +30,7 @@ class TokenReader:
 
     def read(self, state: ModeState, rows: Tensor) -> None:
         """Reads the next token of some rows ([rows] bool); the others stay as they are."""
-        tokens = self.history.tokens
-        position = state.read.clamp(0, tokens.shape[1] - 1)
-        token = torch.where(rows, tokens.gather(1, position[:, None])[:, 0], NO_TOKEN)
+        token = torch.where(rows, self.history.token_at(state.read), NO_TOKEN)
         state.read = state.read + rows
         count = state.read - self.history.prompt_end
         switched = self._read_bytes(state, token, count)
@@ -99,10 +97,10 @@ class TokenReader:
         if matches is None:
             # A row whose known tokens are processed again in parts has read more than its history.
             end = state.read.minimum(history.end)
-            read = History(history.tokens, history.start, history.prompt_end, end)
-            matches = rebuild(read)
+            matches = rebuild(replace(history, end=end).divided())
         span = counting.span[mode]
         position = torch.arange(matches.shape[1], device=matches.device)
         in_output = position >= (history.prompt_end + span - 1)[:, None]
+        in_output &= position < history.end[:, None]
         earlier = (in_output & (matches >= span[:, None])).sum(1)
         return earlier >= counting.times[mode] - 1

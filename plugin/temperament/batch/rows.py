@@ -84,7 +84,7 @@ class Rows:
         self.device = torch.device(device)
         self.table = Table(slots, device, vocabulary, candidates=candidates)
         self.log = TokenLog(slots, device)
-        self._matches = SuffixMatches(slots, device)
+        self._matches = SuffixMatches(slots, device, drafts=drafts)
         self._drafts = drafts
         self._states = States(slots, device, drafts=drafts)
         self._modes = Modes(slots, device, vocabulary, drafts=drafts)
@@ -246,17 +246,19 @@ class Rows:
         history: History | None = None,
         ends: np.ndarray[Any, Any] | None = None,
         *,
+        bounds: np.ndarray[Any, Any] | None = None,
         new: int = 0,
     ) -> Tensor:
         """Runs a batch whose row i is slot `slots[i]`: [rows, vocab] float32, changed in place.
 
         An engine that keeps the tokens itself passes its `history`. If the host knows the number of
-        each row's tokens, it is in `ends` ([rows]); otherwise `new` is the most tokens by which a
-        row may have grown since its last step. Returns the logits.
+        each row's tokens, it is in `ends` ([rows]); otherwise `bounds` are upper bounds of it, and
+        `new` is the most tokens by which a row may have grown since its last step. Returns the
+        logits.
         """
         vocabulary = logits.shape[1]
         batch = self.batch(slots)
-        context = self._context(batch, vocabulary, history, ends)
+        context = self._context(batch, vocabulary, history, ends, bounds)
         rows = batch.modal
         if not len(rows):
             return execute(logits, self.table.steps(batch.places, vocabulary), context)
@@ -281,23 +283,29 @@ class Rows:
         before: Tensor,
         history: History | None,
         *,
+        bounds: np.ndarray[Any, Any] | None = None,
         new: int = 0,
     ) -> Tensor:
         """Runs a batch in which a request may have several rows: row i is slot `rows[i]` (int64).
 
-        Row i comes after `before[i]` (int64) draft tokens; each slot has a row after none, after
-        one, and so on. Only the device knows `rows`; the host knows that `slots` occur in it, each
-        once. Modes and states follow from committed tokens alone. `new` is the most tokens that
-        were committed since the request's last step. Returns new logits.
+        Row i comes after `before[i]` draft tokens; each slot has a row after none, after one, and
+        so on. Only the device knows `rows`; the host knows that `slots` occur in it, each once, and
+        that with its draft tokens slot `slots[i]` has at most `bounds[i]` tokens. Modes and states
+        follow from committed tokens alone. `new` is the most tokens that were committed since the
+        request's last step. Returns new logits.
         """
         vocabulary = logits.shape[1]
         batch = self.batch(slots)
         context = Context(history=history, vocabulary=self._tokens(batch, vocabulary))
-        drafts = Drafts.of(rows, before, slots=len(self._places), most=self._drafts)
+        drafts = Drafts(rows, before, slots=len(self._places), most=self._drafts)
         if history is not None and self.uses(slots, "matches").any():
-            context.matches = Matches(rebuild(history))
+            context.matches = (
+                Matches(rebuild(history.divided()))
+                if history.text is None or bounds is None
+                else self._matches.update(history, slots, bounds, drafts)
+            )
         place = rows
-        if history is not None:
+        if history is not None and batch.scheduled:
             context.position = history.end - history.prompt_end
         if self._modes and self._modes.has(slots).any():
             assert history is not None
@@ -403,6 +411,7 @@ class Rows:
         vocabulary: int,
         history: History | None,
         ends: np.ndarray[Any, Any] | None,
+        bounds: np.ndarray[Any, Any] | None,
     ) -> Context:
         slots = batch.slots
         context = Context(vocabulary=self._tokens(batch, vocabulary))
@@ -414,8 +423,10 @@ class Rows:
         if batch.scheduled:
             context.position = history.end - history.prompt_end
         if batch.matches:
+            if ends is None and history.text is not None:
+                ends = bounds  # which is enough for the kernel
             context.matches = (
-                Matches(rebuild(history))
+                Matches(rebuild(history.divided()))
                 if ends is None
                 else self._matches.update(history, slots, ends)
             )

@@ -27,6 +27,7 @@ from temperament.ops.state import State
 class Context:
     """What the stages of a batch read beside their parameters; None where no stage reads it."""
 
+    # the kernels read texts that rows share; the ops read `divided`
     history: History | None = None
     matches: Matches | None = None
     vocabulary: Vocabulary | None = None
@@ -34,6 +35,14 @@ class Context:
     states: dict[str, State] | None = None
     # [rows] int64: how many tokens each row's mode has had, for values that change with that
     position: Tensor | None = None
+    _divided: History | None = None
+
+    @property
+    def divided(self) -> History | None:
+        """Returns the history with a text for each row; it is copied once."""
+        if self._divided is None and self.history is not None:
+            self._divided = self.history.divided()
+        return self._divided
 
     def select(self, rows: Tensor) -> Context:
         """Returns the same for some rows: [n] int64."""
@@ -144,7 +153,7 @@ def _needs(step: BatchStep, context: Context) -> dict[str, Any]:
     if not named:
         return needs
     if "history" in named:
-        needs["history"] = context.history
+        needs["history"] = context.divided
     if "matches" in named:
         needs["matches"] = context.matches
     if "vocabulary" in named:

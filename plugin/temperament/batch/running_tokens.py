@@ -1,69 +1,89 @@
 """The tokens of a batch that decodes, for an engine that keeps them in a table of its own.
 
-That table may lie in the host's memory, and a device reads it slowly. So a batch's tokens are
-copied once, and at each step only the new ones. Without kernels they are copied at every step.
+That table may lie in the host's memory, and a device reads it slowly. So the device keeps each
+slot's text, and a step copies only what is new. The rows of a request's draft tokens read the same
+text, with the draft tokens at its end. Without kernels every row's text is copied at every step.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from temperament.batch.arrays import to_device
 from temperament.batch.device_chains import append_tokens, runs_kernels
-from temperament.batch.rows import Batch
+from temperament.batch.drafts import StepRows
 from temperament.ops.history import History
 
 _ROOM = 256  # positions for the tokens to come
+_MOST_KEPT = 1024  # numbers of rows whose tensors are kept
 
 
 class RunningTokens:
-    """The copy of the last batch's tokens."""
+    """The texts of `slots` slots; a request has at most `drafts` draft tokens in a step."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, slots: int, device: torch.device, *, drafts: int = 0) -> None:
+        self._device = device
+        self._drafts = drafts
         self._kernels = runs_kernels(device)
-        self._batch: Batch | None = None
-        # the `lengths` of the next step ([rows], as bytes) if every row grows by one token, and
-        # the largest of them
-        self._next, self._longest = b"", 0
-        nothing = torch.zeros(0, dtype=torch.int64)
-        # has room for tokens to come; what stands at and after a row's end is undefined
-        self._copy = History(nothing[:, None], nothing, nothing, nothing)
+        # [slots, capacity] int64, and [slots] int64: how many tokens of each text are there without
+        # draft tokens. Created at the first step.
+        self._tokens = torch.zeros(slots, 0, dtype=torch.int64)
+        self._known = torch.zeros(slots, dtype=torch.int64)
+        # slots whose text was replaced since the last step
+        self._forgotten: set[int] = set()
+        # by the number of rows
+        self._histories: dict[int, History] = {}
 
-    def history(
-        self,
-        batch: Batch,
-        table: Tensor,
-        prompt_ends: Tensor,
-        position: Tensor,
-        lengths: np.ndarray[Any, np.dtype[np.int64]],
-    ) -> History:
-        """Returns the tokens of a batch up to `position` ([rows] int64).
+    def forget(self, slot: int) -> None:
+        """Drops the text of a slot."""
+        self._forgotten.add(slot)
 
-        `table` is [slots, positions], `prompt_ends` [slots]; `lengths` is `position` + 1 on the
-        host, or more where it isn't known. The result holds until the next call.
+    def history(self, table: Tensor, prompts: Tensor, rows: StepRows, longest: int) -> History:
+        """Returns each row's tokens: the committed ones, and then its draft tokens.
+
+        `table` ([slots, positions]) has the committed tokens of every slot, `prompts` ([slots])
+        their prompts' lengths. No row has more than `longest` tokens. The result holds until the
+        next call.
         """
-        room = self._copy.tokens.shape[1]
-        grown = batch is self._batch and lengths.tobytes() == self._next
-        if grown and self._kernels and self._longest <= room:
-            append_tokens(table, batch.index, position, self._copy.tokens, self._copy.end)
-            self._copy.seen_in_output = None
-        else:
-            self._longest = int(lengths.max())
-            self._copy = self._copied(batch, table, prompt_ends, position)
-        # This comes last: if the above raises, the same step runs again.
-        self._batch, self._next, self._longest = batch, (lengths + 1).tobytes(), self._longest + 1
-        return self._copy
+        if not self._kernels:
+            return self._copied(table, prompts, rows, longest)
+        if self._tokens.shape[1] < longest:
+            self._grow(longest + _ROOM)
+        if self._forgotten:
+            slots = to_device(np.array(sorted(self._forgotten)), self._device)
+            self._known.index_fill_(0, slots, 0)
+            self._forgotten.clear()
+        history = self._history(len(rows.slots))
+        append_tokens(table, prompts, rows, self._known, history)
+        return history
 
-    def _copied(
-        self, batch: Batch, table: Tensor, prompt_ends: Tensor, position: Tensor
-    ) -> History:
-        start, prompt_end = self._copy.start, self._copy.prompt_end
-        if batch is not self._batch:
-            prompt_end = prompt_ends.index_select(0, batch.index).long()
-            start = torch.zeros_like(prompt_end)
-        width = min(self._longest + (_ROOM if self._kernels else 0), table.shape[1])
-        tokens = table[:, :width].index_select(0, batch.index).long()
-        return History(tokens, start, prompt_end, (position + 1).long())
+    def _grow(self, capacity: int) -> None:
+        old = self._tokens
+        self._tokens = torch.zeros(old.shape[0], capacity, dtype=old.dtype, device=self._device)
+        self._tokens[:, : old.shape[1]] = old
+        self._known = self._known.to(self._device)
+        self._histories.clear()
+
+    def _history(self, rows: int) -> History:
+        if rows not in self._histories:
+            if len(self._histories) >= _MOST_KEPT:
+                self._histories.clear()
+            start, middle, end, text = self._tokens.new_zeros(4, rows)
+            self._histories[rows] = History(self._tokens, start, middle, end, text=text)
+        return self._histories[rows]
+
+    def _copied(self, table: Tensor, prompts: Tensor, rows: StepRows, longest: int) -> History:
+        slots, position = rows.slots.long(), rows.position.long()
+        tokens = table[:, :longest].index_select(0, slots).long()
+        number = torch.arange(len(slots), device=slots.device)
+        for back in range(self._drafts if longest else 0):
+            # The last token of the row `back` rows earlier has the position `position - back`.
+            is_draft = back < rows.before
+            fed = rows.fed[(number - back).clamp_min(0)].long()
+            place = (position - back).clamp(0, tokens.shape[1] - 1)[:, None]
+            old = tokens.gather(1, place)
+            tokens.scatter_(1, place, torch.where(is_draft[:, None], fed[:, None], old))
+        prompt_end = prompts.index_select(0, slots).long()
+        return History(tokens, torch.zeros_like(prompt_end), prompt_end, position + 1)

@@ -7,6 +7,7 @@ repetitions read them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from temperament.batch.arrays import Slots, Uploads, to_device
 from temperament.batch.device_chains import extend_matches, runs_kernels
+from temperament.batch.drafts import Drafts
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 
@@ -27,19 +29,26 @@ class SuffixMatches:
     """The matches of `slots` slots, kept from step to step.
 
     If a slot's history grew by one token, that takes one pass over it; after any other change, the
-    matches are rebuilt.
+    matches are rebuilt. The kernel also takes several tokens in a step, and does the rows of draft
+    tokens, of which a request has at most `drafts`.
     """
 
-    def __init__(self, slots: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, slots: int, device: torch.device | str = "cpu", *, drafts: int = 0) -> None:
         # [slots, capacity] int32
         self._length = torch.zeros(slots, 0, dtype=torch.int32, device=device)
+        # [slots] int64: to how many tokens they belong; only the kernel reads it
+        self._belong = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._most_new = drafts + 1
         self._kernels = runs_kernels(torch.device(device))
         self._uploads = Uploads(torch.device(device))
-        # [slots] on the host: the number of tokens to which the slot's matches belong, or _UNKNOWN
+        # [slots] on the host: the number of tokens to which the slot's matches belong, or more if
+        # only the device knows it; or _UNKNOWN
         self._known = np.full(slots, _UNKNOWN, dtype=np.int64)
         # the slots of the last batch, and the `ends` of its next step if every row grows by one
         # token ([rows], and the same as bytes); `_settle` writes them into `_known`
         self._last: tuple[Slots, np.ndarray[Any, Any], bytes] | None = None
+        # by the number of rows: 0, 1, ... and zeros, [rows]
+        self._plain: dict[int, tuple[Tensor, Tensor]] = {}
 
     def forget(self, slot: int) -> None:
         """Drops the matches of a slot whose history was replaced."""
@@ -50,24 +59,28 @@ class SuffixMatches:
         """Gives each slot the matches of slot `parents[i]` ([slots] int64), of as many tokens."""
         self._length = self._length.index_select(0, parents)
 
-    def update(self, history: History, slots: Slots, ends: np.ndarray[Any, Any]) -> Matches:
-        """Returns the matches of a batch whose row i is slot `slots[i]` with `ends[i]` tokens."""
-        longest = history.tokens.shape[1]
-        self._reserve(longest)
-        last = self._last
-        if self._kernels and last is not None and last[0] is slots and last[2] == ends.tobytes():
-            length = extend_matches(self._length, self._uploads.of("slots", slots), history)
-            self._done(slots, ends)
-            return Matches(length)
+    def update(
+        self,
+        history: History,
+        slots: Slots,
+        ends: np.ndarray[Any, Any],
+        drafts: Drafts | None = None,
+    ) -> Matches:
+        """Returns the matches of a batch whose row i is slot `slots[i]` with `ends[i]` tokens.
+
+        With kernels `ends` may be upper bounds, and `drafts` has the rows of the slots, if these
+        have more than one. What lies after a row's end is undefined.
+        """
+        if self._kernels:
+            return self._by_kernel(history, slots, ends, drafts)
         self._settle()
         new = ends - self._known[slots]
         index = self._uploads.of("slots", slots)
+        longest = history.tokens.shape[1]
+        self._reserve(longest)
         if (new == 1).all():
-            if self._kernels:
-                length = extend_matches(self._length, index, history)
-            else:
-                length = extend(self._length[:, :longest].index_select(0, index), history)
-                self._length[index, :longest] = length
+            length = extend(self._length[:, :longest].index_select(0, index), history)
+            self._length[index, :longest] = length
             self._done(slots, ends)
             return Matches(length)
         rows = np.flatnonzero(new == 1)
@@ -84,6 +97,51 @@ class SuffixMatches:
         # Positions after a row's end may still have an earlier request's matches.
         position = torch.arange(longest, device=length.device)
         return Matches(length.masked_fill_(position >= history.end[:, None], 0))
+
+    def _by_kernel(
+        self,
+        history: History,
+        slots: Slots,
+        ends: np.ndarray[Any, Any],
+        drafts: Drafts | None,
+    ) -> Matches:
+        """Returns the same: the kernel knows how many tokens are new to a slot.
+
+        A text that is new, or changed by more tokens, is rebuilt first, since the kernel takes one
+        token after another.
+        """
+        longest, last = int(ends.max()), self._last
+        self._reserve(longest)
+        if last is None or last[0] is not slots or last[2] != ends.tobytes():
+            self._settle()
+            known = self._known[slots]
+            rows = np.flatnonzero((known == _UNKNOWN) | (np.abs(ends - known) > self._most_new))
+            if len(rows):
+                self._rebuild(history, slots[rows], rows, drafts)
+        index = self._uploads.of("slots", slots) if drafts is None else drafts.slot
+        order, before = self._numbers(len(index))
+        if drafts is not None:
+            before = drafts.before
+        if history.text is None:
+            history = replace(history, text=order)
+        length = extend_matches(self._length, self._belong, index, before, history, longest)
+        self._done(slots, ends)
+        return Matches(length)
+
+    def _rebuild(self, history: History, slots: Slots, rows: Slots, drafts: Drafts | None) -> None:
+        """Sets the matches of some slots; `rows` are their rows, unless they have `drafts`."""
+        index = to_device(slots, self._length.device)
+        number = to_device(rows, self._length.device) if drafts is None else drafts.after(index, 0)
+        part = history.select(number).divided()
+        width = min(part.tokens.shape[1], self._length.shape[1])
+        self._length[index, :width] = rebuild(part)[:, :width]
+        self._belong.index_copy_(0, index, part.end)
+
+    def _numbers(self, rows: int) -> tuple[Tensor, Tensor]:
+        if rows not in self._plain:
+            order = torch.arange(rows, device=self._length.device)
+            self._plain[rows] = order, torch.zeros_like(order, dtype=torch.int32)
+        return self._plain[rows]
 
     def _done(self, slots: Slots, ends: np.ndarray[Any, Any]) -> None:
         """Notes that a batch is done; it comes last, since a step that raised is done again."""

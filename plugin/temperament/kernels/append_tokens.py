@@ -1,4 +1,4 @@
-"""The operator that appends a token to the copy of each row's tokens: `append_tokens`."""
+"""The operator that copies each request's new tokens to the device: `append_tokens`."""
 
 from __future__ import annotations
 
@@ -9,31 +9,47 @@ from torch import Tensor
 
 from temperament.kernels.device.append_tokens import append_tokens as kernel
 
-BLOCK = 128  # rows of a program
+BLOCK = 512  # tokens that a program copies at once
 WARPS = 4
 
 _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
-    "append_tokens(Tensor table, Tensor slots, Tensor positions, Tensor(a!) tokens, "
-    "Tensor(b!) ends) -> ()"
+    "append_tokens(Tensor table, Tensor prompt_lengths, Tensor slots, Tensor before, "
+    "Tensor positions, Tensor fed, Tensor(a!) tokens, Tensor(b!) known, Tensor(c!) texts, "
+    "Tensor(d!) prompt_ends, Tensor(e!) ends) -> ()"
 )
 
 
 def _append_tokens(
-    table: Tensor, slots: Tensor, positions: Tensor, tokens: Tensor, ends: Tensor
+    table: Tensor,
+    prompt_lengths: Tensor,
+    slots: Tensor,
+    before: Tensor,
+    positions: Tensor,
+    fed: Tensor,
+    tokens: Tensor,
+    known: Tensor,
+    texts: Tensor,
+    prompt_ends: Tensor,
+    ends: Tensor,
 ) -> None:
     rows = len(slots)
     if not rows:
         return
-    kernel[(-(-rows // BLOCK),)](
+    kernel[(rows,)](
         table,
         table.stride(0),
+        prompt_lengths,
         slots,
+        before,
         positions,
+        fed,
         tokens,
         tokens.stride(0),
+        known,
+        texts,
+        prompt_ends,
         ends,
-        rows,
         BLOCK=BLOCK,
         num_warps=WARPS,
         enable_fp_fusion=False,

@@ -1,4 +1,4 @@
-"""The operator that appends a token to each row's suffix matches: `extend_matches`."""
+"""The operator that appends new tokens to each row's suffix matches: `extend_matches`."""
 
 from __future__ import annotations
 
@@ -14,27 +14,40 @@ WARPS = 8
 
 _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
-    "extend_matches(Tensor(a!) lengths, Tensor slots, Tensor tokens, Tensor starts, Tensor ends) "
-    "-> Tensor"
+    "extend_matches(Tensor(a!) lengths, Tensor(b!) known, Tensor slots, Tensor before, "
+    "Tensor tokens, Tensor texts, Tensor starts, Tensor ends, SymInt positions) -> Tensor"
 )
 
 
 def _extend_matches(
-    lengths: Tensor, slots: Tensor, tokens: Tensor, starts: Tensor, ends: Tensor
+    lengths: Tensor,
+    known: Tensor,
+    slots: Tensor,
+    before: Tensor,
+    tokens: Tensor,
+    texts: Tensor,
+    starts: Tensor,
+    ends: Tensor,
+    positions: int,
 ) -> Tensor:
-    result = _extend_matches_fake(lengths, slots, tokens, starts, ends)
-    if not len(slots):
+    rows = len(slots)
+    result = lengths.new_empty(rows, positions)
+    if not rows:
         return result
-    kernel[(len(slots),)](
+    kernel[(rows,)](
         lengths,
         lengths.stride(0),
+        known,
         slots,
+        before,
         tokens,
         tokens.stride(0),
+        texts,
         starts,
         ends,
         result,
-        tokens.shape[1],
+        rows,
+        positions,
         BLOCK=BLOCK,
         num_warps=WARPS,
         enable_fp_fusion=False,
@@ -42,10 +55,8 @@ def _extend_matches(
     return result
 
 
-def _extend_matches_fake(
-    lengths: Tensor, slots: Tensor, tokens: Tensor, starts: Tensor, ends: Tensor
-) -> Tensor:
-    return lengths.new_empty(tokens.shape)
+def _extend_matches_fake(lengths: Tensor, known: Tensor, slots: Tensor, *_: Any) -> Tensor:
+    return lengths.new_empty(len(slots), _[-1])
 
 
 for _key in ("CUDA", "CPU"):

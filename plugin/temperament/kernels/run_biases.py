@@ -15,10 +15,10 @@ WARPS = 8
 _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "run_biases(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
-    "Tensor number_rows, Tensor tokens, Tensor starts, Tensor prompt_ends, Tensor ends, "
-    "Tensor lengths, Tensor entries, Tensor prefixes, Tensor list_starts, Tensor breaker_roots, "
-    "int breaker_window, Tensor banned_roots, int banned_window, Tensor[] automata, "
-    "Tensor(b!) completes, Tensor(c!) before, int most, Tensor(d!) counts) -> ()"
+    "Tensor number_rows, Tensor tokens, Tensor texts, Tensor starts, Tensor prompt_ends, "
+    "Tensor ends, Tensor lengths, Tensor entries, Tensor prefixes, Tensor list_starts, "
+    "Tensor breaker_roots, int breaker_window, Tensor banned_roots, int banned_window, "
+    "Tensor[] automata, Tensor(b!) completes, Tensor(c!) before, int most, Tensor(d!) counts) -> ()"
 )
 
 
@@ -29,6 +29,7 @@ def _run_biases(
     numbers: Tensor,
     number_rows: Tensor,
     tokens: Tensor,
+    texts: Tensor,
     starts: Tensor,
     prompt_ends: Tensor,
     ends: Tensor,
@@ -61,6 +62,7 @@ def _run_biases(
         number_rows,
         tokens,
         tokens.stride(0),
+        texts,
         starts,
         prompt_ends,
         ends,

@@ -17,10 +17,10 @@ WIDEST = 2048  # logits of a block, and of the list of the tokens that are left
 _library: Any = torch.library.Library("temperament", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.define(
     "run_chain(Tensor(a!) logits, Tensor places, Tensor programs, Tensor numbers, "
-    "Tensor number_rows, Tensor seeds, Tensor entries, Tensor tokens, Tensor prompt_ends, "
-    "Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, Tensor protected, "
-    "Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens, Tensor(f!) sorted_values, "
-    "Tensor(g!) sorted_places) -> ()"
+    "Tensor number_rows, Tensor seeds, Tensor entries, Tensor tokens, Tensor texts, "
+    "Tensor prompt_ends, Tensor ends, Tensor(b!)[] mirostat, Tensor(c!)[] adaptive, "
+    "Tensor protected, Tensor newline, Tensor(d!) list_values, Tensor(e!) list_tokens, "
+    "Tensor(f!) sorted_values, Tensor(g!) sorted_places) -> ()"
 )
 
 
@@ -49,6 +49,7 @@ def _run_chain(
     seeds: Tensor,
     entries: Tensor,
     tokens: Tensor,
+    texts: Tensor,
     prompt_ends: Tensor,
     ends: Tensor,
     mirostat: Sequence[Tensor],
@@ -76,6 +77,7 @@ def _run_chain(
         entries,
         tokens,
         tokens.stride(0),
+        texts,
         prompt_ends,
         ends,
         *mirostat,

@@ -17,7 +17,8 @@ from temperament.ops.sorting import ascending_
 class History:
     """The tokens of every row so far, at the positions `start` <= i < `end`."""
 
-    # [rows, positions] int64; no op reads a token outside start..end
+    # [rows, positions] int64; no op reads a token outside start..end. With `text`, [texts,
+    # positions].
     tokens: Tensor
     # [rows] int64
     start: Tensor
@@ -27,19 +28,38 @@ class History:
     end: Tensor
     # [rows, positions] int32: the result of `output`, once a stage has asked for it
     seen_in_output: Tensor | None = None
+    # [rows] int64: which of the texts in `tokens` each row reads, None if row i reads text i. Rows
+    # of draft tokens share a text: each ends elsewhere in it.
+    text: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.tokens.shape[1] == 0:  # a column that no row reads, so that ops may gather from it
             self.tokens = self.tokens.new_zeros(self.tokens.shape[0], 1)
 
     def select(self, rows: Tensor) -> History:
-        """Returns the history of some rows: [n] int64."""
+        """Returns the history of some rows: [n] int64. Texts that rows share aren't copied."""
+        shared = self.text is not None
         return History(
-            self.tokens.index_select(0, rows),
+            self.tokens if shared else self.tokens.index_select(0, rows),
             self.start.index_select(0, rows),
             self.prompt_end.index_select(0, rows),
             self.end.index_select(0, rows),
+            text=None if self.text is None else self.text.index_select(0, rows),
         )
+
+    def divided(self) -> History:
+        """Returns the same with a text for each row, as the ops read it."""
+        if self.text is None:
+            return self
+        tokens = self.tokens.index_select(0, self.text)
+        return History(tokens, self.start, self.prompt_end, self.end)
+
+    def token_at(self, position: Tensor) -> Tensor:
+        """Returns [rows] int64: each row's token at a position ([rows] int64)."""
+        place = position.clamp(0, self.tokens.shape[1] - 1)
+        if self.text is not None:
+            return self.tokens[self.text, place]
+        return self.tokens.gather(1, place[:, None])[:, 0]
 
     def ends_with(self, sequences: Sequences) -> Tensor:
         """Returns [entries] bool: whether the row's tokens end with the sequence's prefix."""

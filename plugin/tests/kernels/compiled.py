@@ -92,8 +92,9 @@ def compile_matches(target: Any) -> Any:
     from temperament.kernels import extend_matches as operator
     from temperament.kernels.device.extend_matches import extend_matches
 
-    types = dict.fromkeys(("length_stride", "token_stride"), "i64") | {"positions": "i32"}
-    types |= dict.fromkeys(("lengths", "result"), "*i32")
+    types = dict.fromkeys(("length_stride", "token_stride"), "i64")
+    types |= dict.fromkeys(("rows", "positions"), "i32")
+    types |= dict.fromkeys(("lengths", "before", "result"), "*i32")
     return _compiled(extend_matches, target, types, {"BLOCK": operator.BLOCK}, operator.WARPS)
 
 
@@ -102,7 +103,8 @@ def compile_tokens(target: Any) -> Any:
     from temperament.kernels import append_tokens as operator
     from temperament.kernels.device.append_tokens import append_tokens
 
-    types = {"table": "*i32", "rows": "i32", "table_stride": "i64", "token_stride": "i64"}
+    types = dict.fromkeys(("table_stride", "token_stride"), "i64")
+    types |= dict.fromkeys(("table", "prompt_lengths", "slots", "before", "fed"), "*i32")
     return _compiled(append_tokens, target, types, {"BLOCK": operator.BLOCK}, operator.WARPS)
 
 

@@ -21,6 +21,7 @@ from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
 from temperament.batch.device_chains import do_without_kernels, runs_kernels
+from temperament.batch.drafts import StepRows
 from temperament.batch.rows import Rows
 from temperament.batch.running_tokens import RunningTokens
 from temperament.engines.guard import Guard
@@ -30,7 +31,6 @@ from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.engines.vllm.unseeded import Unseeded
-from temperament.ops.history import History
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -104,8 +104,8 @@ class V2Batch:
         self._joined: set[int] = set()
         # the slots of the last step's requests as the runner told them, and the same as int64
         self._mapping, self._slots = b"", np.zeros(0, dtype=np.int64)
-        # the tokens, without speculative decoding
-        self._running = RunningTokens(self._states.device)
+        # every row's tokens
+        self._running = RunningTokens(slots, self._states.device, drafts=self._drafts)
 
     def add(self, slot: int, params: SamplingParams) -> bool:
         """Gives a slot to a request; returns whether we change its logits."""
@@ -116,6 +116,7 @@ class V2Batch:
     def _add(self, slot: int, params: SamplingParams) -> None:
         request = request_of(params, self._unseeded.seed(), self._size)
         self._joined.discard(slot)
+        self._running.forget(slot)
         self.rows.write(slot, request)
         self._blind.pop(slot, None)
         if self._takes_embeddings and any(embeddings.blind(params)):
@@ -197,29 +198,27 @@ class V2Batch:
         if self._stateful:
             self._restore_preempted(slots)
             self._seen[slots] = lengths
-        batch = self.rows.batch(slots)
         drafting = context.expanded_idx_mapping.shape[0] != context.idx_mapping_np.shape[0]
+        rows = StepRows(
+            context.expanded_idx_mapping, context.expanded_local_pos, context.pos, context.input_ids
+        )
+        if part is not None:
+            rows = StepRows(*(each.index_select(0, part) for each in rows))
         history = None
-        if batch.tokens and (self._drafts or part is not None):
-            history = self._history(context)
-        elif batch.tokens:
+        if self.rows.batch(slots).tokens:
             tables = self._states.all_token_ids.gpu, self._states.prompt_len.gpu
-            history = self._running.history(batch, *tables, context.pos, lengths)
-        if history is not None and part is not None:
-            history = history.select(part)
+            history = self._running.history(*tables, rows, int(lengths.max()))
         new = self._drafts + 1  # the most tokens that a step commits
         if not drafting:
             # Without speculative decoding, the upper bounds of the lengths are the lengths.
             ends = None if self._drafts else lengths
-            return self.rows.run(logits, slots, history, ends, new=new)
-        slot_of_row = context.expanded_idx_mapping.long()
-        before = context.expanded_local_pos.long()  # [rows]: draft tokens before the row
-        if part is not None:
-            slot_of_row, before = (
-                slot_of_row.index_select(0, part),
-                before.index_select(0, part),
-            )
-        return self.rows.run_expanded(logits, slots, slot_of_row, before, history, new=new)
+            return self.rows.run(logits, slots, history, ends, bounds=lengths, new=new)
+        slot_of_row = None if history is None else history.text
+        if slot_of_row is None:
+            slot_of_row = rows.slots.long()
+        return self.rows.run_expanded(
+            logits, slots, slot_of_row, rows.before, history, bounds=lengths, new=new
+        )
 
     def _give_up(self, slot: int) -> str:
         label = self.rows.label(slot)
@@ -272,21 +271,3 @@ class V2Batch:
             snapshot = self._snapshots.take(self._stateful[slot], text)
             if snapshot is not None:
                 self.rows.restore(slot, snapshot)
-
-    def _history(self, context: LogitsContext) -> History:
-        """Each row's tokens: the committed ones from the runner's table, then its draft tokens."""
-        longest = int(context.seq_lens_upper_bound_np.max())
-        rows = context.expanded_idx_mapping.long()
-        tokens = self._states.all_token_ids.gpu[:, :longest].index_select(0, rows).long()
-        end = context.pos.long() + 1
-        if self._drafts and longest:
-            number = torch.arange(rows.shape[0], device=rows.device)
-            for back in range(self._drafts):
-                # The input token of the row `back` rows earlier has the position `pos - back`.
-                is_draft = back < context.expanded_local_pos
-                fed = context.input_ids[(number - back).clamp_min(0)].long()
-                position = (context.pos.long() - back).clamp(0, longest - 1)[:, None]
-                old = tokens.gather(1, position)
-                tokens.scatter_(1, position, torch.where(is_draft[:, None], fed[:, None], old))
-        prompt_end = self._states.prompt_len.gpu.index_select(0, rows).long()
-        return History(tokens, torch.zeros_like(end), prompt_end, end)

@@ -1,19 +1,57 @@
-"""The kernel that appends each row's new token to the device's copy of its tokens."""
+"""The kernel that copies each request's new tokens to the device's copy of its text."""
 
 import triton
 import triton.language as tl
 
 
-@triton.jit(do_not_specialize=["table_stride", "token_stride", "rows"])
+@triton.jit(
+    do_not_specialize=["table_stride", "token_stride"],
+    do_not_specialize_on_alignment=[
+        "slots",
+        "before",
+        "positions",
+        "fed",
+        "texts",
+        "prompt_ends",
+        "ends",
+    ],
+)
 def append_tokens(
-    table, table_stride, slots, positions, tokens, token_stride, ends, rows, BLOCK: tl.constexpr
+    table,
+    table_stride,
+    prompt_lengths,
+    slots,
+    before,
+    positions,
+    fed,
+    tokens,
+    token_stride,
+    known,
+    texts,
+    prompt_ends,
+    ends,
+    BLOCK: tl.constexpr,
 ):
-    """Copies the token at a row's position of its slot, and writes where the row's tokens end."""
-    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = row < rows
-    slot = tl.load(slots + row, mask=inside, other=0)
-    position = tl.load(positions + row, mask=inside, other=0).to(tl.int64)
-    token = tl.load(table + slot * table_stride + position, mask=inside, other=0)
-    place = row.to(tl.int64) * token_stride + position
-    tl.store(tokens + place, token.to(tl.int64), mask=inside)
-    tl.store(ends + row, position + 1, mask=inside)
+    """Copies what a row's text has more than `known`; a row of a draft token appends that.
+
+    One program a row. A request's rows write to different places of its text, one after another.
+    """
+    row = tl.program_id(0).to(tl.int64)
+    slot = tl.load(slots + row).to(tl.int64)
+    end = tl.load(positions + row).to(tl.int64) + 1
+    tokens += slot * token_stride
+    if tl.load(before + row) == 0:
+        table += slot * table_stride
+        lanes = tl.arange(0, BLOCK)
+        first = tl.load(known + slot)
+        for start in range(first, end, BLOCK):
+            at = start + lanes
+            token = tl.load(table + at, mask=at < end, other=0)
+            tl.store(tokens + at, token.to(tl.int64), mask=at < end)
+        tl.debug_barrier()  # `known` is read by all threads before it is written
+        tl.store(known + slot, end)
+    else:
+        tl.store(tokens + end - 1, tl.load(fed + row).to(tl.int64))
+    tl.store(texts + row, slot)
+    tl.store(prompt_ends + row, tl.load(prompt_lengths + slot).to(tl.int64))
+    tl.store(ends + row, end)

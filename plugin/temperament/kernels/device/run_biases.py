@@ -68,6 +68,7 @@ def _list_of(op):
         "places",
         "number_rows",
         "tokens",
+        "texts",
         "starts",
         "prompt_ends",
         "ends",
@@ -97,6 +98,7 @@ def run_biases(
     number_rows,
     tokens,
     token_stride,
+    texts,
     starts,
     prompt_ends,
     ends,
@@ -133,7 +135,7 @@ def run_biases(
     program = programs + place * STEPS
     number = numbers + tl.load(number_rows + row) * NUMBERS
     logits += row * stride
-    tokens += row * token_stride
+    tokens += tl.load(texts + row) * token_stride
     lengths += row * length_stride
     completes += row * most
     before += row * most

@@ -89,6 +89,7 @@ from temperament.kernels.device.writing import emit, rewrite
         "mirostat_source",
         "adaptive_source",
         "tokens",
+        "texts",
         "prompt_ends",
         "ends",
         "protected",
@@ -107,6 +108,7 @@ def run_chain(
     entries,
     tokens,
     token_stride,
+    texts,
     prompt_ends,
     ends,
     mirostat_value,
@@ -150,7 +152,8 @@ def run_chain(
     seed = tl.load(seeds + place)
     end = tl.load(ends + row_number)
     generated = end - tl.load(prompt_ends + row_number)
-    last_token = tl.load(tokens + row_number * token_stride + tl.maximum(end - 1, 0))
+    tokens += tl.load(texts + row_number) * token_stride
+    last_token = tl.load(tokens + tl.maximum(end - 1, 0))
     protected += place * protected_width
     mirostat_state = State(
         mirostat_value, mirostat_normaliser, mirostat_generated, mirostat_logits, mirostat_source

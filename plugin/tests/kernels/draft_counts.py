@@ -1,0 +1,131 @@
+"""Counts what a step with draft tokens costs a GPU, without one, beside a step without them.
+
+    python -m tests.kernels.draft_counts
+
+The whole step of vLLM's V2 adapter on meta tensors: 64 requests with 2,048 tokens, each with
+three draft tokens or none, in their third step. The bytes are those of the tensors that have a
+number for each token of the history, read or written by torch's operators.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from temperament.engines.vllm import v2
+from temperament.engines.vllm.meter import Meter
+from tests import rows
+from tests.engines.runners import engine_config, sampling_params
+from tests.kernels.counts import FREE, on_meta
+
+REQUESTS, VOCABULARY, LENGTH, DRAFTS = 64, 1000, 2048, 3
+CHAINS: dict[str, dict[str, Any]] = {
+    "top_k": {"top_k": 50},
+    "repetition, frequency and presence penalty": {
+        "repetition_penalty": 1.1,
+        "frequency_penalty": 0.3,
+        "presence_penalty": 0.3,
+    },
+    "dry, no_repeat_ngram_size": {
+        "dry_multiplier": 0.8,
+        "dry_sequence_breakers": [],
+        "no_repeat_ngram_size": 4,
+    },
+}
+
+
+class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts launches, and the bytes of torch's operators on what is as long as the history."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: list[str] = []
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = str(func).removeprefix("aten.")
+        result = func(*args, **(kwargs or {}))
+        tensors = [part for part in (*args, result) if isinstance(part, Tensor)]
+        if not name.startswith(FREE) and any(tensor.is_meta for tensor in tensors):
+            self.names.append(name)
+            if not name.startswith("temperament"):
+                long = [t for t in tensors if t.dim() == 2 and t.shape[1] >= LENGTH]
+                self.bytes += sum(t.numel() * t.element_size() for t in long)
+        return result
+
+
+def step(values: dict[str, Any], drafts: int, part: int = DRAFTS) -> Counted:
+    """Counts a step in which each request has these values and `part` of its `drafts` tokens."""
+    with on_meta(), patch.object(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY)):
+        meter = Meter()
+        batch = _batch(values, drafts, meter)
+        for number in range(3):
+            context = _context(number, min(part, drafts), drafts)
+            logits = torch.empty(len(context.pos), VOCABULARY, device="meta")
+            counted = Counted()
+            batch.flush()
+            with counted:
+                batch.apply(logits, context)
+    assert not meter.fallbacks
+    return counted
+
+
+def _batch(values: dict[str, Any], drafts: int, meter: Meter) -> v2.V2Batch:
+    def on_device(*shape: int) -> SimpleNamespace:
+        numbers = np.full(shape, LENGTH // 2, dtype=np.int32)
+        return SimpleNamespace(
+            gpu=torch.zeros(*shape, dtype=torch.int32, device="meta"), np=numbers
+        )
+
+    states: Any = SimpleNamespace(
+        device=torch.device("meta"),
+        max_num_reqs=REQUESTS,
+        vocab_size=VOCABULARY,
+        all_token_ids=on_device(REQUESTS, 2 * LENGTH),
+        prompt_len=on_device(REQUESTS),
+        prefill_len=on_device(REQUESTS),
+        total_len=on_device(REQUESTS),
+    )
+    speculative = SimpleNamespace(num_speculative_tokens=drafts) if drafts else None
+    batch = v2.V2Batch(engine_config(speculative_config=speculative), states, meter)
+    for slot in range(REQUESTS):
+        batch.add(slot, sampling_params(values, seed=slot))
+    return batch
+
+
+def _context(number: int, part: int, drafts: int) -> Any:
+    count = REQUESTS * (part + 1)
+    narrow = torch.zeros(count, dtype=torch.int32, device="meta")
+    slots = np.arange(REQUESTS, dtype=np.int32)
+    longest = LENGTH + number * (drafts + 1) + part
+    return SimpleNamespace(
+        expanded_idx_mapping=narrow,
+        idx_mapping=narrow[:REQUESTS],
+        idx_mapping_np=slots,
+        expanded_local_pos=narrow,
+        input_ids=narrow,
+        pos=narrow.long(),
+        seq_lens_upper_bound_np=np.full(REQUESTS, longest, dtype=np.int32),
+    )
+
+
+def main() -> None:
+    """Prints the table."""
+    heads = ("chain", "launches", "with drafts", "bytes of texts", "with drafts")
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for name, values in CHAINS.items():
+        plain, drafting = step(values, 0), step(values, DRAFTS)
+        cells = (len(plain.names), len(drafting.names), plain.bytes, drafting.bytes)
+        print(f"| {name} | {' | '.join(f'{cell:,}' for cell in cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
