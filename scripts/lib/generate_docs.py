@@ -19,6 +19,7 @@ Chinese one.
 | those of the study | docs/study/numbers.json, which scripts/study writes |
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
 | reliability, soak, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
+| launches, drafts, kernels | the same, of docs/benchmarks/ |
 """
 
 import json
@@ -183,9 +184,10 @@ def parameters_page(language: str) -> str:
 
 
 MATRIX_HEADS = {
-    "en": ("Python", "vLLM", "Transformers", "torch", "unit tests", "generate", "serve"),
-    "zh": ("Python", "vLLM", "Transformers", "torch", "单元测试", "generate", "serve"),
+    "en": ("Python", "vLLM", "Transformers", "torch", "Triton", "unit tests", "generate", "serve"),
+    "zh": ("Python", "vLLM", "Transformers", "torch", "Triton", "单元测试", "generate", "serve"),
 }
+KERNELS = {"en": "of the kernels", "zh": "内核的"}
 TOO_OLD = {"en": "too old: ", "zh": "太旧："}
 
 
@@ -193,7 +195,8 @@ def matrix(results: Mapping[str, Any], language: str) -> str:
     """What scripts/matrix found: a row for each environment, a column for each check."""
     rows = []
     for cell in results.values():
-        versions = (cell["python"], cell["vllm"] or "", cell["transformers"], cell["torch"])
+        names = ("python", "vllm", "transformers", "torch", "triton")
+        versions = tuple(cell.get(name, "") for name in names)
         results_of = dict(cell["checks"])
         if "install" in results_of or "import" in results_of:
             reason = str(next(iter(results_of.values()))).partition(": ")[2]
@@ -205,6 +208,9 @@ def matrix(results: Mapping[str, Any], language: str) -> str:
             )
             if "serve_v2" in results_of:
                 serve = f"V1 {serve}, V2 {mark(results_of['serve_v2'])}"
+            if "kernels" in results_of:
+                unit += f", {KERNELS[language]} {mark(results_of['kernels'])}"
+                serve = f"`scripts/gpu --device cpu` {mark(results_of['gpu'])}"
             checks = (unit, generate, serve)
         rows.append((*versions, *checks))
     return table(MATRIX_HEADS[language], rows)

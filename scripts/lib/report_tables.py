@@ -2,7 +2,7 @@
 
 docs/reports/soak*.json, fuzz*.json and structure.json are what `scripts/soak`, `scripts/fuzz` and
 `scripts/structure` write with `--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes
-with `--write`.
+with `--write`, and docs/benchmarks/kernels.json what `scripts/kernels` writes with it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,21 @@ CHINESE = {
     "captured rows": "逐行重放",
     "fuzz": "模糊测试",
     "fuzz over HTTP": "HTTP 模糊测试",
+    "chain": "链",
+    "operators": "算子",
+    "kernels": "内核",
+    "passes of operators": "算子的遍数",
+    "passes of kernels": "内核的遍数",
+    "launches": "启动",
+    "with draft tokens": "有草稿词元",
+    "bytes of texts that are copied": "复制的文本字节",
+    "repetition, frequency and presence penalty": "重复、频率与存在惩罚",
+    "everything": "全部",
+    "target": "目标",
+    "kernel": "内核",
+    "registers": "寄存器",
+    "stack, bytes": "栈，字节",
+    "shared memory, bytes": "共享内存，字节",
     "work": "工作",
     "ours, ms": "我们，毫秒",
     "tokens/s": "词元/秒",
@@ -229,6 +244,44 @@ def served(language: str) -> str:
     return table(("tokens/s", "vLLM's own", "as a preset"), rows, language)
 
 
+def launches(language: str) -> str:
+    """The launches and passes of a step of each chain, by torch's operators and by the kernels."""
+    rows = []
+    for chain, ways in read("benchmarks/launches.json")["chains"].items():
+        (operators, before), (kernels, now) = ways["operators"], ways["kernels"]
+        counted = (f"{operators:,}", kernels, f"{before:.1f}", f"{now:.1f}")
+        rows.append((translated(chain, language), *counted))
+    head = ("chain", "operators", "kernels", "passes of operators", "passes of kernels")
+    return table(head, rows, language)
+
+
+def drafts(language: str) -> str:
+    """The launches of a step without and with draft tokens, and what it copies of texts."""
+    rows = [
+        (translated(chain, language), plain[0], drafting[0], f"{drafting[1]:,}")
+        for chain, (plain, drafting) in read("benchmarks/launches.json")["drafts"].items()
+    ]
+    head = ("chain", "launches", "with draft tokens", "bytes of texts that are copied")
+    return table(head, rows, language)
+
+
+def found_of(kernel: Mapping[str, Any]) -> list[object]:
+    """A compiled kernel's registers, stack and shared memory; of AMD's, the last alone."""
+    return [kernel.get(name, "") for name in ("reg", "stack", "shared")]
+
+
+def kernels(language: str) -> str:
+    """What the compiled kernels take of a GPU, for the vocabulary of the benchmarks."""
+    rows = [
+        [triton, each["target"], f"`{each['kernel']}`", *found_of(each)]
+        for triton, compiled in read("benchmarks/kernels.json").items()
+        for each in compiled
+        if each.get("vocabulary", 151_936) == 151_936
+    ]
+    head = ("Triton", "target", "kernel", "registers", "stack, bytes", "shared memory, bytes")
+    return table(head, rows, language)
+
+
 def structure(trees: Mapping[str, Mapping[str, int]], language: str) -> str:
     """The numbers of the package's structure, a column for each tree."""
     rows = [
@@ -250,5 +303,8 @@ def report_tables(language: str) -> dict[str, str]:
         "http": over_http(read("reports/fuzz-http.json"), language),
         "cost": cost(language),
         "cost serve": served(language),
+        "launches": launches(language),
+        "drafts": drafts(language),
+        "kernels": kernels(language),
         "structure": structure(read("reports/structure.json"), language),
     }

@@ -195,6 +195,12 @@ def passes(values: dict[str, Any], count: int = 2) -> float:
     return moved[0] / (logits.numel() * logits.element_size())
 
 
+def operators(values: dict[str, Any]) -> Cost:
+    """Counts a step with the kernels turned off; a sort counts as one launch, and is many."""
+    counted = launches(values)
+    return Cost(len(counted.names), counted.bytes / (ROWS * VOCABULARY * 4))
+
+
 def cost(values: dict[str, Any], count: int = 2) -> Cost:
     """Returns what a step of a chain with these values costs."""
     counted = launches(values)

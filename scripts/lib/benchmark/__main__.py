@@ -20,8 +20,9 @@ profile, compile, modes, host, launches, ways and scale a minute or two each; a 
 progress.
 --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. modes, batching,
-host, launches, ways and scale have no part in the report.
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches has no
+part in the report, but in docs/benchmarks-gpu*.md, by scripts/generate_docs. modes, batching, host,
+ways and scale have none.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
@@ -38,8 +39,8 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-UNWRITTEN = ("modes", "batching", "host", "launches", "ways", "scale")
-PROGRAMS = ("ops", "serve", "start", "profile", "compile", *UNWRITTEN)
+UNWRITTEN = ("modes", "batching", "host", "ways", "scale")
+PROGRAMS = ("ops", "serve", "start", "profile", "compile", "launches", *UNWRITTEN)
 
 
 def main() -> None:
@@ -109,7 +110,7 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
         from scripts.lib.benchmark import launches
 
         counted = launches.run_launches(only)
-        return launches.launches_table(counted), {"counted": counted}
+        return launches.launches_table(counted), counted
     if program == "ways":
         from scripts.lib.benchmark import ways
 
@@ -131,7 +132,8 @@ def write(part: str, text: str, numbers: dict[str, Any]) -> None:
 
     Exits if a page lacks the marks.
     """
-    for name in ("benchmarks.md", "benchmarks.zh-CN.md"):
+    pages = () if part == "launches" else ("benchmarks.md", "benchmarks.zh-CN.md")
+    for name in pages:
         page = ROOT / "docs" / "reports" / name
         before = page.read_text(encoding="utf-8")
         if f"<!-- /{part} -->" not in before:

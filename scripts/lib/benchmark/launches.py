@@ -1,23 +1,54 @@
-"""Counts the launches and the passes over the logits of the kernels, without a GPU."""
+"""Counts the launches and the passes over the logits, and what draft tokens add, without a GPU."""
 
 from __future__ import annotations
 
 import os
 import re
+from typing import Any
 from unittest.mock import patch
 
+WAYS = {"operators": "off", "kernels": "interpret"}  # the switch of each way
 
-def run_launches(only: str) -> dict[str, tuple[int, float]]:
-    """Returns the launches and passes of each chain whose name matches a pattern."""
+
+def run_launches(only: str) -> dict[str, Any]:
+    """Returns the launches and passes of each chain whose name matches a pattern.
+
+    By chain for torch's operators and for the kernels; and the launches of a step without and with
+    draft tokens, with the bytes of whole texts that it copies.
+    """
     with patch.dict(os.environ, {"TRITON_INTERPRET": "1", "TEMPERAMENT_KERNELS": "interpret"}):
-        from tests.kernels.counts import CHAINS, cost
+        from tests.kernels import counts, draft_counts
         from tests.kernels.interpreter import patch_once
 
         patch_once()
-        return {name: (*cost(values),) for name, values in CHAINS.items() if re.search(only, name)}
+        chains = {}
+        for name, values in counts.CHAINS.items():
+            if re.search(only, name):
+                with patch.dict(os.environ, {"TEMPERAMENT_KERNELS": "off"}):
+                    operators = counts.operators(values)
+                found = {"operators": operators, "kernels": counts.cost(values)}
+                chains[name] = {way: [n, round(p, 2)] for way, (n, p) in found.items()}
+        drafts = {
+            name: [
+                [len(each.names), each.bytes]
+                for each in (
+                    draft_counts.step(values, 0),
+                    draft_counts.step(values, draft_counts.DRAFTS),
+                )
+            ]
+            for name, values in draft_counts.CHAINS.items()
+            if re.search(only, name)
+        }
+        return {"chains": chains, "drafts": drafts}
 
 
-def launches_table(counted: dict[str, tuple[int, float]]) -> str:
-    """Markdown: a line for each chain."""
-    lines = [f"| {name} | {n} | {passes:.1f} |" for name, (n, passes) in counted.items()]
-    return "\n".join(["| chain | launches | passes |", "| --- | --- | --- |", *lines])
+def launches_table(counted: dict[str, Any]) -> str:
+    """Markdown: a line for each chain, and one for each chain with draft tokens."""
+    lines = ["| chain | operators | passes | kernels | passes |", f"|{' --- |' * 5}"]
+    for name, ways in counted["chains"].items():
+        cells = [f"{n:,} | {passes:.1f}" for n, passes in ways.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "| chain | launches | with draft tokens | bytes of texts |", f"|{' --- |' * 4}"]
+    for name, ((plain, _), (drafting, copied)) in counted["drafts"].items():
+        lines.append(f"| {name} | {plain} | {drafting} | {copied:,} |")
+    return "\n".join(lines)
