@@ -111,17 +111,20 @@ def test_the_table_says_what_came_out() -> None:
     versions = {"python": "3.12", "vllm": "0.32.0", "transformers": "5.19.0", "torch": "2.13.0"}
     checks = {"unit": "failed: 1 failed, 9 passed", "generate": "ok", "serve": "ok"}
     old = {"import": "refused: ModuleNotFoundError: no module"}
+    with_triton = {"unit": "ok: 3 passed", "generate": "ok", "kernels": "ok: 4 passed", "gpu": "ok"}
     results = {
         "a": {**versions, "fails": False, "checks": {**checks, "unit": "ok: 10 passed"}},
         "b": {**versions, "fails": False, "checks": {**checks, "serve_v2": "failed: no text"}},
         "c": {**versions, "fails": True, "checks": old},
+        "d": {**versions, "triton": "3.6.0", "fails": False, "checks": with_triton},
     }
     table = generate_docs.matrix(results, "en").splitlines()[2:]
 
     assert [
-        "✓ 10 passed | ✓ | ✓ |",
-        "✗ 1 failed, 9 passed | ✓ | V1 ✓, V2 ✗ no text |",
-        "too old: `ModuleNotFoundError: no module` |  |  |",
+        " | ✓ 10 passed | ✓ | ✓ |",
+        " | ✗ 1 failed, 9 passed | ✓ | V1 ✓, V2 ✗ no text |",
+        " | too old: `ModuleNotFoundError: no module` |  |  |",
+        "3.6.0 | ✓ 3 passed, of the kernels ✓ 4 passed | ✓ | `scripts/gpu --device cpu` ✓ |",
     ] == [line.removeprefix("| 3.12 | 0.32.0 | 5.19.0 | 2.13.0 | ") for line in table]
 
 
