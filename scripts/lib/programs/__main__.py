@@ -4,8 +4,9 @@ Each stage is exported, the program's own samplers draw one step with it, and th
 in a token's probability is written to docs/programs.json, by program and stage. llama.cpp's server
 runs SmolLM2 (`xllamacpp`), with exported requests, with options as llama.cpp's own parser reads
 them, and with the requests that SillyTavern makes of presets. LiteLLM's proxy passes the exported
-fields on. The processors of Transformers, SGLang and mlx-lm get drawn logits. A penalty reads the
-same tokens on both sides, those of the prompt too.
+fields on. vLLM's engine runs SmolLM2 too, without Temperament. The processors of Transformers,
+SGLang and mlx-lm get drawn logits. A penalty reads the same tokens on both sides, those of the
+prompt too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.lib.command import ROOT, parser
-from scripts.lib.programs import hub, litellm, llamacpp, mlx_lm, sglang, sillytavern
+from scripts.lib.programs import engine, hub, litellm, llamacpp, mlx_lm, sglang, sillytavern
 from scripts.lib.programs.stages import Program
 
 OUT = ROOT / "docs" / "programs.json"
@@ -40,6 +41,7 @@ def main() -> None:
         "its INI": lambda: llamacpp.ini(server(), given.llama),
         "SillyTavern": lambda: sillytavern.sillytavern(server(), given.sillytavern),
         "LiteLLM": lambda: litellm.litellm(given.litellm),
+        "vLLM": engine.vllm,
         "Transformers": hub.transformers,
         "SGLang": lambda: sglang.sglang(given.sglang),
         "mlx-lm": lambda: mlx_lm.mlx_lm(given.mlx),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from scripts.lib.fetch_model import fetch
 from transformers import AutoTokenizer
 
 from temperament import Catalogue, process
-from temperament.interchange import export
+from temperament.interchange import Note, export
 from temperament.presets import Preset, as_preset
 
 VOCABULARY = 49_152
@@ -77,6 +77,28 @@ class Program(NamedTuple):
     differences: dict[str, Any]
 
 
+class File(NamedTuple):
+    """A preset's file, the notes on it, and why it can't be compared (empty if it can)."""
+
+    text: str
+    notes: list[Note]
+    lacking: str
+
+
+def exported(name: str, lacks: Collection[str] = ()) -> Iterator[tuple[str, Preset, File]]:
+    """Each stage with its preset and file.
+
+    `lacks` are stages that the format says and the program behind it doesn't have.
+    """
+    for stage, preset in presets().items():
+        text, notes = export(preset, name)
+        lost = [note.name for note in notes if note.kind == "lost"]
+        if stage in lacks or lost not in ([], ["order"]):
+            yield stage, preset, File(text, notes, "lost")
+        else:
+            yield stage, preset, File(text, notes, "order" if lost else "")
+
+
 def measured(
     name: str,
     drawn: Drawn,
@@ -85,22 +107,14 @@ def measured(
     *,
     lacks: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The largest difference for each stage; a reason where the format can't say it.
-
-    `lacks` are stages that the format says and the program behind it doesn't have.
-    """
+    """The largest difference for each stage; a reason where the program can't be compared."""
     tokenizer = AutoTokenizer.from_pretrained(fetch("smollm2"))
     results: dict[str, Any] = {}
-    for stage, preset in presets().items():
-        if stage in lacks:
-            results[stage] = "lost"
+    for stage, preset, file in exported(name, lacks):
+        if file.lacking:
+            results[stage] = file.lacking
             continue
-        text, notes = export(preset, name)
-        lost = [note.name for note in notes if note.kind == "lost"]
-        if lost:
-            results[stage] = "order" if lost == ["order"] else "lost"
-            continue
-        theirs = drawn(text)
+        theirs = drawn(file.text)
         ours = process(logits[None], preset, output_ids=[tokens], seeds=[1], tokenizer=tokenizer)
         results[stage] = float((theirs - ours[0].softmax(-1)).abs().max())
     return results
