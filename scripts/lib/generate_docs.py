@@ -10,6 +10,8 @@ Chinese one.
 | table | follows from |
 | --- | --- |
 | scenarios, presets | `configs/presets`, `configs/vendor`, `configs/modes`, `configs/examples` |
+| modes | `configs/modes` |
+| evaluation | docs/modes/numbers.json, which scripts/evaluate_modes writes |
 | stages | `temperament.stages` |
 | parameters | `temperament.plan.targets` |
 | formats | `temperament.interchange` |
@@ -31,6 +33,7 @@ from typing import Any
 from scripts.lib.automata_page import DRAWING, automata_tables, drawing
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
+from scripts.lib.evaluate_modes.tables import tables as evaluation
 from scripts.lib.report_tables import report_tables
 
 from temperament.interchange import FORMATS
@@ -139,6 +142,25 @@ def presets_table(listed: Iterable[Preset], language: str) -> str:
         summary = preset.summary[language]
         rows.append((f"`{preset.name}`", values, ", ".join(preset.aliases), summary))
     return table(PRESET_HEADS[language], rows)
+
+
+MODES_HEADS = {"en": ("preset", "modes", "for"), "zh": ("预设", "模式", "用途")}
+
+
+def modes(language: str) -> str:
+    """The shipped presets that switch between modes, each with its file."""
+    comma = ", " if language == "en" else "、"
+    groups = in_groups(Catalogue.load(environment=False).values())
+    members = next(members for group, members in groups if group.name == "modes")
+    rows = [
+        (
+            f"[`{preset.name}`](../configs/modes/{preset.name}.yaml)",
+            comma.join(mode.name for mode in preset.modes),
+            preset.summary[language],
+        )
+        for preset in members
+    ]
+    return table(MODES_HEADS[language], rows)
 
 
 PARAMETER_HEADS = {
@@ -279,12 +301,14 @@ def parts(language: str) -> dict[str, str]:
     return {
         "scenarios": scenarios(language),
         "presets": presets(language),
+        "modes": modes(language),
         "stages": stages(language),
         "parameters": parameters_page(language),
         "formats": formats(language),
         "programs": programs(data("programs.json"), language),
         "clients": clients(data("clients.json"), language),
         "matrix": matrix(data("matrix.json"), language),
+        "evaluation": evaluation(data("modes/numbers.json"), language),
         **tables.all_tables(data("study/numbers.json"), language),
         **report_tables(language),
         **automata_tables(language),
