@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from transformers import PretrainedConfig
 
 import temperament
 from temperament import Catalogue, Preset, Run
+from temperament.batch import process as processing
 from temperament.plan import decode, encode, split_preset
 from temperament.plan.targets import VLLM
 from temperament.plan.wire import KEY
@@ -18,6 +22,8 @@ from temperament.presets import as_preset
 from temperament.presets.resolve import OnePreset, resolve
 from temperament.server.admission import Admission
 from temperament.server.endpoints import ENDPOINTS
+from temperament.studio import local
+from tests.small_tokenizers import byte_level
 
 QWEN, DEEPSEEK = "Qwen/Qwen3-8B", "deepseek-ai/DeepSeek-V3"
 SHIPPED = Catalogue.load(environment=False)
@@ -233,7 +239,63 @@ def of_generate(case: Layers) -> Preset:
 
 def of_run(case: Layers) -> Preset:
     """What a decoding loop of one's own runs."""
-    return Run(resolved(case), rows=1, catalogue=SHIPPED).presets[0]
+    return Run(resolved(case), prompt_ids=[[1]], catalogue=SHIPPED).presets[0]
+
+
+def of_process(case: Layers) -> Preset:
+    """What one step of a decoding loop of one's own runs."""
+
+    def step() -> None:
+        ids = {"prompt_ids": [[1]], "output_ids": [[2]]}
+        temperament.process(torch.zeros(1, 8), resolved(case), catalogue=SHIPPED, **ids)
+
+    return run_of(processing, step)
+
+
+def of_studio(case: Layers) -> Preset:
+    """What the studio draws a text with on local weights."""
+    defaults = as_preset(case.model_values, Catalogue({}))
+    source = local.LocalModel("flat", FlatModel(), tokenizer(), defaults)
+    preset = as_preset(on_top(case), SHIPPED.for_model(case.model))
+
+    async def draw() -> None:
+        async for _ in source.generate([1], preset, seed=1, max_tokens=1):
+            pass
+
+    return run_of(local, lambda: asyncio.run(draw()))
+
+
+class FlatModel:
+    """A model to which all tokens are equally likely."""
+
+    device = torch.device("cpu")
+    generation_config = SimpleNamespace(eos_token_id=None)
+
+    def __call__(self, **_: Any) -> Any:
+        return SimpleNamespace(logits=torch.zeros(1, 1, 8), past_key_values=None)
+
+
+@cache
+def tokenizer() -> Any:
+    """A small tokenizer."""
+    return byte_level()
+
+
+def run_of(module: Any, act: Callable[[], object]) -> Preset:
+    """The preset of the `Run` that a module creates."""
+    created: list[Run] = []
+
+    class Kept(Run):
+        """A run that can be looked at afterwards."""
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            created.append(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "Run", Kept)
+        act()
+    return created[0].presets[0]
 
 
 def of_wire(case: Layers) -> Preset:
@@ -257,6 +319,9 @@ def resolved(case: Layers) -> Preset:
     return resolve(case.preset, catalogue, fields=case.fields, model_values=below)
 
 
+WAYS = [of_server, of_offline, of_generate, of_run, of_process, of_studio, of_wire]
+
+
 def test_the_values(layers: Layers) -> None:
     """`resolve` gives each mode the values and the order that the layers say."""
     preset = resolved(layers)
@@ -265,7 +330,7 @@ def test_the_values(layers: Layers) -> None:
     assert layers.order == preset.order
 
 
-@pytest.mark.parametrize("way", [of_server, of_offline, of_generate, of_run, of_wire])
+@pytest.mark.parametrize("way", WAYS)
 def test_each_way_in_samples_alike(layers: Layers, way: Any) -> None:
     """Chains (values and order), the first mode and the rules are those that `resolve` gives."""
     expected, actual = resolved(layers), way(layers)
