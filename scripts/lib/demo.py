@@ -22,7 +22,8 @@ PRESETS = ["code", "math", "data", "chat", "translation", "creative"]
 PROMPTS = [
     "Write a Python function that returns the n-th Fibonacci number.",
     "Tell me a story about a lighthouse, in three sentences.",
-    "Translate into English: Le chat dort sur la pierre chaude.",
+    # The model knows no language but English.
+    "Translate into plain English: The feline reposes upon the sun-warmed stone.",
 ]
 # On a CPU bfloat16, which vLLM would choose, takes three times as long.
 ARGS = ["--served-model-name", "smollm2", "--max-model-len", "2048", "--dtype", "float32"]
