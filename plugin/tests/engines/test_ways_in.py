@@ -246,8 +246,8 @@ def of_process(case: Layers) -> Preset:
     """What one step of a decoding loop of one's own runs."""
 
     def step() -> None:
-        ids = {"prompt_ids": [[1]], "output_ids": [[2]]}
-        temperament.process(torch.zeros(1, 8), resolved(case), catalogue=SHIPPED, **ids)
+        logits, preset = torch.zeros(1, 8), resolved(case)
+        temperament.process(logits, preset, prompt_ids=[[1]], output_ids=[[2]], catalogue=SHIPPED)
 
     return run_of(processing, step)
 
