@@ -17,7 +17,7 @@ from temperament.batch.checking import check_inputs, check_logits
 from temperament.batch.checking import check_tokens as check_drawn
 from temperament.batch.request import check_tokenizer, request_of, seed_of, seed_or_new
 from temperament.batch.rows import Rows
-from temperament.plan.unseen import blind_without_ids
+from temperament.plan.unseen import blind_to_the_limit, blind_without_ids
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, Preset, Presets, as_presets
 from temperament.presets.token_ids import check_tokens
@@ -43,7 +43,8 @@ class Run:
     `Preset`. `rows` is needed only if there is neither a list of presets nor ids. `prompt_ids` and
     `output_ids` are a list of token ids for each row, or a [rows, length] tensor of integers; ids
     outside the vocabulary, such as a padding of -1, have no effect. Without `prompt_ids` a warning
-    names the stages that read the prompt. `seeds` has an integer for each row, which decides what
+    names the stages that read the prompt, and without a preset's `max_tokens` one that acts at this
+    limit alone. `seeds` has an integer for each row, which decides what
     stages draw at random; without it the preset's seed does, or a new random one for each row, as
     for -1. `tokenizer` is needed by stages and modes that match texts.
 
@@ -68,6 +69,8 @@ class Run:
         )
         inputs = check_inputs(len(self.presets), per_row, rows, prompt_ids, output_ids, seeds)
         if prompt_ids is None and (blind := blind_without_ids(self.presets)):
+            warnings.warn(blind, stacklevel=_outside())
+        if blind := blind_to_the_limit(self.presets):
             warnings.warn(blind, stacklevel=_outside())
         check_tokenizer(self.presets, tokenizer)
         vocabulary = None if tokenizer is None else TokenBytes.of(tokenizer)

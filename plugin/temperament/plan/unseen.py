@@ -1,4 +1,4 @@
-"""Which stages of a preset read tokens that aren't known.
+"""Which stages of a preset read tokens, or a limit, that aren't known.
 
 A prompt that comes as embeddings has no token ids, and a decoding loop may not pass on its prompts
 or its output. Such a stage then works on what is known, and a warning names it.
@@ -22,6 +22,8 @@ READ_THE_PROMPT = frozenset(
     }
 )
 
+ACT_AT_THE_LIMIT = frozenset({"forced_eos_token_id"})
+
 
 def blind_to_embeddings(preset: Preset, field: str) -> str:
     """Returns a warning with the stages that read the prompt, "" if none does.
@@ -44,6 +46,14 @@ def blind_without_ids(presets: Iterable[Preset], *, output: bool = False) -> str
     if output:
         return f"{blind}: can't see the text so far: no output_ids ([] for a row without any)"
     return f"{blind}: can't see the prompts: no prompt_ids ([] for a row without a prompt)"
+
+
+def blind_to_the_limit(presets: Iterable[Preset]) -> str:
+    """Returns a warning with the stages that act at `max_tokens` alone, "" if all know it."""
+    unlimited = (preset for preset in presets if "max_tokens" not in preset.generation)
+    names = {name for p in unlimited for chain in p.chains.values() for name in chain.names}
+    blind = ", ".join(sorted(names & ACT_AT_THE_LIMIT))
+    return f"{blind}: never acts: the preset sets no max_tokens" if blind else ""
 
 
 def _readers(preset: Preset) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,10 @@ class LocalModel:
         refuse_unbound([preset])
         _refuse_unsupported(preset)
         ends = frozenset(preset.generation.get("eos_token_id", self._ends))
+        layered = preset.over_model(self.defaults)
+        limited = {**layered.generation, "max_tokens": max_tokens}
         run = Run(
-            preset.over_model(self.defaults),
+            replace(layered, generation=limited),
             prompt_ids=[ids],
             seeds=[seed],
             tokenizer=self.tokenizer,

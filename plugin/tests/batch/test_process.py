@@ -364,6 +364,12 @@ class TestWithoutIds:
             ([{**MODES, "start": "auto"}], {}, [f"no_repeat_ngram_size, start: auto: {PROMPT}"]),
             ([PENALTY], {"prompt_ids": [[]]}, []),
             ([{"presence_penalty": 1, "top_k": 5}], {}, []),
+            (
+                [{"forced_eos_token_id": 2}],
+                {},
+                ["forced_eos_token_id: never acts: the preset sets no max_tokens"],
+            ),
+            ([{"forced_eos_token_id": 2, "max_tokens": 9}], {}, []),
         ],
     )
     def test_a_run(self, presets: list[Any], ids: Any, expected: list[str]) -> None:

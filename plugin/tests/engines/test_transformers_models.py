@@ -45,7 +45,7 @@ def text(model: Any, preset: Any, settings: dict[str, Any], **arguments: Any) ->
     )
     preset = {"temperature": 0, **preset}
     kwargs = generate_kwargs(preset, model=model, catalogue=NOTHING)
-    done = model.generate(PROMPT, **kwargs, **{"max_new_tokens": NEW, **arguments})
+    done = model.generate(PROMPT, **{"max_new_tokens": NEW, **kwargs, **arguments})
     tokens: list[int] = done[0, PROMPT.shape[1] :].tolist()
     return tokens
 
@@ -96,6 +96,26 @@ class TestOverriding:
         other = text(llama, {}, {"no_repeat_ngram_size": 1, "suppress_tokens": [3]})
 
         assert other == text(llama, {"suppress_tokens": [3]}, settings)
+
+    def test_another_end_at_the_limit(self, llama: Any, plain: list[int]) -> None:
+        """A preset's forced end wins, and comes where `generate` ends or at its `max_tokens`."""
+        settings = {"forced_eos_token_id": 5}
+
+        assert [*plain[:-1], 6] == text(llama, {"forced_eos_token_id": 6}, settings)
+        limited = {"forced_eos_token_id": 6, "max_tokens": 4}
+        assert [*plain[:3], 6] == text(llama, limited, settings)
+
+    def test_ends_that_differ(self, llama: Any) -> None:
+        """Rows with different forced ends need `max_tokens`: `generate` has one for all."""
+        presets: list[Any] = [{"forced_eos_token_id": 6}, {"forced_eos_token_id": 7}]
+        with pytest.raises(EngineError, match="max_tokens in the presets") as error:
+            generate_kwargs(presets, model=llama, catalogue=NOTHING)
+        assert ["forced_eos_token_id"] == [problem.path for problem in error.value.problems]
+        limited = [{**preset, "max_tokens": 4, "temperature": 0} for preset in presets]
+        kwargs = generate_kwargs(limited, model=llama, catalogue=NOTHING)
+        done = llama.generate(PROMPT.repeat(2, 1), **kwargs)
+
+        assert [6, 7] == done[:, -1].tolist()
 
     def test_one_row_overrides(self, llama: Any, plain: list[int]) -> None:
         """In a batch the model's value stays in force for the rows that don't set the field."""

@@ -61,6 +61,13 @@ def test_a_text_ends_at_the_limit(generate: Any) -> None:
     assert [0] * 6 == generate(preset(temperature=0))
 
 
+def test_the_last_token_is_forced_at_the_limit(generate: Any) -> None:
+    """The limit that the caller sets is the one that `forced_eos_token_id` waits for."""
+    drawn = generate(preset(temperature=0, forced_eos_token_id=(4,)))
+
+    assert [0, 0, 0, 0, 0, 4] == drawn
+
+
 def test_a_text_ends_at_the_models_end_token(generate: Any) -> None:
     """The end token is the text's last."""
     assert [0] == generate(preset(temperature=0), end=0)

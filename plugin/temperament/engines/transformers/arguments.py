@@ -212,6 +212,10 @@ def generation_arguments(
             kwargs[route.where] = _argument(field, values[0])
             if field in _NEED_TOKENIZER:
                 kwargs["tokenizer"] = tokenizer
+    forced, problem = _forced_at_the_limit(presets)
+    kwargs.update(forced)
+    if problem is not None:
+        problems.append(problem)
     problems += _set_up_assistant(presets, kwargs, model)
     problems += _unseen_drafts(presets, kwargs)
     if kwargs.get("cache_implementation") == "paged":
@@ -268,6 +272,27 @@ def _encoder_fields(presets: Sequence[Preset]) -> tuple[list[Preset], dict[str, 
     if problems:
         raise EngineError(problems)
     return [without_the_source(preset) for preset in presets], fields
+
+
+def _forced_at_the_limit(presets: Sequence[Preset]) -> tuple[dict[str, Any], Problem | None]:
+    """Returns `forced_eos_token_id` as an argument, where only `generate` knows its limit.
+
+    The stage reads `max_tokens`. Without it Transformers' own processor gets the tokens, with the
+    same ones for all rows of a call; otherwise they are a problem.
+    """
+    field = "forced_eos_token_id"
+    if all("max_tokens" in preset.generation for preset in presets):
+        return {}, None
+    chains = [chain for preset in presets for chain in preset.chains.values()]
+    values = [chain.values.get(field, ()) for chain in chains]
+    if any(value != values[0] for value in values):
+        message = (
+            "differs between the presets or modes of one call; a logits processor isn't told where"
+            " generate ends"
+        )
+        allowed = "max_tokens in the presets, the same in all, or one call for each"
+        return {}, Problem(WHERE, field, message, shown(values), allowed)
+    return ({field: list(values[0])} if values[0] else {}), None
 
 
 def _unseen_drafts(presets: Sequence[Preset], kwargs: Mapping[str, Any]) -> list[Problem]:
