@@ -52,6 +52,7 @@ NAMES = {
     "google/gemma-3-270m-it": "gemma-3",
     "google/gemma-4-E4B-it": "gemma-4",
     "meta-llama/Llama-3.3-70B-Instruct": "llama-3",
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct": "llama-4",
     "meta-llama/Meta-Llama-3-8B-Instruct": "llama-3",
     "mistralai/Mistral-Small-3.2-24B-Instruct-2506": "mistral-small-3",
     "mistralai/Magistral-Small-2509": "magistral",

@@ -99,10 +99,17 @@ class TestModels:
         assert not plan.residual
         assert list(preset.never) == warnings(preset)
 
-    def test_a_format_without_marks(self) -> None:
+    @pytest.mark.parametrize(
+        "model",
+        [
+            "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+            Facts("x", marks={"tool_call": formats()["tool_call"]["llama4_pythonic"]}),
+        ],
+        ids=["by its name", "by a parser"],
+    )
+    def test_a_format_without_marks(self, model: str | Facts) -> None:
         """The reason stands in the preset's warning."""
-        marks = {"tool_call": formats()["tool_call"]["llama4_pythonic"]}
-        preset = SHIPPED.for_model(Facts("x", marks=marks))["agent"]
+        preset = SHIPPED.for_model(model)["agent"]
 
         assert (
             "never switches on tool_call.start: a call is Python in square brackets, which a text"
