@@ -33,28 +33,28 @@ def _token_of(entries, at, count):
 
 
 @triton.jit
-def _matched(entries, entry, counts, prefixes, tokens, first, last):
+def _matched(entries, entry, counts, prefixes, text):
     """Whether the row's tokens end with each entry's prefix."""
     length = tl.load(entries + entry * FIELDS + LENGTH, mask=counts, other=0)
     prefix = prefixes + tl.load(entries + entry * FIELDS + PREFIX, mask=counts, other=0)
-    matched = counts & (last - length >= first)
+    matched = counts & (text.last - length >= text.first)
     for number in range(tl.max(length, 0)):
         inside = matched & (number < length)
         wanted = tl.load(prefix + number, mask=inside, other=0)
-        token = tl.load(tokens + (last - length + number), mask=inside, other=0)
+        token = tl.load(text.tokens + (text.last - length + number), mask=inside, other=0)
         matched = matched & ((number >= length) | (token == wanted))
     return matched
 
 
 @triton.jit
 def change_listed(
-    op, logits, vocabulary, entries, count, prefixes, tokens, first, last, generated, number,
-    before, BLOCK: tl.constexpr,
-):  # fmt: skip
+    op, logits, vocabulary, entries, count, prefixes, text, number, before, BLOCK: tl.constexpr
+):
     """Adds the listed numbers, or removes the listed tokens."""
     lanes = tl.arange(0, BLOCK)
     active = tl.full((), 1, tl.int32)
     growth = tl.full((), 0.0, tl.float64)
+    generated = text.last - text.middle
     if op == BEGIN_SUPPRESS:
         active = (generated == 0).to(tl.int32)
     elif op == MIN_NEW_TOKENS:
@@ -83,7 +83,7 @@ def change_listed(
         else:
             for more in range(tl.max(run, 0)):
                 counts = more < run
-                matched = _matched(entries, at + more, counts, prefixes, tokens, first, last)
+                matched = _matched(entries, at + more, counts, prefixes, text)
                 bits = tl.load(entries + (at + more) * FIELDS + VALUE, mask=counts, other=0)
                 added = changed + bits.to(tl.float32, bitcast=True)
                 if op >= SUPPRESS:

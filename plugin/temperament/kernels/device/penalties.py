@@ -5,6 +5,8 @@ occurrence before one writes, and each occurrence writes the same number, so the
 matter; counts are sums and maxima of integers, which don't depend on an order either.
 """
 
+from typing import NamedTuple
+
 import triton
 import triton.language as tl
 
@@ -47,44 +49,61 @@ def _windowed(start, end, window):
     return tl.where(window > 0, tl.maximum(end - window, start), start)
 
 
+class Continuing(NamedTuple):
+    """Which tokens DRY penalizes: those that continue a match, but for some."""
+
+    # [positions] each: the length of the match that ends there; 1 where a breaker would end
+    lengths: tl.tensor
+    completes: tl.tensor
+    # whether there are breakers
+    breaks: tl.tensor
+    # the first position that counts, the most that a match has, and the least
+    start: tl.tensor
+    most: tl.tensor
+    least: tl.tensor
+    # the `width` entries of a list whose tokens aren't penalized
+    spared: tl.tensor
+    width: tl.tensor
+
+
 @triton.jit
-def _match(lengths, completes, breaks, at, start, since, allowed, inside):
+def _match(dry, at, inside):
     """The length of the match that the token at each position continues, and which counts."""
-    length = tl.load(lengths + at - 1, mask=inside & (at > 0), other=0).to(tl.int64)
-    long = inside & (length >= allowed)
-    length = tl.minimum(tl.minimum(length, at - start), since)
-    long = long & (length >= allowed)
-    if breaks != 0:
-        long = long & (tl.load(completes + at, mask=inside, other=0) == 0)
+    length = tl.load(dry.lengths + at - 1, mask=inside & (at > 0), other=0).to(tl.int64)
+    long = inside & (length >= dry.least)
+    length = tl.minimum(tl.minimum(length, at - dry.start), dry.most)
+    long = long & (length >= dry.least)
+    if dry.breaks != 0:
+        long = long & (tl.load(dry.completes + at, mask=inside, other=0) == 0)
     return length, long
 
 
 @triton.jit
-def _changed(
-    op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed, spared,
-    width,
-):  # fmt: skip
+def _changed(op, tokens, at, end, vocabulary, dry):
     """The token at each position, DRY's match that it continues, and whether it is penalized."""
     token, counts = _tokens(tokens, at, end, vocabulary)
     length = tl.zeros(at.shape, tl.int64)
     if op == DRY:
-        length, counts = _match(lengths, completes, breaks, at, start, since, allowed, counts)
-        for number in range(width):
-            counts = counts & (token != tl.load(spared + number * FIELDS + TOKEN))
+        length, counts = _match(dry, at, counts)
+        for number in range(dry.width):
+            counts = counts & (token != tl.load(dry.spared + number * FIELDS + TOKEN))
     return token, length, counts
 
 
 @triton.jit
 def penalize(
-    op, logits, vocabulary, tokens, first, middle, last, lengths, broken, completes, breaks,
-    spared, width, number, before, counts, BLOCK: tl.constexpr,
+    op, logits, vocabulary, text, lengths, broken, completes, breaks, spared, width, number, before,
+    counts, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Runs one penalty; `counts` ([vocabulary]) is 0, and so again.
 
     DRY does nothing to the `width` tokens that are listed in `spared`.
     """
     lanes = tl.arange(0, BLOCK)
-    start = middle
+    tokens = text.tokens
+    first = text.first
+    last = text.last
+    start = text.middle
     end = last
     penalty = tl.full((), 1.0, tl.float32)
     loss = tl.full((), 0.0, tl.float32)
@@ -95,7 +114,7 @@ def penalize(
     counted = ((op == FREQUENCY) | (op == DRY)).to(tl.int32)
     if op == ENCODER_REPETITION:
         start = first
-        end = middle
+        end = text.middle
         penalty = tl.div_rn(penalty, tl.load(number + N_ENCODER).to(tl.float32))
     elif op == REPETITION:
         start = _windowed(first, last, tl.load(number + N_RANGE).to(tl.int64))
@@ -111,14 +130,12 @@ def penalize(
         base = tl.log(tl.load(number + N_BASE))
         multiplier = tl.load(number + N_MULTIPLIER)
 
+    dry = Continuing(lengths, completes, breaks, start, since, allowed, spared, width)
     if counted != 0:
         # how often a token occurs; or the longest match that it continues, beyond `allowed`
         for position in range(start, end, BLOCK):
             at = position + lanes
-            token, length, counts_here = _changed(
-                op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
-                spared, width,
-            )  # fmt: skip
+            token, length, counts_here = _changed(op, tokens, at, end, vocabulary, dry)
             if op == FREQUENCY:
                 tl.atomic_add(counts + token, 1, mask=counts_here, sem="relaxed")
             else:
@@ -128,10 +145,7 @@ def penalize(
 
     for position in range(start, end, BLOCK):
         at = position + lanes
-        token, _length, counts_here = _changed(
-            op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
-            spared, width,
-        )  # fmt: skip
+        token, _length, counts_here = _changed(op, tokens, at, end, vocabulary, dry)
         x = tl.load(logits + token, mask=counts_here, other=0.0)
         times = tl.full([BLOCK], 1, tl.int32)
         if counted != 0:
@@ -151,10 +165,7 @@ def penalize(
 
     for position in range(start, end, BLOCK):
         at = position + lanes
-        token, _length, counts_here = _changed(
-            op, tokens, at, end, vocabulary, lengths, completes, breaks, start, since, allowed,
-            spared, width,
-        )  # fmt: skip
+        token, _length, counts_here = _changed(op, tokens, at, end, vocabulary, dry)
         changed = tl.load(before + at, mask=counts_here, other=0.0)
         tl.store(logits + token, changed, mask=counts_here)
         if counted != 0:
@@ -171,17 +182,16 @@ def _repeats(tokens, at, end, vocabulary, lengths, least):
 
 
 @triton.jit
-def ban_repeats(
-    op, logits, vocabulary, tokens, first, middle, last, lengths, number, before,
-    BLOCK: tl.constexpr,
-):  # fmt: skip
+def ban_repeats(op, logits, vocabulary, text, lengths, number, before, BLOCK: tl.constexpr):
     """Removes the tokens that followed the last n - 1 tokens before."""
+    tokens = text.tokens
+    first = text.first
     lanes = tl.arange(0, BLOCK)
     least = tl.load(number + N_NO_REPEAT).to(tl.int32) - 1
-    end = last
+    end = text.last
     if op == ENCODER_NO_REPEAT:
         least = tl.load(number + N_ENCODER_NO_REPEAT).to(tl.int32) - 1
-        end = tl.minimum(middle, last)
+        end = tl.minimum(text.middle, end)
     for position in range(first, end, BLOCK):
         at = position + lanes
         token, banned = _repeats(tokens, at, end, vocabulary, lengths, least)

@@ -6,7 +6,7 @@ They are the first operations of a chain. The specification is `temperament.ops`
 import triton
 import triton.language as tl
 
-from temperament.kernels.device.automata import ban_texts, find_breakers
+from temperament.kernels.device.automata import Automata, ban_texts, find_breakers
 from temperament.kernels.device.lists import change_listed, keep_listed, keep_token, make_valid
 from temperament.kernels.device.opcodes import (
     ALLOWED,
@@ -39,6 +39,7 @@ from temperament.kernels.device.opcodes import (
     VALID,
 )
 from temperament.kernels.device.penalties import ban_repeats, penalize
+from temperament.kernels.device.text import Text
 
 
 @triton.jit
@@ -144,6 +145,8 @@ def run_biases(
     middle = tl.load(prompt_ends + row)
     last = tl.load(ends + row)
     generated = last - middle
+    text = Text(tokens, first, middle, last)
+    automata = Automata(sets, offsets, keys, plain, other, hits, other_hits, size)
     step = 0
     op = tl.load(program)
     while op >= ON_SOME:
@@ -154,9 +157,8 @@ def run_biases(
             listed = entries + begin * FIELDS
             if op < ALLOWED:
                 change_listed(
-                    op, logits, vocabulary, listed, count, prefixes, tokens, first, last,
-                    generated, number, before, BLOCK,
-                )  # fmt: skip
+                    op, logits, vocabulary, listed, count, prefixes, text, number, before, BLOCK
+                )
             elif (op == ALLOWED) | (generated == tl.load(number + N_LIMIT).to(tl.int64) - 1):
                 keep_listed(op, logits, vocabulary, listed, count, before, BLOCK)
         elif op == FORCED_FIRST:
@@ -167,15 +169,10 @@ def run_biases(
             make_valid(logits, vocabulary, BLOCK)
         elif op == BANNED_TEXTS:
             if banned_window >= 0:
-                ban_texts(
-                    logits, vocabulary, tokens, middle, last, banned_window,
-                    tl.load(banned_roots + place), counts, sets, offsets, keys, plain, other, hits,
-                    other_hits, size, BLOCK,
-                )  # fmt: skip
+                root = tl.load(banned_roots + place)
+                ban_texts(automata, logits, vocabulary, text, banned_window, root, counts, BLOCK)
         elif op >= NO_REPEAT:
-            ban_repeats(
-                op, logits, vocabulary, tokens, first, middle, last, lengths, number, before, BLOCK
-            )
+            ban_repeats(op, logits, vocabulary, text, lengths, number, before, BLOCK)
         else:
             broken = tl.full((), -1, tl.int64)
             ends_start = list_starts + place * (LISTS + 1) + L_ENDS
@@ -184,12 +181,10 @@ def run_biases(
             if tl.load(number + N_PROTECT_ENDS) == 0.0:
                 spared = spared * 0
             if (op == DRY) & (breaker_window >= 0):
-                broken = find_breakers(
-                    tokens, first, last, breaker_window, tl.load(breaker_roots + place), completes,
-                    sets, offsets, keys, plain, other, hits, other_hits, size, BLOCK,
-                )  # fmt: skip
+                root = tl.load(breaker_roots + place)
+                broken = find_breakers(automata, text, breaker_window, root, completes, BLOCK)
             penalize(
-                op, logits, vocabulary, tokens, first, middle, last, lengths, broken, completes,
+                op, logits, vocabulary, text, lengths, broken, completes,
                 (breaker_window >= 0).to(tl.int32), entries + begin * FIELDS, spared, number,
                 before, counts, BLOCK,
             )  # fmt: skip
