@@ -56,7 +56,10 @@ def test_what_is_claimed_was_run(matrix: ModuleType) -> None:
 def test_it_goes_on_where_it_ended(
     matrix: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cell that passed isn't run again; one that failed or lacks a check is, alone."""
+    """A cell that passed isn't run again; one that failed or lacks a check is, alone.
+
+    With `--again` those that `--only` names are run again, and the others keep their results.
+    """
     installed: list[str] = []
     ran: list[list[str]] = []
 
@@ -82,12 +85,18 @@ def test_it_goes_on_where_it_ended(
     monkeypatch.setattr(sys, "argv", [*arguments, ""])
     second = matrix.main()
     kept = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
+    until_now = len(installed)
+    monkeypatch.setattr(sys, "argv", [*arguments, "python3.12", "--again"])
+    matrix.main()
+    in_the_end = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
 
     names = [cell.name for cell in matrix.CELLS]
     assert (1, 0) == (first, second)
     assert [cell.name for cell in matrix.CELLS if cell.python == "3.11"] == some
     assert {"install": "failed: no such wheel"} == before[some[1]]["checks"]
-    assert [name for name in names if name not in some[2:]] == installed[len(some) :]
+    assert [name for name in names if name not in some[2:]] == installed[len(some) : until_now]
+    assert [name for name in names if "python3.12" in name] == installed[until_now:]
+    assert kept == in_the_end
     assert names == list(kept)
     assert {"unit": "ok: 12 passed", "generate": "ok", "serve": "ok"} == kept[some[0]]["checks"]
     [too_old] = [one for one in kept.values() if one["fails"]]

@@ -223,6 +223,13 @@ def finished(cell: Cell, results: dict[str, dict[str, object]]) -> bool:
     return not any(str(result).startswith("failed") for result in checks.values())
 
 
+def to_run(results: dict[str, dict[str, object]], only: str, *, again: bool) -> list[Cell]:
+    """The cells whose name contains `only`; without `again` those that haven't succeeded yet."""
+    return [
+        cell for cell in CELLS if only in cell.name and (again or not finished(cell, results))
+    ]
+
+
 def save(results: dict[str, dict[str, object]]) -> None:
     """Writes the results in the order of `CELLS`."""
     ordered = {cell.name: results[cell.name] for cell in CELLS if cell.name in results}
@@ -252,7 +259,7 @@ def main() -> int:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "temperament")
     options = parser("matrix", __doc__)
     options.add_argument("--only", default="", help="the cells whose name has this in it")
-    options.add_argument("--again", action="store_true", help="forget earlier results")
+    options.add_argument("--again", action="store_true", help="also what succeeded before")
     options.add_argument("--quick", action="store_true", help="this environment alone")
     options.add_argument("--plan", action="store_true", help="print what would run, and end")
     options.add_argument("--keep", action="store_true", help="leave the environments on the disk")
@@ -263,8 +270,8 @@ def main() -> int:
     cache = chosen.cache.absolute()
     if chosen.quick:
         return quick(cache)
-    results = {} if chosen.again else load()
-    cells = [cell for cell in CELLS if chosen.only in cell.name and not finished(cell, results)]
+    results = load()
+    cells = to_run(results, chosen.only, again=chosen.again)
     if chosen.plan:
         for cell in cells:
             print(f"{cell.name}: {', '.join(cell.checks)}")
