@@ -27,7 +27,7 @@ V1_ARGS = [
 V2_ARGS = [*V1_ARGS, "--served-model-name", "tiny"]
 
 SERVERS: dict[str, Callable[[], Server]] = {
-    "v1_server": lambda: Server(model_path("smollm2"), "v1", V1_ARGS, env=ON_SHARED_CORES),
+    "v1_server": lambda: Server(model_path("shallow"), "v1", V1_ARGS, env=ON_SHARED_CORES),
     "v2_server": lambda: Server(model_path("tiny"), "v2", V2_ARGS, env=ON_SHARED_CORES),
 }
 # Files of few tests that take long. They begin first, so that no worker has to wait at the end.

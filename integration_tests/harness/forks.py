@@ -5,8 +5,8 @@ the engine's process from nothing. With some thirty servers in the tests that is
 hour. So a session of pytest imports vLLM once for each model runner, here, and `vllm serve` begins
 in a fork of that process, at the entry point of its console script. The engine's process begins in
 another fork: `multiprocessing.set_executable` names `relay.py` in place of Python. All that comes
-after the imports is as in a terminal. The demo, `temperament serve` and `temperament compare`
-are tested without this.
+after the imports is as in a terminal. `temperament serve` and `temperament compare` are tested
+without this.
 
     python -m integration_tests.harness.forks SOCKET
 """

