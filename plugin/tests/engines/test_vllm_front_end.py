@@ -95,8 +95,11 @@ class TestAround:
         front_end.check(config(playground=True), arguments, environment)
         front_end.check(SimpleNamespace(additional_config={}), arguments, environment)
 
-        line = f"temperament: {start} reads no presets: a request that names one is sampled"
-        assert [f"{line} without it."] * 2 == log.messages
+        line = (
+            f"temperament: {start} reads no presets: one in a request's body has no effect, "
+            "one in vllm_xargs ends its texts."
+        )
+        assert [line] * 2 == log.messages
 
 
 @pytest.mark.parametrize(("arguments", "environment"), READS_PRESETS.values(), ids=READS_PRESETS)

@@ -87,7 +87,8 @@ def check(
         raise EngineError(problems)
     if start and not batch:
         logger.warning(
-            "temperament: %s reads no presets: a request that names one is sampled without it.",
+            "temperament: %s reads no presets: one in a request's body has no effect, one in "
+            "vllm_xargs ends its texts.",
             start,
         )
 
