@@ -71,7 +71,7 @@ def greedy(v1_server: Server) -> Callable[..., str]:
 def run(command: str, cwd: Path, **env: str) -> str:
     """What a line of shell prints, with the test's model in it."""
     command = command.replace("MODEL", "smollm2")
-    path = os.pathsep.join([*forks.programs("v1"), str(BIN), os.environ["PATH"]])
+    path = os.pathsep.join([*forks.programs("v1"), str(BIN), str(CLIENTS), os.environ["PATH"]])
     done = subprocess.run(
         command, shell=True, cwd=cwd, env=environment() | {"PATH": path, **env}, text=True,
         capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=300,

@@ -21,10 +21,10 @@ STEPS = 6
 
 
 @pytest.fixture(scope="module", params=["v1", "v2"])
-def report(request: pytest.FixtureRequest, smollm2_path: Path, tiny_path: Path) -> Report:
+def report(request: pytest.FixtureRequest, shallow_path: Path, tiny_path: Path) -> Report:
     """A real model on the V1 runner, and a tiny one on V2."""
     runner: Runner = request.param
-    return mixed_batch.run(runner, {"v1": smollm2_path, "v2": tiny_path}[runner], copies=1)
+    return mixed_batch.run(runner, {"v1": shallow_path, "v2": tiny_path}[runner], copies=1)
 
 
 class TestMixedBatch:

@@ -169,14 +169,14 @@ PLAYGROUND = "temperament playground --model DIR"  # test_playground.py runs it
 
 @pytest.mark.parametrize("command", [line for line in LOOKING if line != PLAYGROUND])
 def test_the_commands_that_look(
-    command: str, folder: Path, smollm2_path: Path, v1_server: Server
+    command: str, folder: Path, shallow_path: Path, v1_server: Server
 ) -> None:
     """With a model's folder and a server's address, each command succeeds and prints something.
 
     The texts of `compare` are shorter and fewer here than by default.
     """
     (folder / "prompts.txt").write_text("Once upon a time\n", encoding="utf-8")
-    command = command.replace("DIR", str(smollm2_path))
+    command = command.replace("DIR", str(shallow_path))
     command += " --max-tokens 8 --samples 2" if " compare " in command else ""
     command = command.replace("http://localhost:8000", v1_server.url)
     done = shell(command, folder, first=forks.programs("v1"))  # where torch is imported already

@@ -205,9 +205,9 @@ def ask_all(server: Server, path: Path, model: str) -> Answers:
 
 
 @pytest.fixture(scope="module")
-def v1_answers(v1_server: Server, smollm2_path: Path) -> Answers:
+def v1_answers(v1_server: Server, shallow_path: Path) -> Answers:
     """The V1 runner's answers to all cases."""
-    return ask_all(v1_server, smollm2_path, "smollm2")
+    return ask_all(v1_server, shallow_path, "smollm2")
 
 
 @pytest.fixture(scope="module")

@@ -94,8 +94,11 @@ def shares(stage: Any) -> list[float]:
     return [math.nan if share is None else share for share in stage["probabilities"][:10]]
 
 
-def test_a_running_server_tells_the_same(local: Any, presets: Path, v1_server: Server) -> None:
+def test_a_running_server_tells_the_same(
+    presets: Path, shallow_path: Path, v1_server: Server
+) -> None:
     """The server's logits give the same numbers, tokens' names and all."""
+    local = inspect(presets, "--model", shallow_path)
     served = inspect(presets, "--server", v1_server.url)
 
     assert local["prompt_ids"] == served["prompt_ids"]
@@ -136,10 +139,11 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
     """Greedy texts of a prompt are equal, those at temperature 1.3 are not."""
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Once upon a time\nThe best way to\n", encoding="utf-8")
+    (tmp_path / "hot.yaml").write_text("temperature: 1.3\n", encoding="utf-8")
     compared = json.loads(
         command(
-            "compare", "code", "chat", "--server", v1_server.url, "--prompts", prompts,
-            "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
+            "--presets", tmp_path / "hot.yaml", "compare", "code", "hot",
+            "--server", v1_server.url, "--prompts", prompts, "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
         )
     )  # fmt: skip
     values = {
@@ -147,7 +151,7 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
         for name, measure in compared["measures"].items()
     }
 
-    assert ["code", "chat"] == [label.partition("@")[0] for label in compared["presets"]]
+    assert ["code", "hot"] == [label.partition("@")[0] for label in compared["presets"]]
     assert pytest.approx(1) == values["self-BLEU"][0]
     assert values["self-BLEU"][1] < 0.5
     assert values["distinct-2"][0] <= 0.5 < values["distinct-2"][1]

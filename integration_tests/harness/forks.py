@@ -53,7 +53,7 @@ MODULES = (
     "vllm.v1.engine.core",
 )
 # Console scripts that shells can start in a fork: those that import torch.
-SCRIPTS = ("lm_eval", "temperament", "vllm")
+SCRIPTS = ("temperament", "vllm")
 MOST_FILES = 250  # the kernel passes at most 253 in one message
 
 
