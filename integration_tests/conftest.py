@@ -28,6 +28,8 @@ V1_ARGS = [
 ]
 V2_ARGS = [*V1_ARGS, "--served-model-name", "tiny"]
 
+# `v1_server` says "smollm2" and runs its first four layers: the tests that use it look at requests
+# and answers, whose words don't count.
 SERVERS: dict[str, Callable[[], Server]] = {
     "v1_server": lambda: Server(model_path("shallow"), "v1", V1_ARGS, env=ON_SHARED_CORES),
     "v2_server": lambda: Server(model_path("tiny"), "v2", V2_ARGS, env=ON_SHARED_CORES),

@@ -143,7 +143,8 @@ def test_a_comparison(v1_server: Server, tmp_path: Path) -> None:
     compared = json.loads(
         command(
             "--presets", tmp_path / "hot.yaml", "compare", "code", "hot",
-            "--server", v1_server.url, "--prompts", prompts, "--samples", "2", "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
+            "--server", v1_server.url, "--prompts", prompts, "--samples", "2",
+            "--max-tokens", "24", "--json", "--png", tmp_path / "c.png",
         )
     )  # fmt: skip
     values = {

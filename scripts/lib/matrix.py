@@ -225,9 +225,7 @@ def finished(cell: Cell, results: dict[str, dict[str, object]]) -> bool:
 
 def to_run(results: dict[str, dict[str, object]], only: str, *, again: bool) -> list[Cell]:
     """The cells whose name contains `only`; without `again` those that haven't succeeded yet."""
-    return [
-        cell for cell in CELLS if only in cell.name and (again or not finished(cell, results))
-    ]
+    return [cell for cell in CELLS if only in cell.name and (again or not finished(cell, results))]
 
 
 def save(results: dict[str, dict[str, object]]) -> None:
