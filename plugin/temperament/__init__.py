@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from temperament.batch.host_chains import prepare
     from temperament.batch.process import Run, process
     from temperament.engines import transformers, vllm
     from temperament.errors import (
@@ -33,6 +34,7 @@ _HOME = {
     "RequestError": "temperament.errors",
     "Run": "temperament.batch.process",
     "TemperamentError": "temperament.errors",
+    "prepare": "temperament.batch.host_chains",
     "process": "temperament.batch.process",
 }
 _MODULES = {"transformers": "temperament.engines.transformers", "vllm": "temperament.engines.vllm"}
@@ -47,6 +49,7 @@ __all__ = [
     "RequestError",
     "Run",
     "TemperamentError",
+    "prepare",
     "process",
     "transformers",
     "vllm",

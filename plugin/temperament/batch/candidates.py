@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from temperament.batch.host_chains import finish, narrow, runs_compiled
 from temperament.batch.merge import Stages
 from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops.blocks import branches
@@ -80,8 +81,24 @@ def _ignores_ids(stage: str) -> bool:
 
 def run_on_candidates(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor:
     """Runs the steps on [n, vocab] float32 logits, in place; `run` runs a list of steps."""
-    if not branches(logits) or steps.width * LEAST_SHARE > logits.shape[1]:
+    vocabulary = logits.shape[1]
+    if not branches(logits) or steps.width * LEAST_SHARE > vocabulary:
         return run(run(logits, steps.opening), steps.rest)
+    numbers = steps.numbers if runs_compiled(vocabulary, steps.width) else None
+    if numbers is None:
+        return _run_ops(logits, steps, run)
+    narrowed = narrow(logits, numbers, steps.width)
+    left = torch.where(~narrowed.rows)[0]
+    if len(left):
+        by_ops = _run_ops(logits[left], _restrict_all(steps, left, len(logits)), run)
+    if numbers.p is not None:
+        finish(logits, narrowed, numbers)
+    else:
+        logits.scatter_(1, narrowed.tokens, run(narrowed.candidates, steps.rest))
+    return logits.index_copy_(0, left, by_ops) if len(left) else logits
+
+
+def _run_ops(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor:
     top = candidates(logits, steps.width)
     finite = top.values[:, 0].isfinite()
     values = run(top.values, steps.opening)
@@ -90,18 +107,28 @@ def run_on_candidates(logits: Tensor, steps: CandidateSteps, run: Run) -> Tensor
     kept = run(values, steps.rest)
     if not len(complete):
         return logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
-    both = [*steps.opening, *steps.rest]
-    on_all = run(logits[complete], [_restrict(step, complete, len(logits)) for step in both])
+    on_all = _restrict_all(steps, complete, len(logits))
+    whole = run(run(logits[complete], on_all.opening), on_all.rest)
     logits.fill_(-torch.inf).scatter_(1, top.tokens, kept)
-    return logits.index_copy_(0, complete, on_all)
+    return logits.index_copy_(0, complete, whole)
 
 
-def _restrict(step: BatchStep, chosen: Tensor, count: int) -> BatchStep:
-    """Returns the step for `chosen` ([n] int64) of `count` rows, as the only rows."""
+def _restrict_all(steps: CandidateSteps, chosen: Tensor, count: int) -> CandidateSteps:
+    opening, rest = (
+        [new for step in part if (new := _restrict(step, chosen, count)) is not None]
+        for part in (steps.opening, steps.rest)
+    )
+    return CandidateSteps(steps.width, None, opening, rest)
+
+
+def _restrict(step: BatchStep, chosen: Tensor, count: int) -> BatchStep | None:
+    """Returns the step for `chosen` ([n] int64) of `count` rows; None if it is for none of them."""
     new_row = torch.full((count,), -1)
     new_row[chosen] = torch.arange(len(chosen))
     rows = new_row if step.rows is None else new_row[step.rows]
     inside = torch.where(rows >= 0)[0]
+    if not len(inside):
+        return None
     columns = {
         name: column._replace(values=column.values[inside])
         for name, column in step.arguments.items()

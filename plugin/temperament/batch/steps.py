@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
+from temperament.batch.host_chains import Numbers, numbers_of
 from temperament.batch.ramp import Ramp
 from temperament.ops.automata import Texts
 from temperament.ops.inputs import Column, Ends, Sequences, Tokens
@@ -38,7 +40,7 @@ class BatchStep:
         return BY_NAME[self.stage].needs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CandidateSteps:
     """Stages that run on the candidates of some rows. Their steps' `rows` index these rows."""
 
@@ -50,3 +52,8 @@ class CandidateSteps:
     opening: Sequence[BatchStep]
     # the stages after top-k
     rest: Sequence[BatchStep]
+
+    @cached_property
+    def numbers(self) -> Numbers | None:
+        """Returns the parameters of the rows if the steps can run compiled."""
+        return numbers_of(self.opening, self.rest)

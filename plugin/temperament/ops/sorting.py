@@ -43,7 +43,7 @@ def descending(logits: Tensor, count: int, rows: Tensor | None = None) -> Tensor
         top.sort(axis=1)
         result[part] = top[:, ::-1]
 
-    _on_all_threads(sort, len(selected), array.shape[1])
+    on_all_threads(sort, len(selected), array.shape[1])
     return torch.from_numpy(result)
 
 
@@ -65,7 +65,7 @@ def places_of_largest(values: Tensor, count: int, *, ordered: bool = False) -> T
             found = np.take_along_axis(found, ascending[:, ::-1], 1)
         result[part] = found
 
-    _on_all_threads(find, rows, columns)
+    on_all_threads(find, rows, columns)
     return torch.from_numpy(result)
 
 
@@ -95,11 +95,11 @@ def ascending_(numbers: Tensor) -> Tensor:
     if not branches(numbers):
         return numbers.copy_(numbers.sort(dim=1).values)
     array = numbers.numpy()
-    _on_all_threads(lambda part: array[part].sort(axis=1), *array.shape)
+    on_all_threads(lambda part: array[part].sort(axis=1), *array.shape)
     return numbers
 
 
-def _on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
+def on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
     """Calls `work` with parts of the rows on as many threads as torch uses (NumPy uses one)."""
     if rows * columns < FEW:
         work(slice(0, rows))

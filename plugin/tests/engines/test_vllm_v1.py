@@ -11,6 +11,7 @@ import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 import temperament
+from temperament.engines.vllm import v1
 from temperament.engines.vllm.meter import Meter
 from temperament.engines.vllm.v1 import V1Batch
 from tests.engines.runners import (
@@ -165,3 +166,41 @@ def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
         for output in outputs:
             output.extend(runner.ids(1, 2))
         alone.accept(torch.tensor(outputs[0][-1:]))
+
+
+class TestStart:
+    """What a runner on a CPU does before its first request."""
+
+    def start(self, vocabulary: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Starts a batch."""
+        config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+        monkeypatch.setattr(config.model_config, "get_vocab_size", lambda: vocabulary)
+        V1Batch(config, torch.device("cpu"), Meter())
+
+    def test_chains_are_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Chains are compiled once, for vocabularies that are long enough for it."""
+        calls: list[int] = []
+
+        def note() -> bool:
+            calls.append(1)
+            return True
+
+        monkeypatch.setattr(v1, "prepare", note)
+        self.start(4095, monkeypatch)
+        self.start(4096, monkeypatch)
+
+        assert [1] == calls
+
+    def test_a_compiler_that_fails(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A compiler that doesn't fit the machine doesn't end the engine, and the log says so."""
+
+        def fail() -> bool:
+            raise RuntimeError("no such target")
+
+        monkeypatch.setattr(v1, "prepare", fail)
+        monkeypatch.setattr(v1.logger, "propagate", True)
+        self.start(4096, monkeypatch)
+
+        assert "no such target" in caplog.text

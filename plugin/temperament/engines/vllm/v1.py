@@ -15,6 +15,7 @@ from torch import Tensor
 from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
+from temperament.batch.host_chains import SHORTEST, prepare
 from temperament.batch.rows import Rows
 from temperament.engines.guard import Guard
 from temperament.engines.vllm import embeddings
@@ -43,7 +44,17 @@ class V1Batch:
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(logger, meter, self._give_up, self._restart)
+        if device.type == "cpu" and self._size >= SHORTEST:
+            self._compile()
         self._restart()
+
+    @staticmethod
+    def _compile() -> None:
+        """Compiles chains with top-k; where that fails, they run as torch operators."""
+        try:
+            prepare()
+        except Exception as error:  # of a compiler: it must not end the server
+            logger.warning("temperament: chains with top_k aren't compiled here: %r", error)
 
     def _restart(self) -> None:
         self.rows = Rows(self._slots, self._device, self._vocabulary)

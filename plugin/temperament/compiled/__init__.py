@@ -1,0 +1,1 @@
+"""Chains with top-k, compiled by numba for the CPU. `temperament.ops` is the specification."""
