@@ -24,6 +24,9 @@ docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the op
 part in the report, but in docs/benchmarks-gpu*.md, by scripts/generate_docs. modes, batching, host,
 ways and scale have none.
 
+TEMPERAMENT_KERNELS=off measures chains with top-k as torch operators, as where numba isn't
+installed.
+
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop
 over rows (as vLLM's adapter for per-request processors has), a compiled naive version, and

@@ -11,13 +11,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from temperament.batch.candidates import WIDTHS
+from temperament.batch.host_chains import SHORTEST, runs_compiled
+
 
 def header() -> dict[str, Any]:
-    """The machine, the instruction sets that torch and NumPy use on it, and the versions."""
+    """The machine, the instruction sets that torch and NumPy use on it, and the versions.
+
+    numba is among them if chains with top-k are compiled.
+    """
     versions = {}
     for name in ("torch", "numpy", "transformers", "vllm", "xllamacpp"):
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
+    if runs_compiled(SHORTEST, WIDTHS[0]):
+        versions["numba"] = version("numba")
     model = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -15,6 +15,8 @@ from scripts.lib.command import ROOT
 from torch import Tensor
 from tqdm import tqdm
 
+import temperament
+
 K, P, M = 50, 0.95, 0.05
 
 WORKS: dict[str, dict[str, Any]] = {
@@ -81,6 +83,8 @@ def cases(quick: bool) -> Iterator[tuple[str, str, str, int, int, Step]]:
 def run_ops(quick: bool, only: str) -> list[Cost]:
     """Measures every case, with a bar of progress."""
     costs: list[Cost] = []
+    if not quick:
+        temperament.prepare()
     chosen = [case for case in cases(quick) if re.search(only, " ".join(map(str, case[:-1])))]
     known: tuple[tuple[str, int, int], Tensor] | None = None
     bar = tqdm(chosen, unit="case", disable=None)
