@@ -165,9 +165,8 @@ class TestPreparing:
 
 def test_what_is_compiled_is_kept_where_a_folder_can_be_written() -> None:
     """Without a folder for numba's cache the functions are compiled without one."""
-    from temperament.compiled import chains
-
+    functions: Any = host_chains._compiled
     with patch("numba.core.caching.FunctionCache.__init__", side_effect=RuntimeError("no locator")):
-        compiled = chains._compiled(chains.int64)(lambda number: number + 1)
+        compiled = functions._compiled(functions.int64)(lambda number: number + 1)
 
     assert 3 == compiled(2)
