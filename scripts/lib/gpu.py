@@ -6,7 +6,8 @@ and in batches; a whole step runs while torch forbids to wait for the device; a 
 generates with a preset for each row. Then batches are timed, by events and by the host's clock:
 ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p.
 
-Takes --vllm: a folder with vLLM's package, for its kernel; --device cpu: runs all of it small,
+Takes --vllm: the folder in which vLLM's package lies, of which only some Python files are read
+(vLLM's requirements aren't needed); --device cpu: runs all of it small,
 under Triton's interpreter, to see whether it would run.
 Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed.
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 from scripts.lib.command import parser
 from scripts.lib.unchecked import do_without_pydantic
+from scripts.lib.vllm_kernel import load
 
 SECONDS = 330.0  # after which nothing is begun
 VOCABULARIES: tuple[int, ...] = (151_936, 262_144)
@@ -324,7 +326,8 @@ def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
         os.environ[SWITCH] = "on" if on_gpu() else "interpret"
     found["transformers"] = attempt(lambda: clocked(transformers_chain(x, place)))
     if vllm is not None:
-        found["vllm"] = attempt(lambda: clocked(vllm_chain(x, place, vllm)))
+        folder = vllm
+        found["vllm"] = attempt(lambda: clocked(vllm_chain(x, place, folder)))
     return found
 
 
@@ -349,12 +352,10 @@ def vllm_chain(x: Any, place: Any, folder: Path) -> Callable[[], Any]:
     """Returns a step of vLLM's own kernel for top-k 50 and top-p 0.95."""
     import torch
 
-    sys.path.insert(0, str(folder))
-    from vllm.v1.sample.ops.topk_topp_triton import apply_top_k_top_p_triton
-
+    apply_top_k_top_p = load(folder)
     k = torch.full((len(x),), 50, dtype=torch.int32, device=DEVICE["name"])
     p = torch.full((len(x),), 0.95, device=DEVICE["name"])
-    return lambda: apply_top_k_top_p_triton(place.copy_(x), k, p)
+    return lambda: apply_top_k_top_p(place.copy_(x), k, p)
 
 
 def table(report: dict[str, Any]) -> str:
