@@ -123,6 +123,20 @@ def test_ties_with_the_last_stay(tied: int) -> None:
     assert rows.same_bits(run(logits, chains, compiled=False), actual)
 
 
+def test_the_largest_stand_side_by_side() -> None:
+    """More logits than a row collects at once, each the next float32, all in a few chunks."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.full((8, VOCABULARY), -1.0)
+    first = torch.ones(1).view(torch.int32)
+    for row in logits:
+        row[:4096] = (first + torch.randperm(4096, generator=generator).int()).view(torch.float32)
+    chains = [{"top_k": 50 + row} for row in range(8)]
+    actual = run(logits, chains, compiled=True)
+
+    assert [50 + row for row in range(8)] == (actual > -math.inf).sum(1).tolist()
+    assert rows.same_bits(run(logits, chains, compiled=False), actual)
+
+
 class TestPreparing:
     """Where the functions aren't compiled; `prepare` says so, and the ops run."""
 
