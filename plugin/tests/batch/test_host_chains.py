@@ -124,12 +124,14 @@ def test_ties_with_the_last_stay(tied: int) -> None:
 
 
 def test_the_largest_stand_side_by_side() -> None:
-    """More logits than a row collects at once, each the next float32, all in a few chunks."""
+    """More logits than a row collects at once: chunks of neighbouring floats, in any order."""
     generator = torch.Generator().manual_seed(5)
     logits = torch.full((8, VOCABULARY), -1.0)
     first = torch.ones(1).view(torch.int32)
     for row in logits:
-        row[:4096] = (first + torch.randperm(4096, generator=generator).int()).view(torch.float32)
+        chunks = torch.randperm(64, generator=generator)[:, None] * 64
+        places = chunks + torch.randperm(64, generator=generator)
+        row[:4096] = (first + places.flatten().int()).view(torch.float32)
     chains = [{"top_k": 50 + row} for row in range(8)]
     actual = run(logits, chains, compiled=True)
 
