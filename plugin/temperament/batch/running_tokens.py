@@ -55,7 +55,7 @@ class RunningTokens:
             slots = to_device(np.array(sorted(self._forgotten)), self._device)
             self._known.index_fill_(0, slots, 0)
             self._forgotten.clear()
-        history = self._history(len(rows.slots))
+        history = self._history(rows.slots.shape[0])
         append_tokens(table, prompts, rows, self._known, history)
         return history
 

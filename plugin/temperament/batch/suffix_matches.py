@@ -110,7 +110,7 @@ class SuffixMatches:
         A text that is new, or changed by more tokens, is rebuilt first, since the kernel takes one
         token after another.
         """
-        longest, last = int(ends.max()), self._last
+        longest, last = history.tokens.shape[1], self._last
         self._reserve(longest)
         if last is None or last[0] is not slots or last[2] != ends.tobytes():
             self._settle()
@@ -119,7 +119,7 @@ class SuffixMatches:
             if len(rows):
                 self._rebuild(history, slots[rows], rows, drafts)
         index = self._uploads.of("slots", slots) if drafts is None else drafts.slot
-        order, before = self._numbers(len(index))
+        order, before = self._numbers(index.shape[0])
         if drafts is not None:
             before = drafts.before
         if history.text is None:

@@ -207,7 +207,7 @@ class V2Batch:
         history = None
         if self.rows.batch(slots).tokens:
             tables = self._states.all_token_ids.gpu, self._states.prompt_len.gpu
-            history = self._running.history(*tables, rows, int(lengths.max()))
+            history = self._running.history(*tables, rows, max(lengths.tolist()))
         new = self._drafts + 1  # the most tokens that a step commits
         if not drafting:
             # Without speculative decoding, the upper bounds of the lengths are the lengths.
