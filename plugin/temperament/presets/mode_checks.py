@@ -76,9 +76,12 @@ def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> l
     problems = list(_name_problems(preset, locate))
     if not problems:  # otherwise these would report the same mistakes again
         problems += _unreachable_modes(preset, locate)
-        problems += _shadowed_rules(preset, locate) if shadowed else ()
         problems += _second_counters(preset, locate)
         problems += _returns_to_nowhere(preset, locate)
+    if shadowed:
+        modes = {mode.name for mode in preset.modes}
+        rules = {n: rule for n, rule in enumerate(preset.switch) if modes.issuperset(rule.sources)}
+        problems += shadowed_rules(rules, modes, locate)
     for mode in preset.modes:
         if mode.unbound is not None and mode.unbound.fallback and not mode.unbound.from_model:
             message = "the mode extends no preset of the model's values"
@@ -208,16 +211,23 @@ def _unreachable_modes(preset: Preset, locate: Locate) -> Iterator[Problem]:
             yield _problem(locate, ("modes", mode.name), message)
 
 
-def _shadowed_rules(preset: Preset, locate: Locate) -> Iterator[Problem]:
-    """Rules that never apply: in each of their modes, an earlier rule has the same trigger."""
-    for number, rule in enumerate(preset.switch):
-        free = set(_sources(rule, preset))
-        for earlier in preset.switch[:number]:
-            if _covers(earlier, rule):
-                free -= set(_sources(earlier, preset))
-        if not free:
-            message = f"can never happen: an earlier rule takes every {rule.on}"
-            yield _problem(locate, ("switch", number, "on"), message)
+def shadowed_rules(
+    rules: Mapping[int, Rule], modes: Collection[str], locate: Locate
+) -> Iterator[Problem]:
+    """Rules that never apply: in each of their modes, an earlier rule has the same trigger.
+
+    `rules` are the rules by number, without those that have another problem; `modes` are the names
+    of all modes.
+    """
+    taken: dict[int, list[str]] = {}
+    for number, rule in rules.items():
+        taken[number] = [mode for mode in modes if rule.leaves(mode)]
+        earlier = [place for place in taken if place < number and _covers(rules[place], rule)]
+        if not set(taken[number]).difference(*(taken[place] for place in earlier)):
+            reason = f"an earlier rule takes every {rule.on}"
+            if not taken[number]:
+                reason = f"there is no mode but {rule.to!r}"
+            yield _problem(locate, ("switch", number, "on"), f"can never happen: {reason}")
 
 
 def _second_counters(preset: Preset, locate: Locate) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import Mode
 from temperament.presets.preset import Preset, mode_of
 from temperament.presets.problems import Locate, Path, field_problems
-from temperament.presets.rule_fields import RuleFields
+from temperament.presets.rule_fields import RuleFields, valid_rules
 from temperament.presets.source import MAX_VALUES
 from temperament.stages import PARAMETERS
 
@@ -167,6 +167,8 @@ def check_modes(
         problems += mode_checks.mode_problems(preset, locate)
     else:
         problems += mode_checks.unknown_modes(parsed[0].data, mode_names, locate)
+        rules = valid_rules(parsed[0].data.get("switch"), mode_names)
+        problems += mode_checks.shadowed_rules(rules, mode_names, locate)
     return preset, problems
 
 

@@ -113,6 +113,8 @@ def _nearest(field: str, location: Path, details: ErrorDetails) -> tuple[str, ..
         return nearest(str(location[-1]), _INNER_NAMES.get(field, list(map(str, names))))
     if field == "order":
         return nearest(details["input"], fields.MOVABLE) if location[-1] != "order" else ()
+    if field == "pick" and "when" in location:
+        return nearest(details["input"], FLAGS) if isinstance(details["input"], str) else ()
     if field == "temperature_scale":
         return nearest(details["input"], temperature_scales.names())
     is_marker = location[-2:-1] == ("on",) and isinstance(details["input"], str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,12 +15,13 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 
 from temperament.presets.markers import NAMES, Marker, markers
-from temperament.presets.modes import MAX_MODES, Rule, Trigger
+from temperament.presets.modes import MAX_MODES, MAX_RULES, Rule, Trigger
 from temperament.presets.schedule import CURVES, Curve
 from temperament.stages.kinds import text_as_list, whole
 
@@ -180,3 +183,14 @@ class RuleFields(BaseModel):
             name = str(self.on)
             on = Trigger(texts=markers()[name], marker=name)
         return Rule(self.sources or (), on, self.to, self.effect == "before")
+
+
+def valid_rules(data: Any, modes: Collection[str]) -> dict[int, Rule]:
+    """The rules by number that have no problem in themselves and leave only modes of `modes`."""
+    rules = {}
+    for number, fields in enumerate(data[:MAX_RULES] if isinstance(data, list) else ()):
+        with suppress(ValidationError):
+            rule = RuleFields.model_validate(fields).rule()
+            if modes and set(rule.sources) <= set(modes):
+                rules[number] = rule
+    return rules

@@ -193,6 +193,19 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a rule that an earlier one hides", {**TWO, "switch": [
         RULE, {"from": "a", "on": {"text": "ax"}, "to": "b"}]},
      ["preset: switch.1.on: can never happen: an earlier rule takes every 'ax'"]),
+    ("a rule that an earlier one hides, beside a wrong one", {**TWO, "switch": [
+        RULE, {"on": {"txt": "x"}, "to": "b"}, {"from": "a", "on": {"text": "ax"}, "to": "b"},
+        {"from": "c", "on": {"text": "ax"}, "to": "b"}]},
+     ["preset: switch.1.on.txt: unknown name; given: 'x'",
+      "preset: switch.2.on: can never happen: an earlier rule takes every 'ax'",
+      "preset: switch.3.from: unknown mode; given: 'c'"]),
+    ("a rule that an earlier one hides, beside an unknown mode", {**TWO, "start": "c", "switch": [
+        RULE, {"from": "a", "on": {"text": "ax"}, "to": "b"}]},
+     ["preset: start: unknown mode; given: 'c'",
+      "preset: switch.1.on: can never happen: an earlier rule takes every 'ax'"]),
+    ("a rule that leaves no mode", {"modes": {"a": {}}, "switch": [
+        {"on": {"text": "x"}, "to": "a"}]},
+     ["preset: switch.0.on: can never happen: there is no mode but 'a'"]),
     ("two counts in a mode", {**TWO, "switch": [
         {"on": {"tokens": 5}, "to": "b"}, {"from": "a", "on": {"tokens": 9}, "to": "b"}]},
      ["preset: switch.1.on: the second rule on 'tokens' in mode 'a': a mode can have one"]),

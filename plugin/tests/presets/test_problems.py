@@ -9,7 +9,7 @@ import pytest
 from temperament.cli import main
 from temperament.errors import PresetError
 from temperament.presets import Catalogue
-from temperament.presets.fields import MOVABLE
+from temperament.presets.fields import ALLOWED, MOVABLE
 from temperament.presets.groups import FOLDERS as PRESET_FOLDERS
 from temperament.presets.markers import configs as shipped
 from temperament.presets.parsing import parse_preset
@@ -25,6 +25,7 @@ SEED = "an integer in [0, 2^63), or -1 for none"
 STOP = "a text or a list of 1 to 64 texts, none of them empty"
 ALIASES = "a list of texts of 1 to 64 characters without ':', '/', '@' or ','"
 ORDER = f"a list of one or more stages, each once, of {', '.join(MOVABLE)}"
+PICK = ALLOWED["pick"]
 SUMMARY = "a map of en and zh to a sentence each"
 NAME = "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"
 MANY = repr(["x"] * 16)[:-1]
@@ -46,6 +47,15 @@ FILES: list[tuple[str, str | bytes, list[str]]] = [
         "upper case",
         "SUMMARY: text",
         [":1: SUMMARY: unknown name; did you mean 'summary'?"],
+    ),
+    (
+        "misspelt flag of a rule that picks",
+        "pick:\n  - {when: toolz, preset: chat}",
+        [
+            ":2: pick.0.when: not allowed; given: 'toolz'; allowed: "
+            + PICK
+            + "; did you mean 'tools'?"
+        ],
     ),
     ("number as a name", "3: 1", [":1: 3: unknown name"]),
     (
