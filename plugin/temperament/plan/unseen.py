@@ -12,16 +12,6 @@ from temperament.presets.modes import AUTO
 from temperament.presets.preset import Preset
 from temperament.stages import BY_NAME
 
-READ_THE_PROMPT = frozenset(
-    {
-        "dry",
-        "encoder_no_repeat_ngram_size",
-        "encoder_repetition_penalty",
-        "no_repeat_ngram_size",
-        "repetition_penalty",
-    }
-)
-
 ACT_AT_THE_LIMIT = frozenset({"forced_eos_token_id"})
 
 
@@ -58,9 +48,14 @@ def blind_to_the_limit(presets: Iterable[Preset]) -> str:
 
 def _readers(preset: Preset) -> list[str]:
     """Returns the names of what reads the prompt: stages, and `start: auto`."""
-    names = {name for chain in preset.chains.values() for name in chain.names}
+    names = {
+        step.stage
+        for chain in preset.chains.values()
+        for step in chain.steps
+        if BY_NAME[step.stage].reads_prompt(dict(step.values))
+    }
     auto = ["start: auto"] if preset.modes and preset.start == AUTO else []
-    return [*sorted(names & READ_THE_PROMPT), *auto]
+    return [*sorted(names), *auto]
 
 
 def _readers_of_output(preset: Preset) -> list[str]:

@@ -19,4 +19,5 @@ STAGE = Stage(
     source="Transformers, generation/logits_process.py",
     elsewhere="Transformers leaves out a sequence that is the end-of-text token alone",
     needs=frozenset({"history"}),
+    reads_prompt=lambda values: any(len(tokens) > 1 for tokens in values["bad_words_ids"]),
 )

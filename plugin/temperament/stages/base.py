@@ -121,6 +121,8 @@ class Stage:
     greedy_when: Callable[[Mapping[str, Any]], bool] = lambda _: False
     # Why a stage with these values needs the tokenizer, "" if it doesn't. Texts always need it.
     tokenizer_for: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    # Whether a stage with these values reads the prompt's tokens (not only how many there are).
+    reads_prompt: Callable[[Mapping[str, Any]], bool] = lambda _: False
     # Why a stage with these values needs the ids that end the text, "" if it doesn't.
     ends_for: Callable[[Mapping[str, Any]], str] = lambda _: ""
     # Whether a stage with these values does nothing; by default, whether a parameter is neutral.

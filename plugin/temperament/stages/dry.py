@@ -61,6 +61,7 @@ STAGE = Stage(
     " at most 50 tokens; Aphrodite penalises shorter matches too; all of them penalise the end of"
     " a turn that ends like an earlier one",
     needs=frozenset({"history", "matches", "ends"}),
+    reads_prompt=lambda _: True,
     ends_for=lambda values: (
         "spares the end of the text: the tokenizer must be given, or dry_protect_ends: false"
         if values["dry_protect_ends"]

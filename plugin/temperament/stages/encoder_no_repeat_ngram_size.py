@@ -23,4 +23,5 @@ STAGE = Stage(
     elsewhere="Transformers reads the encoder's text; for a decoder alone, and here, that is the"
     " prompt, and an n-gram may begin in it",
     needs=frozenset({"history", "matches"}),
+    reads_prompt=lambda _: True,
 )

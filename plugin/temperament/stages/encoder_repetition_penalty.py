@@ -23,5 +23,6 @@ STAGE = Stage(
     elsewhere="Transformers reads the encoder's text; for a decoder alone, and here, that is the"
     " prompt",
     needs=frozenset({"history"}),
+    reads_prompt=lambda _: True,
     reads_sign=True,
 )

@@ -21,4 +21,5 @@ STAGE = Stage(
     summary_zh="禁止重复出现过的 n-gram",
     source="Transformers, generation/logits_process.py; fairseq",
     needs=frozenset({"history", "matches"}),
+    reads_prompt=lambda _: True,
 )

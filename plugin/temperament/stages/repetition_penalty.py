@@ -32,5 +32,6 @@ STAGE = Stage(
     elsewhere="prompt and output count (as in Transformers and vLLM); SGLang and LMDeploy count"
     " the output only, llama.cpp a window",
     needs=frozenset({"history"}),
+    reads_prompt=lambda _: True,
     reads_sign=True,
 )

@@ -20,4 +20,5 @@ STAGE = Stage(
     summary_zh="给将要补全某个 token 序列的 token 加上偏置",
     source="Transformers, generation/logits_process.py",
     needs=frozenset({"history"}),
+    reads_prompt=lambda values: any(len(tokens) > 1 for tokens, _ in values["sequence_bias"]),
 )

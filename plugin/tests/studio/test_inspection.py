@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from temperament import process
+from temperament.plan.unseen import blind_to_embeddings
 from temperament.presets import Catalogue
 from temperament.stages import BY_NAME
 from temperament.studio.figures import draw_inspection
@@ -146,6 +147,7 @@ CHAINS |= {
     "encoder_no_repeat_ngram_size": {"encoder_no_repeat_ngram_size": 1},
     "logit_bias": {"logit_bias": {1: 2}},
     "sequence_bias": {"sequence_bias": [[[1, 2], 1.0]]},
+    "bad_words_ids": {"bad_words_ids": [[2, 1]]},
     "allowed_token_ids": {"allowed_token_ids": [1, 2]},
     "suppress_tokens": {"suppress_tokens": [0]},
     "renormalize_logits": {"renormalize_logits": True},
@@ -173,6 +175,42 @@ def test_only_the_named_stages_need_logits(name: str) -> None:
     same = torch.allclose(one, other, atol=1e-5)
 
     assert (not BY_NAME[name].reads_sign) == same
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_stages_that_read_the_prompt_say_so(name: str) -> None:
+    """Other tokens in the prompt, as many, change only what stages with `reads_prompt` do."""
+    chain = preset(**CHAINS[name]).chain
+    results = {
+        tuple(
+            process(
+                torch.tensor([[2.0, 1.5, -0.5, -1.0, 0.5]] * 2),
+                CHAINS[name],
+                prompt_ids=[prompt] * 2,
+                output_ids=[[], [1]],
+                seeds=[1, 1],
+                catalogue=Catalogue({}),
+            )
+            .flatten()
+            .tolist()
+        )
+        for prompt in ([0, 0, 0], [1, 2, 1], [2, 3, 2])
+    }
+
+    assert BY_NAME[name].reads_prompt(chain.values) == (len(results) > 1)
+
+
+def test_single_tokens_are_matched_without_the_prompt() -> None:
+    """Sequences of one token need no prompt, so nothing warns that it can't be seen."""
+    values = {"bad_words_ids": [[3]], "sequence_bias": [[[3], 1.0]]}
+
+    assert "" == blind_to_embeddings(preset(**values), "prompt_embeds")
+    assert (
+        "bad_words_ids, sequence_bias: can't see a prompt in prompt_embeds"
+        == blind_to_embeddings(
+            preset(bad_words_ids=[[3, 4]], sequence_bias=[[[3, 4], 1.0]]), "prompt_embeds"
+        )
+    )
 
 
 @pytest.mark.parametrize(
