@@ -14,17 +14,17 @@ DYNATEMP = ("dynatemp_low", "dynatemp_high", "dynatemp_exponent")
 
 
 def at_least_0(value: Any) -> Any:
-    """Returns a number as at least 0: the program's "off" is below 0, a preset's is 0."""
+    """Raises a negative number to 0: the program may write "off" below 0, a preset has 0."""
     return max(value, 0)
 
 
 def above_0(value: Any) -> Any:
-    """Returns a limit if it is above 0; otherwise it is off, None."""
+    """Returns a limit; None for 0 and less, which mean that there is none."""
     return None if value <= 0 else value
 
 
 def from_0(value: Any) -> Any:
-    """Returns a seed of 0 or more; a lower one means a random seed, None."""
+    """Returns a seed; None for a negative one, which asks for a random seed."""
     return None if value < 0 else value
 
 
@@ -37,12 +37,12 @@ ADAPTIVE_TARGET = Field("adaptive_target", lambda value: value if value >= 0 els
 
 
 def biases_of(value: Mapping[Any, Any]) -> dict[int, float]:
-    """A map of token ids to biases, whose keys may be texts."""
+    """Biases by token id, from a map whose keys may be texts."""
     return {int(token): float(bias) for token, bias in value.items()}
 
 
 def biases_as_map(value: Any) -> dict[str, float]:
-    """A preset's biases as a map, for JSON, whose keys are texts."""
+    """A preset's biases as a map for JSON, in which keys are texts."""
     return {str(token): bias for token, bias in value}
 
 

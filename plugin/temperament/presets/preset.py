@@ -148,7 +148,7 @@ class Preset:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits of the content: equal on two machines if the sampling is."""
+        """Twelve hexadecimal digits of what decides the sampling, the same on every machine."""
         on_weights = self.drawn
         parts: list[Any] = [dict(on_weights.values), self.order, dict(self.generation)]
         if self.alone:
@@ -231,9 +231,10 @@ class Preset:
         return self.over(replace(values, temperature_scale=MODEL))
 
     def _scale_over(self, below: str) -> str:
-        """The scale of the merged temperature, where the layer below has the scale `below`.
+        """Returns the scale of the merged temperature; `below` is that of the lower layer.
 
-        A temperature is on the scale that its own layer names, if any.
+        A temperature keeps the scale of the layer that sets it. A layer that names a scale without
+        a temperature puts the lower layer's number on it, unless that number is the model's own.
         """
         if "temperature" in self.values or "temperature" in self.relative:
             return self.temperature_scale
@@ -284,7 +285,10 @@ def mode_as_preset(mode: Mode) -> Preset:
 
 
 def mode_of(preset: Preset, parent: str | None = None) -> Mode:
-    """The mode with the values and the order of `preset`, and what of it depends on the model."""
+    """Returns a mode that sets what `preset` sets.
+
+    `unbound` of the mode is the preset itself, if its values depend on the model.
+    """
     unbound = preset if preset.leaves_values or preset.fallback else None
     values = {**preset.fallback, **preset.values}
     of_fallback = "temperature" in preset.fallback and "temperature" not in preset.values
@@ -293,7 +297,7 @@ def mode_of(preset: Preset, parent: str | None = None) -> Mode:
 
 
 def mode_extending(mode: Mode, base: Preset) -> Mode:
-    """The mode with the values and the order of `base` where it sets none. It extends no name."""
+    """Returns the mode merged over `base`; its result no longer extends a preset by name."""
     base = replace(base, modes=(), start="", switch=(), generation={}, notes=(), pending="")
     return mode_of(replace(mode_as_preset(mode).over(base), name=mode.name))
 

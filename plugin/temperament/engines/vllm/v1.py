@@ -60,7 +60,7 @@ class V1Batch:
         self.rows = Rows(self._slots, self._device, self._vocabulary)
         # row -> the runner's list of the request's output, for rows whose stages or modes need it
         self._outputs: dict[int, list[int]] = {}
-        # row -> the request's parameters and prompt, for rows whose snapshot is kept
+        # row -> the request's parameters and prompt, for rows that leave a snapshot when they go
         self._params: dict[int, tuple[SamplingParams, list[int]]] = {}
         self._snapshots = Snapshots()
 
