@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -360,3 +361,20 @@ def test_queues_of_llamacpp(queue: str, k: int, p: float, m: float) -> None:
     actual = rows.apply(before, values, order=[names[stage] for stage in queue])
 
     assert sorted(left) == [token for token, x in enumerate(actual) if x > X]
+
+
+@pytest.mark.parametrize("page", ["numbers.md", "numbers.zh-CN.md"])
+def test_the_report_counts_these_cases(page: str) -> None:
+    """The report's table has the number of cases here, of those that agree, and of the others."""
+    report = Path(__file__).parents[3] / "docs" / "reports" / page
+    lines = report.read_text(encoding="utf-8").splitlines()
+    found, expected = {}, {}
+    for peer in ("llama.cpp", "Transformers", "ExLlamaV3"):
+        line = next(line for line in lines if line.startswith(f"| {peer}"))
+        found[peer] = [int(cell.strip() or 0) for cell in line.split("|")[2:5]]
+        differ = sum(bool(case.ours) for name, case in CASES if name == peer)
+        cases = sum(name == peer for name, _ in CASES)
+        cases += len(QUEUES) if peer == "llama.cpp" else 0
+        expected[peer] = [cases, cases - differ, differ]
+
+    assert expected == found
