@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from integration_tests.harness.models import model_path
-from integration_tests.harness.server import Server
+from integration_tests.harness.server import Server, ServerError
 from scripts.lib.command import parser
 
 PRESETS = ["code", "math", "data", "chat", "translation", "creative"]
@@ -122,10 +122,13 @@ def main() -> None:
     options = parser("demo", __doc__)
     options.add_argument("--keep", action="store_true", help="leave the server up")
     keep = options.parse_args().keep
-    server = Server(model_path("smollm2"), args=ARGS, waiting=waiting)
+    server = Server(model_path("smollm2"), args=ARGS, timeout=1200, waiting=waiting)
     print("VLLM_PLUGINS=temperament", *server.command, file=sys.stderr)
     with ExitStack() as stack:
-        stack.enter_context(server)
+        try:
+            stack.enter_context(server)
+        except ServerError as error:
+            sys.exit(f"scripts/demo: {error}")
         show(server, shutil.get_terminal_size((120, 40)).columns)
         if keep:
             stack.pop_all()
