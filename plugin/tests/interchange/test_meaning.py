@@ -79,6 +79,12 @@ CASES = [
     Case(OLLAMA, "weights have its defaults, and no penalty", "", WEIGHTS, OLLAMAS, OLLAMAS_NOTES),
     Case(OLLAMA, "no window turns the penalties off", "", f"{WEIGHTS}PARAMETER repeat_last_n 0",
          OLLAMAS, OLLAMAS_NOTES),
+    Case(OLLAMA, "a penalty without a window is off", "",
+         "FROM m\nPARAMETER repeat_penalty 1.2\nPARAMETER repeat_last_n 0", {},
+         {("lost", "repeat_penalty")}),
+    Case(LLAMACPP, "a penalty without a window is off", "llamacpp",
+         f'{{{LLAMAS_JSON}, "presence_penalty": 0.5, "repeat_last_n": 0}}',
+         {"temperature": 1.0, **LLAMAS}, {("lost", "presence_penalty")}),
     Case(
         OLLAMA, "the window is 64", "", "FROM llama3.2\nPARAMETER repeat_penalty 1.2",
         {"repetition_penalty": 1.2, "repetition_range": 64}, {("default", "repeat_last_n")},
