@@ -208,6 +208,23 @@ class TestEnginesOnACpu:
         assert "cpu" not in backends, "drop integration_tests/harness/shim"
 
     @of_the_cpu_wheel
+    def test_an_engine_behind_numba_does_not_start(self) -> None:
+        """vLLM looks at every module, and stumbles over one of llvmlite's, which numba imports."""
+        program = (
+            "import numba\n"
+            "from vllm.platforms.cpu import CpuPlatform\n"
+            "CpuPlatform.register_triton_kernel_overrides()\n"
+        )
+        done = subprocess.run(
+            [forks.python("v1"), "-c", program], capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+
+        assert "'_lib_fn_wrapper' object has no attribute 'get'" in done.stderr, (
+            "drop the condition on the process in engines/vllm/v1.py"
+        )
+
+    @of_the_cpu_wheel
     def test_a_split_prompt_with_a_seed_ends_vllm(self, tiny_path: Path) -> None:
         """0.32 on a CPU, with no preset in the request: studies give each prompt one step."""
         request = {"ids": [*range(5, 69)], "preset": {}, "overrides": {"seed": 1, "max_tokens": 2}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,14 +172,20 @@ def test_entropy_is_followed_whatever_else_happens(seed: int) -> None:
 class TestStart:
     """What a runner on a CPU does before its first request."""
 
-    def start(self, vocabulary: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Starts a batch."""
+    def start(
+        self, vocabulary: int, monkeypatch: pytest.MonkeyPatch, *, alone: bool = True
+    ) -> None:
+        """Starts a batch, in a process of the engine's own or in that of a program."""
+        monkeypatch.setattr(v1, "parent_process", lambda: os.getppid() if alone else None)
         config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
         monkeypatch.setattr(config.model_config, "get_vocab_size", lambda: vocabulary)
         V1Batch(config, torch.device("cpu"), Meter())
 
     def test_chains_are_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Chains are compiled once, for vocabularies that are long enough for it."""
+        """Chains are compiled once, for vocabularies that are long enough for it.
+
+        Not in a program's process, in which vLLM could start no engine then.
+        """
         calls: list[int] = []
 
         def note() -> bool:
@@ -187,6 +194,7 @@ class TestStart:
 
         monkeypatch.setattr(v1, "prepare", note)
         self.start(4095, monkeypatch)
+        self.start(4096, monkeypatch, alone=False)
         self.start(4096, monkeypatch)
 
         assert [1] == calls

@@ -7,6 +7,7 @@ tokens, from which we read them, so a preempted request that comes back has its 
 from __future__ import annotations
 
 from functools import partial
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,9 @@ class V1Batch:
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(logger, meter, self._give_up, self._restart)
-        if device.type == "cpu" and self._size >= SHORTEST:
+        # vLLM 0.32 on a CPU starts no engine in a process that has imported numba, and one that
+        # isn't of the engine's own may start more.
+        if device.type == "cpu" and self._size >= SHORTEST and parent_process() is not None:
             self._compile()
         self._restart()
 
