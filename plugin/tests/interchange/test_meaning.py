@@ -365,6 +365,14 @@ def test_aliases_have_a_limit(text: str, message: str) -> None:
         read(text, format_name="litellm")
 
 
+def test_a_flag_has_no_value() -> None:
+    """A flag of llama.cpp that stands before another option is left out without a value."""
+    text = "llama-server -m x.gguf --temp 1 --jinja --samplers temperature"
+    left = {note.name: note.value for note in read(text).notes if note.kind == "left"}
+
+    assert {"-m": "x.gguf", "--jinja": ""} == left
+
+
 def test_a_byte_order_mark_is_no_text() -> None:
     """A mark at the beginning, as of a file that was piped in, changes nothing."""
     text = '{"temp": 1, "rep_pen": 1}'
