@@ -12,8 +12,6 @@ from temperament.presets.modes import AUTO
 from temperament.presets.preset import Preset
 from temperament.stages import BY_NAME
 
-ACT_AT_THE_LIMIT = frozenset({"forced_eos_token_id"})
-
 
 def blind_to_embeddings(preset: Preset, field: str) -> str:
     """Returns a warning with the stages that read the prompt, "" if none does.
@@ -42,7 +40,7 @@ def blind_to_the_limit(presets: Iterable[Preset]) -> str:
     """Returns a warning with the stages that act at `max_tokens` alone, "" if all know it."""
     unlimited = (preset for preset in presets if "max_tokens" not in preset.generation)
     names = {name for p in unlimited for chain in p.chains.values() for name in chain.names}
-    blind = ", ".join(sorted(names & ACT_AT_THE_LIMIT))
+    blind = ", ".join(sorted(name for name in names if BY_NAME[name].at_the_limit))
     return f"{blind}: never acts: the preset sets no max_tokens" if blind else ""
 
 

@@ -114,6 +114,8 @@ class Stage:
     # Whether the stage acts on scores too, where no token is drawn (beam search). Biases and
     # penalties always do.
     scores: bool = False
+    # Whether the stage acts at the text's limit alone: without `max_tokens` it does nothing.
+    at_the_limit: bool = False
     # Whether the stage itself draws the token, with the row's seed.
     draws: bool = False
     # Whether a row with these values keeps only the most likely token, so that no later stage

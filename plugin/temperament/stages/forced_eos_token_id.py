@@ -18,4 +18,5 @@ STAGE = Stage(
     summary_zh="在达到最大长度时强制最后一个 token",
     source="Transformers, generation/logits_process.py",
     needs=frozenset({"history", "ends"}),
+    at_the_limit=True,
 )
