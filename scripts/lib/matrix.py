@@ -41,6 +41,7 @@ from scripts.lib.command import ROOT, parser
 from scripts.lib.uv_settings import variables
 from tqdm import tqdm
 
+UV = str(Path(sys.executable).with_name("uv"))
 RESULTS = ROOT / "docs" / "matrix.json"
 CHECK = "scripts.lib.matrix_check"
 NAME_VLLM = str(ROOT / "scripts" / "lib" / "name_vllm.py")
@@ -139,8 +140,8 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     exact = Path(f"{folder}.override")
     # A CPU build of torch is one version with +cpu; where an index has none, the usual build does.
     exact.write_text(f"torch=={cell.torch}\ntransformers=={cell.transformers}\n")
-    pip_install = ["uv", "pip", "install", "--python", interpreter]
-    steps = [["uv", "venv", "--clear", "--python", python(cell.python), str(folder)]]
+    pip_install = [UV, "pip", "install", "--python", interpreter]
+    steps = [[UV, "venv", "--clear", "--python", python(cell.python), str(folder)]]
     if cell.triton:
         # The interpreter of 3.6 makes numbers of arrays of one dimension, which NumPy 2.4 forbids.
         packages += [f"triton=={cell.triton}", "numpy<2.4"]
@@ -149,7 +150,7 @@ def install(cell: Cell, folder: Path, log: Path) -> None:
     steps.append([*pip_install, "--override", str(exact), *packages])
     if cell.vllm:
         broken = ["torchvision", "torchaudio", "torchcodec"]  # see scripts/setup
-        steps.append(["uv", "pip", "uninstall", "--python", interpreter, *broken])
+        steps.append([UV, "pip", "uninstall", "--python", interpreter, *broken])
         if cell.kernels:
             newer = str(folder / "newer")
             steps.append([*pip_install, "--no-deps", "--target", newer, f"vllm=={cell.vllm}"])
