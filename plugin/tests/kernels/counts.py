@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -82,11 +82,12 @@ class Cost(NamedTuple):
     passes: float
 
 
-class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the launches, and the bytes of tensors that are as large as the logits."""
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the launches, and the bytes of torch's operators on tensors that are large."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_large: Callable[[Tensor], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.is_large = is_large
         self.names: list[str] = []
         self.bytes = 0
 
@@ -99,7 +100,7 @@ class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not name.startswith(FREE) and any(tensor.is_meta for tensor in tensors):
             self.names.append(name)
             if not name.startswith("temperament"):
-                large = [t for t in tensors if t.numel() >= ROWS * VOCABULARY // 2]
+                large = filter(self.is_large, tensors)
                 self.bytes += sum(t.numel() * t.element_size() for t in large)
         return result
 
@@ -128,7 +129,7 @@ def on_meta() -> Iterator[None]:
         yield
 
 
-def launches(values: dict[str, Any]) -> _Launches:
+def launches(values: dict[str, Any]) -> Launches:
     """Counts the second step of a batch in which every row has these values."""
     with on_meta():
         rows = Rows(ROWS, "meta")
@@ -139,7 +140,7 @@ def launches(values: dict[str, Any]) -> _Launches:
         logits = torch.empty(ROWS, VOCABULARY, device="meta")
         for step in range(2):
             history = History(tokens, *numbers)
-            counted = _Launches()
+            counted = Launches(lambda tensor: tensor.numel() >= ROWS * VOCABULARY // 2)
             with counted:
                 rows.run(logits, np.arange(ROWS), history, np.full(ROWS, LENGTH + step))
     return counted

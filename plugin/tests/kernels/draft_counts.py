@@ -15,14 +15,12 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from temperament.engines.vllm import v2
 from temperament.engines.vllm.meter import Meter
 from tests import rows
 from tests.engines.runners import engine_config, sampling_params
-from tests.kernels.counts import FREE, on_meta
+from tests.kernels.counts import Launches, on_meta
 
 REQUESTS, VOCABULARY, LENGTH, DRAFTS = 64, 1000, 2048, 3
 CHAINS: dict[str, dict[str, Any]] = {
@@ -40,29 +38,7 @@ CHAINS: dict[str, dict[str, Any]] = {
 }
 
 
-class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts launches, and the bytes of torch's operators on what is as long as the history."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.names: list[str] = []
-        self.bytes = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        name = str(func).removeprefix("aten.")
-        result = func(*args, **(kwargs or {}))
-        tensors = [part for part in (*args, result) if isinstance(part, Tensor)]
-        if not name.startswith(FREE) and any(tensor.is_meta for tensor in tensors):
-            self.names.append(name)
-            if not name.startswith("temperament"):
-                long = [t for t in tensors if t.dim() == 2 and t.shape[1] >= LENGTH]
-                self.bytes += sum(t.numel() * t.element_size() for t in long)
-        return result
-
-
-def step(values: dict[str, Any], drafts: int, part: int = DRAFTS) -> Counted:
+def step(values: dict[str, Any], drafts: int, part: int = DRAFTS) -> Launches:
     """Counts a step in which each request has these values and `part` of its `drafts` tokens."""
     with on_meta(), patch.object(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY)):
         meter = Meter()
@@ -70,7 +46,7 @@ def step(values: dict[str, Any], drafts: int, part: int = DRAFTS) -> Counted:
         for number in range(3):
             context = _context(number, min(part, drafts), drafts)
             logits = torch.empty(len(context.pos), VOCABULARY, device="meta")
-            counted = Counted()
+            counted = Launches(lambda tensor: tensor.dim() == 2 and tensor.shape[1] >= LENGTH)
             batch.flush()
             with counted:
                 batch.apply(logits, context)
