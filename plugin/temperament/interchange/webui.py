@@ -139,6 +139,14 @@ def before_read(fields: dict[str, Any], reading: Reading) -> None:
         reading.preset["dry_range"] = window
 
 
+def _before_read(fields: dict[str, Any], reading: Reading) -> None:
+    window = fields.get("repetition_penalty_range")
+    if window is not None and window < 0:
+        message = f"{TITLE} counts all tokens but the first {-window}; here it is all of them"
+        reading.note("lost", "repetition_penalty_range", window, message)
+    before_read(fields, reading)
+
+
 _UNSUPPORTED = {
     "penalty_alpha": 0,
     "guidance_scale": 1,
@@ -227,7 +235,7 @@ DIALECT = Dialect(
     fixed={"xtc_protect_structure": True, "xtc_protected": (), "dry_protect_ends": False},
     unsupported=_UNSUPPORTED,
     not_sampling={"sampler_priority": READ_BY_ORDER, "temperature_last": READ_BY_ORDER},
-    before_read=before_read,
+    before_read=_before_read,
     after_read=after_read,
     before_write=_before_write,
 )

@@ -255,6 +255,10 @@ CASES = [
          "repetition_penalty": 1.0, "temperature": 1.0},
         {("lost", "banned_tokens"), ("lost", "logit_bias")},
     ),
+    Case(WEBUI, "a window below 0 leaves out the first tokens there", "webui",
+         "repetition_penalty: 1.2\nrepetition_penalty_range: -1\ntemperature: 1\n",
+         {"repetition_penalty": 1.2, "repetition_range": 0, "temperature": 1.0},
+         {("lost", "repetition_penalty_range")}),
     # 13: KoboldCpp
     Case(
         KOBOLDCPP, "a range of 0 is one token; a slope of 0 or above 1 is off", "koboldcpp",
