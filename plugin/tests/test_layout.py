@@ -71,6 +71,24 @@ def test_a_file_name_stands_once() -> None:
     }
 
 
+LAYERING = {"over", "over_model", "extending"}  # the methods of `Preset` that merge two layers
+
+
+def test_layers_are_merged_in_one_place() -> None:
+    """No folder but `presets/` merges two layers itself: the others call `presets/resolve.py`."""
+    package = ROOT / "plugin/temperament"
+    wrong = [
+        f"{file.relative_to(package)}:{node.lineno}"
+        for file in package.rglob("*.py")
+        if file.parent.name != "presets"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        if isinstance(node.func, ast.Attribute) and node.func.attr in LAYERING
+    ]
+
+    assert [] == wrong
+
+
 LITERALS = (ast.Constant, ast.Dict, ast.JoinedStr, ast.List, ast.Set, ast.Tuple)
 
 

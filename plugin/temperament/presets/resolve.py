@@ -58,11 +58,11 @@ def resolve(
     merged = complete(merge(layer, chosen, default), catalogue, where or "preset")
     if merged.depends_on_model:
         merged = catalogue.bind(merged)
-    return require_one(require_bound(merged, where), where).over_model(model_values)
+    return merge(require_one(require_bound(merged, where), where), model_values=model_values)
 
 
-def merge(*layers: Preset | None) -> Preset:
-    """Returns the layers, the highest first, as one preset.
+def merge(*layers: Preset | None, model_values: Preset | None = None) -> Preset:
+    """Returns the layers, the highest first, as one preset; the model's values are the lowest.
 
     Layers that are None are left out, and those below one that stands alone. What depends on the
     model stays unbound, and what modes extend isn't filled in.
@@ -73,7 +73,8 @@ def merge(*layers: Preset | None) -> Preset:
             present.append(layer)
             if layer.alone:
                 break
-    return reduce(Preset.over, present) if present else Preset("request")
+    merged = reduce(Preset.over, present) if present else Preset("request")
+    return merged.over_model(model_values)
 
 
 def parse_fields(fields: Mapping[str, Any], where: str = "") -> Preset:

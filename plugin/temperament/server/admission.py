@@ -88,7 +88,7 @@ class Admission:
 
     def over_defaults(self, preset: Preset) -> Preset:
         """Returns `preset` merged over the server's default preset and the model's values."""
-        return merge(preset, self.default).over_model(self.model_defaults)
+        return merge(preset, self.default, model_values=self.model_defaults)
 
     def plan(self, preset: Preset, endpoint: Endpoint) -> PresetPlan:
         """Returns where each stage of a preset runs on this server."""
@@ -154,7 +154,7 @@ class Admission:
             problems += self.restrictions.check_parameters(request.parameters)
             with collecting(problems):
                 layer = parse_fields(request.fields, refusals.WHERE)
-                searched = layer.over_model(self.model_defaults)
+                searched = merge(layer, model_values=self.model_defaults)
                 problems += self._out_of_bounds(request, searched)
         return problems
 

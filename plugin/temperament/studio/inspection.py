@@ -12,6 +12,7 @@ import torch
 from temperament.errors import PresetError, Problem
 from temperament.presets import Preset
 from temperament.presets.plain import plain_values
+from temperament.presets.resolve import merge
 from temperament.stages import BY_NAME
 from temperament.studio.model_source import Source
 from temperament.studio.walk import Snapshot, walk
@@ -70,7 +71,7 @@ async def inspect(
     logits = await source.logits(ids)
     walks = []
     for preset in presets:
-        resolved = preset.over_model(source.defaults)
+        resolved = merge(preset, model_values=source.defaults)
         for mode, chain in resolved.chains.items():
             snapshots = walk(
                 logits.row,

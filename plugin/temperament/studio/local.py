@@ -15,6 +15,7 @@ from temperament.errors import EngineError, Problem, shown
 from temperament.plan.documented import BY_FIELD
 from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Preset
+from temperament.presets.resolve import merge
 from temperament.studio.inspection import refuse_unbound
 from temperament.studio.model_source import Drawn, Logits
 from temperament.studio.readable_tokens import Writer, readable
@@ -73,7 +74,7 @@ class LocalModel:
         refuse_unbound([preset])
         _refuse_unsupported(preset)
         ends = frozenset(preset.generation.get("eos_token_id", self._ends))
-        layered = preset.over_model(self.defaults)
+        layered = merge(preset, model_values=self.defaults)
         limited = {**layered.generation, "max_tokens": max_tokens}
         run = Run(
             replace(layered, generation=limited),

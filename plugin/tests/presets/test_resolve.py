@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -154,6 +155,14 @@ class TestMerge:
         only = Preset("only", {"top_k": 3})
 
         assert only is merge(None, only, None)
+
+    def test_the_models_values_are_the_lowest_layer(self) -> None:
+        """The model's values count where no layer sets another, and not below one that is alone."""
+        model = Preset("model", {"top_k": 20, "top_p": 0.9})
+        top = Preset("top", {"top_k": 3})
+
+        assert {"top_k": 3, "top_p": 0.9} == merge(top, model_values=model).values
+        assert {"top_k": 3} == merge(replace(top, alone=True), model_values=model).values
 
     def test_what_stays_unbound(self) -> None:
         """A merged preset still says why it can't be bound."""

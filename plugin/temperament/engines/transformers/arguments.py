@@ -31,6 +31,7 @@ from temperament.plan.targets.transformers import ASSISTANT_FIELDS, TRANSFORMERS
 from temperament.presets import Catalogue, Preset, Presets, as_preset, as_presets
 from temperament.presets.generation_fields import NO_SEED
 from temperament.presets.model_facts import facts_of_config
+from temperament.presets.resolve import merge
 from temperament.presets.token_ids import check_tokens
 from temperament.stages import PARAMETERS, STAGE_OF
 
@@ -99,7 +100,7 @@ def generate_kwargs(
     neutral = {**NEUTRAL, **_overridden(resolved)}
     if model is not None:
         below = model_defaults(model, neutral)
-        resolved = [preset.over_model(below) for preset in resolved]
+        resolved = [merge(preset, model_values=below) for preset in resolved]
         size = vocabulary_size(model)
         if size is not None:
             for preset in resolved:

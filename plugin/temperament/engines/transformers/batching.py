@@ -164,8 +164,7 @@ class Attached:
         return BatchedRows(build, slots, self._choose, lives, self._counts)
 
     def _resolve(self, preset: Any, seed: int | None) -> Chosen:
-        (resolved,), _ = as_presets([preset], self._catalogue)
-        resolved = resolved.over_model(self._below)
+        (resolved,), _ = as_presets([preset], self._catalogue, model_values=self._below)
         if self._size is not None:
             check_tokens(resolved, self._size)
         check_tokenizer([resolved], self._tokenizer, self._ends)

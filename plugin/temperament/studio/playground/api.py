@@ -24,7 +24,7 @@ from temperament.errors import PresetError, Problem, TemperamentError, shown
 from temperament.presets import Catalogue, Preset, fields
 from temperament.presets.drawn import drawn_temperatures
 from temperament.presets.groups import in_groups
-from temperament.presets.resolve import parse
+from temperament.presets.resolve import merge, parse
 from temperament.studio.inspection import as_json, inspect
 from temperament.studio.model_source import Logits, Source
 from temperament.studio.playground import controls, copying
@@ -185,7 +185,7 @@ async def _inspect(ready: Playground, source: Source, body: Mapping[str, Any]) -
     )
     content = as_json(inspected)
     # one list for each side, with an entry for each mode of its preset
-    counts = [len(preset.over_model(source.defaults).chains) for preset in presets]
+    counts = [len(merge(preset, model_values=source.defaults).chains) for preset in presets]
     inspected_modes = iter(content.pop("presets"))
     content["sides"] = [[next(inspected_modes) for _ in range(count)] for count in counts]
     return content
@@ -217,7 +217,8 @@ async def _generate(
     try:
         async with ready.open(request) as source:
             ids = await source.encode(_text(body, "prompt"), chat=body.get("chat") is True)
-            modes = ModeReader(preset.over_model(source.defaults), source.tokenizer, ids)
+            layered = merge(preset, model_values=source.defaults)
+            modes = ModeReader(layered, source.tokenizer, ids)
             tokens = source.generate(
                 ids,
                 preset,
