@@ -11,70 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from temperament.errors import PresetError, Problem, shown
 from temperament.presets import source
 from temperament.presets.family import Family
+from temperament.presets.family_fields import FamilyFields, ThinkingFields, field_problems
 from temperament.presets.markers import PARTS, Marks, marks_of
 from temperament.presets.parsing import parse
 from temperament.presets.preset import Preset
 from temperament.presets.temperature_scales import Scale, names, published
 from temperament.presets.thinking import ThinkingSwitch
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Piece(_Strict):
-    up_to: float
-    times: float = 1.0
-    plus: float = 0.0
-
-
-class _Scale(_Strict):
-    # without pieces: those of configs/temperature_scales.yaml
-    pieces: list[_Piece] | None = Field(default=None, min_length=1)
-    source: str
-    read: str
-
-
-class _Markers(_Strict):
-    """The formats (`configs/markers.yaml`) in which the family marks parts of its answers.
-
-    A part without one has the marks of all formats, as for a model that isn't known.
-    """
-
-    reasoning: str | None = None
-    tool_call: str | None = None
-    source: str
-    read: str
-
-
-class _Thinking(_Strict):
-    """How a request switches thinking, as `ThinkingSwitch` has it."""
-
-    default: bool | None
-    arguments: list[str] = []
-    values: dict[str, dict[str, bool]] = {}
-    words: dict[str, bool] = {}
-    words_of: Literal["prompt", "system"] = "prompt"
-    source: str
-    read: str
-
-
-class _Family(_Strict):
-    title: str
-    names: list[str] = []
-    config: list[dict[str, str | int]] = []
-    recommended: str
-    values: dict[str, dict[str, Any]] = Field(min_length=1)
-    scales: dict[str, _Scale] = {}
-    markers: _Markers | None = None
-    thinking: _Thinking | None = None
 
 
 def read_family(path: Path) -> Family:
@@ -83,19 +32,11 @@ def read_family(path: Path) -> Family:
     if document.data is None and document.problems:
         raise PresetError(document.problems)
     problems = list(document.problems)
-    checked: _Family | None = None
+    checked: FamilyFields | None = None
     try:
-        checked = _Family.model_validate(document.data)
+        checked = FamilyFields.model_validate(document.data)
     except ValidationError as error:
-        problems += (
-            Problem(
-                document.locate(tuple(details["loc"])),
-                ".".join(map(str, details["loc"])),
-                str(details["msg"]),
-                shown(details["input"]),
-            )
-            for details in error.errors(include_url=False)
-        )
+        problems += dict.fromkeys(field_problems(error, document))
     data = document.data if isinstance(document.data, Mapping) else {}
     kinds = data.get("values")
     kinds = kinds if isinstance(kinds, Mapping) else {}
@@ -127,7 +68,7 @@ def read_family(path: Path) -> Family:
     )
 
 
-def _thinking_switch(thinking: _Thinking) -> ThinkingSwitch:
+def _thinking_switch(thinking: ThinkingFields) -> ThinkingSwitch:
     return ThinkingSwitch(
         thinking.default,
         tuple(thinking.arguments),
@@ -139,7 +80,7 @@ def _thinking_switch(thinking: _Thinking) -> ThinkingSwitch:
 
 
 def _read_scales(
-    document: source.Document, checked: _Family | None, problems: list[Problem]
+    document: source.Document, checked: FamilyFields | None, problems: list[Problem]
 ) -> dict[str, Scale]:
     """Returns the scales for which the vendor published what they mean for these weights."""
     found = {}
@@ -154,7 +95,7 @@ def _read_scales(
 
 
 def _read_marks(
-    document: source.Document, checked: _Family | None, problems: list[Problem]
+    document: source.Document, checked: FamilyFields | None, problems: list[Problem]
 ) -> dict[str, Marks]:
     """Returns the marks of each part of an answer, without those of unknown formats."""
     found: dict[str, Marks] = {}

@@ -58,7 +58,7 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
             close = (ELSEWHERE[field],)
         return Problem(locate(location), _dotted(location), "unknown name", nearest=close)
     value = _value_at(data, location)
-    path = _path_in_data(data, location)
+    path = path_in_data(data, location)
     message = "not allowed"
     if details["type"] == "extra_forbidden":
         message = "unknown name"
@@ -82,8 +82,8 @@ def _problem(details: ErrorDetails, data: Mapping[Any, Any], locate: Locate) -> 
     )
 
 
-def _path_in_data(data: Mapping[Any, Any], location: Path) -> Path:
-    """The location without the names of pydantic's types, which aren't in the data."""
+def path_in_data(data: Any, location: Path) -> Path:
+    """Returns the location without the names of pydantic's types, which aren't in the data."""
     path: Path = ()
     for part in location:
         if not path or _value_at(data, (*path, part)) is not _MISSING:

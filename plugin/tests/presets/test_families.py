@@ -163,6 +163,42 @@ class TestFamilies:
             p.path for p in caught.value.problems
         ]
 
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("names: [3]", "names.0: not allowed; given: 3; allowed: a list of texts, each a"),
+            ("nmaes: [x]", "nmaes: unknown name; allowed: title, names, config, recommended,"),
+            ("config: [{a: 1.5}]", "config.0.a: not allowed; given: 1.5; allowed: a list of maps"),
+            ("scales: 3", "scales: not allowed; given: 3; allowed: a map of temperature scales"),
+            (
+                "scales: {deepseek-api: {pieces: [{to: 1, up_to: 2}], source: s, read: r}}",
+                "scales.deepseek-api.pieces.0.to: unknown name; allowed: up_to, times, plus",
+            ),
+            ("markers: {source: s}", "markers.read: has no value; allowed: a text"),
+            (
+                "thinking: {default: true, words_of: all, source: s, read: r}",
+                "thinking.words_of: not allowed; given: 'all'; allowed: prompt or system",
+            ),
+        ],
+    )
+    def test_a_wrong_field(self, tmp_path: Path, text: str, problem: str) -> None:
+        """A problem of a family's file names the field, what was given and what is allowed."""
+        path = tmp_path / "x.yaml"
+        values = "values: {y: {temperature: 1, source: s, read: r}}"
+        path.write_text(f"title: X\nrecommended: y\n{values}\n{text}\n")
+        with pytest.raises(PresetError) as caught:
+            read_family(path)
+
+        [found] = caught.value.problems
+        assert str(found).startswith(f"{path}:4: {problem}")
+
+    def test_a_file_without_a_family(self, tmp_path: Path) -> None:
+        """A file that is no map is refused with the names that a family has."""
+        path = tmp_path / "x.yaml"
+        path.write_text("- 1\n")
+        with pytest.raises(PresetError, match=r"not allowed; given: .*a map of title, recommended"):
+            read_family(path)
+
     def test_facts_may_be_given(self) -> None:
         """A family is found by the entries of `config.json` that an engine has."""
         catalogue = SHIPPED.for_model(Facts("", {"model_type": "qwen3"}))
