@@ -208,10 +208,10 @@ def _sampler(call: ast.expr) -> tuple[str, dict[str, Any]]:
     match call:
         case ast.Call(func=ast.Name(id=name), args=values, keywords=keywords) if name in _SAMPLERS:
             fields = _SAMPLERS[name][0]
-            given = dict(zip(fields, values, strict=False))
-            given |= {str(keyword.arg): keyword.value for keyword in keywords}
-            if len(given) == len(values) + len(keywords) and given.keys() <= fields.keys():
-                return name, {fields[each]: _value(each, given[each]) for each in given}
+            arguments = dict(zip(fields, values, strict=False))
+            arguments |= {str(keyword.arg): keyword.value for keyword in keywords}
+            if len(arguments) == len(values) + len(keywords) and arguments.keys() <= fields.keys():
+                return name, {fields[each]: _value(each, arguments[each]) for each in arguments}
             allowed = f"{name}({', '.join(fields)})"
             raise wrong(TITLE, "not its arguments", ast.unparse(call), allowed)
     raise wrong(TITLE, "not one of its samplers", ast.unparse(call), ", ".join(_SAMPLERS))

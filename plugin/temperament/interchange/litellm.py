@@ -88,8 +88,8 @@ DEEPSEEK = Dialect(
 
 def _params(entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """An entry's `litellm_params`: where the model is, and the others."""
-    given = entry.get("litellm_params")
-    params: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
+    params_of_entry = entry.get("litellm_params")
+    params: dict[str, Any] = dict(params_of_entry) if isinstance(params_of_entry, dict) else {}
     return {name: params.pop(name) for name in list(params) if name in _CONNECTION}, params
 
 

@@ -188,9 +188,9 @@ def _read_line(text: str, section: str) -> Reading:
         position += 1
         if not _OPTION.match(argument):
             continue
-        given, equals, value = argument.partition("=")
-        option = given.lstrip("-")
-        if given.startswith("--"):  # llama.cpp takes `--top_k` too
+        spelt, equals, value = argument.partition("=")
+        option = spelt.lstrip("-")
+        if spelt.startswith("--"):  # llama.cpp takes `--top_k` too
             option = option.replace("_", "-")
         follows = position < len(arguments) and not equals
         if follows:
@@ -202,9 +202,9 @@ def _read_line(text: str, section: str) -> Reading:
         if is_sampling:
             position += not equals
         elif follows and _OPTION.match(value):
-            left[given] = ""
+            left[spelt] = ""
         else:
-            left[given] = value
+            left[spelt] = value
     return _with_left(read_fields(fields), left.items())
 
 

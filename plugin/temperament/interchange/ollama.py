@@ -112,8 +112,8 @@ def _instructions(text: str) -> Iterator[tuple[str, str]]:
         line = f"line {text.count(chr(10), 0, position) + 1}"
         found = _WORD.match(text, position)
         if found is None or found[1].upper() not in _INSTRUCTIONS:
-            given = re.split(r"[\r\n]", text[position:], maxsplit=1)[0]
-            raise wrong(TITLE, f"{line} isn't an instruction", given, ", ".join(_INSTRUCTIONS))
+            rest = re.split(r"[\r\n]", text[position:], maxsplit=1)[0]
+            raise wrong(TITLE, f"{line} isn't an instruction", rest, ", ".join(_INSTRUCTIONS))
         instruction, position, name = found[1].upper(), found.end(), ""
         if instruction == "PARAMETER":
             named = _NAME.match(text, position)

@@ -22,15 +22,15 @@ def bind_markers(preset: Preset, marks: Mapping[str, Marks]) -> Preset:
         if part not in marks:
             rules.append(rule)
             continue
-        own = marks[part]
-        on = replace(rule.on, texts=own.on(side), bound=True)
+        found = marks[part]
+        on = replace(rule.on, texts=found.on(side), bound=True)
         rules.append(replace(rule, on=on))
-        if own.unmarked:
-            never.append(f"never switches on {rule.on.marker}: {own.unmarked}")
+        if found.unmarked:
+            never.append(f"never switches on {rule.on.marker}: {found.unmarked}")
         elif not on.texts:
             notes.append(f"{rule.on.marker} has no mark: a {part} lasts to the end of the text")
-        if own.note and side == "start":
-            notes.append(f"{rule.on.marker}: {own.note}")
+        if found.note and side == "start":
+            notes.append(f"{rule.on.marker}: {found.note}")
     return replace(
         preset,
         switch=tuple(rules),

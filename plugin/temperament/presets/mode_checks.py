@@ -89,7 +89,7 @@ def mode_problems(preset: Preset, locate: Locate, *, shadowed: bool = True) -> l
     texts = {text for rule in preset.switch for text in rule.on.texts}
     size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if size > MAX_TRIGGER_BYTES:
-        message = f"{size} bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"
+        message = f"the texts of the rules have {size} bytes, more than {MAX_TRIGGER_BYTES}"
         problems.append(_problem(locate, ("switch",), message))
     return problems
 

@@ -181,13 +181,13 @@ def _is_merge(key: yaml.Node) -> bool:
 
 def _merged(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     """Returns a map's pairs, with those of the maps that `<<` names; the map's own come first."""
-    own = [(key, value) for key, value in node.value if not _is_merge(key)]
+    direct = [(key, value) for key, value in node.value if not _is_merge(key)]
     found = [value for key, value in node.value if _is_merge(key)]
     maps = [each for value in found for each in ([value] if _is_map(value) else _parts(value))]
-    pairs = {key.value: (key, value) for key, value in own if isinstance(key, yaml.ScalarNode)}
+    pairs = {key.value: (key, value) for key, value in direct if isinstance(key, yaml.ScalarNode)}
     further = [pair for each in maps if _is_map(each) for pair in each.value]
     added = [pairs.setdefault(key.value, (key, value)) for key, value in further]
-    return own + [pair for pair in dict.fromkeys(added) if pair not in own]
+    return direct + [pair for pair in dict.fromkeys(added) if pair not in direct]
 
 
 def _is_map(node: yaml.Node) -> bool:

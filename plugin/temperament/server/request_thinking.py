@@ -35,8 +35,8 @@ def _arguments(body: Mapping[str, Any]) -> dict[str, Any]:
 
     As in vLLM, an effort is an argument too, and sets `enable_thinking` where the request doesn't.
     """
-    own = body.get("chat_template_kwargs")
-    arguments = dict(own) if isinstance(own, Mapping) else {}
+    asked = body.get("chat_template_kwargs")
+    arguments = dict(asked) if isinstance(asked, Mapping) else {}
     _, effort = _effort(body)
     if effort:
         arguments.setdefault("enable_thinking", effort != NO_EFFORT)

@@ -238,7 +238,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
      ["preset: switch.0.on: set one of text, end_of, token, tokens, entropy, repeat, not 2"]),
     ("too many bytes", {**TWO, "switch": [
         {"from": "a", "on": {"text": ["x" * 99 + str(i) for i in range(10, 50)]}, "to": "b"}]},
-     [f"preset: switch: 4040 bytes of texts, more than {MAX_TRIGGER_BYTES}: each is a state"]),
+     [f"preset: switch: the texts of the rules have 4040 bytes, more than {MAX_TRIGGER_BYTES}"]),
     ("too many modes", {"modes": {f"m{i}": {} for i in range(9)}},
      ["preset: modes: more than 8 entries"]),
 ]  # fmt: skip

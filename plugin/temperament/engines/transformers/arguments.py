@@ -78,8 +78,8 @@ def generate_kwargs(
     `presets` is one preset for all prompts, or a list of one for each prompt. `tokenizer` decides
     what is padding, and is needed for `stop`. With a `model`, its `generation_config.json` is the
     lowest layer and gives the tokens that end a text, as in vLLM, and presets may be relative to
-    its vendor's recommendations. `thinking` is whether the model thinks before it answers (as the
-    chat template was told), None for what its family does without being told. Without a `model`,
+    its vendor's recommendations. `thinking` is whether the chat template makes the model
+    think before it answers, None for what its family does by default. Without a `model`,
     what the presets don't set is neutral. `seeds`, one for each prompt, fix the noise of stages
     that draw random numbers. `assistant_model` is passed on; the presets' fields for assisted
     generation are written into its `generation_config`, because Transformers reads them only there.
@@ -162,12 +162,10 @@ def config_defaults(config: Any, names: Iterable[str] = (*NEUTRAL, *OVERRIDABLE)
 
 
 def _overridden(presets: Sequence[Preset]) -> dict[str, Any]:
-    """Returns the fields of `OVERRIDABLE` that one of the presets sets, neutral.
+    """Returns the neutral values of the fields of `OVERRIDABLE` that one of the presets sets.
 
-    They are all of them under a preset with `alone`.
-
-    The others stay with Transformers, which also knows the encoder's text and where `generate` was
-    told to end.
+    A preset with `alone` sets all of them. The others stay with Transformers, which also knows the
+    encoder's text and the limit of `generate`.
     """
     if any(preset.alone for preset in presets):
         return dict(OVERRIDABLE)
@@ -288,8 +286,8 @@ def _forced_at_the_limit(presets: Sequence[Preset]) -> tuple[dict[str, Any], Pro
     values = [chain.values.get(field, ()) for chain in chains]
     if any(value != values[0] for value in values):
         message = (
-            "differs between the presets or modes of one call; a logits processor isn't told where"
-            " generate ends"
+            "differs between the presets or modes of one call; a logits processor doesn't know"
+            " the limit of generate"
         )
         allowed = "max_tokens in the presets, the same in all, or one call for each"
         return {}, Problem(WHERE, field, message, shown(values), allowed)

@@ -46,7 +46,7 @@ _ARGUMENTS = ("max_tokens", "eos_token_id")
 # What Transformers' own processors take for each request, if the manager has them.
 _FIELDS = ("temperature", "top_k", "top_p")
 # Transformers' own processors that are undone in the rows with a preset, whose layers they are.
-_OWN = ("TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper")
+_WARPERS = ("TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper")
 
 
 class Attached:
@@ -99,8 +99,8 @@ class Attached:
 
         processors = manager.logit_processor
         chain = processors.logits_processor
-        own = [number for number, each in enumerate(chain) if _is_own(each)]
-        before = Before() if own else None
+        warpers = [number for number, each in enumerate(chain) if _is_warper(each)]
+        before = Before() if warpers else None
         checks: dict[str, Callable[[Any], bool]] = {"preset": self._check}
         for name in _FIELDS:
             if (kind := processors.supported_keys.get(name)) is not None:
@@ -108,9 +108,9 @@ class Attached:
         added = BatchedPresets(
             checks, lambda: self._rows_of(manager), before, self._counts.fallback
         )
-        chain.insert(own[-1] + 1 if own else len(chain), added)
+        chain.insert(warpers[-1] + 1 if warpers else len(chain), added)
         if before is not None:
-            chain.insert(own[0], before)
+            chain.insert(warpers[0], before)
         processors.tensors_required += 1
         processors.do_processing = True
         processors._retrieve_processors_kwargs()
@@ -231,8 +231,8 @@ def generate_batch(
     """
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
-    given = model.generation_config if generation_config is None else generation_config
-    attached = Attached(model, given, tokenizer, thinking, catalogue)
+    base = model.generation_config if generation_config is None else generation_config
+    attached = Attached(model, base, tokenizer, thinking, catalogue)
     single = isinstance(presets, str) or not isinstance(presets, Sequence)
     each: list[Any] = [presets] * len(inputs) if single else [*cast(Sequence[Any], presets)]
     problems = [
@@ -249,7 +249,7 @@ def generate_batch(
         }
         for number, preset in enumerate(each)
     ]
-    config = GenerationConfig.from_dict(given.to_dict())
+    config = GenerationConfig.from_dict(base.to_dict())
     config.update(**{**NEUTRAL, **OVERRIDABLE, "do_sample": True})
     batching = copy.deepcopy(continuous_batching_config or ContinuousBatchingConfig())
     for name in ("use_cuda_graph", "use_async_batching"):
@@ -296,8 +296,8 @@ def _check_field(name: str, kind: type, value: Any) -> bool:
     return True
 
 
-def _is_own(processor: Any) -> bool:
-    return type(processor).__name__.endswith(_OWN)
+def _is_warper(processor: Any) -> bool:
+    return type(processor).__name__.endswith(_WARPERS)
 
 
 def _check_manager(manager: Any) -> None:

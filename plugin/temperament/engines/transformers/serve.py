@@ -66,11 +66,13 @@ def generate(
 
     Raises `HTTPException` 400, with every problem, for a preset that can't run.
     """
-    own = type(model).generate
+    plain_generate = type(model).generate
     fields = _fields(generation_config)
     name = fields.pop("preset", None)
     if name is None:
-        return own(model, generation_config=generation_config, tokenizer=tokenizer, **inputs)
+        return plain_generate(
+            model, generation_config=generation_config, tokenizer=tokenizer, **inputs
+        )
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # of a processor
     try:
         preset = resolve(name, _catalogue(), fields=fields, where="generation_config")
@@ -84,7 +86,7 @@ def generate(
     length = {"max_new_tokens": max(MOST_TOKENS, model.generation_config.max_new_tokens or 0)}
     if kwargs.keys() & {"max_new_tokens", "max_length"}:
         length = {}
-    return own(model, **{**inputs, "tokenizer": tokenizer, **length, **kwargs})
+    return plain_generate(model, **{**inputs, "tokenizer": tokenizer, **length, **kwargs})
 
 
 @cache
@@ -94,10 +96,10 @@ def _catalogue() -> Catalogue:
 
 def _fields(config: Any) -> dict[str, Any]:
     """Returns what a request set in its `GenerationConfig`, by the names of presets' fields."""
-    given = {} if config is None else vars(config)
+    attributes = {} if config is None else vars(config)
     fields = {
         _NAMES.get(name, name): value
-        for name, value in given.items()
+        for name, value in attributes.items()
         if value is not None and not name.startswith("_")
     }
     biases = fields.get("sequence_bias")

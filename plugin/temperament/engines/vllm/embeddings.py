@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
 
 EMBEDDINGS = "prompt_embeds"
-OWN = "repetition_penalty"  # the only stage of vLLM's own that reads the prompt
+READS_PROMPT = "repetition_penalty"  # vLLM's only stage that reads the prompt
 
 logger = init_logger("vllm.temperament")
 
@@ -34,7 +34,7 @@ def blind(params: SamplingParams) -> Iterator[str]:
         if line := blind_to_embeddings(preset, EMBEDDINGS):
             yield f"{preset.name}: {line}"
     if (value := params.repetition_penalty) != 1:
-        yield blind_to_embeddings(as_preset({OWN: value}, Catalogue({})), EMBEDDINGS)
+        yield blind_to_embeddings(as_preset({READS_PROMPT: value}, Catalogue({})), EMBEDDINGS)
 
 
 def report(params: SamplingParams) -> None:

@@ -41,9 +41,8 @@ def sampling_params(
     and what the preset doesn't set is neutral. `model_defaults` replaces it, `{}` leaves it out. A
     preset may be relative to what the model's vendor recommends. With the `LLM`, token ids that
     the model doesn't have are refused here; without it vLLM refuses them when it gets the request,
-    as ids of a `logit_bias`: the largest one gets a bias of 0. `thinking` is whether the model
-    thinks before it answers (as its chat template was told), None for what its family does without
-    being told.
+    as ids of a `logit_bias`: the largest one gets a bias of 0. `thinking` is whether the chat
+    template makes the model think before it answers, None for what its family does by default.
 
     Raises `PresetError` for an unknown preset or a wrong value, `EngineError` for generation fields
     that vLLM can't honour, and what `SamplingParams` raises for any other field.

@@ -102,7 +102,7 @@ class V2Batch:
         self._snapshots = Snapshots()
         # slots of requests that joined and for which no snapshot has been searched yet
         self._joined: set[int] = set()
-        # the slots of the last step's requests as the runner told them, and the same as int64
+        # the slots of the last step's requests: the runner's bytes, and the same as int64
         self._mapping, self._slots = b"", np.zeros(0, dtype=np.int64)
         # every row's tokens
         self._running = RunningTokens(slots, self._states.device, drafts=self._drafts)

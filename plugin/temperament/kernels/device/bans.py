@@ -38,7 +38,7 @@ def largest(values, count, BLOCK: tl.constexpr):
 def least_of(logits, vocabulary, stays, BLOCK: tl.constexpr):
     """The logit from which on a banned token stays: +inf if others stay (`stays`).
 
-    Otherwise the row's largest; -inf in a row with NaN, in which none can be told.
+    Otherwise the row's largest logit; -inf in a row with NaN, which has no largest one.
     """
     least = tl.full((), INFINITY, tl.float32)
     if stays == 0:
