@@ -124,13 +124,35 @@ def _largest(row, keys, maxima, count):
 
 
 @_compiled(
-    int32[:, ::1], float32[:, ::1], int64, int64, float32[::1], int64[::1], int64[::1],
-    int32[::1], int32[:, ::1], float32[:, ::1], float32[:, ::1], int64[:, ::1], boolean[::1],
-)  # fmt: skip
+    int32[:, ::1],
+    float32[:, ::1],
+    int64,
+    int64,
+    float32[::1],
+    int64[::1],
+    int64[::1],
+    int32[::1],
+    int32[:, ::1],
+    float32[:, ::1],
+    float32[:, ::1],
+    int64[:, ::1],
+    boolean[::1],
+)
 def narrow(
-    bits, logits, first, last, temperature, k, keys, maxima,
-    found_bits, found, distance, tokens, narrowed,
-):  # fmt: skip
+    bits,
+    logits,
+    first,
+    last,
+    temperature,
+    k,
+    keys,
+    maxima,
+    found_bits,
+    found,
+    distance,
+    tokens,
+    narrowed,
+):
     """Temperature and top-k of the rows [first, last).
 
     `bits` and `logits` are the same memory, [rows, vocab], and so are `found_bits` and `found`,
@@ -160,9 +182,15 @@ def narrow(
 
 
 @_compiled(
-    float32[:, ::1], float32[:, ::1], int64[:, ::1], boolean[::1],
-    float32[:, ::1], float32[::1], float32[::1], float64[::1],
-)  # fmt: skip
+    float32[:, ::1],
+    float32[:, ::1],
+    int64[:, ::1],
+    boolean[::1],
+    float32[:, ::1],
+    float32[::1],
+    float32[::1],
+    float64[::1],
+)
 def finish(logits, found, tokens, narrowed, masses, total, p, log_min_p):
     """Top-p and min-p of what was found in the narrowed rows; writes the kept into the logits.
 

@@ -23,9 +23,17 @@ def wants_order(op, number):
 
 @triton.jit
 def in_order(
-    op, row, largest, allowed, number, values, places, distance, BLOCK: tl.constexpr,
+    op,
+    row,
+    largest,
+    allowed,
+    number,
+    values,
+    places,
+    distance,
+    BLOCK: tl.constexpr,
     LANES: tl.constexpr,
-):  # fmt: skip
+):
     """Sorts the `largest` tokens of a row, and the whole row where these don't decide it.
 
     `values` and `places` have room for twice `distance` numbers. Returns the least value that

@@ -92,9 +92,21 @@ def _changed(op, tokens, at, end, vocabulary, dry):
 
 @triton.jit
 def penalize(
-    op, logits, vocabulary, text, lengths, broken, completes, breaks, spared, width, number, before,
-    counts, BLOCK: tl.constexpr,
-):  # fmt: skip
+    op,
+    logits,
+    vocabulary,
+    text,
+    lengths,
+    broken,
+    completes,
+    breaks,
+    spared,
+    width,
+    number,
+    before,
+    counts,
+    BLOCK: tl.constexpr,
+):
     """Runs one penalty; `counts` ([vocabulary]) is 0, and so again.
 
     DRY does nothing to the `width` tokens that are listed in `spared`.

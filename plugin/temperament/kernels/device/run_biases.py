@@ -184,9 +184,20 @@ def run_biases(
                 root = tl.load(breaker_roots + place)
                 broken = find_breakers(automata, text, breaker_window, root, completes, BLOCK)
             penalize(
-                op, logits, vocabulary, text, lengths, broken, completes,
-                (breaker_window >= 0).to(tl.int32), entries + begin * FIELDS, spared, number,
-                before, counts, BLOCK,
-            )  # fmt: skip
+                op,
+                logits,
+                vocabulary,
+                text,
+                lengths,
+                broken,
+                completes,
+                (breaker_window >= 0).to(tl.int32),
+                entries + begin * FIELDS,
+                spared,
+                number,
+                before,
+                counts,
+                BLOCK,
+            )
         step += 1
         op = tl.load(program + step)

@@ -192,9 +192,16 @@ def run_chain(
             summed += 1
             if (listed == 0) & (length > CAPACITY) & (sums.allowed <= CAPACITY):
                 length = collect(
-                    row, best, BY_VALUE, best * 0.0 - INFINITY, best, list_values, list_tokens,
-                    CAPACITY, BLOCK,
-                )  # fmt: skip
+                    row,
+                    best,
+                    BY_VALUE,
+                    best * 0.0 - INFINITY,
+                    best,
+                    list_values,
+                    list_tokens,
+                    CAPACITY,
+                    BLOCK,
+                )
                 base = list_values
                 listed += 1
                 row = Row(base, length, list_tokens, listed, low, high, shift, scale, best)
@@ -314,9 +321,20 @@ def run_chain(
                 goal = (share * sums.total.to(tl.float32)).to(tl.float64)
             unknown = by_mass * (1 - summed)
             found, left = search(
-                row, bottom, mean, metric, by_mass, goal, share, unknown, list_values,
-                list_tokens, PIVOTS, CAPACITY, BLOCK,
-            )  # fmt: skip
+                row,
+                bottom,
+                mean,
+                metric,
+                by_mass,
+                goal,
+                share,
+                unknown,
+                list_values,
+                list_tokens,
+                PIVOTS,
+                CAPACITY,
+                BLOCK,
+            )
             if op == MIROSTAT_1:
                 wanted = mirostat.count_of(left, sums.allowed, level, vocabulary, BLOCK)
             elif ordering == 0:
@@ -333,9 +351,17 @@ def run_chain(
 
         if ordering != 0:
             found = in_order(
-                op, row, left, sums.allowed, number, sorted_values, sorted_places, vocabulary,
-                BLOCK, BLOCK // 4 if BLOCK > 512 else BLOCK,
-            )  # fmt: skip
+                op,
+                row,
+                left,
+                sums.allowed,
+                number,
+                sorted_values,
+                sorted_places,
+                vocabulary,
+                BLOCK,
+                BLOCK // 4 if BLOCK > 512 else BLOCK,
+            )
             if op == SKEW:
                 top = found
             else:
@@ -352,9 +378,16 @@ def run_chain(
             row = Row(base, length, list_tokens, listed, low, high, shift, scale, best)
             if op != SKEW:
                 top = rewrite(
-                    row, op, one, two, protected, protected_width, newline,
-                    xtc.spares_newlines(number, newlines), BLOCK,
-                )  # fmt: skip
+                    row,
+                    op,
+                    one,
+                    two,
+                    protected,
+                    protected_width,
+                    newline,
+                    xtc.spares_newlines(number, newlines),
+                    BLOCK,
+                )
             low = tl.full((), -FLOAT_MAX, tl.float32)
             high = tl.full((), INFINITY, tl.float32)
             shift = tl.full((), 0.0, tl.float32)

@@ -90,9 +90,20 @@ def extent(row, mean, metric, least, BLOCK: tl.constexpr):
 
 @triton.jit
 def search(
-    row, bottom, mean, metric, by_mass, goal, share, unknown, values, tokens,
-    PIVOTS: tl.constexpr, CAPACITY: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    row,
+    bottom,
+    mean,
+    metric,
+    by_mass,
+    goal,
+    share,
+    unknown,
+    values,
+    tokens,
+    PIVOTS: tl.constexpr,
+    CAPACITY: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Finds the threshold: the metric of the lowest-ranked token with less than `goal` above it.
 
     `goal` is a number of tokens or, with `by_mass`, a mass. An `unknown` goal is `share` of the
@@ -155,13 +166,27 @@ def search(
                     known_number = fewer
                     known_weight = heavier
                 count = collect(
-                    row, mean, metric, from_key(after.to(tl.int32)), ceiling, values, tokens,
-                    CAPACITY, BLOCK,
-                )  # fmt: skip
+                    row,
+                    mean,
+                    metric,
+                    from_key(after.to(tl.int32)),
+                    ceiling,
+                    values,
+                    tokens,
+                    CAPACITY,
+                    BLOCK,
+                )
                 part = Row(
-                    values, count, tokens, row.listed + 1, row.low, row.high, row.shift, row.scale,
+                    values,
+                    count,
+                    tokens,
+                    row.listed + 1,
+                    row.low,
+                    row.high,
+                    row.shift,
+                    row.scale,
                     row.best,
-                )  # fmt: skip
+                )
                 if all_left:
                     row = part
     return from_key((after + 1).to(tl.int32)), row
