@@ -306,12 +306,7 @@ def native_request(preset: Preset) -> dict[str, Any]:
     if preset.generation.get("do_sample") is False:
         named.add("temperature")
     body = {name: value for name, value in plan.native.items() if name in named}
-    for name, value in preset.generation.items():
-        if name in _ENDPOINT.generation:
-            body[_ENDPOINT.generation[name][0]] = value
-    if "eos_token_id" in preset.generation:
-        body["ignore_eos"] = True  # the preset's ids replace the model's
-    return body
+    return body | _ENDPOINT.target.generation_fields(preset.generation)
 
 
 def _unable(preset: Preset, plan: PresetPlan) -> Iterator[Problem]:
