@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,41 @@ def test_layers_are_merged_in_one_place() -> None:
     ]
 
     assert [] == wrong
+
+
+# Methods that vLLM and Transformers call, and a class that vLLM finds by an entry point.
+CALLED_BY_OTHERS = {
+    "TemperamentEndpoint",
+    "TemperamentLogitsProcessor",
+    "apply_staged_writes",
+    "attach_router",
+    "fill_defaults",
+    "init_state",
+    "is_argmax_invariant",
+    "update_state",
+}
+
+
+def test_nothing_is_called_by_tests_alone() -> None:
+    """Each function and class of the package is named elsewhere in it, or in a script."""
+    files = [
+        file
+        for folder in ("plugin/temperament", "scripts")
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix in ("", ".py")
+    ]
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    named = Counter(name for text in texts.values() for name in re.findall(r"\w+", text))
+    unnamed = {
+        node.name
+        for file, text in texts.items()
+        if file.is_relative_to(ROOT / "plugin/temperament") and file.suffix == ".py"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if named[node.name] == 1 and not node.decorator_list and not node.name.startswith("__")
+    }
+
+    assert CALLED_BY_OTHERS == unnamed
 
 
 LITERALS = (ast.Constant, ast.Dict, ast.JoinedStr, ast.List, ast.Set, ast.Tuple)
