@@ -10,6 +10,8 @@ from temperament.interchange.dialect import Field
 from temperament.interchange.format import CantSayError, Reading, Writing, exact, plain
 from temperament.stages import PARAMETERS
 
+# Where ExLlamaV3, and so tabbyAPI, differs from the stage.
+EXLLAMAV3_TOP_P = "ExLlamaV3 removes the token that crosses the mass; Temperament keeps it"
 DYNATEMP = ("dynatemp_low", "dynatemp_high", "dynatemp_exponent")
 
 

@@ -9,13 +9,12 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from temperament.interchange.conversions import assume, at_least_0
+from temperament.interchange.conversions import EXLLAMAV3_TOP_P, assume, at_least_0
 from temperament.interchange.dialect import READ_BY_ORDER, Dialect, Field, read, write
 from temperament.interchange.format import CantSayError, Format, Note, Reading, Writing, wrong
 from temperament.presets import Preset
 
 TITLE = "ExLlamaV3"
-_TOP_P = "ExLlamaV3 removes the token that crosses the mass; Temperament keeps it"
 _XTC = "ExLlamaV3 mixes both outcomes at every step; Temperament draws one of them"
 _PROMPT = "ExLlamaV3 counts the prompt's tokens too"
 _ADAPTIVE = "ExLlamaV3 centres its average on the target at the beginning"
@@ -122,7 +121,7 @@ DIALECT = Dialect(
     fields={
         "temperature": Field("temperature"),
         "top_k": Field("top_k", at_least_0),
-        "top_p": Field("top_p", remark=_TOP_P),
+        "top_p": Field("top_p", remark=EXLLAMAV3_TOP_P),
         "min_p": Field("min_p"),
         "xtc_probability": Field("xtc_probability", remark=_XTC),
         "xtc_threshold": Field("xtc_threshold"),

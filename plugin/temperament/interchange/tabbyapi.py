@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from temperament.interchange.conversions import (
+    EXLLAMAV3_TOP_P,
     at_least_0,
     biases_of,
     breakers_of,
@@ -27,7 +28,6 @@ from temperament.stages import PARAMETERS
 TITLE = "tabbyAPI"
 _IGNORED = "the ExLlamaV3 backend reads it and ignores it; ExLlamaV2 had it"
 _PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
-_TOP_P = "ExLlamaV3 removes the token that crosses the mass; Temperament keeps it"
 _XTC = "ExLlama mixes both outcomes at every step; Temperament draws one of them"
 _SMOOTHING = "it is a power inside the softmax there, another curve than Temperament's"
 
@@ -41,7 +41,7 @@ def _no_negative(value: Any) -> Any:
 FIELDS: dict[str, Field] = {
     "temperature": Field("temperature"),
     "top_k": Field("top_k"),
-    "top_p": Field("top_p", remark=_TOP_P),
+    "top_p": Field("top_p", remark=EXLLAMAV3_TOP_P),
     "min_p": Field("min_p"),
     "top_a": Field("top_a", remark=_IGNORED),
     "tfs": Field("tfs", lambda value: value or 1.0, remark=_IGNORED),

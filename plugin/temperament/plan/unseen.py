@@ -12,9 +12,11 @@ from temperament.presets.modes import AUTO
 from temperament.presets.preset import Preset
 from temperament.stages import BY_NAME
 
+EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt that comes as embeddings
 
-def blind_to_embeddings(preset: Preset, field: str) -> str:
-    """Returns a warning with the stages that read the prompt, "" if none does.
+
+def blind_to_embeddings(preset: Preset, field: str = EMBEDDINGS) -> str:
+    """Returns a warning with what reads the prompt, "" if nothing does.
 
     The prompt comes as embeddings, in the field `field` of the request or the call.
     """

@@ -22,7 +22,8 @@ from temperament.presets.modes import (
     Rule,
 )
 from temperament.presets.preset import Preset, mode_as_preset, mode_extending
-from temperament.presets.problems import Locate, Path
+from temperament.presets.problems import Locate
+from temperament.presets.source import Path
 
 
 def extend_modes(

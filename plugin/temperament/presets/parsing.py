@@ -15,9 +15,9 @@ from temperament.presets.fields import ALLOWED, FACTOR_ALLOWED, MAX_SECTIONS, NO
 from temperament.presets.generation_fields import GENERATION, SYNONYMS
 from temperament.presets.modes import Mode
 from temperament.presets.preset import Preset, mode_of
-from temperament.presets.problems import Locate, Path, field_problems
+from temperament.presets.problems import Locate, field_problems
 from temperament.presets.rule_fields import RuleFields, valid_rules
-from temperament.presets.source import MAX_VALUES
+from temperament.presets.source import MAX_VALUES, Path
 from temperament.stages import PARAMETERS
 
 _MODE_FIELDS = frozenset({"modes", "start", "switch"})

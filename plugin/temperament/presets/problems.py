@@ -14,9 +14,9 @@ from temperament.presets.generation_fields import ELSEWHERE
 from temperament.presets.markers import NAMES
 from temperament.presets.picking import FLAGS, TEXTS
 from temperament.presets.rule_fields import ALLOWED_IN_RULES, ALLOWED_IN_SCHEDULES
+from temperament.presets.source import Path
 from temperament.stages import PARAMETERS
 
-Path = tuple[str | int, ...]
 # Returns the file and line of a path, or the name of a source without lines.
 Locate = Callable[[Path], str]
 

@@ -24,7 +24,7 @@ from temperament.server.body import write_body
 from temperament.server.choosing import Chosen, choose
 from temperament.server.collecting import collecting, raise_all
 from temperament.server.endpoints import Endpoint
-from temperament.server.incoming import EMBEDDINGS, Incoming
+from temperament.server.incoming import Incoming
 from temperament.server.planning import PlanCache, Planned, plan_key
 from temperament.server.plugin_fields import plugin_fields, sampling_fields
 from temperament.server.request_thinking import RequestThinking
@@ -274,7 +274,7 @@ class Admission:
             assert self.tokens is not None
             traced = Trace.of(preset, self.tokens(), keeps_ids=body.get(trace.IDS) is True)
             changed[trace.IDS] = True
-        warning = blind_to_embeddings(preset, EMBEDDINGS) if request.has_embeddings else ""
+        warning = blind_to_embeddings(preset) if request.has_embeddings else ""
         return Admitted(changed, chosen.label or None, traced, warning, request.selection.alias)
 
 

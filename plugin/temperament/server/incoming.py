@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from temperament.plan.unseen import EMBEDDINGS
 from temperament.server import trace
 from temperament.server.endpoints import Endpoint
 from temperament.server.plugin_fields import SEARCH, generation_fields, has_plugin_fields
 from temperament.server.selection import Selection
-
-EMBEDDINGS = "prompt_embeds"  # vLLM's field for a prompt without tokens
 
 
 @dataclass(frozen=True, slots=True)

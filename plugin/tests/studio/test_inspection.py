@@ -204,12 +204,10 @@ def test_single_tokens_are_matched_without_the_prompt() -> None:
     """Sequences of one token need no prompt, so nothing warns that it can't be seen."""
     values = {"bad_words_ids": [[3]], "sequence_bias": [[[3], 1.0]]}
 
-    assert "" == blind_to_embeddings(preset(**values), "prompt_embeds")
+    assert "" == blind_to_embeddings(preset(**values))
     assert (
         "bad_words_ids, sequence_bias: can't see a prompt in prompt_embeds"
-        == blind_to_embeddings(
-            preset(bad_words_ids=[[3, 4]], sequence_bias=[[[3, 4], 1.0]]), "prompt_embeds"
-        )
+        == blind_to_embeddings(preset(bad_words_ids=[[3, 4]], sequence_bias=[[[3, 4], 1.0]]))
     )
 
 

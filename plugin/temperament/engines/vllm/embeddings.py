@@ -20,7 +20,6 @@ from temperament.presets import Catalogue, as_preset
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
-EMBEDDINGS = "prompt_embeds"
 READS_PROMPT = "repetition_penalty"  # vLLM's only stage that reads the prompt
 
 logger = init_logger("vllm.temperament")
@@ -31,10 +30,10 @@ def blind(params: SamplingParams) -> Iterator[str]:
     text = (params.extra_args or {}).get(KEY)
     if isinstance(text, str):
         preset = decode(text)
-        if line := blind_to_embeddings(preset, EMBEDDINGS):
+        if line := blind_to_embeddings(preset):
             yield f"{preset.name}: {line}"
     if (value := params.repetition_penalty) != 1:
-        yield blind_to_embeddings(as_preset({READS_PROMPT: value}, Catalogue({})), EMBEDDINGS)
+        yield blind_to_embeddings(as_preset({READS_PROMPT: value}, Catalogue({})))
 
 
 def report(params: SamplingParams) -> None:
