@@ -129,12 +129,22 @@ def test_nothing_is_called_by_tests_alone() -> None:
 LITERALS = (ast.Constant, ast.Dict, ast.JoinedStr, ast.List, ast.Set, ast.Tuple)
 
 
+def is_literal(node: ast.expr) -> bool:
+    """Whether an expression is a literal, or a constant such as `-math.inf`."""
+    match node:
+        case ast.UnaryOp(operand=operand):
+            return is_literal(operand)
+        case ast.Attribute(value=ast.Name(id="math" | "torch"), attr="inf" | "nan"):
+            return True
+    return isinstance(node, LITERALS)
+
+
 def backwards(node: ast.AST) -> bool:
     """Whether an assertion compares a value with a literal that stands behind it."""
     match node:
         case ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right])):
             named = isinstance(left, ast.Name) and left.id.startswith("expected")
-            return isinstance(right, LITERALS) and not isinstance(left, LITERALS) and not named
+            return is_literal(right) and not is_literal(left) and not named
     return False
 
 

@@ -107,7 +107,7 @@ def test_tables(stage: str, case: Case) -> None:
     values = {first: case.value, **case.others}
     actual = rows.apply(case.before, values, case.prompt, case.output, case.context)
 
-    assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
+    assert pytest.approx(case.after, rel=1e-6, abs=0) == actual
 
 
 @every_stage

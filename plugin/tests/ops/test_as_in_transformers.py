@@ -100,7 +100,7 @@ def test_the_same_values_are_invalid() -> None:
     )
 
     assert rows.same_bits(actual[:, :-1], expected)
-    assert actual[0, -1] == -math.inf
+    assert -math.inf == actual[0, -1]
 
 
 def test_the_comparison_can_fail() -> None:
