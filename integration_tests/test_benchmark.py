@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scripts.lib.benchmark.scale import run_scale
 from scripts.lib.benchmark.ways import run_ways
+from scripts.lib.report_tables import scale_admission, scale_steps
 
 from integration_tests.harness import forks
 
@@ -70,3 +71,5 @@ def test_scale() -> None:
     assert 3 == len(numbers["admission"]["microseconds"])
     assert {1, 8} == numbers["steps"].keys()
     assert all(found["step, ms"] > 0 for found in numbers["steps"].values())
+    for table in (scale_admission, scale_steps):  # of docs/reports/scale.md, two rows each
+        assert 4 == len(table({"machine": "a machine", **numbers}, "en").splitlines())

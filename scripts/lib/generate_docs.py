@@ -20,8 +20,8 @@ Chinese one.
 | matrix | docs/matrix.json, which scripts/matrix writes |
 | those of the study | docs/study/numbers.json, which scripts/study writes |
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
-| reliability, soak, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
-| launches, drafts, kernels | the same, of docs/benchmarks/ |
+| reliability, soak, flood, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
+| launches, drafts, kernels, scale | the same, of docs/benchmarks/ |
 """
 
 import json

@@ -1,8 +1,9 @@
 """The tables of docs/reliability.md, docs/benchmarks.md and of the reports, from JSON in docs/.
 
-docs/reports/soak*.json, fuzz*.json and structure.json are what `scripts/soak`, `scripts/fuzz` and
-`scripts/structure` write with `--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes
-with `--write`, and docs/benchmarks/kernels.json what `scripts/kernels` writes with it.
+docs/reports/soak*.json, fuzz*.json, flood.json and structure.json are what `scripts/soak`,
+`scripts/fuzz`, `scripts/flood` and `scripts/structure` write with `--json`; docs/benchmarks/*.json
+is what `scripts/benchmark` writes with `--write`, and docs/benchmarks/kernels.json what
+`scripts/kernels` writes with it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,25 @@ CHINESE = {
     "slowest refusal, ms of processor time": "最慢的拒绝，毫秒（处理器时间）",
     "largest refusal, MiB": "最大的拒绝，MiB",
     "failures": "失败",
+    "ends": "结局",
+    "finished": "完成",
+    "cancelled": "取消",
+    "can't run": "无法运行",
+    "refused at the door": "在入口被拒绝",
+    "requests that lost their cache": "失去缓存的请求",
+    "presets given up": "放弃的预设",
+    "places kept after the end": "结束后仍占用的位置",
+    "same": "相同",
+    "parted": "分开",
+    "memory after the first third, and at the end, MiB": "前三分之一之后与结束时的内存，MiB",
+    "admission, microseconds": "接纳，微秒",
+    "median": "中位数",
+    "longest": "最长",
+    "first request for each preset": "每个预设的第一个请求",
+    "later requests": "之后的请求",
+    "rows: presets with modes among them": "行：其中带模式的预设数",
+    "a step, ms": "一步，毫秒",
+    "until after the first step, s": "到第一步结束，秒",
     "runner": "runner",
     "presets": "预设",
     "steps": "步",
@@ -159,6 +179,30 @@ def fuzz(report: Mapping[str, Any], language: str) -> str:
     )
 
 
+def flood(report: Mapping[str, Any], language: str) -> str:
+    """One run of `scripts/flood`."""
+    ends, repeated = (
+        {translated(name, language): count for name, count in report[field].items()}
+        for field in ("ends", "repeated")
+    )
+    memory = report["memory"]
+    return facts(
+        {
+            "command": f"`{report['command']}`",
+            "ends": listed(ends),
+            "failures": len(report["failures"]),
+            "presets given up": sum(report["given_up"].values()),
+            "places kept after the end": report["left"],
+            "requests that lost their cache": report["offloaded"],
+            "texts repeated alone": listed(repeated),
+            "memory after the first third, and at the end, MiB": (
+                f"{memory['warm']:.0f}, {memory['last']:.0f}"
+            ),
+        },
+        language,
+    )
+
+
 def over_http(report: Mapping[str, Any], language: str) -> str:
     """One run of `scripts/fuzz` against a server."""
     return facts(
@@ -265,6 +309,36 @@ def drafts(language: str) -> str:
     return table(head, rows, language)
 
 
+def measured(numbers: Mapping[str, Any]) -> str:
+    """Where and when a benchmark's times were measured."""
+    return f"{numbers['machine']}, {numbers['month']}"
+
+
+def scale_admission(numbers: Mapping[str, Any], language: str) -> str:
+    """How long requests for presets at random are admitted, by the processor's clock."""
+    times = numbers["admission"]["microseconds"]
+    rows = [
+        (
+            translated(name, language),
+            *(f"{times[name][key]:,.0f}" for key in ("p50", "p99", "longest")),
+        )
+        for name in ("first request for each preset", "later requests")
+    ]
+    head = translated("admission, microseconds", language)
+    return table((f"{head} ({measured(numbers)})", "median", "99 %", "longest"), rows, language)
+
+
+def scale_steps(numbers: Mapping[str, Any], language: str) -> str:
+    """A step by the number of presets with modes among its rows, by the processor's clock."""
+    rows = [
+        (f"{int(distinct):,}", f"{found['step, ms']:.1f}", f"{found['start, s']:.1f}")
+        for distinct, found in numbers["steps"].items()
+    ]
+    head = translated("rows: presets with modes among them", language)
+    first = f"{numbers['size']['rows']} {head} ({measured(numbers)})"
+    return table((first, "a step, ms", "until after the first step, s"), rows, language)
+
+
 def found_of(kernel: Mapping[str, Any]) -> list[object]:
     """A compiled kernel's registers, stack and shared memory; of AMD's, the last alone."""
     return [kernel.get(name, "") for name in ("reg", "stack", "shared")]
@@ -301,6 +375,9 @@ def report_tables(language: str) -> dict[str, str]:
         "fuzz": fuzz(read("reports/fuzz-first.json"), language),
         "fuzz second": fuzz(read("reports/fuzz.json"), language),
         "http": over_http(read("reports/fuzz-http.json"), language),
+        "flood": flood(read("reports/flood.json"), language),
+        "scale admission": scale_admission(read("benchmarks/scale.json"), language),
+        "scale steps": scale_steps(read("benchmarks/scale.json"), language),
         "cost": cost(language),
         "cost serve": served(language),
         "launches": launches(language),

@@ -20,9 +20,9 @@ profile, compile, modes, host, launches, ways and scale a minute or two each; a 
 progress.
 --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches has no
-part in the report, but in docs/benchmarks-gpu*.md, by scripts/generate_docs. modes, batching, host,
-ways and scale have none.
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches and
+scale have no part in that report: scripts/generate_docs writes theirs, into docs/benchmarks-gpu*.md
+and docs/reports/scale*.md. modes, batching, host and ways have none.
 
 TEMPERAMENT_KERNELS=off measures chains with top-k as torch operators, as where numba isn't
 installed.
@@ -42,8 +42,9 @@ from typing import Any
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
-UNWRITTEN = ("modes", "batching", "host", "ways", "scale")
-PROGRAMS = ("ops", "serve", "start", "profile", "compile", "launches", *UNWRITTEN)
+UNWRITTEN = ("modes", "batching", "host", "ways")
+GENERATED = ("launches", "scale")  # scripts/generate_docs writes their tables
+PROGRAMS = ("ops", "serve", "start", "profile", "compile", *GENERATED, *UNWRITTEN)
 
 
 def main() -> None:
@@ -135,7 +136,7 @@ def write(part: str, text: str, numbers: dict[str, Any]) -> None:
 
     Exits if a page lacks the marks.
     """
-    pages = () if part == "launches" else ("benchmarks.md", "benchmarks.zh-CN.md")
+    pages = () if part in GENERATED else ("benchmarks.md", "benchmarks.zh-CN.md")
     for name in pages:
         page = ROOT / "docs" / "reports" / name
         before = page.read_text(encoding="utf-8")

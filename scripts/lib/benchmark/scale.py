@@ -61,6 +61,7 @@ def run_scale(quick: bool) -> dict[str, Any]:
         patch.object(cache, "folder", lambda: Path(empty)),
     ):
         return {
+            "month": time.strftime("%Y-%m"),
             "size": asdict(size),
             "admission": admissions(size),
             "tables": tables(size),

@@ -33,7 +33,8 @@ BLOCKS = 48  # of 8 tokens: too few for 48 requests
 
 def run(options: argparse.Namespace) -> Report:
     """Runs a manager, floods it, and repeats samples alone."""
-    report = Report(f"./scripts/flood {' '.join(sys.argv[1:])}".strip(), options.seed)
+    command = f"./scripts/flood --requests {options.requests} --seed {options.seed}"
+    report = Report(command + " --plain" * options.plain, options.seed)
     torch.set_num_threads(1)
     # Each request that can't run is logged with its stack; its reason is in the report.
     logging.getLogger("ContinuousBatchingLogger").setLevel(logging.CRITICAL)
