@@ -44,9 +44,9 @@ class Drafts:
 
     @cached_property
     def row(self) -> Tensor:
-        """[slots, most + 1] int64: the row of each slot after so many draft tokens.
+        """[slots, most + 1] int64: the row of each slot after 0, 1, ... draft tokens.
 
-        After the slot's last row, that row again.
+        After the slot's last row, that row is repeated.
         """
         slot, device = self.slot, self.slot.device
         number = torch.arange(self.most + 1, device=device)

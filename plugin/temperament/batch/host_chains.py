@@ -62,7 +62,7 @@ def prepare() -> bool:
     which vLLM brings along. It takes some 4 seconds, and less than one where an earlier process did
     it. Engines of vLLM that have a process of their own do it when they start; elsewhere call it
     before the first step. vLLM 0.32 on a CPU starts no engine in a process that has imported numba:
-    where the engine is in your process, call this behind `LLM(...)`.
+    where the engine is in your process, call this after `LLM(...)`.
     `TEMPERAMENT_KERNELS=off` turns it off.
     """
     global _compiled  # noqa: PLW0603

@@ -92,7 +92,7 @@ class Guard:
             slot for slot in slots.tolist() if self._fails(logits, original, slot, step, rows_of)
         ]
         if not failed:
-            self._report(error, "nobody")
+            self._report(error, "no request")
         return logits
 
     def attempt(self, slot: int, work: Callable[[], object]) -> None:

@@ -94,7 +94,7 @@ def _run_biases(
 
 
 def _run_biases_fake(*_: Any) -> None:
-    """Changes nothing: the operator returns nothing, so there are no shapes to tell."""
+    """Changes nothing: the operator returns nothing, so no shape has to be known."""
 
 
 for _key in ("CUDA", "CPU"):

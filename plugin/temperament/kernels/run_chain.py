@@ -99,7 +99,7 @@ def _run_chain(
 
 
 def _run_chain_fake(*arguments: Tensor | Sequence[Tensor]) -> None:
-    """Changes nothing: the operator returns nothing, so there are no shapes to tell."""
+    """Changes nothing: the operator returns nothing, so no shape has to be known."""
 
 
 for _key in ("CUDA", "CPU"):

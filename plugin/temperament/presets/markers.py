@@ -30,8 +30,9 @@ class Marks:
     """How one format marks one part of an answer.
 
     Without `start`, `unmarked` is the reason. Without `end`, the part lasts to the end of the text.
-    `ordinary` marks may occur in the texts of models with other formats. `note` is what of the
-    format the marks don't tell. `since` is the first vLLM with the parser, "" for an older one.
+    `ordinary` marks may occur in the texts of models with other formats. `note` is what the
+    marks don't say about the format. `since` is the first vLLM with the parser, "" for an older
+    one.
     """
 
     start: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Min new tokens: the text doesn't end before so many tokens."""
+"""Min new tokens: the text has at least this many tokens before it ends."""
 
 from temperament.stages.base import Parameter, Stage
 from temperament.stages.kinds import INTEGER

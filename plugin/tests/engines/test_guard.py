@@ -198,7 +198,7 @@ def test_an_error_of_the_batch_alone_costs_nobody_anything(
 
     assert rows.same_bits(running.step(logits), expected)
     assert {"min_p": 1} == running.meter.fallbacks
-    assert "nobody goes on without" in log()[0]
+    assert "no request goes on without" in log()[0]
 
 
 @every_engine

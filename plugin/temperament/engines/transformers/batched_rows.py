@@ -1,6 +1,6 @@
 """The rows of the requests in a manager of Transformers' continuous batching.
 
-The manager tells nobody that a request has ended, was cancelled or lost its cache (*offloaded*). So
+The manager doesn't say that a request has ended, was cancelled or lost its cache (*offloaded*). So
 a request gets a slot when it is first to draw a token, and loses it when another needs the slot:
 first those that the scheduler no longer knows, then those that aren't in the batch. What the tokens
 don't determine is kept until the request comes back.
@@ -66,7 +66,7 @@ class Counts:
         self.fallbacks: Counter[str] = Counter()  # by stage
 
     def step(self, seconds: float, switches: int) -> None:
-        """Does nothing: nobody reads the time of a step here."""
+        """Does nothing: the time of a step isn't read here."""
 
     def fallback(self, stage: str) -> None:
         """Counts a request that lost its preset to an error in `stage`."""
@@ -237,7 +237,7 @@ def _last(state: Any) -> int:
 def _text(state: Any) -> tuple[list[int], list[int]]:
     """Returns a request's (prompt, output).
 
-    A request that lost its cache has its output behind the prompt, in `initial_tokens`.
+    A request that lost its cache has its output after the prompt, in `initial_tokens`.
     """
     tokens = state.initial_tokens
     middle = state._true_initial_tokens or len(tokens)

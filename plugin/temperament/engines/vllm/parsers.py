@@ -53,7 +53,7 @@ def server_marks(config: VllmConfig, args: Namespace) -> dict[str, Marks]:
         marks = parser_marks(part, name, _tokenizer(config))
         if marks is None:
             logger.warning(
-                "temperament: the %s parser %r doesn't tell its marks: the model's family decides",
+                "temperament: the %s parser %r doesn't say its marks: the model's family decides",
                 part,
                 name,
             )

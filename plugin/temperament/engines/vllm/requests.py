@@ -66,7 +66,7 @@ def validate(params: SamplingParams) -> None:
 
 
 def _is_neutral(name: str, value: Any, most: int | None) -> bool:
-    """Whether a field changes nothing behind chains that leave at most `most` tokens."""
+    """Whether a field changes nothing after chains that leave at most `most` tokens."""
     if name == "top_k" and most is not None and value >= most:
         return True
     return bool(value == VLLM.fields[name] or (name == "top_k" and value == -1))

@@ -116,7 +116,10 @@ def _banned(automata, at, inside, chosen, counts):
 
 @triton.jit
 def ban_texts(automata, logits, vocabulary, text, window, root, counts, BLOCK: tl.constexpr):
-    """Removes the tokens in which a text would end. `counts` ([vocabulary]) is 0, and so again."""
+    """Removes the tokens in which a text would end.
+
+    `counts` ([vocabulary]) is 0 before and after.
+    """
     lanes = tl.arange(0, BLOCK)
     ends = text.last + tl.zeros([BLOCK], tl.int64)
     states = state_at(automata, text.tokens, text.middle, ends, window, root, BLOCK)

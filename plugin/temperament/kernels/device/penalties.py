@@ -107,7 +107,7 @@ def penalize(
     counts,
     BLOCK: tl.constexpr,
 ):
-    """Runs one penalty; `counts` ([vocabulary]) is 0, and so again.
+    """Runs one penalty; `counts` ([vocabulary]) is 0 before and after.
 
     DRY does nothing to the `width` tokens that are listed in `spared`.
     """

@@ -128,8 +128,8 @@ def run_biases(
 ):
     """Runs the first operations of each row's program on float32 logits, in place.
 
-    `before` and `completes` have room for `most` numbers of a row, `counts` ([rows, vocabulary]) is
-    0, and is so again afterwards. A window of -1: no row has such texts.
+    `before` and `completes` have room for `most` numbers of a row. `counts` ([rows, vocabulary])
+    is 0 before and after. A window of -1: no row has such texts.
     """
     row = tl.program_id(0).to(tl.int64)
     place = tl.load(places + row)

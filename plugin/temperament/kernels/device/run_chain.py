@@ -309,7 +309,7 @@ def run_chain(
         elif op == RENORMALIZE:
             one = renormalize_logits.normaliser_of(sums)
             writing += 1
-        elif (op == TFS) | (op == MIN_K):  # the largest tell as a rule
+        elif (op == TFS) | (op == MIN_K):  # the largest usually suffice
             goal += CAPACITY // 2
             searching += ordering * (sums.allowed > CAPACITY).to(tl.int32)
         elif op == SKEW:

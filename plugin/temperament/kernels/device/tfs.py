@@ -17,7 +17,7 @@ def share_of(number):
 
 @triton.jit
 def bound_of(best, values, count, allowed, share, BLOCK: tl.constexpr):
-    """The least value that stays, and whether the `count` largest of `allowed` tokens tell.
+    """The least value that stays, and whether the `count` largest of `allowed` tokens suffice.
 
     `values` are the sorted values. The second differences of those that aren't known sum to at
     most 2 of the last but one mass.
