@@ -161,10 +161,10 @@ def _expand(root: yaml.Node, name: str) -> list[Problem]:
     try:
         values, levels = measure(root)
     except RecursionError:
-        return [Problem(name, "", "an alias of what it stands in")]
+        return [Problem(name, "", "an alias inside the map or list that it names")]
     if values > MAX_VALUES:
         return [
-            Problem(name, "", "too many values by its aliases", allowed=f"at most {MAX_VALUES}")
+            Problem(name, "", "its aliases repeat too many values", allowed=f"at most {MAX_VALUES}")
         ]
     return [_too_deep(name)] if levels > MAX_DEPTH + 1 else []
 

@@ -357,10 +357,10 @@ def test_a_generation_parameter_is_called_one(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: &a [*a]", "an alias of what it stands in"),
+        ("a: &a [*a]", "an alias inside the map or list that it names"),
         ("a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
          "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
-         "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]", "too many values by its aliases"),
+         "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]", "its aliases repeat too many values"),
     ],
 )  # fmt: skip
 def test_aliases_have_a_limit(text: str, message: str) -> None:
