@@ -155,11 +155,11 @@ class DeviceChains:
         self._lists = PlaceLists()
         self._tensors: tuple[Tensor, ...] = ()
         self._stale = True
-        # values and ids of the tokens that are left of each row, for as many rows as were seen
+        # the values and ids of each row's remaining tokens, with room for the largest step so far
         self._left: tuple[Tensor, Tensor] | None = None
-        # by rows and vocabulary, where they are large enough
+        # (rows, vocabulary) -> the same, for steps that were seen
         self._rooms: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
-        # values and places of each row twice, while it is sorted, for as many rows as were seen
+        # two copies of each row's values and places for sorting, with room for the largest step
         self._sorted = (
             torch.empty(1, device=device),
             torch.empty(1, dtype=torch.int32, device=device),

@@ -24,8 +24,10 @@ from temperament.ops.temperature import SHIFTED_BELOW
 if TYPE_CHECKING:
     from temperament.batch.steps import BatchStep
 
-COLUMNS_EACH = 64  # for each candidate a vocabulary has at least a chunk of the compiled functions
-SHORTEST = 4096  # tokens of a vocabulary in which a chain has as many candidates as that needs
+COLUMNS_EACH = (
+    64  # tokens that a vocabulary needs for each candidate: a chunk in compiled/chains.py
+)
+SHORTEST = 4096  # tokens of the smallest vocabulary with enough of them for the fewest candidates
 
 Array = np.ndarray[Any, Any]
 

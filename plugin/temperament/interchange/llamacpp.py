@@ -189,7 +189,7 @@ def _before_read(fields: dict[str, Any], reading: Reading) -> None:
         fields.pop(name, None)
 
 
-# Samplers that are simply off beside mirostat, which needs no note.
+# Samplers that llama.cpp doesn't run with mirostat. That they are off there needs no note.
 _OFF_BESIDE_MIROSTAT = (
     "top_k",
     "top_p",

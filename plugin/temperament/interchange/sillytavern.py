@@ -80,7 +80,7 @@ _UNSUPPORTED: Mapping[str, Any] = {
     "rep_pen_size": 0,
     "speculative_ngram": False,
 }
-# What isn't a preset's parameter, where it is off.
+# Fields that aren't parameters of a preset, with the values that change nothing.
 _OFF: Mapping[str, Any] = {
     "dynatemp": False,
     "temperature_last": False,

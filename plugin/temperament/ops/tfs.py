@@ -17,7 +17,8 @@ from torch import Tensor
 from temperament.ops.cut import cut
 from temperament.ops.inputs import Column
 
-STRAIGHT = 1e-12  # a sum of second differences, in units of the largest mass, that is rounding
+# Second differences whose sum is below this part of the largest mass are errors of rounding.
+STRAIGHT = 1e-12
 
 
 def apply(logits: Tensor, *, tfs: Column) -> Tensor:

@@ -167,7 +167,7 @@ class BatchedRows:
         prompt, output = _text(state)
         request = request_of(chosen.preset, _ends(state))
         limit = state.max_new_tokens
-        if limit is not None:  # of the tokens that it is to draw from here on
+        if limit is not None:  # the manager counts only what isn't part of `initial_tokens`
             limit += len(output) - len(state.generated_tokens)
             request = replace(request, limit=limit)
         self._rows.write(known.slot, replace(request, seed=known.seed), prompt, output)

@@ -45,7 +45,8 @@ WHERE = "ContinuousBatchingManager"
 _ARGUMENTS = ("max_tokens", "eos_token_id")
 # What Transformers' own processors take for each request, if the manager has them.
 _FIELDS = ("temperature", "top_k", "top_p")
-# Transformers' own processors that are undone in the rows with a preset, whose layers they are.
+# Transformers' processors of these fields. In a row with a preset, the preset applies the fields'
+# values, and what the processors did is undone.
 _WARPERS = ("TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper")
 
 

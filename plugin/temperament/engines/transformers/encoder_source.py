@@ -25,7 +25,8 @@ from temperament.presets import Preset
 from temperament.stages import PARAMETERS
 
 OF_THE_SOURCE = ("encoder_no_repeat_ngram_size", "encoder_repetition_penalty")
-# A token of no text, between a source and the decoder's text: no n-gram goes across.
+# No text has this token. It stands between a source and the decoder's text, so that no n-gram has
+# tokens of both.
 _BETWEEN = -1
 
 

@@ -45,8 +45,8 @@ class V1Batch:
         self._unseeded = Unseeded(vllm_config)
         self._size = vllm_config.model_config.get_vocab_size()
         self._guard = Guard(logger, meter, self._give_up, self._restart)
-        # vLLM 0.32 on a CPU starts no engine in a process that has imported numba, and one that
-        # isn't of the engine's own may start more.
+        # On a CPU vLLM 0.32 can't start an engine in a process that has imported numba. So only a
+        # process of the engine's own imports it, which starts no other engine.
         if device.type == "cpu" and self._size >= SHORTEST and parent_process() is not None:
             self._compile()
         self._restart()

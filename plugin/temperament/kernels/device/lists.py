@@ -89,7 +89,7 @@ def change_listed(
                 if op >= SUPPRESS:
                     added = tl.full([BLOCK], -INFINITY, tl.float32)
                 changed = tl.where(matched, added, changed)
-        if op >= SUPPRESS:  # what may have to come back
+        if op >= SUPPRESS:  # the logits to restore if the row would lose all of them
             tl.store(before + at, tl.where(changed == -INFINITY, x, -INFINITY), mask=inside)
         tl.store(logits + token, changed, mask=first_one)
     tl.debug_barrier()
