@@ -50,7 +50,7 @@ _failed: set[torch.device] = set()
 
 
 def do_without_kernels(device: torch.device) -> None:
-    """From now on new rows on this device run as torch operators."""
+    """Makes new rows on a device run as torch operators from now on."""
     _failed.add(device)
 
 
@@ -73,9 +73,9 @@ def kernel_start(stages: Stages) -> int:
 
 @dataclass(frozen=True)
 class ChainStep:
-    """The rest of every row's chain.
+    """What the kernels run of every row's chain.
 
-    A launch is for biases, penalties and bans, and one for all other stages.
+    One launch is for biases, penalties and bans, another for all other stages.
     """
 
     chains: DeviceChains
@@ -258,7 +258,7 @@ class DeviceChains:
         return logits
 
     def warm_up(self, vocabulary: int) -> None:
-        """Compiles the kernels for a vocabulary: it takes a minute, which no step should wait."""
+        """Compiles the kernels for a vocabulary. That takes a minute, and no step should wait."""
         self.flush()
         zero = torch.zeros(1, dtype=torch.int64, device=self._device)
         history = History(zero[:, None], zero, zero, zero)
@@ -391,7 +391,7 @@ class DeviceChains:
 
 
 class _Unused(NamedTuple):
-    """Tensors for what no row reads."""
+    """Tensors in place of inputs that no row reads."""
 
     # [rows] each
     zeros: Tensor
@@ -427,12 +427,13 @@ class _Unused(NamedTuple):
 def extend_matches(
     lengths: Tensor, known: Tensor, slots: Tensor, before: Tensor, history: History, longest: int
 ) -> Tensor:
-    """Brings the suffix matches of a batch to the last tokens: [rows, longest] int32.
+    """Returns the suffix matches of a batch after each row's last token: [rows, longest] int32.
 
-    `lengths` is [slots, capacity] int32, and `known` [slots] int64 to how many tokens they belong:
-    both are changed, but not by draft tokens, of which `before` ([rows]) come before each row.
-    `slots` is [rows] int64, and no row has more than `longest` tokens. What lies after a row's end
-    is undefined. The history's rows have a text each (`History.text`).
+    `lengths` ([slots, capacity] int32) has every slot's matches after the first `known` ([slots]
+    int64) of its tokens. Both are brought up to the slot's last token, draft tokens excluded.
+    `slots` ([rows] int64) is the slot of each row, and `before` ([rows]) the number of draft tokens
+    before it. No row has more than `longest` tokens; what lies after a row's end is undefined. The
+    history's rows have a text each (`History.text`).
     """
     from temperament.kernels.extend_matches import extend_matches as run
 
@@ -447,11 +448,11 @@ def extend_matches(
 def append_tokens(
     table: Tensor, prompts: Tensor, rows: StepRows, known: Tensor, history: History
 ) -> None:
-    """Brings the history of a batch to the last tokens.
+    """Brings the history of a batch up to each row's last token.
 
     `table` ([slots, positions]) has the committed tokens of every slot, `prompts` ([slots]) their
-    prompts' lengths. The history has a text for each slot, of which `known` ([slots] int64) tokens
-    are there; what else it has is written for each row.
+    prompts' lengths. The history has a text for each slot, whose first `known` ([slots] int64)
+    tokens are written already. Its fields with a number for each row are written anew.
     """
     from temperament.kernels.append_tokens import append_tokens as run
 

@@ -192,7 +192,7 @@ def narrow(
     float64[::1],
 )
 def finish(logits, found, tokens, narrowed, masses, total, p, log_min_p):
-    """Top-p and min-p of what was found in the narrowed rows; writes the kept into the logits.
+    """Top-p and min-p of what was found in the narrowed rows; writes what is kept into the logits.
 
     `masses` are those of what was found, and `total` is their sum.
     """

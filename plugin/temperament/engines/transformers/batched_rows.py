@@ -36,7 +36,7 @@ _SAMPLE = re.compile(r"__child#(\d+)$")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A request's preset, resolved and checked; None as `seed` is the preset's own."""
+    """A request's preset, resolved and checked, and its seed: None is that of the preset."""
 
     preset: Preset
     seed: int | None = None

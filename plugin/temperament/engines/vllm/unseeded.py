@@ -1,6 +1,6 @@
 """Seeds of requests that have none: every entry into an engine's batch gets another.
 
-Neither runner tells a request's id, so the entries are counted. All tensor-parallel ranks see the
+Neither runner gives a request's id, so the entries are counted. All tensor-parallel ranks see the
 same entries in the same order, and so give them the same seeds.
 """
 

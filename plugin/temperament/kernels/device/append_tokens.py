@@ -32,7 +32,7 @@ def append_tokens(
     ends,
     BLOCK: tl.constexpr,
 ):
-    """Copies what a row's text has more than `known`; a row of a draft token appends that.
+    """Copies a row's tokens after the first `known`; the row of a draft token writes that token.
 
     One program a row. A request's rows write to different places of its text, one after another.
     """

@@ -6,7 +6,7 @@ import triton.language as tl
 
 @triton.jit
 def normaliser_of(sums):
-    """What is taken from the values beside the largest, float32."""
+    """What is subtracted from the values in addition to the largest one, float32."""
     return tl.log(sums.total).to(tl.float32)
 
 
