@@ -1,17 +1,13 @@
 """The chains of all places on the device, where the kernels read them by place.
 
-Only this file calls the kernels. They run where there is Triton: on GPUs, unless
-`TEMPERAMENT_KERNELS=off`, and on the CPU only if `TEMPERAMENT_KERNELS=interpret` asks for Triton's
-interpreter, which is for tests.
+Only this file calls the kernels; `batch.kernel_choice` decides where they run.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.util import find_spec
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,34 +29,8 @@ from temperament.presets.schedule import CURVES, Schedule
 from temperament.stages import BY_NAME, PARAMETERS
 from temperament.stages.kinds import EntriesKind
 
-SWITCH = "TEMPERAMENT_KERNELS"
-
 # The operations for which a row needs a number for each token of the vocabulary.
 _COUNTING = {layout.DRY, layout.FREQUENCY, layout.BANNED_TEXTS}
-
-
-@cache
-def has_triton() -> bool:
-    """Returns whether the kernels can be imported."""
-    return find_spec("triton") is not None
-
-
-# Devices on which the kernels could not be compiled or run.
-_failed: set[torch.device] = set()
-
-
-def do_without_kernels(device: torch.device) -> None:
-    """Makes new rows on a device run as torch operators from now on."""
-    _failed.add(device)
-
-
-def runs_kernels(device: torch.device) -> bool:
-    """Returns whether the kernels run on a device; a meta device is treated as a GPU."""
-    if device in _failed:
-        return False
-    switch = os.environ.get(SWITCH)
-    on = switch == "interpret" if device.type == "cpu" else switch != "off"
-    return on and device.type in ("cpu", "cuda", "meta") and has_triton()
 
 
 def kernel_start(stages: Stages) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.device_chains import SWITCH
+from temperament.batch.kernel_choice import SWITCH
 from temperament.ops.inputs import Column
 from temperament.ops.sorting import on_all_threads
 from temperament.ops.temperature import SHIFTED_BELOW

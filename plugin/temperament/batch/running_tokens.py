@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import to_device
-from temperament.batch.device_chains import append_tokens, runs_kernels
+from temperament.batch.device_chains import append_tokens
 from temperament.batch.drafts import StepRows
+from temperament.batch.kernel_choice import runs_kernels
 from temperament.ops.history import History
 
 _ROOM = 256  # positions for the tokens to come

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from temperament.batch.arrays import Slots, Uploads, to_device
-from temperament.batch.device_chains import extend_matches, runs_kernels
+from temperament.batch.device_chains import extend_matches
 from temperament.batch.drafts import Drafts
+from temperament.batch.kernel_choice import runs_kernels
 from temperament.ops.blocks import branches
 from temperament.ops.history import History, Matches
 

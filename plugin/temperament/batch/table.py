@@ -17,8 +17,9 @@ from torch import Tensor
 from temperament.batch.arrays import Flags, Places, to_device
 from temperament.batch.candidates import Division, divide, width_of
 from temperament.batch.columns import Columns
-from temperament.batch.device_chains import ChainStep, DeviceChains, kernel_start, runs_kernels
+from temperament.batch.device_chains import ChainStep, DeviceChains, kernel_start
 from temperament.batch.entries import Entries
+from temperament.batch.kernel_choice import runs_kernels
 from temperament.batch.merge import Stages, merge
 from temperament.batch.programs import NOTHING, Program, Programs
 from temperament.batch.ramp import Ramp

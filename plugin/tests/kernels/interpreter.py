@@ -12,7 +12,7 @@ from types import FunctionType, SimpleNamespace
 
 import pytest
 
-from temperament.batch import device_chains
+from temperament.batch import kernel_choice
 
 SWITCH = "TRITON_INTERPRET"
 
@@ -35,7 +35,7 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
     patch_once()
     monkeypatch.setenv(SWITCH, "1")
-    monkeypatch.setenv(device_chains.SWITCH, "interpret")
+    monkeypatch.setenv(kernel_choice.SWITCH, "interpret")
 
 
 @cache

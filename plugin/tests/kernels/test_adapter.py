@@ -9,7 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from temperament.batch import arrays, running_tokens, suffix_matches
-from temperament.batch.device_chains import SWITCH, DeviceChains
+from temperament.batch.device_chains import DeviceChains
+from temperament.batch.kernel_choice import SWITCH
 from temperament.engines.vllm import v2
 from tests import rows
 from tests.engines.runners import VOCABULARY, Row, V2Runner

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from temperament.batch.device_chains import SWITCH, kernel_start, runs_kernels
+from temperament.batch.device_chains import kernel_start
+from temperament.batch.kernel_choice import SWITCH, runs_kernels
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.kernels import layout, run_chain

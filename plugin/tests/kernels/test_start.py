@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from temperament.batch import device_chains
-from temperament.batch.device_chains import DeviceChains, runs_kernels
+from temperament.batch import kernel_choice
+from temperament.batch.device_chains import DeviceChains
+from temperament.batch.kernel_choice import runs_kernels
 from tests.engines.runners import VOCABULARY, Row, V2Runner
 
 CPU = torch.device("cpu")
@@ -23,7 +24,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(DeviceChains, "warm_up", fail)
     yield
-    device_chains._failed.clear()
+    kernel_choice._failed.clear()
 
 
 def test_the_torch_operators_run_instead(failing: None) -> None:
@@ -41,7 +42,7 @@ def test_the_torch_operators_run_instead(failing: None) -> None:
 
 def test_the_kernels_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """`TEMPERAMENT_KERNELS=off` turns them off on a GPU too."""
-    monkeypatch.setenv(device_chains.SWITCH, "off")
+    monkeypatch.setenv(kernel_choice.SWITCH, "off")
 
     assert not runs_kernels(torch.device("cuda"))
     assert not runs_kernels(torch.device("meta"))

@@ -20,8 +20,8 @@ from torch import Tensor
 from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
-from temperament.batch.device_chains import do_without_kernels, runs_kernels
 from temperament.batch.drafts import StepRows
+from temperament.batch.kernel_choice import do_without_kernels, runs_kernels
 from temperament.batch.rows import Rows
 from temperament.batch.running_tokens import RunningTokens
 from temperament.engines.guard import Guard
