@@ -130,7 +130,7 @@ def _reason(error: TemperamentError) -> str:
 
 
 def _name(found: list[Imported]) -> None:
-    """Gives each preset a valid name, different from all others, made from its section or file."""
+    """Gives each preset a valid name, different from all others, after its section or file."""
     taken: set[str] = set()
     for each in found:
         plain = re.sub(r"[^a-z0-9._-]+", "-", each.name.lower())[:60].strip("-_.")
