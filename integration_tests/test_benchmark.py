@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.lib.benchmark import chains
 from scripts.lib.benchmark.scale import run_scale
 from scripts.lib.benchmark.ways import run_ways
+from scripts.lib.report_tables import chains as chains_table
 from scripts.lib.report_tables import scale_admission, scale_steps
 
 from integration_tests.harness import forks
@@ -73,3 +75,15 @@ def test_scale() -> None:
     assert all(found["step, ms"] > 0 for found in numbers["steps"].values())
     for table in (scale_admission, scale_steps):  # of docs/reports/scale.md, two rows each
         assert 4 == len(table({"machine": "a machine", **numbers}, "en").splitlines())
+
+
+def test_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain with top-k is timed as torch operators and compiled, and a peer beside it."""
+    monkeypatch.setattr(chains, "COMPARED", ("Transformers",))  # to import vLLM takes seconds
+    numbers = chains.run_chains(quick=True)
+
+    assert ["1", "8", chains.PROCESS] == [*numbers["times"]]
+    assert {"operators, ms", "compiled, ms", "Transformers"} == numbers["times"]["8"].keys()
+    assert all(number > 0 for found in numbers["times"].values() for number in found.values())
+    table = chains_table({"machine": "a machine", **numbers}, "en")
+    assert 5 == len(table.splitlines())

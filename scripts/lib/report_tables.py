@@ -58,6 +58,9 @@ CHINESE = {
     "later requests": "之后的请求",
     "rows: presets with modes among them": "行：其中带模式的预设数",
     "a step, ms": "一步，毫秒",
+    "as torch operators, ms": "torch 算子，毫秒",
+    "compiled, ms": "编译后，毫秒",
+    "rows": "行",
     "until after the first step, s": "到第一步结束，秒",
     "runner": "runner",
     "presets": "预设",
@@ -339,6 +342,19 @@ def scale_steps(numbers: Mapping[str, Any], language: str) -> str:
     return table((first, "a step, ms", "until after the first step, s"), rows, language)
 
 
+def chains(numbers: Mapping[str, Any], language: str) -> str:
+    """A chain with top-k as torch operators, compiled, and by the peers, by the number of rows."""
+    rows = []
+    for count, found in numbers["times"].items():
+        name = "`temperament.process`" if count == "process" else count
+        compared = (f"{found[peer]:g} x" if peer in found else "" for peer in PEERS)
+        rows.append(
+            (name, *(f"{found[way]:g}" for way in ("operators, ms", "compiled, ms")), *compared)
+        )
+    first = f"{translated('rows', language)} ({measured(numbers)})"
+    return table((first, "as torch operators, ms", "compiled, ms", *PEERS), rows, language)
+
+
 def found_of(kernel: Mapping[str, Any]) -> list[object]:
     """A compiled kernel's registers, stack and shared memory; of AMD's, the last alone."""
     return [kernel.get(name, "") for name in ("reg", "stack", "shared")]
@@ -378,6 +394,7 @@ def report_tables(language: str) -> dict[str, str]:
         "flood": flood(read("reports/flood.json"), language),
         "scale admission": scale_admission(read("benchmarks/scale.json"), language),
         "scale steps": scale_steps(read("benchmarks/scale.json"), language),
+        "chains": chains(read("benchmarks/chains.json"), language),
         "cost": cost(language),
         "cost serve": served(language),
         "launches": launches(language),

@@ -11,18 +11,20 @@
     ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark ways              NumPy's sort and partition beside torch's
     ./scripts/benchmark scale             many preset files, many requests, many modes
+    ./scripts/benchmark chains            a chain with top_k as torch operators, and compiled
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
 Takes, on 2 cores: ops and serve about half an hour each, batching some 10 minutes, start 6,
-profile, compile, modes, host, launches, ways and scale a minute or two each; a bar shows the
-progress.
+profile, compile, modes, host, launches, ways, scale and chains a minute or two each; a bar shows
+the progress.
 --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches and
-scale have no part in that report: scripts/generate_docs writes theirs, into docs/benchmarks-gpu*.md
-and docs/reports/scale*.md. modes, batching, host and ways have none.
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches, scale
+and chains have no part in that report: scripts/generate_docs writes theirs, into
+docs/benchmarks-gpu*.md, docs/reports/scale*.md and docs/benchmarks*.md. modes, batching, host and
+ways have none.
 
 TEMPERAMENT_KERNELS=off measures chains with top-k as torch operators, as where numba isn't
 installed.
@@ -43,7 +45,7 @@ from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
 UNWRITTEN = ("modes", "batching", "host", "ways")
-GENERATED = ("launches", "scale")  # scripts/generate_docs writes their tables
+GENERATED = ("launches", "scale", "chains")  # scripts/generate_docs writes their tables
 PROGRAMS = ("ops", "serve", "start", "profile", "compile", *GENERATED, *UNWRITTEN)
 
 
@@ -125,6 +127,13 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         numbers = scale.run_scale(quick)
         return scale.scale_table(numbers), numbers
+    if program == "chains":
+        from scripts.lib.benchmark import chains
+        from scripts.lib.benchmark.machine import header
+        from scripts.lib.report_tables import chains as chains_table
+
+        numbers = {**header(), **chains.run_chains(quick)}
+        return chains_table(numbers, "en"), numbers
     from scripts.lib.benchmark import modes
 
     numbers = modes.run_modes(quick)
