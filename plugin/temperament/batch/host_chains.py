@@ -63,8 +63,8 @@ def prepare() -> bool:
     They then take a sixth (one row) to two thirds of the time, with the same bits. It needs numba,
     which vLLM brings along. It takes some 4 seconds, and less than one where an earlier process did
     it. Engines of vLLM that have a process of their own do it when they start; elsewhere call it
-    before the first step. vLLM 0.32 on a CPU starts no engine in a process that has imported numba:
-    where the engine is in your process, call this after `LLM(...)`.
+    before the first step. On a CPU vLLM 0.32 can't start an engine in a process that has imported
+    numba: where the engine is in your process, call this after `LLM(...)`.
     `TEMPERAMENT_KERNELS=off` turns it off.
     """
     global _compiled  # noqa: PLW0603
