@@ -78,12 +78,13 @@ def test_scale() -> None:
 
 
 def test_chains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chain with top-k is timed as torch operators and compiled, and a peer beside it."""
+    """Samplers are timed as torch operators and compiled, and a peer beside them."""
     monkeypatch.setattr(chains, "COMPARED", ("Transformers",))  # to import vLLM takes seconds
     numbers = chains.run_chains(quick=True)
 
-    assert ["1", "8", chains.PROCESS] == [*numbers["times"]]
+    cuts = [f"4, {cut}" for cut in chains.CUTS]
+    assert ["1", "8", *cuts, chains.PROCESS] == [*numbers["times"]]
     assert {"operators, ms", "compiled, ms", "Transformers"} == numbers["times"]["8"].keys()
     assert all(number > 0 for found in numbers["times"].values() for number in found.values())
     table = chains_table({"machine": "a machine", **numbers}, "en")
-    assert 5 == len(table.splitlines())
+    assert 5 + len(cuts) == len(table.splitlines())

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from temperament.batch.host_chains import prepare
     from temperament.batch.process import Run, process
+    from temperament.compiled.prepared import prepare
     from temperament.engines import transformers, vllm
     from temperament.errors import (
         EngineError,
@@ -34,7 +34,7 @@ _HOME = {
     "RequestError": "temperament.errors",
     "Run": "temperament.batch.process",
     "TemperamentError": "temperament.errors",
-    "prepare": "temperament.batch.host_chains",
+    "prepare": "temperament.compiled.prepared",
     "process": "temperament.batch.process",
 }
 _MODULES = {"transformers": "temperament.engines.transformers", "vllm": "temperament.engines.vllm"}

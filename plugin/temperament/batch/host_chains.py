@@ -1,32 +1,27 @@
 """Chains with top-k on the CPU, compiled: each row is read once and written once.
 
-Only this file calls what numba compiles, and only after `prepare`. The bits are those of the ops:
-exponentials stay torch's, and a row for which the candidates don't suffice is left to the ops.
+The bits are those of the ops. A row for which the candidates don't suffice is left to them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.batch.kernel_choice import SWITCH
+from temperament.compiled import prepared
 from temperament.ops.inputs import Column
-from temperament.ops.sorting import on_all_threads
 from temperament.ops.temperature import SHIFTED_BELOW
+from temperament.ops.threads import on_all_threads
 
 if TYPE_CHECKING:
     from temperament.batch.steps import BatchStep
 
-COLUMNS_EACH = (
-    64  # tokens that a vocabulary needs for each candidate: a chunk in compiled/chains.py
-)
+# tokens that a vocabulary needs for each candidate: a chunk in `compiled/chains.py`
+COLUMNS_EACH = 64
 SHORTEST = 4096  # tokens of the smallest vocabulary with enough of them for the fewest candidates
 
 Array = np.ndarray[Any, Any]
@@ -46,41 +41,16 @@ class Numbers(NamedTuple):
 class Narrowed(NamedTuple):
     """What is left of the rows after top-k."""
 
-    # [rows, width] float32, descending; their distances to the largest; and their tokens
+    # [rows, width] float32, descending, and their tokens
     candidates: Tensor
-    distance: Tensor
     tokens: Tensor
     # [rows] bool: whether that is all that is left of the row
     rows: Tensor
 
 
-_compiled: Any = None
-
-
-def prepare() -> bool:
-    """Compiles chains with `top_k` for the CPU; returns whether this process has them now.
-
-    They then take a sixth (one row) to two thirds of the time, with the same bits. It needs numba,
-    which vLLM brings along. It takes some 4 seconds, and less than one where an earlier process did
-    it. Engines of vLLM that have a process of their own do it when they start; elsewhere call it
-    before the first step. On a CPU vLLM 0.32 can't start an engine in a process that has imported
-    numba: where the engine is in your process, call this after `LLM(...)`.
-    `TEMPERAMENT_KERNELS=off` turns it off.
-    """
-    global _compiled  # noqa: PLW0603
-    if os.environ.get(SWITCH) == "off" or find_spec("numba") is None:
-        return False
-    from numba import config
-
-    if config.DISABLE_JIT:
-        return False
-    _compiled = import_module("temperament.compiled.chains")
-    return True
-
-
 def runs_compiled(vocabulary: int, width: int) -> bool:
     """Returns whether chains with `width` candidates run compiled."""
-    return _compiled is not None and vocabulary >= COLUMNS_EACH * width
+    return prepared.chains is not None and vocabulary >= COLUMNS_EACH * width
 
 
 def numbers_of(opening: Sequence[BatchStep], rest: Sequence[BatchStep]) -> Numbers | None:
@@ -122,42 +92,37 @@ def narrow(logits: Tensor, numbers: Numbers, width: int) -> Narrowed:
     rows, vocabulary = logits.shape
     array = logits.numpy()
     candidates = np.empty((rows, width), dtype=np.float32)
-    distance = np.empty_like(candidates)
     tokens = np.empty((rows, width), dtype=np.int64)
     narrowed = np.empty(rows, dtype=np.bool_)
 
     def work(part: slice) -> None:
-        chunks = -(-vocabulary // _compiled.CHUNK)
-        _compiled.narrow(
+        chunks = -(-vocabulary // prepared.chains.CHUNK)
+        prepared.chains.narrow(
             array.view(np.int32),
             array,
             part.start,
             min(part.stop, rows),
             numbers.temperature,
             numbers.k,
-            np.empty(max(chunks, _compiled.ROOM), dtype=np.int64),
+            np.empty(max(chunks, prepared.chains.ROOM), dtype=np.int64),
             np.empty(chunks, dtype=np.int32),
             candidates.view(np.int32),
             candidates,
-            distance,
             tokens,
             narrowed,
         )
 
     on_all_threads(work, rows, vocabulary)
-    return Narrowed(*map(torch.from_numpy, (candidates, distance, tokens, narrowed)))
+    return Narrowed(*map(torch.from_numpy, (candidates, tokens, narrowed)))
 
 
 def finish(logits: Tensor, narrowed: Narrowed, numbers: Numbers) -> None:
     """Runs top-p and min-p on the candidates and writes what is kept into the narrowed rows."""
-    masses = narrowed.distance.exp()
-    _compiled.finish(
+    prepared.chains.finish(
         logits.numpy(),
         narrowed.candidates.numpy(),
         narrowed.tokens.numpy(),
         narrowed.rows.numpy(),
-        masses.numpy(),
-        masses.sum(-1).numpy(),
         numbers.p,
         numbers.log_min_p,
     )

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import torch
 
-SWITCH = "TEMPERAMENT_KERNELS"
+from temperament.compiled.prepared import SWITCH
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -17,10 +17,14 @@ from temperament.batch.candidates import run_on_candidates
 from temperament.batch.device_chains import ChainStep, Inputs
 from temperament.batch.steps import BatchStep, CandidateSteps
 from temperament.ops import OPS
+from temperament.ops.compiled_rows import compiles
 from temperament.ops.history import History, Matches
-from temperament.ops.inputs import Vocabulary
+from temperament.ops.inputs import Column, Vocabulary
 from temperament.ops.noise import Noise
 from temperament.ops.state import State
+from temperament.ops.temperature import SHIFTED_BELOW
+
+_Step = BatchStep | CandidateSteps | ChainStep
 
 
 @dataclass(slots=True)
@@ -63,9 +67,7 @@ class Context:
         return replace(self, states=states)
 
 
-def execute(
-    logits: Tensor, steps: Sequence[BatchStep | CandidateSteps | ChainStep], context: Context
-) -> Tensor:
+def execute(logits: Tensor, steps: Sequence[_Step], context: Context) -> Tensor:
     """Runs the steps on [rows, vocab] float32 logits, in place, and returns the logits.
 
     `context` has what the steps need, for every row of the logits. An error of a stage carries the
@@ -75,6 +77,8 @@ def execute(
     in_rows = logits.stride(1) == 1 and all(isinstance(step, ChainStep) for step in steps)
     if not logits.is_contiguous() and not in_rows:
         return logits.copy_(execute(logits.contiguous(), steps, context))
+    if compiles(logits):
+        steps = _join_temperatures(steps)
     position = 0
     while position < len(steps):
         # Consecutive steps with the same tensor of rows gather and write these rows once.
@@ -91,9 +95,31 @@ def execute(
     return logits
 
 
-def _run_step(
-    logits: Tensor, step: BatchStep | CandidateSteps | ChainStep, context: Context
-) -> Tensor:
+def _join_temperatures(steps: Sequence[_Step]) -> list[_Step]:
+    """Gives a temperature to the compiled cut behind it, which divides a row as it reads it."""
+    joined: list[_Step] = []
+    for step in steps:
+        before = joined[-1] if joined else None
+        if _divides(before) and _cuts(step) and before.rows is step.rows:
+            joined[-1] = replace(step, arguments={**before.arguments, **step.arguments})
+        else:
+            joined.append(step)
+    return joined
+
+
+def _divides(step: _Step | None) -> TypeGuard[BatchStep]:
+    """Whether a step is a temperature that only divides."""
+    if not isinstance(step, BatchStep) or step.stage != "temperature" or step.ramps:
+        return False
+    column = step.arguments["temperature"]
+    return isinstance(column, Column) and column.low >= SHIFTED_BELOW
+
+
+def _cuts(step: _Step) -> TypeGuard[BatchStep]:
+    return isinstance(step, BatchStep) and step.stage in ("top_p", "typical_p") and not step.ramps
+
+
+def _run_step(logits: Tensor, step: _Step, context: Context) -> Tensor:
     if isinstance(step, ChainStep):
         return _run_chains(logits, step, context)
     if isinstance(step, CandidateSteps):

@@ -2,39 +2,25 @@
 
 They compare, add and divide as the ops do, in IEEE arithmetic and in the same order, so that the
 bits are the same on every processor. Importing this file compiles them, which takes seconds; later
-processes load them from numba's cache. It is one file because numba looks at no other for changes.
+processes load them from numba's cache.
 """
 
 import numpy as np
 from numba import njit
 from numba.types import boolean, float32, float64, int32, int64
 
+from temperament.compiled.numbers import (
+    LOWEST,
+    NO_MASS,
+    REMOVED,
+    add_halves,
+    compiled,
+    exponential,
+    ordered,
+)
+
 CHUNK = 64  # columns whose maximum is computed at once
 ROOM = 2048  # candidates that a row collects before the smallest are dropped
-
-# Of integers in the order of floats: NaN lies outside.
-LOWEST = -2139095041  # REMOVED
-REMOVED = np.float32(-np.inf)
-NO_MASS = np.float32(-87)  # as in `ops.blocks`
-
-
-def _compiled(*signature):
-    """Compiles a function for these arguments, and caches it where there is a folder for that."""
-    options = {"nogil": True, "error_model": "numpy"}
-
-    def decorate(function):
-        try:
-            return njit(signature, cache=True, **options)(function)
-        except RuntimeError:  # no folder can be written
-            return njit(signature, **options)(function)
-
-    return decorate
-
-
-@njit
-def _ordered(bits):
-    """A float's bits as an integer in the order of floats, and back."""
-    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
 @njit
@@ -94,12 +80,12 @@ def _largest(row, keys, maxima, count):
         part = row[chunk * CHUNK : (chunk + 1) * CHUNK]
         largest = np.int32(-2147483648)
         for column in range(CHUNK):
-            value = _ordered(part[column])
+            value = ordered(part[column])
             largest = max(largest, value)
             lowest = min(lowest, value)
         maxima[chunk] = largest
     for column in range(full * CHUNK, columns):
-        value = _ordered(row[column])
+        value = ordered(row[column])
         maxima[full] = value if column == full * CHUNK else max(maxima[full], value)
         lowest = min(lowest, value)
     chunks = len(maxima)
@@ -111,7 +97,7 @@ def _largest(row, keys, maxima, count):
         if maxima[chunk] < bound:
             continue
         for column in range(chunk * CHUNK, min((chunk + 1) * CHUNK, columns)):
-            value = np.int64(_ordered(row[column]))
+            value = np.int64(ordered(row[column]))
             if value >= bound:
                 keys[size] = (value << 32) + column
                 size += 1
@@ -123,7 +109,7 @@ def _largest(row, keys, maxima, count):
     return lowest
 
 
-@_compiled(
+@compiled(
     int32[:, ::1],
     float32[:, ::1],
     int64,
@@ -133,7 +119,6 @@ def _largest(row, keys, maxima, count):
     int64[::1],
     int32[::1],
     int32[:, ::1],
-    float32[:, ::1],
     float32[:, ::1],
     int64[:, ::1],
     boolean[::1],
@@ -149,7 +134,6 @@ def narrow(
     maxima,
     found_bits,
     found,
-    distance,
     tokens,
     narrowed,
 ):
@@ -157,15 +141,15 @@ def narrow(
 
     `bits` and `logits` are the same memory, [rows, vocab], and so are `found_bits` and `found`,
     [rows, width]; `keys` and `maxima` are memory for a row. Sets what was found, descending and
-    -inf where top-k removes it, its `distance` to the largest, its `tokens`, and all the row's
-    logits to -inf. A row that needs more than was found stays as it is, and is not `narrowed`.
+    -inf where top-k removes it, its `tokens`, and all the row's logits to -inf. A row that needs
+    more than was found stays as it is, and is not `narrowed`.
     """
     width = found.shape[1]
     for row in range(first, last):
         lowest = _largest(bits[row], keys, maxima, width)
         for place in range(width):
             tokens[row, place] = keys[place] & 0xFFFFFFFF
-            found_bits[row, place] = _ordered(np.int32(keys[place] >> 32))
+            found_bits[row, place] = ordered(np.int32(keys[place] >> 32))
             found[row, place] /= temperature[row]
         edge, end = found[row, k[row] - 1], found[row, width - 1]
         finite = lowest >= LOWEST and REMOVED < found[row, 0] < -REMOVED
@@ -175,37 +159,29 @@ def narrow(
             for place in range(width):
                 if found[row, place] < edge:
                     found[row, place] = REMOVED
-                distance[row, place] = max(found[row, place] - found[row, 0], NO_MASS)
             cleared = logits[row]
             for column in range(len(cleared)):
                 cleared[column] = REMOVED
 
 
-@_compiled(
-    float32[:, ::1],
-    float32[:, ::1],
-    int64[:, ::1],
-    boolean[::1],
-    float32[:, ::1],
-    float32[::1],
-    float32[::1],
-    float64[::1],
-)
-def finish(logits, found, tokens, narrowed, masses, total, p, log_min_p):
-    """Top-p and min-p of what was found in the narrowed rows; writes what is kept into the logits.
-
-    `masses` are those of what was found, and `total` is their sum.
-    """
+@compiled(float32[:, ::1], float32[:, ::1], int64[:, ::1], boolean[::1], float32[::1], float64[::1])
+def finish(logits, found, tokens, narrowed, p, log_min_p):
+    """Top-p and min-p of what was found in the narrowed rows; writes what is kept."""
     width = found.shape[1]
+    masses, work = np.empty(width, np.float32), np.empty(width, np.float32)
     for row in range(len(logits)):
         if not narrowed[row]:
             continue
         bound = np.float64(found[row, 0]) + min(log_min_p[row], 0.0)
         if p[row] < 1:
-            goal = p[row] * total[row]
+            for place in range(width):
+                distance = np.float32(found[row, place] - found[row, 0])
+                masses[place] = exponential(NO_MASS if distance < NO_MASS else distance)
+                work[place] = masses[place]
+            goal = p[row] * add_halves(work, width)
             running, place = 0.0, 0
             while place < width - 1:
-                running += masses[row, place]
+                running += masses[place]
                 if np.float32(running) >= goal:
                     break
                 place += 1

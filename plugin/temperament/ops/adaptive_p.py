@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import NO_MASS, blocks
+from temperament.compiled.constants import NO_MASS
+from temperament.ops.blocks import blocks
 from temperament.ops.history import History
 from temperament.ops.inputs import Column
 from temperament.ops.state import State

@@ -10,8 +10,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import NO_MASS, branches, small_mass, sums, weighted_distance
-from temperament.ops.largest import candidates, group_maxima, largest
+from temperament.compiled.constants import NO_MASS
+from temperament.ops.blocks import branches
+from temperament.ops.exponential import masses_of
+from temperament.ops.largest import group_maxima, largest
+from temperament.ops.sums import largest_count, smaller_mass, sums, weighted_distance
 
 CANDIDATES = 128  # the number of largest logits in which the search for a threshold begins
 WIDER = (1024, 16384)  # and in which it continues, in the rows where the first don't suffice
@@ -70,7 +73,7 @@ def masses(logits: Tensor, maximum: Tensor) -> Tensor:
 
     It is at least `LEAST_MASS`, for -inf too.
     """
-    return (logits - maximum).clamp_(min=NO_MASS).exp_().nan_to_num_(nan=0.0)
+    return masses_of((logits - maximum).clamp_(min=NO_MASS)).nan_to_num_(nan=0.0)
 
 
 def entropy(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,10 +82,8 @@ def entropy(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     The sums leave out the largest logit, so that a rest of 1e-30 still counts: an entropy is right
     to seven digits however small it is, as long as float32 holds the masses.
     """
-    maximum, token = candidates(logits, 1)
-    logits.scatter_(1, token, -torch.inf)
-    rest, weighted = sums(logits, maximum, small_mass, weighted_distance)
-    logits.scatter_(1, token, maximum)
+    maximum, count, smaller, weighted = sums(logits, largest_count, smaller_mass, weighted_distance)
+    rest = (count - 1) + smaller
     log_total = rest.log1p()
     return maximum, log_total, log_total - weighted / (1 + rest)
 

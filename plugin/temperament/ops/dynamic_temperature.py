@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from temperament.ops import temperature
-from temperament.ops.blocks import allowed
 from temperament.ops.cut import entropy
 from temperament.ops.inputs import Column
+from temperament.ops.sums import allowed
 from temperament.stages import FLOAT32_TINY
 
 

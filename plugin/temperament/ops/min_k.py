@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import PIECE, blocks
+from temperament.compiled.constants import PIECE
+from temperament.ops.blocks import blocks
 from temperament.ops.cut import cut
 from temperament.ops.inputs import Column
 

@@ -12,12 +12,13 @@ import math
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.blocks import branches
 from temperament.ops.cut import keep_at_least, least_likely
 from temperament.ops.history import History
 from temperament.ops.inputs import Column
 from temperament.ops.largest import largest
 from temperament.ops.state import State
+from temperament.ops.sums import mass, sums
 
 ESTIMATED_FROM = 100
 
@@ -37,8 +38,7 @@ def apply(
     mu = torch.where(mu.isnan(), 2 * tau, mu)
     surprise = -drawn.double() / math.log(2)
     mu = torch.where(followed, mu - eta * (surprise - tau), mu)
-    maximum = logits.amax(dim=-1, keepdim=True)
-    (total,) = sums(logits, maximum, mass)
+    maximum, total = sums(logits, mass)
     bound = least_likely(maximum, total.log() - (mu * math.log(2))[:, None])
     if mirostat.low == 1:
         bound = torch.where(mirostat.per_row() == 1, _last(logits, mu), bound)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import NO_MASS, PIECE, blocks, mass, squared_mass, sums
+from temperament.compiled.constants import NO_MASS, PIECE
+from temperament.ops.blocks import blocks
 from temperament.ops.cut import keep_likely
+from temperament.ops.exponential import set_masses
 from temperament.ops.inputs import Column
+from temperament.ops.sums import add_up, mass, squared_mass, sums
 
 
 def apply(logits: Tensor, *, p_less: Column, p_less_order: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    maximum = logits.amax(dim=-1, keepdim=True)
-    total, squares = sums(logits, maximum, mass, squared_mass)
+    maximum, total, squares = sums(logits, mass, squared_mass)
     order = p_less_order.per_row().double()
     powers = squares
     if p_less_order.low != 2 or p_less_order.high != 2:
@@ -29,8 +31,9 @@ def apply(logits: Tensor, *, p_less: Column, p_less_order: Column) -> Tensor:
 def _powers(logits: Tensor, maximum: Tensor, order: Column) -> Tensor:
     """Returns the sum of e^(k (x - max)) over each row, [rows, 1] float64."""
     parts = logits.new_empty(logits.shape[0], -(-logits.shape[1] // PIECE))
-    for block in blocks(logits, spare=1):
-        distance = torch.sub(block.values, block.of(maximum), out=block.spare[0])
+    for block in blocks(logits, spare=4):
+        distance, *spare = block.spare
+        torch.sub(block.values, block.of(maximum), out=distance)
         distance.mul_(block.of(order.per_row())).clamp_(min=NO_MASS)
-        parts[block.rows, block.pieces] = distance.exp_().sum(-1)
-    return parts.sum(-1, keepdim=True, dtype=torch.float64)
+        parts[block.rows, block.pieces] = add_up(set_masses(distance, *spare))
+    return add_up(parts.double())[:, None]

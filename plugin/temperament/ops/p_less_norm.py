@@ -10,15 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import allowed, mass, squared_mass, sums
 from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
+from temperament.ops.sums import allowed, mass, squared_mass, sums
 
 
 def apply(logits: Tensor, *, p_less_norm: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    maximum = logits.amax(dim=-1, keepdim=True)
-    total, squares = sums(logits, maximum, mass, squared_mass)
+    maximum, total, squares = sums(logits, mass, squared_mass)
     count = allowed(logits)
     excess = (count * squares - total * total).clamp(min=0.0)
     share = (excess / (total * (count - 1).clamp(min=1.0))).log()

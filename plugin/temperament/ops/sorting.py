@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import BAND, branches
-
-FEW = 2**15  # with fewer numbers, starting threads costs more than it saves
+from temperament.ops.blocks import branches
+from temperament.ops.threads import on_all_threads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -97,23 +93,3 @@ def ascending_(numbers: Tensor) -> Tensor:
     array = numbers.numpy()
     on_all_threads(lambda part: array[part].sort(axis=1), *array.shape)
     return numbers
-
-
-def on_all_threads(work: Callable[[slice], None], rows: int, columns: int) -> None:
-    """Calls `work` with parts of the rows on as many threads as torch uses (NumPy uses one)."""
-    if rows * columns < FEW:
-        work(slice(0, rows))
-        return
-    threads = torch.get_num_threads()
-    high = max(1, min(-(-rows // threads), BAND // max(columns, 1)))
-    parts = [slice(top, top + high) for top in range(0, rows, high)]
-    if threads == 1 or len(parts) < 2:
-        for part in parts:
-            work(part)
-    else:
-        list(_pool(threads).map(work, parts))
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="temperament-sort")

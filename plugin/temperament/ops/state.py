@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.blocks import branches
 from temperament.ops.history import History
+from temperament.ops.sums import mass, sums
 
 
 @dataclass(slots=True)
@@ -83,8 +84,7 @@ class State:
 
         Returns [rows] float32: a token's log-probability is its logit less this number.
         """
-        maximum = logits.amax(dim=-1, keepdim=True)
-        (total,) = sums(logits, maximum, mass)
+        maximum, total = sums(logits, mass)
         normaliser = (maximum + total.log()).float()[:, 0]
         here = self.destination
         parts = (self.value, self.normaliser, self.generated)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from temperament.ops.blocks import mass, sums
 from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
+from temperament.ops.sums import mass, sums
 
 
 def apply(logits: Tensor, *, top_a: Column) -> Tensor:
     """[rows, vocab] float32, changed in place."""
-    maximum = logits.amax(dim=-1, keepdim=True)
-    (total,) = sums(logits, maximum, mass)
+    maximum, total = sums(logits, mass)
     return keep_likely(logits, maximum, top_a.per_row().double().log() - total.log())

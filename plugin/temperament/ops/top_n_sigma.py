@@ -9,9 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import PIECE, allowed, blocks
+from temperament.compiled.constants import PIECE
+from temperament.ops.blocks import blocks
 from temperament.ops.cut import keep_likely
 from temperament.ops.inputs import Column
+from temperament.ops.sums import allowed
 
 
 def apply(logits: Tensor, *, top_n_sigma: Column) -> Tensor:

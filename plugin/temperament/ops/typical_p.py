@@ -14,22 +14,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import BAND, bands, branches, mass, sums, weighted_distance
+from temperament.ops import compiled_rows
+from temperament.ops.blocks import BAND, bands, branches
 from temperament.ops.cut import keep_at_least, keep_at_most, masses
 from temperament.ops.inputs import Column
 from temperament.ops.largest import FEWEST, GROUP, group_maxima, of_groups
 from temperament.ops.sorting import descending, places_of_largest
+from temperament.ops.sums import mass, sums_below, weighted_distance
 
 NEAREST = (128, 2048)  # the numbers of nearest tokens in which the bounds are searched
 INFINITY_BITS = 0x7F800000  # of float32
 
 
-def apply(logits: Tensor, *, typical_p: Column) -> Tensor:
-    """[rows, vocab] float32, changed in place."""
+def apply(logits: Tensor, *, typical_p: Column, temperature: Column | None = None) -> Tensor:
+    """[rows, vocab] float32, changed in place; `temperature` only where `compiles(logits)`."""
+    values = typical_p.values
+    if not compiled_rows.compiles(logits):
+        return _apply(logits, values[:, None])
+    divisor = None if temperature is None else temperature.values
+    left = compiled_rows.keep_nearest(logits, values, divisor, around_mean=True)
+    if len(left):
+        logits.index_copy_(0, left, _apply(logits[left], values[left, None]))
+    return logits
+
+
+def _apply(logits: Tensor, t: Tensor) -> Tensor:
     maximum = logits.amax(dim=-1, keepdim=True)
-    total, weighted = sums(logits, maximum, mass, weighted_distance)
+    total, weighted = sums_below(logits, maximum, mass, weighted_distance)
     mean = (weighted / total).float()
-    t = typical_p.per_row()
     # A row with NaN or +inf, or of only -inf, has no mean and stays as it is.
     off = (t >= 1) | ~mean.isfinite()
     low, high = _bounds(logits, maximum, mean, t * total.float(), off)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from temperament.ops.blocks import branches, mass, sums
+from temperament.ops.blocks import branches
 from temperament.ops.cut import CANDIDATES, masses
 from temperament.ops.inputs import Column, Ends, Tokens, Vocabulary
 from temperament.ops.largest import candidates
 from temperament.ops.noise import XTC, Noise
+from temperament.ops.sums import mass, sums
 
 
 def apply(
@@ -54,8 +55,7 @@ def _remove(
     vocabulary: Vocabulary | None,
 ) -> None:
     """Removes the top choices of the rows that rolled, but for tokens with a newline."""
-    maximum = logits.amax(dim=-1, keepdim=True)
-    (total,) = sums(logits, maximum, mass)
+    maximum, total = sums(logits, mass)
     bound = (threshold * total).float()
 
     def without_top(values: Tensor, tokens: Tensor | None = None) -> Tensor:

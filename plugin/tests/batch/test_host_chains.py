@@ -15,6 +15,7 @@ import temperament
 from temperament.batch import candidates, host_chains
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
+from temperament.compiled import prepared
 from temperament.presets.chain import Chain
 from tests import rows
 
@@ -35,12 +36,12 @@ VOCABULARY = 17_003  # as many as 256 candidates need, and columns that fill no 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prepared() -> Iterator[None]:
+def compiled() -> Iterator[None]:
     """The compiled functions, for this file only: what other files test are the ops."""
-    before = host_chains._compiled
-    assert host_chains.prepare()
+    before = prepared.chains, prepared.cuts
+    assert prepared.prepare()
     yield
-    host_chains._compiled = before
+    prepared.chains, prepared.cuts = before
 
 
 def run(logits: Tensor, chains: list[dict[str, Any]], *, compiled: bool) -> Tensor:
@@ -48,8 +49,8 @@ def run(logits: Tensor, chains: list[dict[str, Any]], *, compiled: bool) -> Tens
     batch = Rows(len(chains))
     for row, values in enumerate(chains):
         batch.write(row, Request(Chain.of(values), row), [1], [2])
-    functions = host_chains._compiled if compiled else None
-    with patch.object(host_chains, "_compiled", functions):
+    functions = prepared.chains if compiled else None
+    with patch.object(prepared, "chains", functions):
         return batch.run(logits.clone(), np.arange(len(chains)))
 
 
@@ -145,7 +146,7 @@ class TestPreparing:
     @pytest.fixture(autouse=True)
     def unprepared(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing is compiled yet."""
-        monkeypatch.setattr(host_chains, "_compiled", None)
+        monkeypatch.setattr(prepared, "chains", None)
 
     def test_the_switch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """`TEMPERAMENT_KERNELS=off` leaves all chains to the ops."""
@@ -156,7 +157,7 @@ class TestPreparing:
 
     def test_without_numba(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without numba all chains are left to the ops."""
-        monkeypatch.setattr(host_chains, "find_spec", lambda _: None)
+        monkeypatch.setattr(prepared, "find_spec", lambda _: None)
 
         assert not temperament.prepare()
         assert not host_chains.runs_compiled(VOCABULARY, 64)
@@ -176,13 +177,16 @@ class TestPreparing:
 
             assert [True, False] == [host_chains.runs_compiled(size, width) for size in chunks]
         assert host_chains.SHORTEST == host_chains.COLUMNS_EACH * candidates.WIDTHS[0]
-        assert host_chains.COLUMNS_EACH == host_chains._compiled.CHUNK
+        assert host_chains.COLUMNS_EACH == prepared.chains.CHUNK
 
 
 def test_what_is_compiled_is_kept_where_a_folder_can_be_written() -> None:
     """Without a folder for numba's cache the functions are compiled without one."""
-    functions: Any = host_chains._compiled
+    from numba.types import int64
+
+    from temperament.compiled import numbers
+
     with patch("numba.core.caching.FunctionCache.__init__", side_effect=RuntimeError("no locator")):
-        compiled = functions._compiled(functions.int64)(lambda number: number + 1)
+        compiled = numbers.compiled(int64)(lambda number: number + 1)
 
     assert 3 == compiled(2)

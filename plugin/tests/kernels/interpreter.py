@@ -12,7 +12,7 @@ from types import FunctionType, SimpleNamespace
 
 import pytest
 
-from temperament.batch import kernel_choice
+from temperament.compiled import prepared
 
 SWITCH = "TRITON_INTERPRET"
 
@@ -35,7 +35,7 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
     patch_once()
     monkeypatch.setenv(SWITCH, "1")
-    monkeypatch.setenv(kernel_choice.SWITCH, "interpret")
+    monkeypatch.setenv(prepared.SWITCH, "interpret")
 
 
 @cache

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from temperament.batch import arrays, running_tokens, suffix_matches
 from temperament.batch.device_chains import DeviceChains
-from temperament.batch.kernel_choice import SWITCH
+from temperament.compiled.prepared import SWITCH
 from temperament.engines.vllm import v2
 from tests import rows
 from tests.engines.runners import VOCABULARY, Row, V2Runner

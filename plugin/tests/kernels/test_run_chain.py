@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from temperament.batch.device_chains import kernel_start
-from temperament.batch.kernel_choice import SWITCH, runs_kernels
+from temperament.batch.kernel_choice import runs_kernels
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
+from temperament.compiled.prepared import SWITCH
 from temperament.kernels import layout, run_chain
 from temperament.presets import Chain, as_preset
 from temperament.stages import BY_NAME, STAGES
@@ -108,7 +109,7 @@ def test_tables(stage: str, case: Case) -> None:
     values = {first: case.value, **case.others}
     actual = rows.apply(case.before, values, case.prompt, case.output, case.context)
 
-    assert pytest.approx(case.after, rel=1e-6, abs=0) == actual
+    assert actual == pytest.approx(case.after, rel=1e-6, abs=0)
 
 
 @every_stage

@@ -10,6 +10,7 @@ import torch
 from temperament.batch import kernel_choice
 from temperament.batch.device_chains import DeviceChains
 from temperament.batch.kernel_choice import runs_kernels
+from temperament.compiled import prepared
 from tests.engines.runners import VOCABULARY, Row, V2Runner
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def test_the_torch_operators_run_instead(failing: None) -> None:
 
 def test_the_kernels_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """`TEMPERAMENT_KERNELS=off` turns them off on a GPU too."""
-    monkeypatch.setenv(kernel_choice.SWITCH, "off")
+    monkeypatch.setenv(prepared.SWITCH, "off")
 
     assert not runs_kernels(torch.device("cuda"))
     assert not runs_kernels(torch.device("meta"))

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from temperament.ops import OPS, blocks
+from temperament.ops import OPS, sums
 from temperament.ops.inputs import Column
 from temperament.stages import STAGES, Stage
 from temperament.stages.kinds import FLAG, NUMBER
@@ -68,13 +68,12 @@ def test_equal_ends_of_a_dynamic_temperature_are_no_temperature() -> None:
 def test_sums_are_the_same_bits_in_any_batch() -> None:
     """Torch's own sum of a long row isn't: it splits a row that is alone among threads."""
     x = torch.randn(8, 151_936, generator=torch.Generator().manual_seed(0))
-    maximum = x.amax(-1, keepdim=True)
-    terms = (blocks.mass, blocks.squared_mass, blocks.weighted_distance)
+    terms = (sums.mass, sums.squared_mass, sums.weighted_distance)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    together = blocks.sums(x, maximum, *terms)
-    alone = [blocks.sums(x[row : row + 1], maximum[row : row + 1], *terms) for row in range(8)]
+    together = sums.sums(x, *terms)
+    alone = [sums.sums(x[row : row + 1], *terms) for row in range(8)]
     torch.set_num_threads(threads)
 
     for number, total in enumerate(together):
-        assert torch.equal(total, torch.cat([sums[number] for sums in alone]))
+        assert torch.equal(total, torch.cat([one[number] for one in alone]))

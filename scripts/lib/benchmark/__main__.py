@@ -11,7 +11,7 @@
     ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark ways              NumPy's sort and partition beside torch's
     ./scripts/benchmark scale             many preset files, many requests, many modes
-    ./scripts/benchmark chains            a chain with top_k as torch operators, and compiled
+    ./scripts/benchmark chains            samplers as torch operators, and compiled
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
@@ -26,8 +26,7 @@ and chains have no part in that report: scripts/generate_docs writes theirs, int
 docs/benchmarks-gpu*.md, docs/reports/scale*.md and docs/benchmarks*.md. modes, batching, host and
 ways have none.
 
-TEMPERAMENT_KERNELS=off measures chains with top-k as torch operators, as where numba isn't
-installed.
+TEMPERAMENT_KERNELS=off measures samplers as torch operators, as where numba isn't installed.
 
 A `pass` is one `copy_` of the logits into a buffer that exists, measured beside each cost: the
 machine's unit. Peers: Transformers' processors, vLLM's sampler functions, a Python loop

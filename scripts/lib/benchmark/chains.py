@@ -1,4 +1,4 @@
-"""A chain with top-k on the CPU: as torch operators and compiled, beside the peers, in one run."""
+"""Samplers on the CPU: as torch operators and compiled, beside the peers, in one run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ from scripts.lib.benchmark.peers import PEERS, ours
 from torch import Tensor
 
 import temperament
-from temperament.batch import host_chains
+from temperament.compiled import prepared
 
 WORK, VALUES = next(iter(WORKS.items()))
 COMPARED = ("Transformers", "vLLM", "llama.cpp")
 PROCESS = "process"  # one row, by `temperament.process`
+CUT_ROWS = 64
+# what else is compiled: (logits, preset)
+CUTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "temperature .8, top_p .95": ("normal", {"temperature": 0.8, "top_p": 0.95}),
+    "temperature 1.3, top_p .95, deviation 3": ("narrow", {"temperature": 1.3, "top_p": 0.95}),
+    "temperature .8, top_p .95, nearly flat": ("flat", {"temperature": 0.8, "top_p": 0.95}),
+    "typical_p .9": ("normal", {"typical_p": 0.9}),
+    "eta_cutoff 3e-4": ("normal", {"eta_cutoff": 3e-4}),
+    "epsilon_cutoff 3e-4": ("normal", {"epsilon_cutoff": 3e-4}),
+    "top_a .2": ("normal", {"top_a": 0.2}),
+    "tfs .95": ("normal", {"tfs": 0.95}),
+    "skew .5": ("normal", {"skew": 0.5}),
+}
 
 
 def run_chains(quick: bool) -> dict[str, Any]:
@@ -29,12 +42,10 @@ def run_chains(quick: bool) -> dict[str, Any]:
     times: dict[str, dict[str, float]] = {}
     for rows in batches:
         logits = logits_of("normal", rows, vocabulary)
-        found = both_ways(ours([VALUES] * rows), ours([VALUES] * rows), logits, quick)
-        for peer in COMPARED:
-            step = PEERS[peer](dict(VALUES))
-            if step is not None:
-                found[peer] = rounded(spent(step, logits, quick) / found["compiled, ms"])
-        times[str(rows)] = found
+        times[str(rows)] = beside_peers(VALUES, logits, quick)
+    rows = 4 if quick else CUT_ROWS
+    for cut, (kind, values) in CUTS.items():
+        times[f"{rows}, {cut}"] = beside_peers(values, logits_of(kind, rows, vocabulary), quick)
 
     def process(logits: Tensor) -> None:
         temperament.process(logits, VALUES)
@@ -45,9 +56,20 @@ def run_chains(quick: bool) -> dict[str, Any]:
     return {"month": month, "work": WORK, "vocabulary": vocabulary, "times": times}
 
 
+def beside_peers(values: dict[str, Any], logits: Tensor, quick: bool) -> dict[str, float]:
+    """The milliseconds of both ways, and how many times the compiled one each peer takes."""
+    step = ours([values] * len(logits))
+    found = both_ways(step, step, logits, quick)
+    for peer in COMPARED:
+        theirs = PEERS[peer](dict(values))
+        if theirs is not None:
+            found[peer] = rounded(spent(theirs, logits, quick) / found["compiled, ms"])
+    return found
+
+
 def both_ways(operators: Step, compiled: Step, logits: Tensor, quick: bool) -> dict[str, float]:
     """The milliseconds of a step as torch operators, then compiled."""
-    with patch.object(host_chains, "_compiled", None):
+    with patch.multiple(prepared, chains=None, cuts=None):
         first = spent(operators, logits, quick)
     return {
         "operators, ms": rounded(first),

@@ -28,8 +28,9 @@ class Compiled:
 
 def run_compile(quick: bool) -> list[Compiled]:
     """The passes over all logits that a fused kernel could replace."""
-    from temperament.ops.blocks import PIECE, mass, sums, weighted_distance
+    from temperament.compiled.constants import PIECE
     from temperament.ops.cut import keep_at_least
+    from temperament.ops.sums import mass, sums_below, weighted_distance
 
     rows, pieces = (4, 2) if quick else (64, 37)
     logits = logits_of("normal", rows, pieces * PIECE)
@@ -54,9 +55,11 @@ def run_compile(quick: bool) -> list[Compiled]:
 
     works: dict[str, tuple[Step, Step]] = {
         "dropping what is below a threshold": (lambda x: keep_at_least(x, bound[: len(x)]), keep),
-        "the sum of all masses": (lambda x: sums(x, maximum[: len(x)], mass)[0][:, 0], total),
+        "the sum of all masses": (lambda x: sums_below(x, maximum[: len(x)], mass)[0][:, 0], total),
         "the same and the mean distance": (
-            lambda x: torch.stack(sums(x, maximum[: len(x)], mass, weighted_distance))[:, :, 0],
+            lambda x: torch.stack(sums_below(x, maximum[: len(x)], mass, weighted_distance))[
+                :, :, 0
+            ],
             both,
         ),
     }

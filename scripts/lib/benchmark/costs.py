@@ -25,6 +25,8 @@ PROMPTS = (
 
 Step = Callable[[Tensor], Any]
 
+SCALES = {"normal": 4.0, "narrow": 3.0, "flat": 0.1}  # standard deviations of random logits
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -63,9 +65,8 @@ def measure(step: Step, source: Tensor, seconds: float, least: int) -> tuple[flo
 def logits_of(kind: str, rows: int, vocabulary: int) -> Tensor:
     """[rows, vocabulary]: random normal, nearly flat, or a model's for real prompts."""
     generator = torch.Generator().manual_seed(0)
-    if kind in ("normal", "flat"):
-        scale = {"normal": 4.0, "flat": 0.1}[kind]
-        return torch.randn(rows, vocabulary, generator=generator) * scale
+    if kind in SCALES:
+        return torch.randn(rows, vocabulary, generator=generator) * SCALES[kind]
     known = _of_model(kind)
     return known[torch.arange(rows) % len(known), :vocabulary].contiguous()
 

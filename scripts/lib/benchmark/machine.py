@@ -18,7 +18,7 @@ from temperament.batch.host_chains import SHORTEST, runs_compiled
 def header() -> dict[str, Any]:
     """The machine, the instruction sets that torch and NumPy use on it, and the versions.
 
-    numba is among them if chains with top-k are compiled.
+    numba is among them if samplers are compiled.
     """
     versions = {}
     for name in ("torch", "numpy", "transformers", "vllm", "xllamacpp"):

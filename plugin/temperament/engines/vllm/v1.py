@@ -16,8 +16,9 @@ from torch import Tensor
 from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
-from temperament.batch.host_chains import SHORTEST, prepare
+from temperament.batch.host_chains import SHORTEST
 from temperament.batch.rows import Rows
+from temperament.compiled.prepared import prepare
 from temperament.engines.guard import Guard
 from temperament.engines.vllm import embeddings
 from temperament.engines.vllm.meter import Meter
@@ -53,11 +54,11 @@ class V1Batch:
 
     @staticmethod
     def _compile() -> None:
-        """Compiles chains with top-k; where that fails, they run as torch operators."""
+        """Compiles samplers; where that fails, they run as torch operators."""
         try:
             prepare()
         except Exception as error:  # of a compiler: it must not end the server
-            logger.warning("temperament: chains with top_k aren't compiled here: %r", error)
+            logger.warning("temperament: samplers aren't compiled here: %r", error)
 
     def _restart(self) -> None:
         self.rows = Rows(self._slots, self._device, self._vocabulary)
