@@ -25,7 +25,7 @@ from temperament.server.choosing import Chosen, choose
 from temperament.server.collecting import collecting, raise_all
 from temperament.server.endpoints import Endpoint
 from temperament.server.incoming import Incoming
-from temperament.server.planning import PlanCache, Planned, plan_key
+from temperament.server.planning import PlanCache, Planned, TakesLong, plan_key
 from temperament.server.plugin_fields import plugin_fields, sampling_fields
 from temperament.server.request_thinking import RequestThinking
 from temperament.server.restrictions import Restrictions, inline_size
@@ -104,17 +104,24 @@ class Admission:
         return self.default is not None or bool(self.restrictions.locked)
 
     def admit(
-        self, body: dict[str, Any], header: str | None, endpoint: Endpoint
+        self,
+        body: dict[str, Any],
+        header: str | None,
+        endpoint: Endpoint,
+        *,
+        at_once: bool = False,
     ) -> Admitted | None:
         """Returns the body for vLLM; None if it stays as it is.
 
         `header` is the text of the header that names a preset. Raises `RequestError` or
-        `PresetError` with every problem.
+        `PresetError` with every problem; `TakesLong`, if `at_once` is set, where the table of a
+        preset's texts would have to be built or read from the disk.
         """
         variant = self._variant(body)
         if variant is not None:
-            return variant.admit(body, header, endpoint)
+            return variant.admit(body, header, endpoint, at_once=at_once)
         request, problems = self._read(body, header, endpoint)
+        request = replace(request, at_once=at_once)
         selected = not problems
         problems += refusals.reserved_xargs(body)
         if request.searches:
@@ -223,6 +230,8 @@ class Admission:
             model_values=self.model_defaults,
             where=refusals.WHERE,
         )
+        if request.at_once and self.tokens is not None and refusals.matching(resolved):
+            raise TakesLong
         plan = self._split(resolved, request.endpoint)
         problems = tuple(self._plan_problems(resolved, plan, request.endpoint))
         planned = Planned(resolved, plan, problems)

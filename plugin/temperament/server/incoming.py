@@ -21,6 +21,8 @@ class Incoming:
     # the sampling fields and the documented generation fields that aren't null
     fields: dict[str, Any]
     selection: Selection
+    # whether `TakesLong` is raised where texts have yet to be tried on the vocabulary
+    at_once: bool = False
 
     @property
     def uses_plugin(self) -> bool:

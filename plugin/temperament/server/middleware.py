@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from temperament.server.admission import Admission, Admitted
 from temperament.server.answer import Message, Send, rename_model, with_change, with_headers
 from temperament.server.endpoints import ENDPOINTS, WEB_SOCKETS, Endpoint
 from temperament.server.metrics import FIELDS, NONE, Metrics
+from temperament.server.planning import TakesLong
 from temperament.server.scan import LARGE_BYTES, parse
 from temperament.server.selection import FIELD, HEADER, SEPARATOR
 from temperament.server.served import Served
@@ -160,18 +162,26 @@ async def _admit(
     header = b", ".join(headers).decode("utf-8", "replace")  # as one line, if there are two
     text = unquote(header).strip() if headers else None
     if not sillytavern_request.is_request(body):
-        if any(isinstance(body.get(name), dict) for name in (FIELD, "modes")):
-            # Building the automaton of new texts may take long; other requests go on meanwhile.
-            return await asyncio.to_thread(admission.admit, body, text, endpoint)
-        return admission.admit(body, text, endpoint)
+        return await _admit_body(body, text, endpoint, admission)
     translated, notes = sillytavern_request.translate(body)
-    admitted = admission.admit(translated, text, endpoint)
+    admitted = await _admit_body(translated, text, endpoint, admission)
     if admitted is None:  # vLLM reads all of the fields, some of them by other names
         if all(body.get(name) == value for name, value in translated.items()):
             return None
         admitted = Admitted({**body, **translated}, None)
     warnings = filter(None, (admitted.warning, sillytavern_request.header_text(notes)))
     return replace(admitted, warning="; ".join(warnings))
+
+
+async def _admit_body(
+    body: dict[str, Any], header: str | None, endpoint: Endpoint, admission: Admission
+) -> Admitted | None:
+    """Admits a request, in a thread if that may take long: other requests go on meanwhile."""
+    # A preset that a request brings may be large.
+    if not any(isinstance(body.get(name), dict) for name in (FIELD, "modes")):
+        with suppress(TakesLong):
+            return admission.admit(body, header, endpoint, at_once=True)
+    return await asyncio.to_thread(admission.admit, body, header, endpoint)
 
 
 def _encode(body: dict[str, Any]) -> bytes:

@@ -21,6 +21,10 @@ MAX_KEPT = 4096  # characters of the fields as JSON: larger plans would fill the
 Key = tuple[str | None, str, Endpoint]
 
 
+class TakesLong(Exception):  # noqa: N818 - it is no error
+    """A plan isn't known yet, and its texts have to be tried on the whole vocabulary."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A request's resolved layers, their plan, and the reasons for a refusal, if there are any."""

@@ -144,20 +144,23 @@ def sampling_mask(plan: PresetPlan) -> Iterator[Problem]:
         )
 
 
-def tokenizer(preset: Preset, tokens: Callable[[], TokenBytes]) -> Iterator[Problem]:
-    """Stages and rules that match texts, on a tokenizer whose tokens' bytes can't be known.
-
-    Then triggers that no text of the model's tokens can match. `tokens` reads the tokenizer.
-    """
-    paths = {
+def matching(preset: Preset) -> list[str]:
+    """Returns the stages of a preset that match texts, and `switch` if it has modes."""
+    stages = {
         step.stage: None
         for chain in preset.chains.values()
         for step in chain.steps
         if BY_NAME[step.stage].why_tokenizer(dict(step.values))
     }
-    switching = Switching.of(preset)
-    if switching is not None:
-        paths["switch"] = None
+    return [*stages, *["switch"] * (Switching.of(preset) is not None)]
+
+
+def tokenizer(preset: Preset, tokens: Callable[[], TokenBytes]) -> Iterator[Problem]:
+    """Stages and rules that match texts, on a tokenizer whose tokens' bytes can't be known.
+
+    Then triggers that no text of the model's tokens can match. `tokens` reads the tokenizer.
+    """
+    paths = matching(preset)
     if not paths:
         return
     try:

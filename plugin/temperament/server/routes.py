@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter
@@ -54,7 +53,7 @@ def router(served: Served, log: Log) -> APIRouter:
     async def reload_presets() -> JSONResponse:
         if served.admission is None:
             return _error(503, "the server is starting")
-        if not await asyncio.to_thread(served.reload, log):
+        if not await served.renew(log):
             problems = "\n".join(str(problem) for problem in served.problems)
             return _error(400, f"the presets stay as they were: {problems}", "BadRequestError")
         return JSONResponse({"object": "reload", "loaded": served.loaded})

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +41,11 @@ class Served:
     on_reload: Callable[[bool], None] = lambda ok: None
     _build: Callable[[], Admission] | None = None
     _task: asyncio.Task[None] | None = field(default=None, repr=False)
+    # The one thread that looks at the files. A disk may stall: the loop goes on meanwhile, and the
+    # threads that requests need are left to them. Readings come one after another.
+    _disk: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "temperament-presets"), repr=False
+    )
 
     def start(self, build: Callable[[], Admission]) -> Admission:
         """Reads the presets for the first time. Raises what `build` raises."""
@@ -68,6 +75,10 @@ class Served:
         self.on_reload(True)
         return True
 
+    async def renew(self, log: Log) -> bool:
+        """Reads the presets again, beside the loop. Returns whether they are in use now."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, self.reload, log)
+
     def watch(self, paths: Iterable[str | Path], log: Log) -> None:
         """Starts a task that reloads the presets when one of their files or folders changes."""
         named = [*environment_paths(), *map(Path, paths)]
@@ -75,14 +86,15 @@ class Served:
             self._task = asyncio.get_running_loop().create_task(self._watch(named, log))
 
     async def _watch(self, paths: list[Path], log: Log) -> None:
-        known = seen = fingerprint(paths)
+        look = partial(asyncio.get_running_loop().run_in_executor, self._disk, fingerprint, paths)
+        known = seen = await look()
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
-            now = fingerprint(paths)
+            now = await look()
             # equal at two checks: no file is still being written
             if now != known and now == seen:
                 known = now
-                await asyncio.to_thread(self.reload, log)
+                await self.renew(log)
             seen = now
 
 

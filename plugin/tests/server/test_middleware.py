@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from temperament import Catalogue
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets.markers import configs
 from temperament.server.admission import Admission
 from temperament.server.answer import Message, Send
@@ -303,6 +305,36 @@ class TestSillyTavern:
 
         assert 400 == done.status
         assert "second forward pass" in done.error["error"]["message"]
+
+
+class TestBesideTheLoop:
+    """What may take long runs in a thread, so that other requests go on."""
+
+    @pytest.mark.parametrize(
+        ("body", "header"),
+        [
+            ({"preset": "story"}, []),
+            ({}, [(b"x-sampling-preset", b"story")]),
+            ({"preset": {"extends": "story"}}, []),
+            ({"preset": "chat", "banned_strings": ["delve"]}, []),
+        ],
+    )
+    def test_texts_of_a_preset(
+        self, admission: Admission, body: dict[str, Any], header: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Texts are tried on the vocabulary beside the loop, once for equal requests."""
+        in_loop: list[bool] = []
+
+        def tokens() -> TokenBytes:
+            in_loop.append(threading.current_thread() is threading.main_thread())
+            return TokenBytes(tuple(bytes([byte]) for byte in range(256)))
+
+        admission = replace(admission, tokens=tokens)
+        done = [Exchange(admission, body, headers=header) for _ in range(2)]
+
+        assert [200, 200] == [each.status for each in done]
+        assert "temperament" in done[0].body["vllm_xargs"]
+        assert [False] == in_loop
 
 
 class TestRefusals:

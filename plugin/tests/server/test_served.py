@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,56 @@ class TestWatch:
         asyncio.run(run())
 
         assert [True] == reloads
+
+    def test_a_disk_that_stalls(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While the disk stalls, the loop that answers requests goes on."""
+        stalls, goes_on = threading.Event(), threading.Event()
+        in_time: list[bool] = []
+
+        def stalling(_paths: object) -> tuple[()]:
+            stalls.set()
+            in_time.append(goes_on.wait(2))
+            return ()
+
+        monkeypatch.setattr(served, "fingerprint", stalling)
+        server, _ = started(file)
+
+        async def run() -> None:
+            server.watch([file.parent], LOG)
+            while not stalls.is_set():
+                await asyncio.sleep(0.001)
+            goes_on.set()
+            while not in_time:
+                await asyncio.sleep(0.001)
+
+        asyncio.run(run())
+
+        assert [True] == in_time
+
+    def test_reloads_of_a_disk_that_stalls(self, file: Path) -> None:
+        """Reloads that wait for the disk take no thread that a request needs."""
+        server, reloads = started(file)
+        goes_on, build = threading.Event(), server._build
+        assert build is not None
+
+        def stalling() -> Admission:
+            goes_on.wait(2)
+            return build()
+
+        server._build = stalling
+
+        async def run() -> tuple[object, list[bool]]:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+            waiting = [asyncio.create_task(server.renew(LOG)) for _ in range(3)]
+            await asyncio.sleep(0)
+            admitted = await asyncio.to_thread(temperature, server)
+            meanwhile = [*reloads]
+            goes_on.set()
+            await asyncio.gather(*waiting)
+            return admitted, meanwhile
+
+        assert (0.5, []) == asyncio.run(run())
+        assert [True] * 3 == reloads
 
     def test_nothing_to_watch(self) -> None:
         """Without an operator's files nothing is watched."""
