@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from scripts.lib.benchmark import chains
+from scripts.lib.benchmark.disk import run_disk
 from scripts.lib.benchmark.scale import run_scale
 from scripts.lib.benchmark.ways import run_ways
 from scripts.lib.report_tables import chains as chains_table
@@ -88,3 +89,11 @@ def test_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(number > 0 for found in numbers["times"].values() for number in found.values())
     table = chains_table({"machine": "a machine", **numbers}, "en")
     assert 5 + len(cuts) == len(table.splitlines())
+
+
+def test_disk() -> None:
+    """Preset files are read from a slow disk, and while it stalls requests are answered."""
+    numbers = run_disk(quick=True)
+
+    assert 80 < numbers["the first time"]["looks"]
+    assert 1 < numbers["requests"]["the disk stalls"]["count"]

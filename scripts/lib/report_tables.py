@@ -58,6 +58,16 @@ CHINESE = {
     "later requests": "之后的请求",
     "rows: presets with modes among them": "行：其中带模式的预设数",
     "a step, ms": "一步，毫秒",
+    "a slow disk": "慢速磁盘",
+    "the first time": "第一次",
+    "nothing has changed": "没有变化",
+    "a file has changed": "一个文件变了",
+    "the disk stalls": "磁盘停顿",
+    "looks at files": "查看文件的次数",
+    "s": "秒",
+    "requests meanwhile": "其间的请求",
+    "median, ms": "中位数，毫秒",
+    "longest, ms": "最长，毫秒",
     "as torch operators, ms": "torch 算子，毫秒",
     "compiled, ms": "编译后，毫秒",
     "rows": "行",
@@ -331,6 +341,20 @@ def scale_admission(numbers: Mapping[str, Any], language: str) -> str:
     return table((f"{head} ({measured(numbers)})", "median", "99 %", "longest"), rows, language)
 
 
+def slow_disk(numbers: Mapping[str, Any], language: str) -> str:
+    """Readings of preset files from a slow disk, and requests meanwhile, by the clock."""
+    rows = []
+    for name in ("the first time", "nothing has changed", "a file has changed", "the disk stalls"):
+        readings, asked = numbers.get(name), numbers["requests"].get(name)
+        cells = [f"{readings['looks']:,}", f"{readings['s']:.1f}"] if readings else ["", ""]
+        times = ("p50", "p99", "longest")
+        cells += [f"{asked['count']:,}", *(f"{asked[t]:.1f}" for t in times)] if asked else [""] * 4
+        rows.append([translated(name, language), *cells])
+    head = f"{translated('a slow disk', language)} ({measured(numbers)})"
+    names = ("looks at files", "s", "requests meanwhile", "median, ms", "99 %", "longest, ms")
+    return table((head, *names), rows, language)
+
+
 def scale_steps(numbers: Mapping[str, Any], language: str) -> str:
     """A step by the number of presets with modes among its rows, by the processor's clock."""
     rows = [
@@ -393,6 +417,7 @@ def report_tables(language: str) -> dict[str, str]:
         "http": over_http(read("reports/fuzz-http.json"), language),
         "flood": flood(read("reports/flood.json"), language),
         "scale admission": scale_admission(read("benchmarks/scale.json"), language),
+        "slow disk": slow_disk(read("benchmarks/disk.json"), language),
         "scale steps": scale_steps(read("benchmarks/scale.json"), language),
         "chains": chains(read("benchmarks/chains.json"), language),
         "cost": cost(language),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from temperament.batch.request import request_of
 from temperament.batch.rows import Rows
 from temperament.ops.history import History
+from temperament.plan.vocabulary import TokenBytes
 from temperament.presets import Catalogue, as_preset
 
 ROWS, VOCABULARY, LENGTH = 64, 151_936, 2048
@@ -65,6 +66,36 @@ CHAINS: dict[str, dict[str, Any]] = {
     "tfs .95": {"tfs": 0.95},
     "min_k": {"min_k": True},
     "skew .2": {"skew": 0.2},
+}
+SOME = {"top_k": 50, "min_p": 0.05, "typical_p": 0.9, "top_n_sigma": 1.0, "repetition_penalty": 1.1}
+
+
+def same_stages(number: int) -> dict[str, Any]:
+    """The preset of a number: all have the same stages, with values of their own."""
+    return {"temperature": 0.5 + number / 200, "top_k": 20 + number, "top_p": 0.9}
+
+
+def other_stages(number: int) -> dict[str, Any]:
+    """The preset of a number below 32: each has some of the same stages."""
+    chosen = [name for place, name in enumerate(SOME) if number >> place & 1]
+    return {"temperature": 0.5 + number / 200, **{name: SOME[name] for name in chosen}}
+
+
+def with_modes(number: int) -> dict[str, Any]:
+    """The preset of a number: its modes wait for a text of its own."""
+    return {
+        "modes": {"text": {"temperature": 0.5 + number / 200}, "code": {"temperature": 0.1}},
+        "switch": [
+            {"from": "text", "on": {"text": ["```", f"<m{number}>"]}, "to": "code"},
+            {"from": "code", "on": {"text": "```"}, "to": "back"},
+        ],
+    }
+
+
+PRESETS = {
+    "the same stages": same_stages,
+    "other stages": other_stages,
+    "modes of their own": with_modes,
 }
 # Operators that launch nothing on a device.
 FREE = (
@@ -131,10 +162,16 @@ def on_meta() -> Iterator[None]:
 
 def launches(values: dict[str, Any]) -> Launches:
     """Counts the second step of a batch in which every row has these values."""
+    return launches_of([values])
+
+
+def launches_of(presets: Sequence[dict[str, Any]]) -> Launches:
+    """Counts the second step of a batch whose rows have these values in turn."""
     with on_meta():
-        rows = Rows(ROWS, "meta")
+        rows = Rows(ROWS, "meta", lambda: TokenBytes(tuple(bytes([byte]) for byte in range(256))))
         for row in range(ROWS):
-            rows.write(row, _request(values))
+            rows.write(row, _request(presets[row % len(presets)]))
+            rows.read(row, (), (), LENGTH)  # its tokens so far are a prompt
         numbers = [torch.zeros(ROWS, dtype=torch.int64, device="meta") for _ in range(3)]
         tokens = torch.zeros(ROWS, LENGTH, dtype=torch.int64, device="meta")
         logits = torch.empty(ROWS, VOCABULARY, device="meta")

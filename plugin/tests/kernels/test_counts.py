@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernels.counts import CHAINS, launches, passes
+from tests.kernels.counts import CHAINS, PRESETS, launches, launches_of, passes
 
 # by chain: the most launches, and the most passes over the logits
 GOALS = {
@@ -33,6 +33,17 @@ def test_launches(name: str) -> None:
 
     assert len(counted.names) <= GOALS[name][0], counted.names
     assert 0 == counted.bytes
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_launches_of_many_presets(name: str) -> None:
+    """A step launches as often for 32 presets in a batch as for two, whatever their stages."""
+    two, many = (
+        launches_of([PRESETS[name](number) for number in numbers])
+        for numbers in ((0, 31), range(32))
+    )
+
+    assert two.names == many.names
 
 
 @each_chain

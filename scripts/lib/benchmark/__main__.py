@@ -11,18 +11,19 @@
     ./scripts/benchmark launches          launches and passes of the kernels, counted
     ./scripts/benchmark ways              NumPy's sort and partition beside torch's
     ./scripts/benchmark scale             many preset files, many requests, many modes
+    ./scripts/benchmark disk              preset files on a slow disk
     ./scripts/benchmark chains            samplers as torch operators, and compiled
     ./scripts/benchmark --write           writes the report
     ./scripts/benchmark --only 'top_p'    the works whose names match this pattern; with
                                           --write the others stay as they are
 
 Takes, on 2 cores: ops and serve about half an hour each, batching some 10 minutes, start 6,
-profile, compile, modes, host, launches, ways, scale and chains a minute or two each; a bar shows
-the progress.
+profile, compile, modes, host, launches, ways, scale, disk and chains a minute or two each; a bar
+shows the progress.
 --quick (small and few) is for tests.
 Writes: nothing but a table on stdout; with --write also the table's part of
-docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches, scale
-and chains have no part in that report: scripts/generate_docs writes theirs, into
+docs/reports/benchmarks*.md, docs/benchmarks/NAME.json, and the figure of the ops. launches, scale,
+disk and chains have no part in that report: scripts/generate_docs writes theirs, into
 docs/benchmarks-gpu*.md, docs/reports/scale*.md and docs/benchmarks*.md. modes, batching, host and
 ways have none.
 
@@ -38,13 +39,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 from scripts.lib.command import ROOT, parser
 from scripts.lib.documents import with_part
 
 UNWRITTEN = ("modes", "batching", "host", "ways")
-GENERATED = ("launches", "scale", "chains")  # scripts/generate_docs writes their tables
+GENERATED = ("launches", "scale", "disk", "chains")  # scripts/generate_docs writes their tables
 PROGRAMS = ("ops", "serve", "start", "profile", "compile", *GENERATED, *UNWRITTEN)
 
 
@@ -121,11 +123,6 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         milliseconds = ways.run_ways(quick, only)
         return ways.ways_table(milliseconds), {"milliseconds": milliseconds}
-    if program == "scale":
-        from scripts.lib.benchmark import scale
-
-        numbers = scale.run_scale(quick)
-        return scale.scale_table(numbers), numbers
     if program == "chains":
         from scripts.lib.benchmark import chains
         from scripts.lib.benchmark.machine import header
@@ -133,10 +130,9 @@ def run(program: str, quick: bool, only: str, write: bool) -> tuple[str, dict[st
 
         numbers = {**header(), **chains.run_chains(quick)}
         return chains_table(numbers, "en"), numbers
-    from scripts.lib.benchmark import modes
-
-    numbers = modes.run_modes(quick)
-    return modes.modes_table(numbers), numbers
+    module = import_module(f"scripts.lib.benchmark.{program}")  # disk, modes or scale
+    numbers = getattr(module, f"run_{program}")(quick)
+    return getattr(module, f"{program}_table")(numbers), numbers
 
 
 def write(part: str, text: str, numbers: dict[str, Any]) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 from unittest.mock import patch
 
 WAYS = {"operators": "off", "kernels": "interpret"}  # the switch of each way
+DISTINCT = (1, 8, 32)
 
 
 def run_launches(only: str) -> dict[str, Any]:
     """Returns the launches and passes of each chain whose name matches a pattern.
 
     By chain for torch's operators and for the kernels; and the launches of a step without and with
-    draft tokens, with the bytes of whole texts that it copies.
+    draft tokens, with the bytes of whole texts that it copies. Then the launches by the number of
+    different presets in the batch.
     """
     with patch.dict(os.environ, {"TRITON_INTERPRET": "1", "TEMPERAMENT_KERNELS": "interpret"}):
         from tests.kernels import counts, draft_counts
@@ -39,7 +41,17 @@ def run_launches(only: str) -> dict[str, Any]:
             for name, values in draft_counts.CHAINS.items()
             if re.search(only, name)
         }
-        return {"chains": chains, "drafts": drafts}
+        presets: dict[str, dict[str, dict[int, int]]] = {}
+        for name, make in counts.PRESETS.items():
+            if re.search(only, name):
+                presets[name] = {}
+                for way, switch in WAYS.items():
+                    with patch.dict(os.environ, {"TEMPERAMENT_KERNELS": switch}):
+                        presets[name][way] = {
+                            distinct: len(counts.launches_of([*map(make, range(distinct))]).names)
+                            for distinct in DISTINCT
+                        }
+        return {"chains": chains, "drafts": drafts, "presets": presets}
 
 
 def launches_table(counted: dict[str, Any]) -> str:
@@ -51,4 +63,8 @@ def launches_table(counted: dict[str, Any]) -> str:
     lines += ["", "| chain | launches | with draft tokens | bytes of texts |", f"|{' --- |' * 4}"]
     for name, ((plain, _), (drafting, copied)) in counted["drafts"].items():
         lines.append(f"| {name} | {plain} | {drafting} | {copied:,} |")
+    lines += ["", f"| presets | way | {' | '.join(map(str, DISTINCT))} |", f"|{' --- |' * 5}"]
+    for name, by_way in counted["presets"].items():
+        for way, found in by_way.items():
+            lines.append(f"| {name} | {way} | {' | '.join(map(str, found.values()))} |")
     return "\n".join(lines)

@@ -81,16 +81,25 @@ def switching(number: int) -> dict[str, Any]:
     }
 
 
+def preset_files(size: Size) -> list[str]:
+    """The text of each preset file: JSON, which is YAML too."""
+    return [
+        json.dumps(
+            switching(number)
+            if number < size.with_modes
+            else {"temperature": 0.5 + number / 2000, "top_p": 0.9}
+        )
+        for number in range(size.files)
+    ]
+
+
 def admissions(size: Size) -> dict[str, Any]:
     """Reads the files, admits requests for presets at random, and again while they are read."""
     known = TokenBytes(tuple(bytes([byte]) for byte in range(256)))
     names = [f"p{number}" for number in range(size.files)]
     with tempfile.TemporaryDirectory() as folder:
-        for number, name in enumerate(names):
-            plain = {"temperature": 0.5 + number / 2000, "top_p": 0.9}
-            values = switching(number) if number < size.with_modes else plain
-            # JSON is YAML, too
-            (Path(folder) / f"{name}.yaml").write_text(json.dumps(values))
+        for name, text in zip(names, preset_files(size), strict=True):
+            (Path(folder) / f"{name}.yaml").write_text(text)
 
         def read() -> Admission:
             catalogue = Catalogue.load([folder], environment=False)
