@@ -21,7 +21,9 @@ Chinese one.
 | those of the study | docs/study/numbers.json, which scripts/study writes |
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
 | reliability, soak, flood, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
-| launches, drafts, kernels, scale, slow disk, chains | the same, of docs/benchmarks/ |
+| vocabularies | docs/reports/tokenizers.json: scripts/lib/report_tables.py |
+| launches, drafts, many presets, kernels, scale, slow disk | the same, of docs/benchmarks/ |
+| chains | the same, of docs/benchmarks/ |
 """
 
 import json

