@@ -1,7 +1,8 @@
 """The tables of docs/reliability.md, docs/benchmarks.md and of the reports, from JSON in docs/.
 
 docs/reports/soak*.json, fuzz*.json, flood.json, structure.json and tokenizers.json are what the
-scripts `soak`, `fuzz`, `flood`, `structure` and `vocabularies` write with `--json`; docs/benchmarks/*.json is what `scripts/benchmark` writes with `--write`, and
+scripts `soak`, `fuzz`, `flood`, `structure` and `vocabularies` write with `--json`;
+docs/benchmarks/*.json is what `scripts/benchmark` writes with `--write`, and
 docs/benchmarks/kernels.json what `scripts/kernels` writes with it.
 """
 
