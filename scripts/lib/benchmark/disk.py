@@ -136,7 +136,7 @@ class _Requests:
 
     async def until(self, task: asyncio.Task[Any]) -> dict[str, float]:
         """Sends requests until a task is done. Returns their milliseconds, with the pauses'."""
-        taken = []
+        taken: list[float] = []
         while not task.done() or not taken:
             begin = time.perf_counter()
             await asyncio.sleep(PAUSE)
