@@ -236,9 +236,9 @@ def test_on_v1(v1_server: Server, feature: Feature, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("feature", FEATURES[:7])
+@pytest.mark.parametrize("feature", FEATURES[:-1])
 def test_on_v2(v2_server: Server, feature: Feature, kind: str) -> None:
-    """The same on the V2 runner, but for grammars and beam search."""
+    """The same on the V2 runner, but for beam search."""
     feature(Served(v2_server, "tiny", tokenizer_of("tiny")), kind)
 
 

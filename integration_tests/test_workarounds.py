@@ -11,7 +11,9 @@ import importlib.metadata
 import importlib.util
 import inspect
 import json
+import os
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -206,6 +208,26 @@ class TestEnginesOnACpu:
         from triton.backends import backends
 
         assert "cpu" not in backends, "drop integration_tests/harness/shim"
+
+    def test_the_interpreter_refuses_a_condition_on_a_scalar(self, tmp_path: Path) -> None:
+        """Triton's interpreter refuses a mask of a scalar's condition and a block's."""
+        program = tmp_path / "program.py"
+        program.write_text(
+            "import torch, triton, triton.language as tl\n"
+            "@triton.jit\n"
+            "def store(row, active, BLOCK: tl.constexpr):\n"
+            "    token = tl.arange(0, BLOCK)\n"
+            "    tl.store(row + token, 1.0, mask=(active > 0) & (token < 5))\n"
+            "store[(1,)](torch.zeros(8), 1, BLOCK=8)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, str(program)], capture_output=True, text=True, check=False,
+            timeout=300, env={**os.environ, "TRITON_INTERPRET": "1"},
+        )  # fmt: skip
+
+        assert "mask has unsupported dtype" in done.stderr, (
+            "drop `_with_bits` in integration_tests/harness/shim"
+        )
 
     @of_the_cpu_wheel
     def test_an_engine_behind_numba_does_not_start(self) -> None:
