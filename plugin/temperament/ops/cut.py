@@ -17,8 +17,9 @@ from temperament.ops.largest import group_maxima, largest
 from temperament.ops.sums import largest_count, smaller_mass, sums, weighted_distance
 
 CANDIDATES = 128  # the number of largest logits in which the search for a threshold begins
-WIDER = (1024, 16384)  # and in which it continues, in the rows where the first don't suffice
+WIDER = (1024, 4096, 16384)  # and in which it continues, in the rows where the first don't suffice
 LONG = 4096  # columns from which on one call for each row is faster than one for all
+TOGETHER = 2**16  # logits that are searched at once: more would leave the processor's cache
 PROBE = 8  # one in eight rows is searched first, to see whether more candidates suffice
 
 # A function of the m largest logits of n rows ([n, m], descending) and further numbers ([n, 1]
@@ -114,9 +115,9 @@ def cut(
 
     def look(rows: Tensor, count: int) -> Tensor:
         """Searches the `count` largest logits of some rows; returns where these sufficed."""
-        some = None if len(rows) == len(logits) else rows
-        values = largest(logits, count, maxima=maxima, rows=some)
-        found[rows], sufficed[rows] = threshold(values, *(number[rows] for number in numbers))
+        for some in torch.split(rows, max(1, TOGETHER // count)):
+            values = largest(logits, count, maxima=maxima, rows=some)
+            found[some], sufficed[some] = threshold(values, *(number[some] for number in numbers))
         return sufficed[rows, 0]
 
     for count in (*WIDER, vocabulary):
