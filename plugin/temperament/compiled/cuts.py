@@ -265,7 +265,8 @@ def _keep(bits, logits, mass, maximum, middle, by_logit, goal, total, radius, me
         end = min(begin + STRETCH, columns)
         _find_buckets(logits, begin, end, maximum, middle, scale, buckets)
         for column in range(begin, end):
-            found[buckets[column - begin]] += mass[column]
+            # unsigned, since a number below 0 would count from the end, and be looked for
+            found[np.uint32(buckets[column - begin])] += mass[column]
     edge, running = _crossing_bucket(found[:BUCKETS], 0.0, margin, goal)
     if edge < 0:
         return False

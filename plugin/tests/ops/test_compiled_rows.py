@@ -72,6 +72,16 @@ def random_rows(vocabulary: int, number: int) -> Tensor:
     return logits
 
 
+def test_the_masses_are_those_of_the_ops() -> None:
+    """The compiled exponential has the same bits: the compiler fuses no operations."""
+    from temperament.compiled.numbers import exponential
+
+    distance = torch.cat([torch.linspace(-87, 0, 20_001), -torch.rand(20_000) * 2.0**-10])
+    actual = np.array([exponential(number) for number in distance.numpy()], np.float32)
+
+    assert masses_of(distance).numpy().tobytes() == actual.tobytes()
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
 @pytest.mark.parametrize("number", range(6))
 def test_the_bits_are_those_of_the_ops(preset: dict[str, Any], number: int) -> None:
