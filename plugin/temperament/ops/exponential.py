@@ -26,7 +26,7 @@ def masses_of(distance: Tensor) -> Tensor:
     """Returns e^d of float32 distances d = x - max in [-87, 0]; NaN for NaN."""
     if not written_out(distance):
         return distance.exp()
-    return set_masses(distance, *distance.new_empty(3, *distance.shape))
+    return set_masses(distance, *distance.new_empty(3, *distance.shape).unbind())
 
 
 def set_masses(distance: Tensor, mass: Tensor, rest: Tensor, power: Tensor) -> Tensor:

@@ -57,8 +57,9 @@ def places_of_largest(values: Tensor, count: int, *, ordered: bool = False) -> T
     def find(part: slice) -> None:
         found = array[part].argpartition(columns - count, axis=1)[:, columns - count :]
         if ordered:
-            ascending = np.take_along_axis(array[part], found, 1).argsort(axis=1)
-            found = np.take_along_axis(found, ascending[:, ::-1], 1)
+            row = np.arange(len(found))[:, None]
+            ascending = array[part][row, found].argsort(axis=1)
+            found = found[row, ascending[:, ::-1]]
         result[part] = found
 
     on_all_threads(find, rows, columns)
