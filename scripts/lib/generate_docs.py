@@ -22,6 +22,7 @@ Chinese one.
 | automata, docs/images/automaton.svg | the page's example: scripts/lib/automata_page.py |
 | reliability, soak, flood, fuzz, cost, structure | JSON in docs/: scripts/lib/report_tables.py |
 | vocabularies | docs/reports/tokenizers.json: scripts/lib/report_tables.py |
+| surveyed | docs/surveyed.json: scripts/lib/report_tables.py |
 | launches, drafts, many presets, kernels, scale, slow disk | the same, of docs/benchmarks/ |
 | chains | the same, of docs/benchmarks/ |
 """

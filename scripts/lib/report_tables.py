@@ -34,6 +34,8 @@ CHINESE = {
     "texts that parted on equal logits": "logits 相同而分开的文本",
     "cases": "用例",
     "refused": "被拒绝",
+    "format": "格式",
+    "files": "文件",
     "passed": "通过",
     "not for Temperament, left to vLLM": "与 Temperament 无关，交给 vLLM",
     "rows sampled with what passed": "用通过的预设抽取的行",
@@ -396,6 +398,15 @@ def chains(numbers: Mapping[str, Any], language: str) -> str:
     return table((first, "as torch operators, ms", "compiled, ms", *PEERS), rows, language)
 
 
+def surveyed(language: str) -> str:
+    """The files of other people that were imported, by format."""
+    rows = [
+        (each["format"][language], each["files"], each["presets"] or "", each["refused"][language])
+        for each in read("surveyed.json")
+    ]
+    return table(("format", "files", "presets", "refused"), rows, language)
+
+
 def many_presets(language: str) -> str:
     """The launches of a step by the number of different presets that its rows have."""
     counted = read("benchmarks/launches.json")["presets"]
@@ -472,6 +483,7 @@ def report_tables(language: str) -> dict[str, str]:
         "scale steps": scale_steps(read("benchmarks/scale.json"), language),
         "chains": chains(read("benchmarks/chains.json"), language),
         "cost": cost(language),
+        "surveyed": surveyed(language),
         "cost serve": served(language),
         "launches": launches(language),
         "drafts": drafts(language),
