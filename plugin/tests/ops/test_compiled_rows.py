@@ -60,6 +60,7 @@ def random_rows(vocabulary: int, number: int) -> Tensor:
     logits = torch.randn(9, vocabulary, generator=generator) * SCALES[number % len(SCALES)]
     if number % 3 == 0:
         logits = (logits * 4).round() / 4
+    logits[0, 50] = torch.nextafter(logits[0].amax(), torch.tensor(-math.inf))
     logits[1, 5:-3] = -math.inf
     logits[2] = 0.0
     logits[3, ::3] = 2.0
@@ -122,7 +123,8 @@ def test_each_row_has_its_temperature(cut: dict[str, Any]) -> None:
     presets = [{"temperature": 0.3 + row / 3, **cut} for row in range(len(logits))]
     presets[2] = {"temperature": 1e-35, **cut}
     presets[3] = cut
-    for batch in (presets, presets[4:]):
+    tiny = [{"temperature": 1e-35, **cut}, *presets[4:]]
+    for batch in (presets, presets[4:], tiny):
         part = logits[-len(batch) :]
         with patch.object(prepared, "cuts", None):
             expected = Run(batch).run(part)
