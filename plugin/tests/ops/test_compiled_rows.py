@@ -24,6 +24,8 @@ PRESETS: list[dict[str, Any]] = [
     {"temperature": 1.3, "top_p": 0.5},
     {"top_p": 0.0},
     {"top_p": 0.9999999},
+    {"top_p": 1 - 1e-9},  # 1 in float32: nothing is removed
+    {"typical_p": 1 - 1e-9},
     {"typical_p": 0.9},
     {"typical_p": 0.2},
     {"eta_cutoff": 3e-4},
