@@ -5,7 +5,7 @@ Only this file calls the kernels; `batch.kernel_choice` decides where they run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,12 +18,11 @@ from temperament.batch.arrays import Places
 from temperament.batch.drafts import StepRows
 from temperament.batch.merge import Stages
 from temperament.batch.place_lists import PlaceLists
-from temperament.batch.ramp import Ramp
 from temperament.batch.request import Request
 from temperament.kernels import layout
 from temperament.ops.automata import Automata, Texts
 from temperament.ops.history import History, Matches
-from temperament.ops.inputs import Column, Vocabulary
+from temperament.ops.inputs import Vocabulary
 from temperament.ops.state import State
 from temperament.presets.schedule import CURVES, Schedule
 from temperament.stages import BY_NAME, PARAMETERS
@@ -108,9 +107,10 @@ class DeviceChains:
     def __init__(self, places: int, device: torch.device) -> None:
         self._device = device
         self._columns = len(layout.COLUMNS)
-        self._integer = [
-            name == layout.LIMIT or PARAMETERS[name].integer for name in layout.COLUMNS
-        ]
+        # [columns] int8: whether a column's numbers are integers
+        self._integer = np.array(
+            [name == layout.LIMIT or PARAMETERS[name].integer for name in layout.COLUMNS], np.int8
+        )
         # [places, STEPS] int32, and [places, columns] float64
         self._programs = np.zeros((places, layout.STEPS), dtype=np.int32)
         self._numbers = np.zeros((places, self._columns))
@@ -195,7 +195,7 @@ class DeviceChains:
             protected[place, : len(tokens)] = tokens
         lists = self._lists.joined(len(self._seeds))
         arrays = (self._programs, self._numbers, self._seeds, protected, *lists)
-        ramps = (self._to, self._over, self._curve)
+        ramps = (self._to, self._over, self._curve, self._integer)
         self._tensors = tuple(
             torch.from_numpy(array).to(self._device, copy=True) for array in (*arrays, *ramps)
         )
@@ -219,8 +219,8 @@ class DeviceChains:
         """Runs a step (`ChainStep.run`)."""
         numbers, number_rows = self._tensors[1], step.places
         if step.scheduled and inputs.position is not None:
-            numbers = self._at(step.places, numbers, self._tensors[7:], inputs.position)
-            number_rows = torch.arange(len(logits), device=self._device)
+            numbers = self._at(step.places, inputs.position)
+            number_rows = self._unused(len(logits)).order
         if step.on_some:
             self._run_biases(logits, step, inputs, numbers, number_rows)
         if step.on_all:
@@ -236,6 +236,7 @@ class DeviceChains:
         step = ChainStep(self, zero, operations, scheduled=False, breakers=None, banned=None)
         logits = torch.zeros(1, vocabulary, device=self._device)
         self.run(logits, step, Inputs(history, None, None, None, {}))
+        self._at(zero, zero)
         row, known = zero.int(), zero.clone()
         text = History(zero[:, None].clone(), zero, zero.clone(), zero.clone(), text=zero.clone())
         append_tokens(row[:, None], row, StepRows(row, row, zero, row), known, text)
@@ -329,16 +330,12 @@ class DeviceChains:
             *self._sorted,
         )
 
-    def _at(
-        self, places: Tensor, numbers: Tensor, ramps: Sequence[Tensor], position: Tensor
-    ) -> Tensor:
+    def _at(self, places: Tensor, position: Tensor) -> Tensor:
         """Returns [rows, columns] float64: the numbers of each row at its position."""
-        begin = numbers.index_select(0, places)
-        ramp = Ramp(*(part.index_select(0, places) for part in ramps))
-        column = Column(begin, -torch.inf, torch.inf)
-        values = ramp.at(column, position[:, None]).values
-        integer = torch.tensor(self._integer, device=self._device)
-        return torch.where(integer, values.round(), values.float().double())
+        from temperament.kernels.follow_schedules import follow_schedules
+
+        numbers: Tensor = follow_schedules(self._tensors[1], *self._tensors[7:], places, position)
+        return numbers
 
     def _room(self, rows: int, vocabulary: int) -> tuple[Tensor, Tensor]:
         if (rows, vocabulary) not in self._rooms:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from temperament.ops.inputs import Column
+from temperament.presets.schedule import SINE_SERIES
 
 
 class Ramp(NamedTuple):
@@ -40,21 +41,6 @@ class Ramp(NamedTuple):
         return column._replace(values=values.to(column.values.dtype)).clamped()
 
 
-# The Taylor series of sin(y) / y in y^2. Its error is below 1e-17 for y up to pi / 2.
-_SERIES = (
-    1.0,
-    -1 / 6,
-    1 / 120,
-    -1 / 5040,
-    1 / 362880,
-    -1 / 39916800,
-    1 / 6227020800,
-    -1 / 1307674368000,
-    1 / 355687428096000,
-    -1 / 121645100408832000,
-)
-
-
 def _half_cosine(progress: Tensor) -> Tensor:
     """Returns `(1 - cos(pi w)) / 2 = sin(pi w / 2)^2` by products and sums, w = `progress`.
 
@@ -63,7 +49,7 @@ def _half_cosine(progress: Tensor) -> Tensor:
     angle = progress * (torch.pi / 2)
     square = angle * angle
     sine = torch.zeros_like(progress)
-    for term in reversed(_SERIES):
+    for term in reversed(SINE_SERIES):
         sine = sine * square + term
     sine = sine * angle
     return torch.where(progress >= 1.0, 1.0, sine * sine)

@@ -74,7 +74,7 @@ def execute(logits: Tensor, steps: Sequence[_Step], context: Context) -> Tensor:
     stage's name as a note.
     """
     # A runner may cut off the vocabulary's padding by a view, which the kernels can read.
-    in_rows = logits.stride(1) == 1 and all(isinstance(step, ChainStep) for step in steps)
+    in_rows = all(isinstance(step, ChainStep) for step in steps)
     if not logits.is_contiguous() and not in_rows:
         return logits.copy_(execute(logits.contiguous(), steps, context))
     if compiles(logits):
@@ -128,6 +128,10 @@ def _run_step(logits: Tensor, step: _Step, context: Context) -> Tensor:
 
 
 def _run_chains(logits: Tensor, step: ChainStep, context: Context) -> Tensor:
+    if (
+        not logits.is_contiguous() and logits.stride(1) != 1
+    ):  # the kernels read a row's numbers one after another
+        return logits.copy_(_run_chains(logits.contiguous(), step, context))
     inputs = Inputs(
         context.history,
         context.matches,

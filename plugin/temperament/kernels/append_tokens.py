@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from temperament.kernels.current_device import on_device_of
 from temperament.kernels.device.append_tokens import append_tokens as kernel
 
 BLOCK = 512  # tokens that a program copies at once
@@ -36,24 +37,25 @@ def _append_tokens(
     rows = len(slots)
     if not rows:
         return
-    kernel[(rows,)](
-        table,
-        table.stride(0),
-        prompt_lengths,
-        slots,
-        before,
-        positions,
-        fed,
-        tokens,
-        tokens.stride(0),
-        known,
-        texts,
-        prompt_ends,
-        ends,
-        BLOCK=BLOCK,
-        num_warps=WARPS,
-        enable_fp_fusion=False,
-    )
+    with on_device_of(tokens):
+        kernel[(rows,)](
+            table,
+            table.stride(0),
+            prompt_lengths,
+            slots,
+            before,
+            positions,
+            fed,
+            tokens,
+            tokens.stride(0),
+            known,
+            texts,
+            prompt_ends,
+            ends,
+            BLOCK=BLOCK,
+            num_warps=WARPS,
+            enable_fp_fusion=False,
+        )
 
 
 def _append_tokens_fake(*_: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from temperament.kernels.current_device import on_device_of
 from temperament.kernels.device.extend_matches import extend_matches as kernel
 
 BLOCK = 1024  # positions that a program reads at once
@@ -34,24 +35,25 @@ def _extend_matches(
     result = lengths.new_empty(rows, positions)
     if not rows:
         return result
-    kernel[(rows,)](
-        lengths,
-        lengths.stride(0),
-        known,
-        slots,
-        before,
-        tokens,
-        tokens.stride(0),
-        texts,
-        starts,
-        ends,
-        result,
-        rows,
-        positions,
-        BLOCK=BLOCK,
-        num_warps=WARPS,
-        enable_fp_fusion=False,
-    )
+    with on_device_of(lengths):
+        kernel[(rows,)](
+            lengths,
+            lengths.stride(0),
+            known,
+            slots,
+            before,
+            tokens,
+            tokens.stride(0),
+            texts,
+            starts,
+            ends,
+            result,
+            rows,
+            positions,
+            BLOCK=BLOCK,
+            num_warps=WARPS,
+            enable_fp_fusion=False,
+        )
     return result
 
 

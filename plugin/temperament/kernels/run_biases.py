@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from temperament.kernels.current_device import on_device_of
 from temperament.kernels.device.run_biases import run_biases as kernel
 
 BLOCK = 1024  # logits, positions or entries that a program reads at once
@@ -52,45 +53,46 @@ def _run_biases(
         return
     plain, hits, *others = automata
     sets, offsets, keys, other, other_hits = others
-    kernel[(rows,)](
-        logits,
-        logits.stride(0),
-        vocabulary,
-        places,
-        programs,
-        numbers,
-        number_rows,
-        tokens,
-        tokens.stride(0),
-        texts,
-        starts,
-        prompt_ends,
-        ends,
-        lengths,
-        lengths.stride(0),
-        entries,
-        prefixes,
-        list_starts,
-        breaker_roots,
-        breaker_window,
-        banned_roots,
-        banned_window,
-        sets,
-        offsets,
-        keys,
-        plain,
-        other,
-        hits.view(torch.int8),
-        other_hits.view(torch.int8),
-        plain.shape[1],
-        completes,
-        before,
-        counts,
-        most,
-        BLOCK=BLOCK,
-        num_warps=WARPS,
-        enable_fp_fusion=False,
-    )
+    with on_device_of(logits):
+        kernel[(rows,)](
+            logits,
+            logits.stride(0),
+            vocabulary,
+            places,
+            programs,
+            numbers,
+            number_rows,
+            tokens,
+            tokens.stride(0),
+            texts,
+            starts,
+            prompt_ends,
+            ends,
+            lengths,
+            lengths.stride(0),
+            entries,
+            prefixes,
+            list_starts,
+            breaker_roots,
+            breaker_window,
+            banned_roots,
+            banned_window,
+            sets,
+            offsets,
+            keys,
+            plain,
+            other,
+            hits.view(torch.int8),
+            other_hits.view(torch.int8),
+            plain.shape[1],
+            completes,
+            before,
+            counts,
+            most,
+            BLOCK=BLOCK,
+            num_warps=WARPS,
+            enable_fp_fusion=False,
+        )
 
 
 def _run_biases_fake(*_: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from temperament.kernels.current_device import on_device_of
 from temperament.kernels.device.run_chain import run_chain as kernel
 
 PIVOTS = 8  # bounds among which a search counts at once
@@ -65,37 +66,40 @@ def _run_chain(
     block, capacity, warps = sizes(vocabulary)
     if not rows:
         return
-    kernel[(rows,)](
-        logits,
-        logits.stride(0),
-        vocabulary,
-        places,
-        programs,
-        numbers,
-        number_rows,
-        seeds,
-        entries,
-        tokens,
-        tokens.stride(0),
-        texts,
-        prompt_ends,
-        ends,
-        *mirostat,
-        *adaptive,
-        protected,
-        protected.shape[1],
-        newline,
-        int(newline.shape[0] > 1),
-        list_values,
-        list_tokens,
-        sorted_values,
-        sorted_places,
-        PIVOTS=PIVOTS,
-        CAPACITY=capacity,
-        BLOCK=block,
-        num_warps=warps,
-        enable_fp_fusion=False,
-    )
+    with on_device_of(logits):
+        kernel[(rows,)](
+            logits,
+            logits.stride(0),
+            vocabulary,
+            places,
+            programs,
+            numbers,
+            number_rows,
+            seeds,
+            entries,
+            tokens,
+            tokens.stride(0),
+            texts,
+            prompt_ends,
+            ends,
+            *mirostat,
+            *adaptive,
+            protected,
+            protected.shape[1],
+            newline,
+            int(newline.shape[0] > 1),
+            list_values,
+            list_tokens,
+            sorted_values,
+            sorted_places,
+            # A runner's only row may be a view of a padded one, which changes nothing then.
+            ALIGNED=vocabulary % 16 == 0 and logits.stride(0) % 16 == 0,
+            PIVOTS=PIVOTS,
+            CAPACITY=capacity,
+            BLOCK=block,
+            num_warps=warps,
+            enable_fp_fusion=False,
+        )
 
 
 def _run_chain_fake(*arguments: Tensor | Sequence[Tensor]) -> None:

@@ -7,6 +7,7 @@ takes most of its time. Here they are replaced once, for the rest of the process
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from types import FunctionType, SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 from temperament.compiled import prepared
 
 SWITCH = "TRITON_INTERPRET"
+OPERATORS = ("run_chain", "run_biases", "extend_matches", "append_tokens", "follow_schedules")
 
 
 def import_interpreted() -> None:
@@ -27,7 +29,8 @@ def import_interpreted() -> None:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SWITCH, "1")
-        import temperament.kernels.run_chain  # noqa: F401
+        for name in OPERATORS:
+            import_module(f"temperament.kernels.{name}")
 
 
 def interpret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,33 +9,53 @@ import subprocess
 import sys
 from pathlib import Path
 
-# threads of a block, for a large vocabulary
-THREADS = {"chain": 512, "biases": 256, "matches": 256, "tokens": 128}
+import pytest
+
+from tests.kernels.no_gpu import NAMES
+
+TESTS = Path(__file__).parents[2]
 REGISTERS = 65_536  # of a multiprocessor
 # Bytes of a thread's stack, for spilled registers and calls in float64. Triton 3.6 spills more of
 # the kernel of shapes and cuts; that is its own doing, since the ptxas of 3.9 changes nothing.
 MOST_STACK = {(3, 6): 640}
-OTHERWISE = 512
+OTHERWISE = 704
 MOST_SHARED = 48 * 1024  # bytes that every GPU gives without being asked
+
+
+def told_by(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a module says in a process without Triton's interpreter."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    return subprocess.run(
+        [sys.executable, "-W", "default", "-m", f"tests.kernels.{module}", *arguments],
+        env=environment | {"PYTHONPATH": str(TESTS)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_kernels_fit_an_h100() -> None:
     """They take no more registers than a multiprocessor has, and spill few."""
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    tests = Path(__file__).parents[2]
-    told = subprocess.run(
-        [sys.executable, "-m", "tests.kernels.compiled", "sm_90"],
-        env=environment | {"PYTHONPATH": str(tests)},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    told = told_by("compiled", "sm_90")
     major, minor = importlib.metadata.version("triton").split(".")[:2]
     version = int(major), int(minor)
-    kernels = {kernel["kernel"]: kernel for kernel in map(json.loads, told.splitlines())}
+    kernels = {kernel["kernel"]: kernel for kernel in map(json.loads, told.stdout.splitlines())}
 
-    assert THREADS.keys() == kernels.keys()
-    for name, kernel in kernels.items():
-        assert kernel["reg"] * THREADS[name] <= REGISTERS
+    assert {*NAMES.values()} == kernels.keys()
+    for kernel in kernels.values():
+        assert kernel["reg"] * kernel["threads"] <= REGISTERS
         assert kernel["stack"] <= MOST_STACK.get(version, OTHERWISE)
         assert kernel["shared"] <= MOST_SHARED
+        # A fused multiplication and addition rounds once, which another version may do elsewhere.
+        assert 0 == kernel["fused"]
+    assert "fusion" not in told.stderr.lower()  # Triton warns where that is left to its default
+
+
+@pytest.mark.parametrize("vocabulary", [40, 48])
+def test_a_step_compiles_nothing(vocabulary: int) -> None:
+    """The start of a server has compiled every variant of a kernel that a step launches."""
+    pytest.importorskip("vllm")
+    told = json.loads(told_by("variants", str(vocabulary)).stdout)
+
+    assert {*NAMES.values()} == {name for name, _ in told["start"]}
+    assert [] == [variant for variant in told["steps"] if variant not in told["start"]]

@@ -58,6 +58,7 @@ def _list_of(op):
 # Compiled once for a vocabulary: other numbers and the addresses of small tensors don't matter.
 @triton.jit(
     do_not_specialize=[
+        "stride",
         "token_stride",
         "length_stride",
         "most",

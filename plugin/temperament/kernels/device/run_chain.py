@@ -81,7 +81,7 @@ from temperament.kernels.device.writing import emit, rewrite
 
 # Compiled once for a vocabulary: other numbers and the addresses of small tensors don't matter.
 @triton.jit(
-    do_not_specialize=["token_stride", "protected_width", "newlines"],
+    do_not_specialize=["stride", "token_stride", "protected_width", "newlines"],
     do_not_specialize_on_alignment=[
         "places",
         "number_rows",
@@ -129,11 +129,15 @@ def run_chain(
     list_tokens,
     sorted_values,
     sorted_places,
+    ALIGNED: tl.constexpr,
     PIVOTS: tl.constexpr,
     CAPACITY: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Runs the chain of each row on float32 logits, in place; one program a row."""
+    """Runs the chain of each row on float32 logits, in place; one program a row.
+
+    `ALIGNED`: rows are 16 numbers apart, or a multiple, so that several are loaded at once.
+    """
     row_number = tl.program_id(0).to(tl.int64)
     place = tl.load(places + row_number)
     program = programs + place * STEPS
@@ -144,7 +148,10 @@ def run_chain(
         op = tl.load(program + step)
     if op == END:
         return
-    target = logits + row_number * stride
+    begin = row_number * stride
+    if ALIGNED:
+        begin = tl.multiple_of(begin, 16)
+    target = logits + begin
     top, bottom, wrong, middle = extremes(target, vocabulary, BLOCK)
     if (wrong != 0) | (top == INFINITY) | (top == -INFINITY):
         return
