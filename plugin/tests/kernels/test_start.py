@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,12 @@ from temperament.batch import kernel_choice
 from temperament.batch.device_chains import DeviceChains
 from temperament.batch.kernel_choice import runs_kernels
 from temperament.compiled import prepared
-from tests.engines.runners import VOCABULARY, Row, V2Runner
+from temperament.engines.vllm import warm_up
+from temperament.engines.vllm.meter import Meter
+from temperament.engines.vllm.v1 import V1Batch
+from tests.engines.runners import SLOTS, VOCABULARY, Row, V2Runner, engine_config
+from tests.kernels import draft_counts
+from tests.kernels.counts import on_meta
 
 CPU = torch.device("cpu")
 
@@ -26,6 +32,39 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(DeviceChains, "warm_up", fail)
     yield
     kernel_choice._failed.clear()
+
+
+def v1_batch(device: torch.device) -> V1Batch:
+    """The rows of a V1 runner on a device."""
+    config = engine_config(scheduler_config=SimpleNamespace(max_num_seqs=SLOTS))
+    return V1Batch(config, device, Meter())
+
+
+@pytest.mark.parametrize("runner", ["v1", "v2"])
+def test_the_start_says_that_there_is_no_triton(
+    runner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line in vLLM's log, and presets run as torch operators on the device."""
+    said: list[str] = []
+    monkeypatch.setattr(kernel_choice, "has_triton", lambda: False)
+    monkeypatch.setattr(warm_up.logger, "info", said.append)
+    with on_meta():
+        if runner == "v1":
+            v1_batch(torch.device("meta"))
+        else:
+            names = draft_counts.step({"top_k": 3}, 0).names
+            assert [] == [name for name in names if name.startswith("temperament")]
+
+    assert ["temperament: no Triton kernels here: presets run as torch operators"] == said
+
+
+def test_the_v1_runner_compiles_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request waits for the compiler, and one that fails doesn't cost requests their presets."""
+    started: list[int] = []
+    monkeypatch.setattr(DeviceChains, "warm_up", lambda _, vocabulary: started.append(vocabulary))
+    v1_batch(CPU)
+
+    assert [VOCABULARY] == started
 
 
 def test_the_torch_operators_run_instead(failing: None) -> None:

@@ -26,6 +26,7 @@ from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.engines.vllm.unseeded import Unseeded
+from temperament.engines.vllm.warm_up import warm_up
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -50,6 +51,7 @@ class V1Batch:
         # process of the engine's own imports it, which starts no other engine.
         if device.type == "cpu" and self._size >= SHORTEST and parent_process() is not None:
             self._compile()
+        warm_up(device, self._new_rows, self._size)
         self._restart()
 
     @staticmethod
@@ -60,8 +62,11 @@ class V1Batch:
         except Exception as error:  # of a compiler: it must not end the server
             logger.warning("temperament: samplers aren't compiled here: %r", error)
 
+    def _new_rows(self) -> Rows:
+        return Rows(self._slots, self._device, self._vocabulary)
+
     def _restart(self) -> None:
-        self.rows = Rows(self._slots, self._device, self._vocabulary)
+        self.rows = self._new_rows()
         # row -> the runner's list of the request's output, for rows whose stages or modes need it
         self._outputs: dict[int, list[int]] = {}
         # row -> the request's parameters and prompt, for rows that leave a snapshot when they go
@@ -90,7 +95,14 @@ class V1Batch:
         slots = np.arange(logits.shape[0], dtype=np.int64)
         if not self.rows.active(slots):
             return logits
-        return self._guard.run(logits, slots, self._step, self._row, lambda: self.rows.switches)
+
+        def changes_once() -> bool:
+            return self.rows.changes_once(slots, logits.shape[1])
+
+        def switches() -> int:
+            return self.rows.switches
+
+        return self._guard.run(logits, slots, self._step, self._row, switches, changes_once)
 
     def _row(self, row: int) -> Tensor:
         return torch.tensor([row], device=self._device)

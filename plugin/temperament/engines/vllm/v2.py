@@ -15,13 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 from vllm.logger import init_logger
 
 from temperament.batch.arrays import Slots
 from temperament.batch.drafts import StepRows
-from temperament.batch.kernel_choice import do_without_kernels, runs_kernels
 from temperament.batch.rows import Rows
 from temperament.batch.running_tokens import RunningTokens
 from temperament.engines.guard import Guard
@@ -31,6 +29,7 @@ from temperament.engines.vllm.requests import request_of
 from temperament.engines.vllm.snapshots import Snapshots, Text
 from temperament.engines.vllm.tokenizer import token_bytes
 from temperament.engines.vllm.unseeded import Unseeded
+from temperament.engines.vllm.warm_up import warm_up
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -56,11 +55,7 @@ class V2Batch:
         self._guard = Guard(logger, meter, self._give_up, self._restart)
         # None until the first request
         self._rows: Rows | None = None
-        device = self._states.device
-        if runs_kernels(device):
-            self._compile_kernels(device)
-        elif device.type != "cpu":
-            logger.info("temperament: no Triton kernels here: presets run as torch operators")
+        warm_up(self._states.device, self._new_rows, self._states.vocab_size)
         self._restart()
 
     @property
@@ -75,17 +70,6 @@ class V2Batch:
         candidates = not self._drafts
         slots, device = self._states.max_num_reqs, self._states.device
         return Rows(slots, device, self._vocabulary, candidates=candidates, drafts=self._drafts)
-
-    def _compile_kernels(self, device: torch.device) -> None:
-        """Compiles the kernels and runs them once; where that fails, the torch operators run."""
-        try:
-            self._new_rows().table.warm_up(self._states.vocab_size)
-        except Exception as error:  # of a compiler or a driver: it must not end the server
-            logger.warning(
-                "temperament: no Triton kernels here, presets run as torch operators: %r",
-                error,
-            )
-            do_without_kernels(device)
 
     def _restart(self) -> None:
         slots = self._states.max_num_reqs
