@@ -104,8 +104,8 @@ class Rows:
         self._once: tuple[Batch, bool] | None = None
         # the last batch; None after a request was written, cleared or swapped
         self._last: Batch | None = None
-        # a batch, and its answer of `_views`
-        self._viewed: tuple[Batch, dict[str, State]] | None = None
+        # a batch, the number of logits of a row, and the answer of `_views`
+        self._viewed: tuple[Batch, int, dict[str, State]] | None = None
 
     def follows(self, slot: int) -> bool:
         """Returns whether the slot's request has a stage or a mode that reads its tokens."""
@@ -130,7 +130,8 @@ class Rows:
         """Returns whether an error in a step of these slots leaves the logits as they were."""
         batch = self.batch(slots)
         if self._once is None or self._once[0] is not batch:
-            once = not len(batch.modal) and self.table.changes_once(batch.places, vocabulary)
+            places = self._places.different(slots) if len(batch.modal) else batch.places
+            once = self.table.changes_once(places, vocabulary)
             self._once = batch, once
         return self._once[1]
 
@@ -433,9 +434,10 @@ class Rows:
         if batch.stateful:
             if self._states.drafted:
                 self._states.commit(batch.index, history.end - history.prompt_end)
-            if self._viewed is None or self._viewed[0] is not batch:
-                self._viewed = batch, self._views(batch, vocabulary)
-            context.states = self._viewed[1]
+            viewed = self._viewed
+            if viewed is None or viewed[0] is not batch or viewed[1] != vocabulary:
+                viewed = self._viewed = batch, vocabulary, self._views(batch, vocabulary)
+            context.states = viewed[2]
         return context
 
     def _views(self, batch: Batch, vocabulary: int, entry: int = 0) -> dict[str, State]:
@@ -451,7 +453,7 @@ class Rows:
     def _tokens(self, batch: Batch, vocabulary: int) -> Vocabulary | None:
         if self._vocabulary is None or not batch.vocabulary:
             return None
-        if self._facts is None:
+        if self._facts is None or self._facts.newline.shape[0] != vocabulary:
             tokens = self._vocabulary().tokens[:vocabulary]
             newline = np.zeros(vocabulary, dtype=np.bool_)
             newline[: len(tokens)] = [b"\n" in token for token in tokens]

@@ -44,10 +44,14 @@ class States:
     def view(self, stage: str, slots: Tensor, vocabulary: int, entry: int = 0) -> State:
         """Returns the state of a stage for a batch whose row i is slot `slots[i]` (int64).
 
-        Each row comes after `entry` draft tokens.
+        Each row comes after `entry` draft tokens. Raises `ValueError` if the stage's state is of
+        rows with another number of logits, which a kernel would read beyond their end.
         """
         if stage not in self._banks:
             self._banks[stage] = self._build(vocabulary)
+        kept = self._banks[stage].logits.shape[-1]
+        if kept != vocabulary:
+            raise ValueError(f"{stage}: rows of {vocabulary} logits after rows of {kept}")
         return State(*self._banks[stage], slots, entry)
 
     @property

@@ -119,8 +119,10 @@ class Table:
     def changes_once(self, places: Places, vocabulary: int) -> bool:
         """Returns whether a batch of these places is one launch, or nothing at all.
 
-        Then an error on the host comes before any logit was changed.
+        Then an error on the host comes before any logit was changed. Without kernels it never is.
         """
+        if self._chains is None:
+            return False
         steps = self.steps(places, vocabulary)
         return all(isinstance(step, ChainStep) and step.launches == 1 for step in steps)
 

@@ -13,7 +13,8 @@ from temperament.batch.device_chains import DeviceChains
 from temperament.compiled.prepared import SWITCH
 from temperament.engines.vllm import v2
 from tests import rows
-from tests.engines.runners import VOCABULARY, Row, V2Runner
+from tests.engines.runners import MODES, VOCABULARY, Row, V2Runner
+from tests.kernels import draft_counts
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,13 @@ def runner_of(chain: dict[str, Any]) -> tuple[V2Runner, list[Row]]:
 
 @pytest.mark.parametrize(
     ("chain", "copied"),
-    [({"top_k": 3}, False), ({"repetition_penalty": 1.5, "top_k": 3}, True)],
-    ids=["one launch", "two launches"],
+    [
+        ({"top_k": 3}, False),
+        ({"repetition_penalty": 1.5, "top_k": 3}, True),
+        (MODES, True),
+        ({**draft_counts.MODES}, False),
+    ],
+    ids=["one launch", "two launches", "modes with two launches", "modes with one launch"],
 )
 def test_an_error_leaves_the_logits(
     chain: dict[str, Any], copied: bool, monkeypatch: pytest.MonkeyPatch
