@@ -120,6 +120,8 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.is_large = is_large
         self.names: list[str] = []
+        # the launches that read the host's memory
+        self.uploads: list[str] = []
         self.bytes = 0
 
     def __torch_dispatch__(
@@ -130,6 +132,9 @@ class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tensors = [part for part in (*args, result) if isinstance(part, Tensor)]
         if not name.startswith(FREE) and any(tensor.is_meta for tensor in tensors):
             self.names.append(name)
+            # A tensor of one number is an argument of a launch, unless it's copied.
+            if any(not t.is_meta and (t.dim() or "copy" in name) for t in tensors):
+                self.uploads.append(name)
             if not name.startswith("temperament"):
                 large = filter(self.is_large, tensors)
                 self.bytes += sum(t.numel() * t.element_size() for t in large)
@@ -146,6 +151,9 @@ def on_meta() -> Iterator[None]:
         return to(self, *args, **kwargs)
 
     def blocking_copy(self: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+        if source.is_meta and not self.is_meta:  # to the host: nothing to copy, but a launch
+            source.clone()
+            return self
         return copy(self, source)
 
     def pageable_zeros(*size: Any, **kwargs: Any) -> Tensor:

@@ -36,11 +36,61 @@ CHAINS: dict[str, dict[str, Any]] = {
         "no_repeat_ngram_size": 4,
     },
 }
+# Every kind of stage but those with a state; chains that read no tokens are the first ones.
+KINDS: dict[str, dict[str, Any]] = {
+    "shapes and cuts": {
+        "temperature": 1.3,
+        "dynatemp_low": 0.5,
+        "dynatemp_high": 1.5,
+        "smoothing_factor": 0.2,
+        "top_k": 50,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "typical_p": 0.9,
+        "tfs": 0.95,
+        "top_a": 0.1,
+        "epsilon_cutoff": 1e-4,
+        "eta_cutoff": 1e-4,
+        "top_n_sigma": 2.0,
+        "top_h": 0.5,
+        "p_less": True,
+        "min_k": True,
+        "skew": 0.1,
+        "renormalize_logits": True,
+    },
+    "lists of tokens": {
+        "logit_bias": {3: 2.0},
+        "suppress_tokens": [4],
+        "allowed_token_ids": [3, 9],
+    },
+    "sequences": {"bad_words_ids": [[1, 2], [7]], "sequence_bias": [[[3, 4], -2.0]]},
+    "texts": {"banned_strings": ["ab"], "dry_multiplier": 0.8, "dry_sequence_breakers": ["\n"]},
+    "noise": {"xtc_probability": 0.5, "reproducible": True},
+    "ends": {"min_new_tokens": 5, "forced_eos_token_id": 2, "begin_suppress_tokens": [4]},
+    "a schedule": {"temperature": {"from": 2.0, "to": 0.5, "over": 9, "curve": "cosine"}},
+}
+WITHOUT_TOKENS = ("top_k", "shapes and cuts", "lists of tokens")
+MODES: dict[str, Any] = {
+    "modes": {"slow": {"temperature": 0.5}, "fast": {"top_k": 3}},
+    "switch": [
+        {"from": "slow", "on": {"text": "ab"}, "to": "fast"},
+        {"from": "fast", "on": {"tokens": 2}, "to": "slow"},
+    ],
+}
+STATES: dict[str, dict[str, Any]] = {
+    "mirostat 2": {"mirostat": 2},
+    "adaptive_p": {"adaptive_target": 0.5},
+}
 
 
 def step(values: dict[str, Any], drafts: int, part: int = DRAFTS) -> Launches:
     """Counts a step in which each request has these values and `part` of its `drafts` tokens."""
-    with on_meta(), patch.object(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY)):
+
+    def read(batch: v2.V2Batch, slot: int) -> None:
+        batch.rows.read(slot, (), (), LENGTH)  # a meta tensor has no tokens to read
+
+    known = patch.object(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY))
+    with on_meta(), known, patch.object(v2.V2Batch, "_read", read):
         meter = Meter()
         batch = _batch(values, drafts, meter)
         for number in range(3):

@@ -22,6 +22,8 @@ HISTORY: dict[str, Any] = {
     "no_repeat_ngram_size": 4,
     "temperature": 1.5,
 }
+COUNTED = draft_counts.CHAINS | draft_counts.KINDS
+UPLOADING_NOTHING = COUNTED | draft_counts.STATES | {"modes": draft_counts.MODES}
 OTHERS: dict[str, Any] = {**HISTORY, "no_repeat_ngram_size": 3, "top_k": 5}
 
 
@@ -88,17 +90,27 @@ def some_drafts(alone: Text, text: Text, random: Random) -> list[int]:
     return [*right, *random.choices(range(FEW), k=DRAFTS - len(right))]
 
 
-@pytest.mark.parametrize("name", draft_counts.CHAINS)
+@pytest.mark.parametrize("name", COUNTED)
 def test_a_step_with_drafts_costs_what_one_without_costs(name: str) -> None:
     """As many launches, but for the numbers of slots of a chain without tokens; no text is copied.
 
     That holds for the steps of a batch without draft tokens too.
     """
-    values = draft_counts.CHAINS[name]
+    values = COUNTED[name]
     plain_step = draft_counts.step(values, 0)
     without, with_drafts = (draft_counts.step(values, DRAFTS, part) for part in (0, DRAFTS))
-    converted = int(name == "top_k")
+    converted = int(name in draft_counts.WITHOUT_TOKENS)
 
     assert plain_step.names == without.names
     assert len(plain_step.names) + converted == len(with_drafts.names), with_drafts.names
     assert 0 == plain_step.bytes == with_drafts.bytes
+
+
+@pytest.mark.parametrize("drafts", [0, DRAFTS])
+@pytest.mark.parametrize("name", UPLOADING_NOTHING)
+def test_a_step_uploads_nothing(name: str, drafts: int) -> None:
+    """All that a step reads is on the device, with draft tokens, modes and states too."""
+    counted = draft_counts.step(UPLOADING_NOTHING[name], drafts)
+
+    assert counted.names
+    assert [] == counted.uploads
