@@ -4,12 +4,14 @@ It needs torch, Triton and Transformers with what they need, and neither a netwo
 PYTHON to the interpreter that has them. Every stage runs on the GPU and on the CPU; rows run alone
 and in batches; a whole step runs while torch forbids to wait for the device; a small model
 generates with a preset for each row. Then batches are timed, by events and by the host's clock:
-ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p.
+ours, the torch operators, Transformers' processors, and vLLM's own kernel for top-k and top-p. The
+goals are printed beside what was measured.
 
 Takes --vllm: the folder in which vLLM's package lies, of which only some Python files are read
 (vLLM's requirements aren't needed); --device cpu: runs all of it small,
 under Triton's interpreter, to see whether it would run.
-Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed.
+Writes: gpu.json and gpu.md in the folder --output. It exits with 1 where a check failed, or a chain
+couldn't be timed. A goal that wasn't reached is no failure.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,7 +36,16 @@ VOCABULARIES: tuple[int, ...] = (151_936, 262_144)
 BATCHES: tuple[int, ...] = (1, 8, 64, 256)
 LENGTH = 2048
 WARM, TIMED = 5, 20
-NEAR = 4  # units in the last place of a bound, within which the GPU may keep another token
+# Units in the last place of a bound, within which the GPU may keep another token. Its exponential
+# function has an error of two, and of the distance from the largest logit, in such units.
+NEAR = 4
+SLOW = 0.5  # seconds for which the device sleeps at most, so that a step is launched meanwhile
+CYCLES = 2e9  # of the device in a second, or fewer
+GOAL_AT = {"vocabulary": 151_936, "batch": 64}
+# The most times of vLLM's kernel for top-k and top-p; the first chain has its stages.
+FIRST, OTHERS = 1.2, 2.0
+WITHOUT_GOAL = ("tfs .95", "min_k", "skew .2")  # they need a row's order
+EVERYTHING_US, ONE_ROW_US = 500.0, 60.0
 SWITCH = "TEMPERAMENT_KERNELS"
 DEVICE = {"name": "cuda"}
 # rows and logits of the checks
@@ -69,11 +81,28 @@ def main() -> int:
                 times = attempt(partial(timings, vocabulary, batch, options.vllm))
                 report["times"].append({"vocabulary": vocabulary, "batch": batch, **times})
                 print(json.dumps(report["times"][-1]), flush=True)
+    report["goals"] = goals(report["times"])
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "gpu.json").write_text(json.dumps(report, indent=1))
     (options.output / "gpu.md").write_text(table(report))
     print(table(report))
-    return int(any("error" in found for found in report["checks"].values()))
+    return int(failed(report))
+
+
+def failed(report: dict[str, Any]) -> bool:
+    """Returns whether a check failed, or a chain of ours couldn't be timed."""
+    timed = [times for each in report["times"] for times in each.get("ours", {"": each}).values()]
+    return any("error" in found for found in [*report["checks"].values(), *timed])
+
+
+@contextmanager
+def by_operators() -> Iterator[None]:
+    """Lets new rows run as torch operators."""
+    os.environ[SWITCH] = "off"
+    try:
+        yield
+    finally:
+        os.environ[SWITCH] = "on" if on_gpu() else "interpret"
 
 
 def begin_trial() -> None:
@@ -126,40 +155,67 @@ def rows_of(requests: list[Any], device: str, prompts: Any = None) -> Any:
 
 def check_stages() -> dict[str, Any]:
     """Every stage on the GPU against the CPU: which tokens stay, and their probabilities."""
+    from temperament.stages import STAGES
+
+    found = {stage.name: check_stage(stage) for stage in STAGES}
+    wrong = [n for n, f in found.items() if f["elsewhere"] or not f["probability"] <= 1e-5]
+    return {"stages": found} | ({"error": f"stages differ: {wrong}"} if wrong else {})
+
+
+def check_stage(stage: Any) -> dict[str, Any]:
+    """How many tokens stay elsewhere: near the stage's bound or not; and the probabilities."""
     import numpy as np
     import torch
 
     from temperament.batch.request import Request
     from temperament.presets import Chain
-    from temperament.stages import STAGES
     from tests import rows
 
-    found = {}
-    for stage in STAGES:
-        random = Random(stage.name)
-        vocabulary, count = CHECKED["vocabulary"], CHECKED["rows"]
-        known = min(1000, vocabulary)
-        x = rows.logits(count, vocabulary, random)
-        chains = [Chain.of(rows.values(stage, random, known)) for _ in range(count)]
-        requests = [Request(chain, row, 5, (known - 1,)) for row, chain in enumerate(chains)]
-        prompts = rows.ids(count, known, 200, random)
-        slots = np.arange(count)
-        cpu = rows_of(requests, "cpu", prompts).run(x.clone(), slots)
-        gpu = rows_of(requests, DEVICE["name"], prompts).run(x.to(DEVICE["name"]), slots).cpu()
-        other = (cpu > -torch.inf) != (gpu > -torch.inf)
-        bound = torch.where(cpu > -torch.inf, x, torch.inf).amin(1, keepdim=True)
-        near = (x - bound).abs() <= NEAR * torch.finfo(torch.float32).eps * bound.abs()
-        same = ~other.any(1) & (cpu > -torch.inf).any(1)
-        difference = (
-            (cpu[same].softmax(-1) - gpu[same].softmax(-1)).abs().max() if same.any() else 0
-        )
-        found[stage.name] = {
-            "near the bound": int((other & near).sum()),
-            "elsewhere": int((other & ~near).sum()),
-            "probability": float(difference),
-        }
-    wrong = [n for n, f in found.items() if f["elsewhere"] or not f["probability"] <= 1e-5]
-    return {"stages": found} | ({"error": f"stages differ: {wrong}"} if wrong else {})
+    random = Random(stage.name)
+    vocabulary, count = CHECKED["vocabulary"], CHECKED["rows"]
+    known = min(1000, vocabulary)
+    x = rows.logits(count, vocabulary, random)
+    values = [rows.values(stage, random, known) for _ in range(count)]
+    prompts = rows.ids(count, known, 200, random)
+
+    def run(each: list[dict[str, Any]], device: str) -> Any:
+        requests = [Request(Chain.of(one), row, 5, (known - 1,)) for row, one in enumerate(each)]
+        return rows_of(requests, device, prompts).run(x.to(device, copy=True), np.arange(count))
+
+    with by_operators():
+        cpu = run(values, "cpu")
+        moved = [run([shifted(stage, one, by) for one in values], "cpu") for by in (-NEAR, NEAR)]
+    gpu = run(values, DEVICE["name"]).cpu()
+    stays = cpu > -torch.inf
+    other = stays != (gpu > -torch.inf)
+    # near the least or the largest logit that stays, or on the other side of a bound near the
+    # stage's own
+    least = torch.where(stays, x, torch.inf).amin(1, keepdim=True)
+    largest = torch.where(stays, x, -torch.inf).amax(1, keepdim=True)
+    unit = NEAR * torch.finfo(torch.float32).eps * x.amax(1, keepdim=True).abs().clamp_min(1.0)
+    near = ((x - least).abs() <= unit) | ((x - largest).abs() <= unit)
+    for each in moved:
+        near |= stays != (each > -torch.inf)
+    same = ~other.any(1) & stays.any(1)
+    difference = (cpu[same].softmax(-1) - gpu[same].softmax(-1)).abs().max() if same.any() else 0
+    return {
+        "near the bound": int((other & near).sum()),
+        "elsewhere": int((other & ~near).sum()),
+        "probability": float(difference),
+    }
+
+
+def shifted(stage: Any, values: dict[str, Any], units: int) -> dict[str, Any]:
+    """The values with every float moved by some units in the last place, within its range."""
+    import torch
+
+    factor = 1 + units * torch.finfo(torch.float32).eps
+    moved = dict(values)
+    for parameter in stage.parameters:
+        value = values[parameter.name]
+        if isinstance(value, float) and parameter.low < value * factor < parameter.high:
+            moved[parameter.name] = value * factor
+    return moved
 
 
 def check_batches() -> dict[str, Any]:
@@ -184,23 +240,58 @@ def check_batches() -> dict[str, Any]:
 
 
 def check_waits() -> dict[str, Any]:
-    """A whole step while torch forbids to wait for the device."""
+    """Whole steps while torch forbids to wait for the device."""
     import torch
 
+    from tests import rows
     from tests.kernels.counts import EVERYTHING
 
-    run = stepper(EVERYTHING, 64 if on_gpu() else 2, CHECKED["waiting"])
-    for _ in range(3):
-        run()
-    if on_gpu():
-        torch.cuda.synchronize()
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        run()
-    finally:
+    followed = {"temperature": as_checked({"from": 2.0, "to": 0.5, "over": 9}), "top_p": 0.9}
+    listed = {"suppress_tokens": (3, 4), "bad_words_ids": ((1, 2),), "banned_strings": ("ab",)}
+    presets = {
+        "everything": rows.preset(as_checked(EVERYTHING)),
+        "a schedule": rows.preset(followed),
+        "lists and texts": rows.preset(listed),
+        "modes": with_modes(),
+    }
+    waiting = {}
+    for name, preset in presets.items():
+        run = stepper(preset, 64 if on_gpu() else 2, CHECKED["waiting"])
+        for _ in range(3):
+            run()
         if on_gpu():
-            torch.cuda.set_sync_debug_mode("default")
-    return {"chain": "everything"}
+            torch.cuda.synchronize()
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            run()
+        except Exception as error:
+            waiting[name] = f"{type(error).__name__}: {error}"[:200]
+        finally:
+            if on_gpu():
+                torch.cuda.set_sync_debug_mode("default")
+    return {"chains": [*presets]} | ({"error": f"they wait: {waiting}"} if waiting else {})
+
+
+def as_checked(values: dict[str, Any]) -> Any:
+    """Values as a checked preset has them; a map is a schedule."""
+    from temperament.presets.schedule import Schedule
+
+    if "from" in values:
+        return Schedule(values["from"], values["to"], values["over"])
+    return {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+
+
+def with_modes() -> Any:
+    """A preset whose modes change on a text, and after some tokens."""
+    from temperament.presets import Preset
+    from temperament.presets.modes import Mode, Rule, Trigger
+
+    modes = Mode("slow", {"temperature": 0.5}), Mode("fast", {"top_k": 3})
+    rules = (
+        Rule(("slow",), Trigger(texts=("ab",)), "fast"),
+        Rule(("fast",), Trigger(tokens=2), "slow"),
+    )
+    return Preset("modes", modes=modes, start="slow", switch=rules)
 
 
 def check_generate() -> dict[str, Any]:
@@ -243,24 +334,22 @@ def chains(count: int, vocabulary: int, random: Random) -> list[Any]:
     return requests
 
 
-def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[], Any]:
-    """Returns a function that runs a step of a batch in which all rows have these values."""
+def stepper(preset: Any, batch: int, vocabulary: int) -> Callable[[], Any]:
+    """Returns a function that runs a step of a batch in which all rows have this preset."""
     import numpy as np
     import torch
 
     from temperament.batch.request import request_of
     from temperament.ops.history import History
-    from tests import rows
 
-    # as a checked preset has them
-    checked = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
-    request = request_of(rows.preset(checked))
-    batched = rows_of([request] * batch, DEVICE["name"])
+    batched = rows_of([request_of(preset)] * batch, DEVICE["name"])
     tokens = torch.randint(1000, (batch, 2 * LENGTH), device=DEVICE["name"])
     start = torch.zeros(batch, dtype=torch.int64, device=DEVICE["name"])
     middle, end = start + LENGTH // 2, start + LENGTH
     logits = torch.randn(batch, vocabulary, device=DEVICE["name"]) * 3
     place, step, slots = torch.empty_like(logits), [0], np.arange(batch)
+    for slot in range(batch):
+        batched.read(slot, (), (), LENGTH)  # its tokens so far are a prompt
 
     def run() -> Any:
         place.copy_(logits)
@@ -272,28 +361,34 @@ def stepper(values: dict[str, Any], batch: int, vocabulary: int) -> Callable[[],
 
 
 def clocked(run: Callable[[], Any]) -> dict[str, float]:
-    """Returns the microseconds of a call: on the device, and on the host."""
+    """Returns the microseconds of a call: on the device, and on the host.
+
+    While the device's time is measured it sleeps first, so that it doesn't wait for the host: its
+    calls follow each other, unless they are so many that the host waits for the device.
+    """
     import torch
 
+    cuda: Any = torch.cuda
     for _ in range(WARM):
         run()
-    if not on_gpu():
-        begin = time.perf_counter()
-        run()
-        return {"device_us": 0.0, "host_us": round((time.perf_counter() - begin) * 1e6, 1)}
-    torch.cuda.synchronize()
-    first, last = (_event() for _ in range(2))
-    first.record()
+    if on_gpu():
+        cuda.synchronize()
     begin = time.perf_counter()
     for _ in range(TIMED):
         run()
     host = time.perf_counter() - begin
-    last.record()
-    torch.cuda.synchronize()
-    return {
-        "device_us": round(first.elapsed_time(last) / TIMED * 1e3, 1),
-        "host_us": round(host / TIMED * 1e6, 1),
-    }
+    found = {"device_us": 0.0, "host_us": round(host / TIMED * 1e6, 1)}
+    if on_gpu():
+        first, last = (_event() for _ in range(2))
+        cuda.synchronize()
+        cuda._sleep(int(min(2 * host + 1e-3, SLOW) * CYCLES))
+        first.record()
+        for _ in range(TIMED):
+            run()
+        last.record()
+        cuda.synchronize()
+        found["device_us"] = round(first.elapsed_time(last) / TIMED * 1e3, 1)
+    return found
 
 
 def _event() -> Any:
@@ -304,7 +399,9 @@ def _event() -> Any:
 
 
 def _step(values: dict[str, Any], batch: int, vocabulary: int) -> dict[str, Any]:
-    return {**clocked(stepper(values, batch, vocabulary))}
+    from tests import rows
+
+    return {**clocked(stepper(rows.preset(as_checked(values)), batch, vocabulary))}
 
 
 def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
@@ -321,9 +418,8 @@ def timings(vocabulary: int, batch: int, vllm: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"copy": clocked(lambda: place.copy_(x)), "ours": {}, "ops": {}}
     for name, values in CHAINS.items():
         found["ours"][name] = attempt(partial(_step, values, batch, vocabulary))
-        os.environ[SWITCH] = "off"
-        found["ops"][name] = attempt(partial(_step, values, batch, vocabulary))
-        os.environ[SWITCH] = "on" if on_gpu() else "interpret"
+        with by_operators():
+            found["ops"][name] = attempt(partial(_step, values, batch, vocabulary))
     found["transformers"] = attempt(lambda: clocked(transformers_chain(x, place)))
     if vllm is not None:
         folder = vllm
@@ -358,11 +454,48 @@ def vllm_chain(x: Any, place: Any, folder: Path) -> Callable[[], Any]:
     return lambda: apply_top_k_top_p(place.copy_(x), k, p)
 
 
+def goals(times: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the goals with what was measured: microseconds on the device, None where nothing was.
+
+    Without the copy of the logits, which every time includes.
+    """
+    at = {(each["vocabulary"], each["batch"]): each for each in times if "ours" in each}
+    many = at.get((GOAL_AT["vocabulary"], GOAL_AT["batch"]), {})
+    one = at.get((GOAL_AT["vocabulary"], 1), {})
+
+    def without_copy(found: dict[str, Any], timed: dict[str, Any] | None) -> float | None:
+        if not timed or "device_us" not in timed:
+            return None
+        return round(float(timed["device_us"] - found["copy"]["device_us"]), 1)
+
+    vllm = without_copy(many, many.get("vllm"))
+    done = []
+    for number, name in enumerate(many.get("ours", {})):
+        if name not in WITHOUT_GOAL:
+            factor = OTHERS if number else FIRST
+            most = None if vllm is None else round(factor * vllm, 1)
+            goal = f"{factor} times vLLM's kernel, 64 rows"
+            measured = without_copy(many, many["ours"][name])
+            done.append({"chain": name, "goal": goal, "most_us": most, "us": measured})
+            if name == "everything":
+                done.append({**done[-1], "goal": "0.5 ms, 64 rows", "most_us": EVERYTHING_US})
+    for name, timed in [*one.get("ours", {}).items()][:1]:
+        measured = without_copy(one, timed)
+        done.append({"chain": name, "goal": "60 us, 1 row", "most_us": ONE_ROW_US, "us": measured})
+    return done
+
+
 def table(report: dict[str, Any]) -> str:
     """Returns the report as Markdown: microseconds on the device, and on the host."""
     lines = [" | ".join(report["machine"].values()), ""]
     for name, check in report["checks"].items():
         lines.append(f"- {name}: {check.get('error', 'passed')}")
+    for name, found in report["checks"].get("stages", {}).get("stages", {}).items():
+        if found["near the bound"] or found["elsewhere"]:
+            near, elsewhere = found["near the bound"], found["elsewhere"]
+            lines.append(
+                f"- {name} keeps other tokens: {near} near the bound, {elsewhere} elsewhere"
+            )
     for times in report["times"]:
         lines += ["", f"{times['batch']} rows of {times['vocabulary']} logits", ""]
         lines += ["| chain | ours | torch operators |", "|---|---|---|"]
@@ -371,6 +504,14 @@ def table(report: dict[str, Any]) -> str:
         for other in ("copy", "transformers", "vllm"):
             if other in times:
                 lines.append(f"| {other} | {_shown(times[other])} | |")
+    lines += ["", "Goals, microseconds on the device without the copy", ""]
+    lines += ["| chain | goal | at most | measured | |", "|---|---|---|---|---|"]
+    for each in report["goals"]:
+        most, us = each["most_us"], each["us"]
+        known = most is not None and us is not None
+        verdict = "" if not known else "reached" if us <= most else "missed"
+        cells = (each["chain"], each["goal"], *("" if n is None else n for n in (most, us)))
+        lines.append(f"| {' | '.join(map(str, cells))} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

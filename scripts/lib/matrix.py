@@ -55,7 +55,10 @@ OPS = ("engines", "as_in_transformers", "processors_of_transformers")
 UNIT = [f"plugin/tests/ops/test_{name}.py" for name in OPS]
 ENGINES = ["plugin/tests/engines"]
 TRANSFORMERS_ALONE = ["plugin/tests/engines/test_transformers.py"]
-KERNELS = [f"plugin/tests/kernels/test_{name}.py" for name in ("run_chain", "counts", "compiled")]
+KERNELS = [
+    f"plugin/tests/kernels/test_{name}.py"
+    for name in ("run_chain", "launches", "counts", "compiled")
+]
 SECONDS = 1800
 
 
@@ -106,6 +109,8 @@ CELLS = (
     Cell("3.13", "2.15.0", "5.23.0"),
     # What machines with GPUs often have.
     Cell("3.12", "2.11.0", "5.17.0", triton="3.6.0"),
+    Cell("3.12", "2.13.0", "5.19.0", triton="3.7.1"),
+    Cell("3.12", "2.13.0", "5.19.0", triton="3.8.0"),
     Cell("3.11", "2.13.0", "5.10.4", vllm="0.30.0", fails=True),
 )
 
