@@ -6,7 +6,6 @@ processes load them from numba's cache.
 """
 
 import numpy as np
-from numba import njit
 from numba.types import boolean, float32, float64, int32, int64
 
 from temperament.compiled.numbers import (
@@ -17,13 +16,14 @@ from temperament.compiled.numbers import (
     compiled,
     exponential,
     ordered,
+    part_of_compiled,
 )
 
 CHUNK = 64  # columns whose maximum is computed at once
 ROOM = 2048  # candidates that a row collects before the smallest are dropped
 
 
-@njit
+@part_of_compiled
 def _largest_first(keys, size, count):
     """Moves the `count` largest of keys[:size] to the front, unordered; returns the least of them.
 
@@ -54,7 +54,7 @@ def _largest_first(keys, size, count):
     return least
 
 
-@njit
+@part_of_compiled
 def _sort(keys, size):
     """Sorts keys[:size], descending."""
     for end in range(1, size):
@@ -66,7 +66,7 @@ def _sort(keys, size):
         keys[place] = key
 
 
-@njit
+@part_of_compiled
 def _largest(row, keys, maxima, count):
     """Sets keys[:count] to the row's largest, descending: (value << 32) + column.
 

@@ -23,3 +23,28 @@ COEFFICIENTS = (
     0.4999999403953552,
 )
 EXPONENT = 23  # the bit at which a float's exponent begins
+
+# Of `ops.exponential.precise_masses`: the same in float64, with the coefficients of the series.
+PER_LN_2_64 = 1 / math.log(2)
+LN_2_HIGH_64 = 0.6931471804855391  # 33 bits of ln 2
+LN_2_LOW_64 = 7.440617110012397e-11
+ROUNDS_64 = 1.5 * 2.0**52 + 1023
+COEFFICIENTS_64 = tuple(1 / math.factorial(power) for power in range(13, 1, -1))
+EXPONENT_64 = 52
+NO_MASS_64 = -700.0
+
+# Of `ops.logarithm`: the bits of the float32 next to the root of 1/2, and the coefficients of
+# (atanh(s) / s - 1) / s^2 in s^2, the highest power first.
+ROOT_HALF_BITS = 0x3F3504F3
+LOGARITHM = (1 / 9, 1 / 7, 1 / 5, 1 / 3)
+BIAS = 127  # of a float's exponent
+SMALL = 2.0**-26  # of x - 1 below it the logarithm is x - 1, of p below it 1 - e^-p is p
+
+# Of `ops.skew`: shares below TINY are taken from the logits; a mass this far below the largest is
+# 0 in float64.
+TINY = 2.0**-60
+NOTHING = -745.13325
+
+# Of `ops.tfs`: second differences whose sum is below this part of the largest mass are errors of
+# rounding.
+STRAIGHT = 1e-12

@@ -9,7 +9,6 @@ Loops are short and of one kind, so that the compiler makes vectors of them.
 """
 
 import numpy as np
-from numba import njit
 from numba.types import boolean, float32, float64, int32, int64
 
 from temperament.compiled import constants
@@ -23,6 +22,7 @@ from temperament.compiled.numbers import (
     compiled,
     exponential,
     ordered,
+    part_of_compiled,
 )
 
 LEAST_MASS = np.float32(constants.LEAST_MASS)
@@ -40,7 +40,7 @@ MASS, SQUARES, DISTANCES, SMALLER = range(4)
 BELOW, REACHED, UNKNOWN = range(3)
 
 
-@njit
+@part_of_compiled
 def _largest(bits):
     """Returns a row's maximum, NaN if it has NaN; `bits` are those of its float32 numbers."""
     low, high = np.int32(2147483647), np.int32(-2147483648)
@@ -53,20 +53,20 @@ def _largest(bits):
     return np.int32(ordered(high)).view(np.float32)
 
 
-@njit
+@part_of_compiled
 def _distance(logit, maximum):
     """Returns x - max, at least `NO_MASS`."""
     value = np.float32(logit - maximum)
     return NO_MASS if value < NO_MASS else value
 
 
-@njit
+@part_of_compiled
 def _smaller(distance, mass):
     """Returns the mass of a token below the largest, 0 for one without mass."""
     return np.float32((mass - LEAST_MASS) * (np.float32(1) if distance < 0 else np.float32(0)))
 
 
-@njit
+@part_of_compiled
 def _set_terms(kind, logits, mass, maximum, work):
     """Sets `work` to the numbers of the terms, [terms, columns], for a piece."""
     if kind == MASS:
@@ -88,7 +88,7 @@ def _set_terms(kind, logits, mass, maximum, work):
             work[1, place] = smaller * distance
 
 
-@njit
+@part_of_compiled
 def _count(logits, maximum):
     """Returns how many tokens have the largest logit."""
     count = np.int32(0)
@@ -97,7 +97,7 @@ def _count(logits, maximum):
     return count
 
 
-@njit
+@part_of_compiled
 def _sum(kind, bits, logits, mass, work, parts, total):
     """Sums the terms over a row into `total`, and sets its masses; returns its maximum.
 
@@ -105,10 +105,10 @@ def _sum(kind, bits, logits, mass, work, parts, total):
     for their sums.
     """
     maximum, columns, terms = _largest(bits), len(logits), len(total)
-    for column in range(columns):
-        mass[column] = exponential(_distance(logits[column], maximum))
     for begin in range(0, columns, PIECE):
         end = min(begin + PIECE, columns)
+        for column in range(begin, end):
+            mass[column] = exponential(_distance(logits[column], maximum))
         _set_terms(kind, logits[begin:end], mass[begin:end], maximum, work)
         for term in range(len(parts)):
             parts[term, begin // PIECE] = add_halves(work[term], end - begin)
@@ -138,7 +138,7 @@ def sum_rows(kind, bits, logits, first, last, mass, work, parts, maximum, totals
         maximum[row] = _sum(kind, bits[row], logits[row], mass, work, parts, totals[row])
 
 
-@njit
+@part_of_compiled
 def _compare(running, margin, goal):
     """Returns whether a sum, rounded to float32, reaches the goal."""
     if np.float32(running - margin) >= goal:
@@ -146,7 +146,7 @@ def _compare(running, margin, goal):
     return BELOW if np.float32(running + margin) < goal else UNKNOWN
 
 
-@njit
+@part_of_compiled
 def _crossing_bucket(found, running, margin, goal):
     """Returns (the bucket in which the sum of `found` reaches the goal, the sum before it).
 
@@ -162,7 +162,7 @@ def _crossing_bucket(found, running, margin, goal):
     return -1, running
 
 
-@njit
+@part_of_compiled
 def _crossing_key(keys, masses, size, running, margin, goal):
     """Sorts keys[:size], descending; returns (the key that reaches the goal, whether certain)."""
     for end in range(1, size):
@@ -179,7 +179,7 @@ def _crossing_key(keys, masses, size, running, margin, goal):
     return keys[0], False
 
 
-@njit
+@part_of_compiled
 def _crossing(keys, masses, size, running, margin, goal, found):
     """Finds the key in keys[:size] at which the sum of masses, from the largest key on, reaches it.
 
@@ -212,7 +212,7 @@ def _crossing(keys, masses, size, running, margin, goal, found):
     return _crossing_key(keys, masses, size, running, margin, goal)
 
 
-@njit
+@part_of_compiled
 def _find_buckets(logits, begin, end, maximum, middle, scale, buckets):
     """Sets the buckets of the columns [begin, end); they rise with the distance from the middle.
 
@@ -225,7 +225,7 @@ def _find_buckets(logits, begin, end, maximum, middle, scale, buckets):
         buckets[column - begin] = bucket if bucket < BUCKETS else ignored
 
 
-@njit
+@part_of_compiled
 def _take(logits, bits, mass, maximum, middle, by_logit, scale, edge, buckets, keys, near):
     """Sets the keys and masses of the tokens in the bucket `edge`; returns how many they are."""
     size, columns = 0, len(logits)
@@ -246,7 +246,7 @@ def _take(logits, bits, mass, maximum, middle, by_logit, scale, edge, buckets, k
     return size
 
 
-@njit
+@part_of_compiled
 def _keep(bits, logits, mass, maximum, middle, by_logit, goal, total, radius, memory):
     """Removes all but the tokens nearest to the middle that have a mass of `goal` together.
 

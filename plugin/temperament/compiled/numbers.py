@@ -34,13 +34,18 @@ def compiled(*signature: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-@njit
+# A function that is part of compiled ones. A division by 0 gives infinity, as in torch; numba would
+# otherwise look at each divisor, and compute no vectors.
+part_of_compiled = njit(error_model="numpy")
+
+
+@part_of_compiled
 def ordered(bits):
     """A float's bits as an integer in the order of floats, and back."""
     return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
 
 
-@njit
+@part_of_compiled
 def exponential(distance):
     """Returns what `ops.exponential.masses_of` returns."""
     power = np.float32(distance * PER_LN_2 + ROUNDS)
@@ -52,7 +57,7 @@ def exponential(distance):
     return np.float32(mass * scale.view(np.float32))
 
 
-@njit
+@part_of_compiled
 def add_halves(numbers, size):
     """Returns the sum of numbers[:size], as `ops.sums.add_halves`; changes the numbers."""
     half = 1

@@ -88,6 +88,45 @@ def keep_nearest(
     return torch.from_numpy((~decided).nonzero()[0])
 
 
+def skew(logits: Tensor, amount: Tensor, power: Tensor) -> Tensor:
+    """Bends the cumulated probabilities, in place; `amount` and its power of e are [rows]."""
+    array, amounts, powers = logits.numpy(), amount.numpy(), power.numpy()
+
+    def work(part: slice) -> None:
+        memory = _memory(array.shape[1])
+        prepared.ranking.skew_rows(
+            array.view(np.int32),
+            array,
+            part.start,
+            min(part.stop, len(array)),
+            amounts,
+            powers,
+            *memory.of_ranking(),
+        )
+
+    on_all_threads(work, *array.shape)
+    return logits
+
+
+def tfs(logits: Tensor, share: Tensor) -> Tensor:
+    """Tail-free sampling, in place; `share` is [rows]."""
+    array, shares = logits.numpy(), share.numpy()
+
+    def work(part: slice) -> None:
+        memory = _memory(array.shape[1])
+        prepared.ranking.cut_tails(
+            array.view(np.int32),
+            array,
+            part.start,
+            min(part.stop, len(array)),
+            shares,
+            *memory.of_ranking(),
+        )
+
+    on_all_threads(work, *array.shape)
+    return logits
+
+
 class _Memory:
     """What the compiled functions write to while they work on a row."""
 
@@ -101,6 +140,20 @@ class _Memory:
         self.buckets = np.empty(cuts.STRETCH, np.int32)
         self.keys = np.empty(columns, np.int64)
         self.near = np.empty(columns, np.float32)
+        self._ranking: tuple[Array, ...] | None = None
+
+    def of_ranking(self) -> tuple[Array, ...]:
+        """Returns the memory for what needs a row's order, made when it is first needed."""
+        if self._ranking is None:
+            ranking, columns = prepared.ranking, self.columns
+            self._ranking = (
+                np.empty(columns, np.uint64),
+                np.empty(columns, np.uint64),
+                np.empty((3, ranking.DIGITS), np.int32),
+                np.empty(ranking.STRETCH, np.int32),
+                np.empty(columns),
+            )
+        return self._ranking
 
 
 _kept = threading.local()

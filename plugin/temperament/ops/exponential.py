@@ -13,11 +13,18 @@ from torch import Tensor
 
 from temperament.compiled.constants import (
     COEFFICIENTS,
+    COEFFICIENTS_64,
     EXPONENT,
+    EXPONENT_64,
     LN_2_HIGH,
+    LN_2_HIGH_64,
     LN_2_LOW,
+    LN_2_LOW_64,
+    NO_MASS,
     PER_LN_2,
+    PER_LN_2_64,
     ROUNDS,
+    ROUNDS_64,
 )
 from temperament.ops.blocks import written_out
 
@@ -43,3 +50,37 @@ def set_masses(distance: Tensor, mass: Tensor, rest: Tensor, power: Tensor) -> T
     mass.mul_(rest).add_(rest).add_(1)
     power.view(torch.int32).bitwise_left_shift_(EXPONENT)
     return mass.mul_(power)
+
+
+def rest_of_one(power: Tensor) -> Tensor:
+    """Returns 1 - e^p of float32 numbers p <= 0, where those below -87 count as -87.
+
+    It is accurate near 0, and -p where that is below 2^-26.
+    """
+    power = power.clamp_(min=NO_MASS)
+    if not written_out(power):
+        return power.expm1().neg_()
+    rounded = (power * PER_LN_2).add_(ROUNDS)
+    whole = rounded - ROUNDS
+    rest = (power - whole * LN_2_HIGH).sub_(whole.mul_(LN_2_LOW))
+    grown = rest * COEFFICIENTS[0]
+    for coefficient in COEFFICIENTS[1:]:
+        grown.add_(coefficient).mul_(rest)
+    grown.mul_(rest).add_(rest)
+    scale = rounded.view(torch.int32).bitwise_left_shift_(EXPONENT).view(torch.float32)
+    return (1 - scale).sub_(grown.mul_(scale))
+
+
+def precise_masses(distance: Tensor) -> Tensor:
+    """Returns e^d of float64 distances in [-700, 0], right to 2 units in float64's last place."""
+    if not written_out(distance):
+        return distance.exp()
+    rounded = (distance * PER_LN_2_64).add_(ROUNDS_64)
+    whole = rounded - ROUNDS_64
+    rest = (distance - whole * LN_2_HIGH_64).sub_(whole.mul_(LN_2_LOW_64))
+    mass = rest * COEFFICIENTS_64[0]
+    for coefficient in COEFFICIENTS_64[1:]:
+        mass.add_(coefficient).mul_(rest)
+    mass.mul_(rest).add_(rest).add_(1)
+    scale = rounded.view(torch.int64).bitwise_left_shift_(EXPONENT_64).view(torch.float64)
+    return mass.mul_(scale)

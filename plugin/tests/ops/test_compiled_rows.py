@@ -35,6 +35,14 @@ PRESETS: list[dict[str, Any]] = [
     {"p_less_norm": True},
     {"dynatemp_low": 0.5, "dynatemp_high": 2.0},
     {"mirostat": 2},
+    {"skew": 0.3},
+    {"skew": -1.5},
+    {"skew": 20.0},
+    {"skew": -20.0},
+    {"tfs": 0.95},
+    {"tfs": 0.3},
+    {"tfs": 1 - 2.0**-24},
+    {"tfs": 1 - 1e-9},  # 1 in float32: nothing is removed
 ]
 # a row with a piece and a column, one with a short last piece, and one of whole pieces
 VOCABULARIES = (4097, 17_003, 8192)

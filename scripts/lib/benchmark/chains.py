@@ -27,6 +27,9 @@ CUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "eta_cutoff 3e-4": ("normal", {"eta_cutoff": 3e-4}),
     "epsilon_cutoff 3e-4": ("normal", {"epsilon_cutoff": 3e-4}),
     "top_a .2": ("normal", {"top_a": 0.2}),
+    "tfs .95": ("normal", {"tfs": 0.95}),
+    "tfs .95, nearly flat": ("flat", {"tfs": 0.95}),
+    "skew .2": ("normal", {"skew": 0.2}),
 }
 
 
