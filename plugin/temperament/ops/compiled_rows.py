@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,19 +34,19 @@ def sums(logits: Tensor, kind: int, terms: int) -> tuple[Tensor, ...]:
     totals = np.empty((len(array), terms))
 
     def work(part: slice) -> None:
-        memory = _memory(array.shape[1])
-        prepared.cuts.sum_rows(
-            kind,
-            array.view(np.int32),
-            array,
-            part.start,
-            min(part.stop, len(array)),
-            memory.mass,
-            memory.work,
-            memory.parts[: min(terms, SUMMED)],
-            maximum,
-            totals,
-        )
+        with _memory(array.shape[1]) as memory:
+            prepared.cuts.sum_rows(
+                kind,
+                array.view(np.int32),
+                array,
+                part.start,
+                min(part.stop, len(array)),
+                memory.mass,
+                memory.work,
+                memory.parts[: min(terms, SUMMED)],
+                maximum,
+                totals,
+            )
 
     on_all_threads(work, *array.shape)
     return tuple(torch.from_numpy(numbers)[:, None] for numbers in (maximum, *totals.T))
@@ -65,24 +66,24 @@ def keep_nearest(
     decided = np.empty(len(array), np.bool_)
 
     def work(part: slice) -> None:
-        memory = _memory(array.shape[1])
-        prepared.cuts.keep_nearest(
-            around_mean,
-            array.view(np.int32),
-            array,
-            part.start,
-            min(part.stop, len(array)),
-            divisors,
-            shares,
-            memory.mass,
-            memory.work,
-            memory.parts[: 1 + around_mean],
-            memory.found,
-            memory.buckets,
-            memory.keys,
-            memory.near,
-            decided,
-        )
+        with _memory(array.shape[1]) as memory:
+            prepared.cuts.keep_nearest(
+                around_mean,
+                array.view(np.int32),
+                array,
+                part.start,
+                min(part.stop, len(array)),
+                divisors,
+                shares,
+                memory.mass,
+                memory.work,
+                memory.parts[: 1 + around_mean],
+                memory.found,
+                memory.buckets,
+                memory.keys,
+                memory.near,
+                decided,
+            )
 
     on_all_threads(work, *array.shape)
     return torch.from_numpy((~decided).nonzero()[0])
@@ -93,16 +94,16 @@ def skew(logits: Tensor, amount: Tensor, power: Tensor) -> Tensor:
     array, amounts, powers = logits.numpy(), amount.numpy(), power.numpy()
 
     def work(part: slice) -> None:
-        memory = _memory(array.shape[1])
-        prepared.ranking.skew_rows(
-            array.view(np.int32),
-            array,
-            part.start,
-            min(part.stop, len(array)),
-            amounts,
-            powers,
-            *memory.of_ranking(),
-        )
+        with _memory(array.shape[1]) as memory:
+            prepared.ranking.skew_rows(
+                array.view(np.int32),
+                array,
+                part.start,
+                min(part.stop, len(array)),
+                amounts,
+                powers,
+                *memory.of_ranking(),
+            )
 
     on_all_threads(work, *array.shape)
     return logits
@@ -113,15 +114,15 @@ def tfs(logits: Tensor, share: Tensor) -> Tensor:
     array, shares = logits.numpy(), share.numpy()
 
     def work(part: slice) -> None:
-        memory = _memory(array.shape[1])
-        prepared.ranking.cut_tails(
-            array.view(np.int32),
-            array,
-            part.start,
-            min(part.stop, len(array)),
-            shares,
-            *memory.of_ranking(),
-        )
+        with _memory(array.shape[1]) as memory:
+            prepared.ranking.cut_tails(
+                array.view(np.int32),
+                array,
+                part.start,
+                min(part.stop, len(array)),
+                shares,
+                *memory.of_ranking(),
+            )
 
     on_all_threads(work, *array.shape)
     return logits
@@ -156,12 +157,19 @@ class _Memory:
         return self._ranking
 
 
-_kept = threading.local()
+_free: list[_Memory] = []
 
 
-def _memory(columns: int) -> _Memory:
-    """Returns this thread's memory: to get it anew would cost more than a row."""
-    memory: _Memory | None = getattr(_kept, "memory", None)
-    if memory is None or memory.columns != columns:
-        memory = _kept.memory = _Memory(columns)
-    return memory
+@contextmanager
+def _memory(columns: int) -> Iterator[_Memory]:
+    """Lends memory that no other thread uses: to get it anew would cost more than a row."""
+    try:
+        memory = _free.pop()
+    except IndexError:
+        memory = _Memory(columns)
+    if memory.columns != columns:
+        memory = _Memory(columns)
+    try:
+        yield memory
+    finally:
+        _free.append(memory)
