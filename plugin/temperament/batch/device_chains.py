@@ -241,6 +241,8 @@ class DeviceChains:
         text = History(zero[:, None].clone(), zero, zero.clone(), zero.clone(), text=zero.clone())
         append_tokens(row[:, None], row, StepRows(row, row, zero, row), known, text)
         extend_matches(row[:, None].clone(), known, zero, row, text, 1)
+        packed = zero[:, None].new_full((1, 64), -1)  # a request without modes
+        advance_modes(packed, zero, row, text, no_tables(self._device), 0, 0, known)
 
     def _run_biases(
         self, logits: Tensor, step: ChainStep, inputs: Inputs, numbers: Tensor, number_rows: Tensor
@@ -357,6 +359,15 @@ class DeviceChains:
         return self._nothing[rows]
 
 
+def no_tables(device: torch.device) -> list[Tensor]:
+    """Returns the tables of no modes, of the types of `Tables.for_kernel`."""
+    long, wide = (torch.zeros(2, dtype=t, device=device) for t in (torch.int64, torch.int32))
+    short = torch.zeros(2, dtype=torch.int8, device=device)
+    automata = [wide[None], wide, long, long, long, wide, wide]
+    rest = [long, long[None], long, long, long, long, long, long, long]
+    return [*automata, *rest, short, long, long, long]
+
+
 class _Unused(NamedTuple):
     """Tensors in place of inputs that no row reads."""
 
@@ -434,3 +445,29 @@ def append_tokens(
         history.prompt_end,
         history.end,
     )
+
+
+def advance_modes(
+    packed: Tensor,
+    slots: Tensor,
+    before: Tensor,
+    history: History,
+    tables: list[Tensor],
+    most: int,
+    drafts: int,
+    switched: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Returns (the mode in which each row draws its next token, how many tokens that has had).
+
+    `packed` ([slots, width] int64) has every slot's state, which is brought up to its tokens
+    without draft tokens; at most `most` are new, and at most `drafts` are draft tokens. `slots`
+    and `before` ([rows]) are as in `extend_matches`. `switched` (int64) grows by the number of
+    switches.
+    """
+    from temperament.kernels.advance_modes import advance_modes as run
+
+    texts = history.text
+    assert texts is not None
+    rows = (history.tokens, texts, history.prompt_end, history.end)
+    drawn: tuple[Tensor, Tensor] = run(packed, slots, before, *rows, tables, most, drafts, switched)
+    return drawn

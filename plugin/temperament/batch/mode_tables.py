@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,34 @@ class Tables:
     def longest_event(self) -> int:
         """Returns the most marks that an event has."""
         return self.marks.shape[1]
+
+    @cached_property
+    def for_kernel(self) -> list[Tensor]:
+        """Returns the tables as the kernel reads them, in its order."""
+        after, event, set_of, offset, key, other_after, other_event = self.automata
+        counting = self.counting
+        return [
+            after,
+            event.int(),
+            set_of,
+            offset,
+            key,
+            other_after,
+            other_event.int(),
+            self.root,
+            self.marks,
+            self.mark_ends,
+            self.after_mark,
+            self.after_switch,
+            self.rest_key,
+            self.rest_token,
+            self.choice,
+            self.target,
+            self.before.view(torch.int8),
+            counting.limit,
+            counting.limit_rule,
+            self.pending,
+        ]
 
     def step(self, automaton: Tensor, state: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (the rows' states after a token, the events within it): [rows] int64 each.

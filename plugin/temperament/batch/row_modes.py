@@ -8,7 +8,7 @@ here. Both find the same modes for every text.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor
 
 from temperament.batch import mode_entropy
 from temperament.batch.arrays import Flags, Slots
+from temperament.batch.device_chains import advance_modes
 from temperament.batch.drafts import Drafts
+from temperament.batch.kernel_choice import runs_kernels
 from temperament.batch.mode_reading import TokenReader
 from temperament.batch.mode_rules import next_mode
 from temperament.batch.mode_state import (
@@ -82,6 +84,9 @@ class Modes:
         self._switched_known = (
             torch.zeros((), dtype=torch.int64, pin_memory=True) if on_device else self._switched
         )
+        self._kernels = runs_kernels(self._switched.device)
+        # by the number of rows: 0, 1, ... and zeros, [rows]
+        self._plain: dict[int, tuple[Tensor, Tensor]] = {}
         # what `switches` last returned, and how many more calls must read the copy again
         self._switches = self._unread = 0
 
@@ -184,6 +189,8 @@ class Modes:
         each slot, None if a slot has one row. A slot keeps the state without draft tokens.
         """
         tables = self._automata.tables
+        if self._kernels and logits is None and not repeats:
+            return self._by_kernel(history, slots, most_new, drafts)
         state = ModeState.unpack(self._packed.index_select(0, slots))
         has_modes = state.automaton != NO_AUTOMATON
         # The tables need a number for every row; without modes, a row reads nothing in them.
@@ -211,6 +218,33 @@ class Modes:
         return RowModes(
             torch.where(has_modes, mode, 0), torch.where(has_modes, position, generated)
         )
+
+    def _by_kernel(
+        self, history: History, slots: Tensor, most_new: int, drafts: Drafts | None
+    ) -> RowModes:
+        """Returns the same, without rules on repetitions and on entropy."""
+        rows = slots.shape[0]
+        if rows not in self._plain:
+            order = torch.arange(rows, device=slots.device)
+            self._plain[rows] = order, torch.zeros_like(order, dtype=torch.int32)
+        order, before = self._plain[rows]
+        most_drafts = 0
+        if drafts is not None:
+            before, most_drafts = drafts.before, self._drafts
+        if history.text is None:
+            history = replace(history, text=order)
+        drawn = advance_modes(
+            self._packed,
+            slots,
+            before,
+            history,
+            self._automata.tables.for_kernel,
+            most_new,
+            most_drafts,
+            self._switched,
+        )
+        self._unread = 2
+        return RowModes(*drawn)
 
     def _store(
         self,

@@ -135,6 +135,18 @@ LISTS: dict[str, int] = {
 # how many do from the first one on, and 0 at the others.
 FIELDS = 5
 TOKEN, VALUE, PREFIX, LENGTH, RUN = range(FIELDS)
+# The numbers of a row in modes, in the order of `temperament.batch.mode_state`; a stack follows.
+MODE_NUMBERS = (
+    "automaton",
+    "mode",
+    "state",
+    "entered",
+    "read",
+    "top",
+    "depth",
+    "steps_high",
+    "steps_low",
+)
 STEPS = 1 << sum(map(len, OPERATIONS.values())).bit_length()  # operations of a program, END at last
 
 

@@ -16,7 +16,14 @@ import pytest
 from temperament.compiled import prepared
 
 SWITCH = "TRITON_INTERPRET"
-OPERATORS = ("run_chain", "run_biases", "extend_matches", "append_tokens", "follow_schedules")
+OPERATORS = (
+    "run_chain",
+    "run_biases",
+    "extend_matches",
+    "append_tokens",
+    "follow_schedules",
+    "advance_modes",
+)
 
 
 def import_interpreted() -> None:

@@ -20,6 +20,7 @@ NAMES = {
     "extend_matches": "matches",
     "append_tokens": "tokens",
     "follow_schedules": "schedules",
+    "advance_modes": "modes",
 }
 
 

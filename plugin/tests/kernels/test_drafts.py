@@ -22,6 +22,9 @@ HISTORY: dict[str, Any] = {
     "no_repeat_ngram_size": 4,
     "temperature": 1.5,
 }
+# Torch operators count repetitions.
+RULES = [rule for rule in MODES["switch"] if "repeat" not in rule["on"]]
+BY_KERNEL = {**MODES, "switch": [*RULES, {"from": ["a"], "on": {"token": 3}, "to": "c"}]}
 COUNTED = draft_counts.CHAINS | draft_counts.KINDS
 UPLOADING_NOTHING = COUNTED | draft_counts.STATES | {"modes": draft_counts.MODES}
 OTHERS: dict[str, Any] = {**HISTORY, "no_repeat_ngram_size": 3, "top_k": 5}
@@ -44,7 +47,11 @@ def few_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v2, "token_bytes", lambda _: rows.token_bytes(VOCABULARY))
 
 
-@pytest.mark.parametrize("values", [ADAPTIVE, ENTROPY, MODES], ids=["state", "entropy", "modes"])
+@pytest.mark.parametrize(
+    "values",
+    [ADAPTIVE, ENTROPY, MODES, BY_KERNEL],
+    ids=["state", "entropy", "modes", "modes by the kernel"],
+)
 def test_a_text_is_that_of_plain_decoding(values: dict[str, Any]) -> None:
     """Bit for bit, though some of the draft tokens are rejected."""
     (alone,) = plain([Text(1, [1, 2], values)], 6)

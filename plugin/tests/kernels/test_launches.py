@@ -15,6 +15,7 @@ from torch import Tensor
 from temperament.batch.request import Request
 from temperament.batch.rows import Rows
 from temperament.kernels import (
+    advance_modes,
     append_tokens,
     extend_matches,
     follow_schedules,
@@ -24,7 +25,7 @@ from temperament.kernels import (
 from temperament.presets import Chain
 from tests import rows
 
-OPERATORS = (run_chain, run_biases, extend_matches, append_tokens, follow_schedules)
+OPERATORS = (run_chain, run_biases, extend_matches, append_tokens, follow_schedules, advance_modes)
 CHAIN = Chain.of({"repetition_penalty": 1.4, "temperature": 0.7, "top_k": 5, "min_p": 0.01})
 
 
