@@ -57,7 +57,7 @@ ENGINES = ["plugin/tests/engines"]
 TRANSFORMERS_ALONE = ["plugin/tests/engines/test_transformers.py"]
 KERNELS = [
     f"plugin/tests/kernels/test_{name}.py"
-    for name in ("run_chain", "launches", "counts", "compiled")
+    for name in ("run_chain", "launches", "modes", "counts", "compiled")
 ]
 SECONDS = 1800
 
