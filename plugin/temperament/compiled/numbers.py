@@ -1,9 +1,8 @@
-"""What the compiled files share. Importing it compiles nothing.
-
-numba compiles a file anew when that file changes, and doesn't look at this one.
-"""
+"""What the compiled files share. Importing it compiles nothing."""
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,19 @@ LN_2_HIGH, LN_2_LOW = np.float32(constants.LN_2_HIGH), np.float32(constants.LN_2
 C6, C5, C4, C3, C2 = (np.float32(number) for number in constants.COEFFICIENTS)
 EXPONENT = np.int32(constants.EXPONENT)
 
+# numba compiles a function anew when the function's file changes, and doesn't look at what it uses.
+# It names the cached file by the function, whose name therefore ends with these files' digest.
+SHARED = sha256(
+    b"".join(Path(file).read_bytes() for file in (__file__, constants.__file__))
+).hexdigest()[:8]
+
 
 def compiled(*signature: Any) -> Callable[[Any], Any]:
     """Compiles a function for these arguments, and caches it where there is a folder for that."""
     options = {"nogil": True, "error_model": "numpy"}
 
     def decorate(function: Any) -> Any:
+        function.__qualname__ += f"_{SHARED}"
         try:
             return njit(signature, cache=True, **options)(function)
         except RuntimeError:  # no folder can be written
@@ -34,9 +40,10 @@ def compiled(*signature: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-# A function that is part of compiled ones. A division by 0 gives infinity, as in torch; numba would
-# otherwise look at each divisor, and compute no vectors.
-part_of_compiled = njit(error_model="numpy")
+# A function that is part of compiled ones, and isn't called from elsewhere, which would take longer
+# to compile. A division by 0 gives infinity, as in torch; numba would otherwise look at each
+# divisor, and compute no vectors.
+part_of_compiled = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @part_of_compiled

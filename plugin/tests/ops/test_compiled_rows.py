@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -85,12 +87,33 @@ def random_rows(vocabulary: int, number: int) -> Tensor:
 
 def test_the_masses_are_those_of_the_ops() -> None:
     """The compiled exponential has the same bits: the compiler fuses no operations."""
+    from numba import njit
+
     from temperament.compiled.numbers import exponential
 
+    def exponentials(distances: Any, results: Any) -> None:
+        for place in range(len(distances)):
+            results[place] = exponential(distances[place])
+
     distance = torch.cat([torch.linspace(-87, 0, 20_001), -torch.rand(20_000) * 2.0**-10])
-    actual = np.array([exponential(number) for number in distance.numpy()], np.float32)
+    actual = np.empty(len(distance), np.float32)
+    njit(exponentials)(distance.numpy(), actual)
 
     assert masses_of(distance).numpy().tobytes() == actual.tobytes()
+
+
+def test_what_the_files_share_is_in_the_name_of_what_is_cached() -> None:
+    """When a shared file changes, numba finds nothing cached, and compiles anew."""
+    shared = [Path(prepared.__file__).with_name(f"{name}.py") for name in ("numbers", "constants")]
+    digest = sha256(b"".join(path.read_bytes() for path in shared)).hexdigest()[:8]
+    for function in (
+        prepared.chains.narrow,
+        prepared.cuts.keep_nearest,
+        prepared.ranking.skew_rows,
+    ):
+        cached = function.stats.cache_path
+
+        assert list(Path(cached).glob(f"*{function.__name__}_{digest}-*.nbi"))
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=str)
