@@ -65,6 +65,7 @@ CHINESE = {
     "nothing has changed": "没有变化",
     "a file has changed": "一个文件变了",
     "the disk stalls": "磁盘停顿",
+    "the disk of the tables stalls": "存放表的磁盘停顿",
     "looks at files": "查看文件的次数",
     "s": "秒",
     "requests meanwhile": "其间的请求",
@@ -363,7 +364,7 @@ def scale_admission(numbers: Mapping[str, Any], language: str) -> str:
 def slow_disk(numbers: Mapping[str, Any], language: str) -> str:
     """Readings of preset files from a slow disk, and requests meanwhile, by the clock."""
     rows = []
-    for name in ("the first time", "nothing has changed", "a file has changed", "the disk stalls"):
+    for name in dict.fromkeys(["the first time", *numbers["requests"]]):
         readings, asked = numbers.get(name), numbers["requests"].get(name)
         cells = [f"{readings['looks']:,}", f"{readings['s']:.1f}"] if readings else ["", ""]
         times = ("p50", "p99", "longest")

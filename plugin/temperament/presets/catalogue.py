@@ -25,9 +25,9 @@ from temperament.presets.preset import Preset
 
 VARIABLE = "TEMPERAMENT_PRESETS"
 
-# The last catalogue that was loaded from the same paths, and its files' stamps then. Decoding loops
-# name presets at every step, and reading the files takes longer than the step.
-_loaded: dict[tuple[tuple[str, Path], ...], tuple[tuple[Stamp, ...], Catalogue]] = {}
+# What the last call with the same paths read. Decoding loops name presets at every step, and to
+# read the files takes longer than the step; of a slow disk a server would read a thousand for one.
+_loaded: dict[tuple[tuple[str, Path], ...], _Loaded] = {}
 _MOST_LOADED = 16
 
 
@@ -127,17 +127,18 @@ class Catalogue(Mapping[str, Preset]):
         named += [("presets", Path(path)) for path in paths]
         key = tuple(named)
         now = stamps(path for _, path in named)
-        if now is not None and key in _loaded and _loaded[key][0] == now:
-            return _loaded[key][1]
-        loader = _Loader()
+        before = _loaded.get(key, _Loaded())
+        if before.catalogue is not None and before.stamps == now and None not in now:
+            return before.catalogue
+        loader = _Loader(before.definitions, now)
         for origin, path in named:
             for file in loader.files(path, origin):
                 loader.read(file)
+        if len(_loaded) >= _MOST_LOADED and key not in _loaded:
+            _loaded.clear()
+        _loaded[key] = _Loaded(now, loader.known)  # `finish` may raise
         catalogue = loader.finish()
-        if now is not None:
-            if len(_loaded) >= _MOST_LOADED:
-                _loaded.clear()
-            _loaded[key] = (now, catalogue)
+        _loaded[key] = _Loaded(now, loader.known, catalogue)
         return catalogue
 
 
@@ -167,6 +168,18 @@ class _Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What was read from some paths; there is no catalogue if the files have problems.
+
+    `definitions` has each file with the stamp that it had before it was read.
+    """
+
+    stamps: tuple[Stamp | None, ...] = ()
+    definitions: Mapping[Path, tuple[Stamp, _Definition]] = field(default_factory=dict)
+    catalogue: Catalogue | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Extended:
     """A preset with everything that it extends merged in.
 
@@ -182,9 +195,17 @@ class _Extended:
 
 
 class _Loader:
-    """Reads files and collects their problems, then merges each preset with what it extends."""
+    """Reads files and collects their problems, then merges each preset with what it extends.
 
-    def __init__(self) -> None:
+    A file that has the same stamp `before` and `now` isn't read again.
+    """
+
+    def __init__(
+        self, before: Mapping[Path, tuple[Stamp, _Definition]], now: Iterable[Stamp | None]
+    ) -> None:
+        self._before = before
+        self._now = {Path(stamp.path): stamp for stamp in now if stamp is not None}
+        self.known: dict[Path, tuple[Stamp, _Definition]] = {}  # of files whose text is in order
         self.definitions: dict[str, list[_Definition]] = {}  # by name, the earliest first
         self.unreadable: set[str] = set()  # names of files that exist and have no fields
         self.problems: list[Problem] = []
@@ -213,23 +234,34 @@ class _Loader:
 
     def read(self, path: Path) -> None:
         """Adds a file's definition; its problems are kept for the end."""
-        document = source.read(path)
-        self.problems += document.problems
-        name = path.stem
+        name, stamp = path.stem, self._now.get(path)
+        last, definition = self._before.get(path, (None, None))
+        if definition is None or stamp is None or stamp != last:
+            definition = self._definition(path)
         valid_name = NAME.fullmatch(name) is not None
         if not valid_name:
             message = "a file's name is its preset's name"
             self.problems.append(Problem(str(path), "", message, shown(name), NAME_ALLOWED))
             self.unreadable.add(_fold(name))
-        if document.data is None and document.problems:
+        if definition is None:
             self.unreadable.add(name)
             return
-        parsed = parse(name, document.data, document.locate)
+        self.problems += definition.parsed.problems
+        if stamp is not None and not definition.document.problems:
+            self.known[path] = stamp, definition
+        if valid_name:
+            self.definitions.setdefault(name, []).append(definition)
+
+    def _definition(self, path: Path) -> _Definition | None:
+        """What a file says, None if it has no fields; its text's problems are kept for the end."""
+        document = source.read(path)
+        self.problems += document.problems
+        if document.data is None and document.problems:
+            return None
+        parsed = parse(path.stem, document.data, document.locate)
         if document.problems:  # a mode or a rule may be missing
             parsed = replace(parsed, modes_complete=False)
-        self.problems += parsed.problems
-        if valid_name:
-            self.definitions.setdefault(name, []).append(_Definition(parsed, document))
+        return _Definition(parsed, document)
 
     def finish(self) -> Catalogue:
         """The catalogue. Raises `PresetError` with all problems of all files."""

@@ -1,4 +1,4 @@
-"""Preset files on a slow disk: how long they take to read, and requests while the disk stalls."""
+"""Preset files on a slow disk: how long they take to read, and requests while a disk stalls."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from typing import Any
 from unittest.mock import patch
 
 from prometheus_client import CollectorRegistry
-from scripts.lib.benchmark.scale import QUICK, Size, preset_files
+from scripts.lib.benchmark.scale import QUICK, Size, preset_files, switching
 
 from temperament import Catalogue
+from temperament.plan.automata import cache
 from temperament.plan.vocabulary import TokenBytes
 from temperament.server import served
 from temperament.server.admission import Admission
@@ -30,6 +31,7 @@ from temperament.server.middleware import PresetMiddleware
 from temperament.server.served import Served
 
 PATH = "/v1/chat/completions"
+WAITING = 16  # requests whose tables the stalled disk may have
 PAUSE = 0.001  # seconds between two requests
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +52,18 @@ class SlowDisk:
             self.looks += 1
             time.sleep(self.seconds)
             self.answers.wait()
+
+    def stall(self, seconds: float) -> asyncio.Task[Any]:
+        """Gives no answer for some seconds; the task is done when it gives one again."""
+        self.answers.clear()
+        # From a thread: a loop that waits for the disk couldn't end the stall.
+        threading.Timer(seconds, self.answers.set).start()
+
+        async def stalled() -> None:
+            while not self.answers.is_set():
+                await asyncio.sleep(PAUSE)
+
+        return asyncio.create_task(stalled())
 
     @contextmanager
     def mounted(self) -> Iterator[None]:
@@ -74,7 +88,8 @@ class SlowDisk:
 def run_disk(quick: bool) -> dict[str, Any]:
     """Reads the files of `scale`, and admits requests meanwhile. Returns times and counts.
 
-    A look at a file takes 2 ms more; then the disk stalls, for three seconds.
+    A look at a file takes 2 ms more; then the disk stalls for three seconds, first that of the
+    preset files, then that of the tables.
     """
     size = QUICK if quick else Size()
     texts, seconds, stall = preset_files(size), 0.0001 if quick else 0.002, 0.2 if quick else 3
@@ -119,11 +134,18 @@ async def _measure(disk: SlowDisk, folder: Path, files: int, stall: float) -> di
     with patch.object(served, "CHECK_INTERVAL", PAUSE):
         server.watch([folder], LOG)
         await asyncio.sleep(10 * PAUSE)
-        disk.answers.clear()
-        # From a thread: a loop that waits for the disk couldn't end the stall.
-        threading.Timer(stall, disk.answers.set).start()
-        stalled = asyncio.create_task(asyncio.to_thread(disk.answers.wait))
+        stalled = disk.stall(stall)
         numbers["requests"]["the disk stalls"] = await requests.until(stalled)
+    with patch.object(cache, "folder", lambda: folder / "tables"):
+        stalled = disk.stall(stall)
+        waiting = [
+            asyncio.create_task(requests.send(switching(files + number)))
+            for number in range(WAITING)
+        ]
+        numbers["requests"]["the disk of the tables stalls"] = await requests.until(
+            stalled, of_their_own=True
+        )
+        await asyncio.gather(*waiting)
     return numbers
 
 
@@ -134,13 +156,19 @@ class _Requests:
         self.middleware = PresetMiddleware(_answer, server, Metrics(CollectorRegistry()))
         self.random, self.files = Random(1), files
 
-    async def until(self, task: asyncio.Task[Any]) -> dict[str, float]:
-        """Sends requests until a task is done. Returns their milliseconds, with the pauses'."""
+    async def until(
+        self, task: asyncio.Task[Any], *, of_their_own: bool = False
+    ) -> dict[str, float]:
+        """Sends requests until a task is done. Returns their milliseconds, without the pauses'.
+
+        Each names a preset, or brings one of its own, which is admitted in a thread.
+        """
         taken: list[float] = []
         while not task.done() or not taken:
             begin = time.perf_counter()
             await asyncio.sleep(PAUSE)
-            await self._send(f"p{self.random.randrange(self.files)}")
+            number = self.random.randrange(self.files)
+            await self.send({"temperature": number / self.files} if of_their_own else f"p{number}")
             taken.append((time.perf_counter() - begin - PAUSE) * 1000)
         await task
         ordered = sorted(taken)
@@ -151,7 +179,8 @@ class _Requests:
             "longest": ordered[-1],
         }
 
-    async def _send(self, preset: str) -> None:
+    async def send(self, preset: str | dict[str, Any]) -> None:
+        """Sends a request with a preset."""
         body = {"messages": [{"role": "user", "content": "Hello"}], "preset": preset}
         waiting = [{"type": "http.request", "body": json.dumps(body).encode()}]
 
@@ -174,12 +203,12 @@ async def _answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 def disk_table(numbers: dict[str, Any]) -> str:
-    """Markdown: a line for each reading, and one for the stall."""
+    """Markdown: a line for each reading, and one for each stall."""
     lines = [
         "| a slow disk | looks at files | s | requests meanwhile | median, ms | 99 % | longest |",
         f"|{' --- |' * 7}",
     ]
-    for name in ("the first time", "nothing has changed", "a file has changed", "the disk stalls"):
+    for name in dict.fromkeys(["the first time", *numbers["requests"]]):
         read, asked = numbers.get(name), numbers["requests"].get(name)
         cells = [f"{read['looks']:,}", f"{read['s']:.1f}"] if read else ["", ""]
         cells += (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -160,6 +162,53 @@ class TestCache:
         monkeypatch.setattr(cache, "folder", lambda: home / "file" / "inside")
 
         assert trigger_automaton(KEY, LETTERS).tokens.states > 1
+
+
+class TestADiskThatStalls:
+    """A cache that gives no answer counts as none."""
+
+    @pytest.fixture
+    def stalled(self, home: Path) -> Iterator[Path]:
+        """A file that no reader can open, as on a disk that stalls, until the test is over."""
+        file = home / f"{triggers._key(KEY, LETTERS)}.npz"
+        os.mkfifo(file)
+        yield file
+        if file.is_fifo():
+            os.close(os.open(file, os.O_RDWR | os.O_NONBLOCK))
+        for thread in cache._waiting:
+            thread.join()
+
+    def test_a_table_is_built_meanwhile(
+        self, stalled: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a while a table is built; the next ones don't wait, until the disk answers."""
+        monkeypatch.setattr(cache, "WAIT", 0.05)
+        first = trigger_automaton(KEY, LETTERS)
+        monkeypatch.setattr(cache, "WAIT", 60)
+        begin = time.monotonic()
+        trigger_automaton((Pattern(b"b"),), LETTERS)
+        taken = time.monotonic() - begin
+        os.close(os.open(stalled, os.O_RDWR | os.O_NONBLOCK))  # the disk answers
+        for thread in cache._waiting:
+            thread.join()
+        stalled.unlink()
+        trigger_automaton((Pattern(b"ba"),), LETTERS)
+
+        assert first.tokens.states > 1
+        assert taken < 30
+        assert 1 == len(list(stalled.parent.iterdir()))
+
+    def test_other_requests_have_their_threads(
+        self, stalled: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Work that waits for the cache in all threads gives them back."""
+        monkeypatch.setattr(cache, "WAIT", 0.05)
+        with ThreadPoolExecutor(4) as threads:
+            waiting = [threads.submit(trigger_automaton, KEY, LETTERS) for _ in range(16)]
+            other = threads.submit(int, "7")
+
+            assert 7 == other.result(5)
+            assert all(same(each.result(10), waiting[0].result()) for each in waiting)
 
 
 class TestWhatCanNeverMatch:
