@@ -44,6 +44,7 @@ CHAINS: dict[str, dict[str, Any]] = {
     "begin_suppress_tokens": {"begin_suppress_tokens": list(range(5, 700))},
     "dry": {"dry_multiplier": 2.0, "dry_allowed_length": 1, "temperature": 0.3},
     "dynamic_temperature": {"dynatemp_low": 0.2, "dynatemp_high": 1.4},
+    "ees": {"ees": True},
     "encoder_no_repeat_ngram_size": {"encoder_no_repeat_ngram_size": 1},
     "encoder_repetition_penalty": {"encoder_repetition_penalty": 3.0},
     "epsilon_cutoff": {"epsilon_cutoff": 0.002},

@@ -40,6 +40,7 @@ P_LESS_NORM = 35
 TFS = 36
 MIN_K = 37
 SKEW = 38
+EES = 39
 # From here on an operation changes some tokens: those of the history, ...
 ENCODER_REPETITION = 40
 REPETITION = 41
@@ -65,7 +66,7 @@ BANNED_TEXTS = 64
 # They are the first ones of a program, and a kernel of their own runs them.
 ON_SOME = ENCODER_REPETITION
 # Those that need the row's order, and so room for it.
-ORDERED = frozenset({TFS, MIN_K, SKEW})
+ORDERED = frozenset({TFS, MIN_K, EES, SKEW})
 
 # The operations of each stage, in order. A stage with state keeps the distribution for the next
 # step by an operation of its own.
@@ -103,6 +104,7 @@ OPERATIONS: dict[str, tuple[int, ...]] = {
     "top_h": (TOP_H_MOST, TOP_H),
     "p_less": (P_LESS,),
     "p_less_norm": (P_LESS_NORM,),
+    "ees": (EES,),
     "tfs": (TFS,),
     "min_k": (MIN_K,),
     "skew": (SKEW,),

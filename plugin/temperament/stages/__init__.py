@@ -41,6 +41,7 @@ ORDER = (
     "top_h",
     "p_less",
     "p_less_norm",
+    "ees",
     "xtc",
     "skew",
     "mirostat",

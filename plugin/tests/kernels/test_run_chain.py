@@ -212,7 +212,9 @@ def logits_that_need_the_whole_order() -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "values", [{"tfs": 0.95}, {"min_k": True, "min_k_tau": 0.0}, {"skew": 0.3}], ids=str
+    "values",
+    [{"tfs": 0.95}, {"min_k": True, "min_k_tau": 0.0}, {"ees": True}, {"skew": 0.3}],
+    ids=str,
 )
 def test_the_order_of_a_whole_row(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the largest don't tell, the row is sorted; equal tokens are in the order of ids."""

@@ -27,6 +27,7 @@ CUTS: dict[str, dict[str, Any]] = {
     "top_h": {"top_h": 0.01},
     "p_less": {"p_less": True, "p_less_order": 5.0},
     "p_less_norm": {"p_less_norm": True},
+    "ees": {"ees": True},
     "mirostat": {"mirostat": 2, "mirostat_tau": 0.1},
 }
 BY_CHANCE = {"xtc"}  # removes the most likely: here all that are equal, or nothing

@@ -1,11 +1,11 @@
-"""What the stages do that need a row's order: tfs, min-k and skew."""
+"""What the stages do that need a row's order: tfs, min-k, ees and skew."""
 
 import triton
 import triton.language as tl
 
-from temperament.kernels.device import min_k, skew, sorting, tfs
+from temperament.kernels.device import ees, min_k, skew, sorting, tfs
 from temperament.kernels.device.bits import INFINITY
-from temperament.kernels.device.opcodes import MIN_K, SKEW, TFS
+from temperament.kernels.device.opcodes import EES, MIN_K, SKEW, TFS
 
 
 @triton.jit
@@ -16,6 +16,8 @@ def wants_order(op, number):
         wanted += (tfs.share_of(number) < 1.0).to(tl.int32)
     elif op == MIN_K:
         wanted += min_k.is_on(number).to(tl.int32)
+    elif op == EES:
+        wanted += ees.is_on(number).to(tl.int32)
     elif op == SKEW:
         wanted += (skew.amount_of(number) != 0.0).to(tl.int32)
     return wanted
@@ -27,6 +29,7 @@ def in_order(
     row,
     largest,
     allowed,
+    total,
     number,
     values,
     places,
@@ -36,8 +39,9 @@ def in_order(
 ):
     """Sorts the `largest` tokens of a row, and the whole row where these don't decide it.
 
-    `values` and `places` have room for twice `distance` numbers. Returns the least value that
-    stays, or after skew, which writes the row, the largest that was written.
+    `allowed` is the number of allowed tokens and `total` their mass. `values` and `places` have
+    room for twice `distance` numbers. Returns the least value that stays, or after skew, which
+    writes the row, the largest that was written.
     """
     part = largest
     found = row.best * 0.0 - INFINITY
@@ -51,6 +55,9 @@ def in_order(
             decided += enough.to(tl.int32)
         elif op == MIN_K:
             found, enough = min_k.bound_of(row, values + begin, count, allowed, number, BLOCK)
+            decided += enough.to(tl.int32)
+        elif op == EES:
+            found, enough = ees.bound_of(row.best, values + begin, count, allowed, total, BLOCK)
             decided += enough.to(tl.int32)
         else:
             amount = skew.amount_of(number)

@@ -41,6 +41,7 @@ from temperament.kernels.device.opcodes import (
     ADAPTIVE,
     ADAPTIVE_STORE,
     DYNAMIC_TEMPERATURE,
+    EES,
     END,
     EPSILON,
     ETA,
@@ -316,7 +317,7 @@ def run_chain(
         elif op == RENORMALIZE:
             one = renormalize_logits.normaliser_of(sums)
             writing += 1
-        elif (op == TFS) | (op == MIN_K):  # the largest usually suffice
+        elif (op == TFS) | (op == MIN_K) | (op == EES):  # the largest usually suffice
             goal += CAPACITY // 2
             searching += ordering * (sums.allowed > CAPACITY).to(tl.int32)
         elif op == SKEW:
@@ -362,6 +363,7 @@ def run_chain(
                 row,
                 left,
                 sums.allowed,
+                sums.total,
                 number,
                 sorted_values,
                 sorted_places,
