@@ -22,8 +22,8 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from integration_tests.harness.ask import CHAT, COMPLETIONS, Answer, post
 from integration_tests.harness.models import model_path
-from integration_tests.harness.offline import samples
-from integration_tests.harness.server import ON_SHARED_CORES, Server
+from integration_tests.harness.offline import distributions
+from integration_tests.harness.server import ON_SHARED_CORES, Runner, Server
 
 KINDS = ("modes", "history")
 LETTERS = "ABCDEFGH"
@@ -272,20 +272,36 @@ def make_model(folder: Path) -> None:
     save_file(tensors, adapter / "adapter_model.safetensors")
 
 
+PARSERS = [
+    *("--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "1024"),
+    *("--reasoning-parser", "deepseek_r1"),
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+    *("--max-num-batched-tokens", "64", "--max-num-seqs", "8"),
+]
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with both kinds of parsers, an adapter, and prompts read in parts."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with marks, and its adapter."""
     folder = tmp_path_factory.mktemp("features")
     make_model(folder)
-    args = [
-        *("--served-model-name", "tiny", "--dtype", "float32", "--max-model-len", "1024"),
-        *("--reasoning-parser", "deepseek_r1"),
-        *("--enable-lora", "--lora-modules", f"poet={folder / 'poet'}"),
-        *("--max-num-batched-tokens", "64", "--max-num-seqs", "8"),
-        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
-    ]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Served]:
+    """A server with both kinds of parsers, an adapter, and prompts read in parts."""
+    args = [*PARSERS, "--enable-lora", "--lora-modules", f"poet={folder / 'poet'}"]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     with Server(folder / "model", "v1", args, env=ON_SHARED_CORES) as server:
+        yield Served(server, "tiny", tokenizer)
+
+
+@pytest.fixture(scope="module")
+def served_v2(folder: Path) -> Iterator[Served]:
+    """The same on the V2 runner, without the adapter."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    with Server(folder / "model", "v2", PARSERS, env=ON_SHARED_CORES) as server:
         yield Served(server, "tiny", tokenizer)
 
 
@@ -446,25 +462,6 @@ class TestWithArgumentsOfTheStart:
         assert ("AAA", {"x": "B"}) == (thought, json.loads(arguments))
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_adapters(self, served: Served, kind: str) -> None:
-        """The preset acts on an adapter's logits; an adapter's name takes a preset as suffix."""
-        greedy = {"model": "poet", "preset": {"top_k": 1}, "min_p": None}
-        answer = served.complete(kind, model="poet")
-        poet, own = (
-            post(
-                served.server,
-                COMPLETIONS,
-                {**greedy, "model": name, "prompt": "Q", "max_tokens": 8, "ignore_eos": True},
-            )
-            for name in ("poet", "tiny")
-        )
-        suffix = {"model": "poet:chat", "prompt": "Q", "max_tokens": 2}
-
-        assert shows(kind, answer.text)
-        assert poet.text != own.text
-        assert str(post(served.server, COMPLETIONS, suffix).label).startswith("chat@")
-
-    @pytest.mark.parametrize("kind", KINDS)
     def test_chunked_prefill(self, served: Served, kind: str) -> None:
         """A prompt that is read in parts counts as a whole."""
         prompt = [served.letters["C"], *served.tokenizer.encode(" of") * 300]
@@ -473,10 +470,40 @@ class TestWithArgumentsOfTheStart:
         assert shows(kind, answer.text, without="C")
 
 
+class TestParsersOnV2(TestWithArgumentsOfTheStart):
+    """Parsers on the V2 runner."""
+
+    @pytest.fixture
+    def served(self, served_v2: Served) -> Served:
+        """The server."""
+        return served_v2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters(served: Served, kind: str) -> None:
+    """The preset acts on an adapter's logits; an adapter's name takes a preset as suffix."""
+    greedy = {"model": "poet", "preset": {"top_k": 1}, "min_p": None}
+    answer = served.complete(kind, model="poet")
+    poet, own = (
+        post(
+            served.server,
+            COMPLETIONS,
+            {**greedy, "model": name, "prompt": "Q", "max_tokens": 8, "ignore_eos": True},
+        )
+        for name in ("poet", "tiny")
+    )
+    suffix = {"model": "poet:chat", "prompt": "Q", "max_tokens": 2}
+
+    assert shows(kind, answer.text)
+    assert poet.text != own.text
+    assert str(post(served.server, COMPLETIONS, suffix).label).startswith("chat@")
+
+
 @pytest.mark.parametrize(
     "mode", ["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 )
-def test_logprobs_mode(mode: str) -> None:
+@pytest.mark.parametrize("runner", ["v1", "v2"])
+def test_logprobs_mode(runner: Runner, mode: str) -> None:
     """Raw numbers are the model's own in each mode of a text, processed ones the preset's."""
     tokenizer = tokenizer_of("tiny")
     a, b = (tokenizer.convert_tokens_to_ids(letter) for letter in "AB")
@@ -486,7 +513,9 @@ def test_logprobs_mode(mode: str) -> None:
     }
     overrides = {"logprobs": -1, "max_tokens": 2, "ignore_eos": True}
     request = {"ids": [a, b], "preset": preset, "overrides": overrides}
-    [[sample]] = samples(model_path("tiny"), [request], dtype="float32", logprobs_mode=mode)
+    [sample] = distributions(
+        model_path("tiny"), [request], runner=runner, dtype="float32", logprobs_mode=mode
+    )
     banned = [[step[a] == 0, step[b] == 0] for step in sample.top]
     mass = [pytest.approx(1, abs=1e-3) == sum(step.values()) for step in sample.top]
 
