@@ -54,6 +54,7 @@ _CONNECTION = frozenset(
 )
 MODEL = "hosted_vllm/MODEL"
 _DEEPSEEK_PREFIX = "deepseek/"
+_OLLAMA_CHAT_PREFIX = "ollama_chat/"
 DEEPSEEK_MODEL = f"{_DEEPSEEK_PREFIX}deepseek-chat"
 SCALE = "deepseek-api"
 
@@ -102,8 +103,14 @@ def _read(text: str, section: str) -> Reading:
     name = only_section(section, names, TITLE, "entry of model_list")
     entry, *others = [each for each in entries if str(each.get("model_name")) == name]
     connection, params = _params(entry)
-    deepseek = str(connection.get("model")).startswith(_DEEPSEEK_PREFIX)
-    reading = read(DEEPSEEK if deepseek else vllm.BODY, params)
+    model = str(connection.get("model"))
+    deepseek = model.startswith(_DEEPSEEK_PREFIX)
+    unread = {"frequency_penalty"} if model.startswith(_OLLAMA_CHAT_PREFIX) else set()
+    sent = {name: value for name, value in params.items() if name not in unread}
+    reading = read(DEEPSEEK if deepseek else vllm.BODY, sent)
+    for name in params.keys() & unread:
+        message = "LiteLLM sends it to Ollama as repeat_penalty, by which logits are divided"
+        reading.note("lost", name, params[name], message)
     if deepseek and "temperature" in reading.preset:
         reading.preset["temperature_scale"] = SCALE
     for number, other in enumerate(others, 2):

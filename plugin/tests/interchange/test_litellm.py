@@ -29,6 +29,14 @@ FILES = [
         "creative",
     ),
     File(
+        "litellm",
+        "config.yaml",
+        "model_list:\n- model_name: local\n  litellm_params:\n    model: ollama_chat/qwen\n"
+        "    temperature: 0.7\n    frequency_penalty: 0.5\n",
+        {"temperature": 0.7},
+        {("left", "model"), ("lost", "frequency_penalty")},
+    ),
+    File(
         "litellm-deepseek",
         "config.yaml",
         "model_list:\n- model_name: chat\n  litellm_params:\n    model: deepseek/deepseek-chat\n"
