@@ -22,5 +22,6 @@ STAGE = Stage(
     summary_zh="只保留概率最高的 k 个 token（与第 k 个并列的也保留）",
     source="Fan et al. 2018, arXiv:1805.04833; reference documents 001, 003, 004",
     largest_kept="top_k",
-    elsewhere="llama.cpp and ExLlama keep exactly k by sort position; Transformers' default is 50",
+    elsewhere="llama.cpp, ExLlama and vLLM's kernel for GPUs keep exactly k by sort position;"
+    " Transformers' default is 50",
 )

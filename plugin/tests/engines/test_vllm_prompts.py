@@ -187,7 +187,7 @@ class TestMistral:
         ]
         if last:
             chat.append({"role": "assistant", "content": PREFILLED[last][0], "prefix": True})
-        request = ChatCompletionRequest.model_validate({"messages": chat, **arguments})
+        request: Any = ChatCompletionRequest.model_validate({"messages": chat, **arguments})
         prompt = mistral.mistral.encode_chat_completion(request).tokens
         expected = PREFILLED[last][1] if last else ANSWER
 

@@ -62,7 +62,7 @@ def borders(cut: str) -> list[list[tuple[bool, bool]]]:
     For each float: whether the token stays by the definition, and whether it stays here.
     """
     random, preset = Random(1), as_preset(CUTS[cut], rows.NOTHING)
-    found = []
+    found: list[list[tuple[bool, bool]]] = []
     while len(found) < ROWS:
         row = [number(bits(random.uniform(1, 8))) for _ in range(TOKENS)]
 
