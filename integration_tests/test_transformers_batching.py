@@ -44,7 +44,6 @@ CHAINS: dict[str, dict[str, Any]] = {
     "begin_suppress_tokens": {"begin_suppress_tokens": list(range(5, 700))},
     "dry": {"dry_multiplier": 2.0, "dry_allowed_length": 1, "temperature": 0.3},
     "dynamic_temperature": {"dynatemp_low": 0.2, "dynatemp_high": 1.4},
-    "ees": {"ees": True},
     "encoder_no_repeat_ngram_size": {"encoder_no_repeat_ngram_size": 1},
     "encoder_repetition_penalty": {"encoder_repetition_penalty": 3.0},
     "epsilon_cutoff": {"epsilon_cutoff": 0.002},
@@ -82,6 +81,7 @@ CHAINS: dict[str, dict[str, Any]] = {
     "top_p": {"top_p": 0.5},
     "typical_p": {"typical_p": 0.5},
     "xtc": {"xtc_probability": 1.0, "xtc_threshold": 0.001, "temperature": 0.5},
+    "ees": {"ees": True},
 }
 MODES = {
     "modes": {"one": {"temperature": 0.4}, "two": {"temperature": 1.6, "top_k": 9}},

@@ -96,7 +96,7 @@ def load(case: File, folder: Path) -> Outcome:
     path = folder / case.name
     path.write_bytes(case.raw)
     try:
-        loader = catalogue._Loader()
+        loader = catalogue._Loader({}, ())
         loader.read(path)
         for preset in loader.finish().values():
             require_bound(preset)
