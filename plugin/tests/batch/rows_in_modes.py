@@ -42,18 +42,28 @@ def alone(preset: Preset, vocabulary: TokenBytes, output: list[int], x: Tensor) 
     return process(x, Preset("mode", chain.values), catalogue=NOTHING)
 
 
-def batch_of(random: Random, drafts: int = 0) -> tuple[TokenBytes, list[Preset], Rows]:
-    """Returns a vocabulary, a preset for each slot (one of them without modes), and the rows."""
+def batch_of(
+    random: Random, drafts: int = 0, *, repeats: bool = True
+) -> tuple[TokenBytes, list[Preset], Rows]:
+    """Returns a vocabulary, a preset for each slot (one of them without modes), and the rows.
+
+    `repeats` is whether a preset may have a rule on repetitions.
+    """
     vocabulary = some_vocabulary(random)
-    presets = [some_preset(random, vocabulary) for _ in range(SLOTS - 1)]
+    presets: list[Preset] = []
+    while len(presets) < SLOTS - 1:
+        preset = some_preset(random, vocabulary)
+        switching = Switching.of(preset)
+        if repeats or switching is None or not switching.repeats:
+            presets.append(preset)
     presets.insert(random.randrange(SLOTS), PLAIN)
     return vocabulary, presets, Rows(SLOTS, vocabulary=lambda: vocabulary, drafts=drafts)
 
 
-def read_tokens(seed: int, *, branching: bool = True) -> None:
+def read_tokens(seed: int, *, branching: bool = True, repeats: bool = True) -> None:
     """Runs requests that join with tokens that they had, step by step; each is as if alone."""
     random = Random(seed)
-    vocabulary, presets, batch = batch_of(random)
+    vocabulary, presets, batch = batch_of(random, repeats=repeats)
     size = len(vocabulary)
     outputs = [random.choices(range(size), k=random.choice([0, 0, 7])) for _ in presets]
     with pytest.MonkeyPatch.context() as patch:
@@ -82,11 +92,11 @@ def read_tokens(seed: int, *, branching: bool = True) -> None:
                 outputs[one], outputs[other] = outputs[other], outputs[one]
 
 
-def refuse_drafts(seed: int) -> None:
+def refuse_drafts(seed: int, *, repeats: bool = True) -> None:
     """Runs requests with draft tokens, of which some are refused; each row is as if alone."""
     random = Random(seed)
     most = 3
-    vocabulary, presets, batch = batch_of(random, most)
+    vocabulary, presets, batch = batch_of(random, most, repeats=repeats)
     size = len(vocabulary)
     outputs: list[list[int]] = [[] for _ in presets]
     for slot, preset in enumerate(presets):

@@ -41,13 +41,13 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("read", [read_tokens, refuse_drafts])
 def test_rows_are_in_the_modes_that_the_host_finds(
-    read: Callable[[int], None], launches: list[int]
+    read: Callable[..., None], launches: list[int]
 ) -> None:
     """Random presets, texts and draft tokens, step by step, bit for bit."""
     for seed in range(6):
-        read(seed)
+        read(seed, repeats=False)
 
-    assert launches
+    assert len(launches) > 30
 
 
 def test_the_numbers_of_a_mode_lie_in_one_order() -> None:

@@ -186,11 +186,15 @@ def test_the_padding_of_a_view_stays() -> None:
     assert bool((whole[:, 100:] == 7).all())
 
 
-def test_a_schedule_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The numbers are those of each row's position."""
-    schedule = {"from": 0.2, "to": 3.0, "over": 15, "curve": "cosine"}
-    chain = as_preset({"temperature": schedule, "top_p": 0.7}, rows.NOTHING).chain
-    batch = Batch([chain] * 6, 50, seed=9)
+@pytest.mark.parametrize("curve", ["linear", "cosine"])
+@pytest.mark.parametrize("over", [1, 7, 15])
+def test_a_schedule_is_followed(curve: str, over: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are those of each row's position, to the schedule's end and after it."""
+    schedule = {"from": 0.2, "to": 3.0, "over": over, "curve": curve}
+    values = {"temperature": schedule, "top_k": {**schedule, "from": 1, "to": 40}, "top_p": 0.7}
+    chain = as_preset(values, rows.NOTHING).chain
+    batch = Batch([chain] * 22, 50, seed=9)
+    batch.outputs = [[1] * length for length in range(22)]
 
     assert rows.same_bits(batch.run(), with_ops(batch, monkeypatch))
 
@@ -305,3 +309,27 @@ def test_breakers_of_several_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert rows.same_bits(actual, with_ops(batch, monkeypatch))
     assert not rows.same_bits(actual, batch.logits)
+
+
+@pytest.mark.parametrize("stage", sorted(PENALTIES))
+def test_ids_outside_the_vocabulary_change_nothing(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Placeholders, and tokens of another modality; what lies beside the logits stays too."""
+    chain = Chain.of(rows.values(BY_NAME[stage], Random(stage), 30))
+    outside = [-1, 30, 35, -5, 30, -1, 35, -5, 30, -1]
+    batch = Batch([chain] * 2, 30, seed=3)
+    batch.prompts = [[*outside, 1, 2, 1], outside]
+    batch.outputs = [[2, *outside, 1, 2], outside]
+    expected = with_ops(batch, monkeypatch)
+    whole = torch.full((4, 50), 7.0)
+    whole[1:3, 10:40] = batch.logits
+    kept = Rows(2, vocabulary=lambda: rows.token_bytes(30))
+    for row in range(2):
+        request = Request(chain, row, -1, (29,))
+        kept.write(row, request, batch.prompts[row], batch.outputs[row])
+    done = kept.run(whole[1:3, 10:40], np.arange(2)).clone()
+    whole[1:3, 10:40] = 7.0
+
+    assert rows.same_bits(done, expected)
+    assert bool((whole == 7.0).all())
