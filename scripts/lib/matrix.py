@@ -110,7 +110,7 @@ CELLS = (
     # What machines with GPUs often have.
     Cell("3.12", "2.11.0", "5.17.0", triton="3.6.0"),
     Cell("3.12", "2.13.0", "5.19.0", triton="3.7.1"),
-    Cell("3.12", "2.13.0", "5.19.0", triton="3.8.0"),
+    Cell("3.11", "2.13.0", "5.19.0", triton="3.8.0"),
     Cell("3.11", "2.13.0", "5.10.4", vllm="0.30.0", fails=True),
 )
 
