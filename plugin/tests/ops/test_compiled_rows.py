@@ -234,6 +234,19 @@ def test_a_row_with_nan_or_infinity_is_left_to_the_ops(bad: float) -> None:
         assert [1] == left.tolist()
 
 
+@pytest.mark.parametrize("preset", [{"skew": 0.3}, {"tfs": 0.9}], ids=str)
+@pytest.mark.parametrize("bad", [math.nan, -math.nan, math.inf])
+def test_a_row_with_nan_or_infinity_keeps_its_order(preset: dict[str, Any], bad: float) -> None:
+    """What needs a row's order leaves such a row as it is, compiled or not, NaN of either sign."""
+    logits = torch.randn(3, 5000, generator=torch.Generator().manual_seed(2))
+    logits[1, 17] = bad
+    for compiled in (False, True):
+        actual = run(logits, preset, compiled=compiled)
+
+        assert logits[1].numpy().tobytes() == actual[1].numpy().tobytes()
+        assert not rows.same_bits(logits[0], actual[0])
+
+
 @pytest.mark.parametrize("columns", [4096, 4097])
 def test_short_rows_are_left_to_the_ops(columns: int) -> None:
     """A row of one piece costs torch less than a thread; so does one whose columns lie apart."""
