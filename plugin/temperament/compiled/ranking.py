@@ -325,7 +325,7 @@ def _sum_bends(keys, size, maximum, running):
 
     Returns (their sum, the last mass but one).
     """
-    masses = np.empty(STRETCH + 2)
+    masses, bends = np.empty(STRETCH + 2), np.empty(STRETCH)
     total = 0.0
     for begin in range(0, size, STRETCH):
         end = min(begin + STRETCH, size)
@@ -334,9 +334,11 @@ def _sum_bends(keys, size, maximum, running):
             distance = np.float64(_logit(keys[at])) - np.float64(maximum)
             distance = NO_MASS_64 if distance < NO_MASS_64 else distance
             masses[at - begin + 2] = precise_mass(distance)
+        for at in range(end - begin):
+            first, second = masses[at] - masses[at + 1], masses[at + 1] - masses[at + 2]
+            bends[at] = abs(first - second)
         for at in range(max(begin, 2), end):
-            here = at - begin
-            total += abs((masses[here] - masses[here + 1]) - (masses[here + 1] - masses[here + 2]))
+            total += bends[at - begin]
             running[at - 2] = total
     return total, masses[(size - 1) % STRETCH + 1]
 
