@@ -79,14 +79,20 @@ if hasattr(os, "register_at_fork"):
 
 @lru_cache(maxsize=1)
 def _team() -> Any:
-    """Returns OpenMP's function that calls a function on each thread of a team, if it has it."""
-    try:
-        function = ctypes.CDLL(torch._C.__file__).GOMP_parallel
-    except (AttributeError, OSError):
-        return None
-    function.argtypes = [_CALLED, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    function.restype = None
-    return function
+    """Returns OpenMP's function that calls a function on each thread of a team, if it has it.
+
+    It is looked for where torch's own calls find it: first among what is loaded for all, as a
+    runtime that the user preloads.
+    """
+    for library in (None, torch._C.__file__):
+        try:
+            function = ctypes.CDLL(library).GOMP_parallel
+        except (AttributeError, OSError, TypeError):  # TypeError: None, on Windows
+            continue
+        function.argtypes = [_CALLED, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+        function.restype = None
+        return function
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -74,20 +74,40 @@ def test_what_a_part_raises_is_raised_after_the_others() -> None:
     assert list(range(8, 40, 8)) == sorted(done)
 
 
-def test_torch_brings_a_team() -> None:
-    """On Linux the runtime of OpenMP has the function; elsewhere our own threads are used."""
-    if sys.platform != "linux":
-        pytest.skip("only on Linux")
+def in_a_process(code: str) -> str:
+    """Returns what a program prints that begins with two threads of torch in use."""
+    begin = (
+        "import os, torch\n"
+        "from temperament.ops.threads import on_all_threads\n"
+        "torch.set_num_threads(2)\n"
+        "torch.zeros(2**22).add_(1)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[2])}
+    return subprocess.run(
+        [sys.executable, "-c", begin + code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout.strip()
 
-    assert threads._team() is not None
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the team of OpenMP is found on Linux")
+def test_no_thread_is_added_to_those_of_torch() -> None:
+    """The parts run on the threads that torch's operators have started."""
+    printed = in_a_process(
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "on_all_threads(lambda part: None, 40, 2**17)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+
+    assert "0" == printed
 
 
 def test_a_forked_process_works_alone() -> None:
     """A fork after the threads were used doesn't wait for threads that it hasn't got."""
-    code = (
-        "import os, torch\n"
-        "from temperament.ops.threads import on_all_threads\n"
-        "torch.set_num_threads(2)\n"
+    printed = in_a_process(
         "on_all_threads(lambda part: None, 40, 2**17)\n"
         "child = os.fork()\n"
         "if not child:\n"
@@ -96,14 +116,5 @@ def test_a_forked_process_works_alone() -> None:
         "    os._exit(len(rows))\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[2])}
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
 
-    assert "40" == result.stdout.strip()
+    assert "40" == printed
