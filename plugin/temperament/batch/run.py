@@ -128,9 +128,8 @@ def _run_step(logits: Tensor, step: _Step, context: Context) -> Tensor:
 
 
 def _run_chains(logits: Tensor, step: ChainStep, context: Context) -> Tensor:
-    if (
-        not logits.is_contiguous() and logits.stride(1) != 1
-    ):  # the kernels read a row's numbers one after another
+    # The kernels read a row's numbers one after another.
+    if not logits.is_contiguous() and logits.stride(1) != 1:
         return logits.copy_(_run_chains(logits.contiguous(), step, context))
     inputs = Inputs(
         context.history,

@@ -13,7 +13,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from temperament.compiled.constants import NO_MASS_64
 from temperament.ops.cut import cut
+from temperament.ops.exponential import precise_masses
 from temperament.ops.inputs import Column
 from temperament.ops.sums import mass, sums
 
@@ -26,7 +28,7 @@ def apply(logits: Tensor, *, ees: Column) -> Tensor:
 
 def _threshold(vocabulary: int, values: Tensor, total: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
     distance = values.double() - values[:, :1].double()
-    masses = distance.exp()
+    masses = precise_masses(distance.clamp(min=NO_MASS_64))
     held = masses.cumsum(-1)
     weighted = (masses * distance).masked_fill_(values == -torch.inf, 0.0).cumsum(-1)
     entropy = held.log() - weighted / held
