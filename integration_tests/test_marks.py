@@ -140,3 +140,36 @@ def test_a_start_says_which_modes_are_never_reached(v1_server: Server) -> None:
     never = "the model writes no reasoning"
     expected = f"reasoning.start: {never}, never switches on reasoning.end: {never}"
     assert [("reasoning", expected)] == told
+
+
+CHAT = [{"role": "user", "content": "Mend\n```py\nx = ("}]
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        ("Sure, here", "prose"),
+        ("Here:\n```python\nx = (", "fence"),
+        ("Here:\n```python\nx\n```\nNow", "prose"),
+        (None, "prose"),
+    ],
+    ids=["words", "an open fence", "a closed fence", "nothing"],
+)
+@pytest.mark.parametrize("before", [[], [{"role": "system", "content": "Be brief. ```"}, *CHAT,
+                                         {"role": "assistant", "content": "~~~\nx"}]],
+                         ids=["one turn", "several turns"])  # fmt: skip
+def test_a_message_to_continue(
+    before: list[dict[str, str]], begun: str | None, expected: str
+) -> None:
+    """By a template of Transformers such a message stays open, and what it leaves open counts."""
+    tokenizer = of_model("smollm2")
+    chat = [*before, *CHAT] + ([{"role": "assistant", "content": begun}] if begun else [])
+    prompt = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=not begun, continue_final_message=bool(begun), return_dict=False
+    )
+    switching = Switching.of(Catalogue.load(environment=False)["coding-assistant"])
+    assert switching is not None
+    text = Tracer(mode_automaton(switching, TokenBytes.of(tokenizer)))
+    text.read_prompt(prompt)
+
+    assert expected == switching.modes[text.mode]

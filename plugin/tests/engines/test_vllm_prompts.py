@@ -9,6 +9,7 @@ import base64
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,19 @@ PREFILLED = {
 }  # fmt: skip
 
 
+@cache
+def switching_of(name: str, model: str) -> Switching:
+    """The modes and rules of a shipped preset for a model."""
+    switching = Switching.of(Catalogue.load(environment=False).for_model(model)[name])
+    assert switching is not None
+    return switching
+
+
 def first_modes(prompt: list[int], known: TokenBytes, model: str) -> list[str]:
     """The mode in which a text after the prompt begins, by each of the `PRESETS`."""
-    catalogue = Catalogue.load(environment=False).for_model(model)
     found = []
     for name in PRESETS:
-        switching = Switching.of(catalogue[name])
-        assert switching is not None
+        switching = switching_of(name, model)
         tracer = Tracer(mode_automaton(switching, known))
         tracer.read_prompt(prompt)
         found.append(switching.modes[tracer.mode])
@@ -142,6 +149,27 @@ def test_a_text_begins_in_the_mode_of_its_own_turn(
     assert ["think" if thinks else "answer", "text", "prose"] == first_modes(
         prompt, TokenBytes.of(deepseek), "deepseek-ai/DeepSeek-V3.2"
     )
+
+
+@pytest.mark.parametrize("last", PREFILLED)
+@pytest.mark.parametrize("thinks", [True, False], ids=["thinking", "not thinking"])
+@pytest.mark.parametrize("conversation", CONVERSATIONS.values(), ids=CONVERSATIONS)
+@pytest.mark.parametrize("encoder", ENCODERS, ids=["V3.2", "V4", "V4.1"])
+def test_a_message_to_continue_is_closed(
+    deepseek: Any, encoder: Callable[[Any], Any], conversation: Any, thinks: bool, last: str
+) -> None:
+    """The encoders end such a message, or refuse it, so that what it leaves open doesn't count."""
+    messages, arguments = conversation
+    chat = [*map(dict, messages), {"role": "assistant", "content": PREFILLED[last][0]}]
+    arguments = {**arguments, "continue_final_message": True, "add_generation_prompt": False}
+    tokenizer = encoder(deepseek)
+    if thinks and encoder is get_deepseek_v32_tokenizer:
+        with pytest.raises(ValueError, match="without reasoning"):
+            tokenizer.apply_chat_template(chat, tokenize=True, thinking=thinks, **arguments)
+        return
+    prompt = tokenizer.apply_chat_template(chat, tokenize=True, thinking=thinks, **arguments)
+
+    assert ANSWER == first_modes(prompt, TokenBytes.of(deepseek), "deepseek-ai/DeepSeek-V3.2")
 
 
 class TestHarmony:
