@@ -111,6 +111,7 @@ CHINESE = {
     "the same stages": "相同的阶段",
     "other stages": "不同的阶段",
     "modes of their own": "各自的模式",
+    "modes": "模式",
     "bytes of texts that are copied": "复制的文本字节",
     "repetition, frequency and presence penalty": "重复、频率与存在惩罚",
     "everything": "全部",

@@ -38,7 +38,7 @@ def run_launches(only: str) -> dict[str, Any]:
                     draft_counts.step(values, draft_counts.DRAFTS),
                 )
             ]
-            for name, values in draft_counts.CHAINS.items()
+            for name, values in (draft_counts.CHAINS | {"modes": draft_counts.MODES}).items()
             if re.search(only, name)
         }
         presets: dict[str, dict[str, dict[int, int]]] = {}
