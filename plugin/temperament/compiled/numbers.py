@@ -41,8 +41,7 @@ def compiled(*signature: Any) -> Callable[[Any], Any]:
 
 
 # A function that is part of compiled ones, and isn't called from elsewhere, which would take longer
-# to compile. A division by 0 gives infinity, as in torch; numba would otherwise look at each
-# divisor, and compute no vectors.
+# to compile. A division by 0 gives infinity, as in torch.
 part_of_compiled = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
