@@ -212,3 +212,19 @@ class TestStart:
         self.start(4096, monkeypatch)
 
         assert "no such target" in caplog.text
+
+    def test_a_start_that_compiles_says_so(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The first start on a machine says how long it compiled, later ones say nothing."""
+        monkeypatch.setattr(v1, "prepare", lambda: True)
+        monkeypatch.setattr(v1.logger, "propagate", True)
+        caplog.set_level("INFO")
+        self.start(4096, monkeypatch)
+
+        assert "compiled samplers" not in caplog.text
+        clock = iter((0.0, 12.4))
+        monkeypatch.setattr("temperament.engines.vllm.v1.time.monotonic", lambda: next(clock))
+        self.start(4096, monkeypatch)
+
+        assert "compiled samplers in 12 s" in caplog.text

@@ -6,6 +6,7 @@ tokens, from which we read them, so a preempted request that comes back has its 
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 logger = init_logger("vllm.temperament")
 
+LONG = 5.0  # seconds: a start that took longer to load the samplers has compiled them
+
 
 class V1Batch:
     """The rows of a V1 runner."""
@@ -57,10 +60,14 @@ class V1Batch:
     @staticmethod
     def _compile() -> None:
         """Compiles samplers; where that fails, they run as torch operators."""
+        start = time.monotonic()
         try:
             prepare()
         except Exception as error:  # of a compiler: it must not end the server
             logger.warning("temperament: samplers aren't compiled here: %r", error)
+        seconds = time.monotonic() - start
+        if seconds > LONG:
+            logger.info("temperament: compiled samplers in %.0f s, for later starts too", seconds)
 
     def _new_rows(self) -> Rows:
         return Rows(self._slots, self._device, self._vocabulary)
