@@ -98,9 +98,12 @@ class Served:
             seen = now
 
 
-def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
-    """Returns each file's path, time and size, also of files in folders; -1 for no such file."""
-    found = []
+def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str | int, ...], ...]:
+    """Returns each file's path and what changes with it, also of files in folders.
+
+    That is its size, inode and times, of which programs can set back one alone.
+    """
+    found: list[tuple[str | int, ...]] = []
     for path in paths:
         try:
             files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -110,9 +113,10 @@ def fingerprint(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
             try:
                 status = file.stat()
             except OSError:
-                found.append((str(file), 0, -1))
+                found.append((str(file),))
             else:
-                found.append((str(file), status.st_mtime_ns, status.st_size))
+                times = (status.st_mtime_ns, status.st_ctime_ns)
+                found.append((str(file), status.st_size, status.st_ino, *times))
     return tuple(found)
 
 
