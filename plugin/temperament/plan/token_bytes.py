@@ -92,6 +92,14 @@ def special_ids(tokenizer: Any) -> set[int]:
     return {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
 
 
+def end_ids(tokenizer: Any) -> tuple[int, ...]:
+    """Returns the ids of the tokens that end a text."""
+    inner = _inside_mistral_common(tokenizer)
+    end = tokenizer.eos_token_id if inner is None else inner.eos_id
+    ends: Sequence[int | None] = end if isinstance(end, (list, tuple)) else [end]
+    return tuple(one for one in ends if one is not None)
+
+
 def added_tokens(tokenizer: Any) -> Mapping[int, Any]:
     """Returns the tokens that were added to the vocabulary, special or not, by their ids.
 

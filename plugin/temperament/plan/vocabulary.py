@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -104,7 +103,8 @@ def _token_bytes(tokenizer: Any, size: int | None) -> TokenBytes | EngineError:
 
 def _read(tokenizer: Any, size: int | None) -> TokenBytes:
     table = token_bytes.read(tokenizer)
-    size = size or max(len(table), len(tokenizer))
+    # mistral-common's own tokenizers have no length
+    size = size or max(len(table), len(tokenizer) if hasattr(tokenizer, "__len__") else 0)
     special = token_bytes.special_ids(tokenizer)
     token_bytes.check(tokenizer, table, special)
     special_texts = []
@@ -113,10 +113,6 @@ def _read(tokenizer: Any, size: int | None) -> TokenBytes:
             table[number] = b""
             special_texts.append((number, token_bytes.special_text(tokenizer, number).encode()))
     table = [*table[:size], *[b""] * (size - len(table))]
-    end = tokenizer.eos_token_id
-    ends: Sequence[int] = end if isinstance(end, (list, tuple)) else [end]
     known = token_bytes.added_tokens(tokenizer)
     added = tuple((str(token), number) for number, token in known.items() if number < size)
-    return TokenBytes(
-        tuple(table), tuple(e for e in ends if e is not None), tuple(special_texts), added
-    )
+    return TokenBytes(tuple(table), token_bytes.end_ids(tokenizer), tuple(special_texts), added)

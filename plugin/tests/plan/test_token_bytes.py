@@ -193,18 +193,18 @@ class TestMistralCommon:
 
     @pytest.mark.parametrize("file", MISTRAL, ids=lambda file: str(file.name))
     def test_bytes(self, file: Path, tmp_path: Path) -> None:
-        """The tokens of a text join to it, in vLLM's wrapper and in Transformers'."""
+        """The tokens of a text join to it, alone, in vLLM's wrapper and in Transformers'."""
         from vllm.tokenizers.mistral import MistralTokenizer
 
         name = "tekken.json" if "tekken" in file.name else f"tokenizer.model{file.suffix}"
         shutil.copy(file, tmp_path / name)
         vllms: Any = MistralTokenizer.from_pretrained(str(tmp_path))
         text = "the  quick\n```python\n你好，世界 🙂\n```\n"
-        for tokenizer in (vllms, vllms.transformers_tokenizer):
+        for tokenizer in (vllms, vllms.transformers_tokenizer, vllms.mistral):
             known = TokenBytes.of(tokenizer)
 
             assert text == b"".join(spelled(tokenizer, text)).decode().removeprefix(" ")
-            assert len(tokenizer) == len(known)
+            assert len(vllms) == len(known)
             assert (2, b"</s>") in known.special
             assert ("</s>", 2) in known.added
             assert (2,) == known.ends
