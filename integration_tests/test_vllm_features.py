@@ -255,7 +255,10 @@ LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "peft_type": "LO
 
 
 def make_model(folder: Path) -> None:
-    """Writes the tiny model with a token for each of the `MARKS`, and an adapter beside it."""
+    """Writes the tiny model with a token for each of the `MARKS`, and two adapters beside it.
+
+    The second adapts the head, for a vocabulary that lacks the model's last eight tokens.
+    """
     tokenizer = AutoTokenizer.from_pretrained(model_path("tiny"))
     tokenizer.add_tokens(list(MARKS))
     model = LlamaForCausalLM.from_pretrained(model_path("tiny"))
@@ -270,6 +273,13 @@ def make_model(folder: Path) -> None:
     tensors = {f"{name}.lora_A.weight": torch.randn(8, width) for name in names}
     tensors |= {f"{name}.lora_B.weight": torch.randn(width, 8) for name in names}
     save_file(tensors, adapter / "adapter_model.safetensors")
+    narrow = folder / "narrow"
+    narrow.mkdir()
+    targets = {"target_modules": ["q_proj", "lm_head"]}
+    (narrow / "adapter_config.json").write_text(json.dumps(LORA | targets))
+    tensors["base_model.model.lm_head.lora_A.weight"] = torch.randn(8, width)
+    tensors["base_model.model.lm_head.lora_B.weight"] = torch.randn(len(tokenizer) - 8, 8) / 20
+    save_file(tensors, narrow / "adapter_model.safetensors")
 
 
 PARSERS = [
@@ -291,7 +301,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Served]:
     """A server with both kinds of parsers, an adapter, and prompts read in parts."""
-    args = [*PARSERS, "--enable-lora", "--lora-modules", f"poet={folder / 'poet'}"]
+    adapters = [f"{name}={folder / name}" for name in ("poet", "narrow")]
+    args = [*PARSERS, "--enable-lora", "--lora-modules", *adapters]
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     with Server(folder / "model", "v1", args, env=ON_SHARED_CORES) as server:
         yield Served(server, "tiny", tokenizer)
@@ -481,21 +492,25 @@ class TestParsersOnV2(TestWithArgumentsOfTheStart):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_adapters(served: Served, kind: str) -> None:
-    """The preset acts on an adapter's logits; an adapter's name takes a preset as suffix."""
+    """The preset acts on an adapter's logits, also where it adapts not all of the model's tokens.
+
+    An adapter's name takes a preset as suffix.
+    """
     greedy = {"model": "poet", "preset": {"top_k": 1}, "min_p": None}
-    answer = served.complete(kind, model="poet")
-    poet, own = (
+    answer, narrow = (served.complete(kind, model=name) for name in ("poet", "narrow"))
+    poet, other, own = (
         post(
             served.server,
             COMPLETIONS,
             {**greedy, "model": name, "prompt": "Q", "max_tokens": 8, "ignore_eos": True},
         )
-        for name in ("poet", "tiny")
+        for name in ("poet", "narrow", "tiny")
     )
     suffix = {"model": "poet:chat", "prompt": "Q", "max_tokens": 2}
 
     assert shows(kind, answer.text)
-    assert poet.text != own.text
+    assert shows(kind, narrow.text)
+    assert 3 == len({poet.text, other.text, own.text})
     assert str(post(served.server, COMPLETIONS, suffix).label).startswith("chat@")
 
 
