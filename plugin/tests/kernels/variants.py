@@ -27,6 +27,7 @@ from tests import rows
 from tests.engines import runners
 from tests.engines.drafting import ENTROPY
 from tests.engines.runners import DRAFTS, MODES, SLOTS, Row, V2Runner
+from tests.kernels import draft_counts
 from tests.kernels.no_gpu import noting
 
 
@@ -35,6 +36,7 @@ def presets(vocabulary: int) -> Iterator[dict[str, Any]]:
     for stage in STAGES:
         yield valid(stage, vocabulary)
     yield {"temperature": {"from": 2, "to": 0.5, "over": 30}, "mirostat": 1}
+    yield draft_counts.MODES
     yield MODES
     yield ENTROPY
 
