@@ -99,3 +99,24 @@ def test_logits_that_lie_in_columns(drafting: bool) -> None:
 def test_a_batch_without_rows() -> None:
     """A step may have none; nothing is launched."""
     assert (0, 40) == result_of(torch.zeros(0, 40)).shape
+
+
+def test_rows_of_another_vocabulary() -> None:
+    """What is kept for each token is built anew, and a state of other rows is refused."""
+    chain = Chain.of({"xtc_probability": 1.0, "xtc_threshold": 0.0, "xtc_protect_structure": True})
+
+    def one_row() -> Rows:
+        batch = Rows(1, vocabulary=lambda: rows.token_bytes(60))
+        batch.write(0, Request(chain))
+        return batch
+
+    kept, wide = one_row(), torch.randn(1, 60)
+    kept.run(torch.randn(1, 30), np.arange(1))
+
+    assert rows.same_bits(
+        kept.run(wide.clone(), np.arange(1)), one_row().run(wide.clone(), np.arange(1))
+    )
+    kept.write(0, Request(Chain.of({"mirostat": 2})))
+    kept.run(torch.randn(1, 30), np.arange(1))
+    with pytest.raises(ValueError, match="mirostat: rows of 60 logits after rows of 30"):
+        kept.run(wide, np.arange(1))
