@@ -36,6 +36,7 @@ STRETCH = 256  # tokens that are looked at together
 BUCKETS = 1024  # by which the likeliest tokens are found
 FARTHEST = np.float32(37.5)  # the distance from the largest that the buckets cover, at most
 FIRST = 4096  # tokens that tfs looks at first
+SAMPLED = 16  # one in so many stretches is counted to find them
 
 NOTHING = np.float32(constants.NOTHING)
 L4, L3, L2, L1 = (np.float32(number) for number in constants.LOGARITHM)
@@ -293,16 +294,19 @@ def _collect(logits, maximum, scale, edge, buckets, keys):
 
 @part_of_compiled
 def _collect_likely(logits, maximum, scale, buckets, counts, keys):
-    """Sets the keys of at least `FIRST` of the likeliest tokens; returns how many they are."""
+    """Sets the keys of the likeliest tokens; returns how many they are, some `FIRST`.
+
+    Where these end is estimated by a part of the row.
+    """
     found = counts[0]
     found[: BUCKETS + 1] = 0
-    for begin in range(0, len(logits), STRETCH):
+    for begin in range(0, len(logits), STRETCH * SAMPLED):
         end = min(begin + STRETCH, len(logits))
         _find_buckets(logits, begin, end, maximum, scale, buckets)
         for at in range(end - begin):
             found[np.uint32(buckets[at])] += 1
     edge, total = 0, 0
-    while edge < BUCKETS and total < FIRST:
+    while edge < BUCKETS and total < FIRST // SAMPLED:
         total += found[edge]
         edge += 1
     return _collect(logits, maximum, scale, edge, buckets, keys)
