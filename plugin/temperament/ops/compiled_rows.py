@@ -91,36 +91,26 @@ def keep_nearest(
 
 def skew(logits: Tensor, amount: Tensor, power: Tensor) -> Tensor:
     """Bends the cumulated probabilities, in place; `amount` and its power of e are [rows]."""
-    array, amounts, powers = logits.numpy(), amount.numpy(), power.numpy()
-
-    def work(part: slice) -> None:
-        with _memory(array.shape[1]) as memory:
-            prepared.ranking.skew_rows(
-                array.view(np.int32),
-                array,
-                part.start,
-                min(part.stop, len(array)),
-                amounts,
-                powers,
-                *memory.of_ranking(),
-            )
-
-    on_all_threads(work, *array.shape)
-    return logits
+    return _in_order(prepared.ranking.skew_rows, logits, amount, power)
 
 
 def tfs(logits: Tensor, share: Tensor) -> Tensor:
     """Tail-free sampling, in place; `share` is [rows]."""
-    array, shares = logits.numpy(), share.numpy()
+    return _in_order(prepared.ranking.cut_tails, logits, share)
+
+
+def _in_order(function: Any, logits: Tensor, *numbers: Tensor) -> Tensor:
+    """Calls a compiled function that needs a row's order; `numbers` are [rows] each."""
+    array, per_row = logits.numpy(), [number.numpy() for number in numbers]
 
     def work(part: slice) -> None:
         with _memory(array.shape[1]) as memory:
-            prepared.ranking.cut_tails(
+            function(
                 array.view(np.int32),
                 array,
                 part.start,
                 min(part.stop, len(array)),
-                shares,
+                *per_row,
                 *memory.of_ranking(),
             )
 
